@@ -1,0 +1,261 @@
+//! Names that appear in subjects: devices, tenants, boots.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! dns_label {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        ///
+        /// A DNS label (RFC 1123): 1 to [`Self::MAX_LENGTH`] lower-case letters, digits and
+        /// hyphens, that starts and ends with a letter or a digit. So it is at once one token of a
+        /// NATS subject, one part of a key of the registry, and a name that Kubernetes accepts.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Longest name, in bytes (RFC 1123).
+            pub const MAX_LENGTH: usize = 63;
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                check_label(text, Self::MAX_LENGTH, |c| {
+                    c.is_ascii_lowercase() || c.is_ascii_digit()
+                })
+                .map_err(|problem| InvalidName { kind: $kind, value: text.to_owned(), problem })?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        name_conversions!($name);
+    };
+}
+
+macro_rules! name_conversions {
+    ($name:ident) => {
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+dns_label! {
+    /// The name of one device, unique within its tenant and stable for the device's whole life.
+    DeviceId, "device id"
+}
+
+dns_label! {
+    /// The name of one tenant: whose devices these are. Nothing is ever shared between two tenants.
+    TenantId, "tenant id"
+}
+
+/// One run of one program: fresh at each start, never used again.
+///
+/// 1 to [`Self::MAX_LENGTH`] lower-case letters, digits and hyphens: agents use 16 hexadecimal digits,
+/// other implementers may use a UUID. Two holders of one [`DeviceId`] that are alive at the same time
+/// are told apart by it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BootId(String);
+
+impl BootId {
+    /// Longest boot id, in bytes: room for a UUID.
+    pub const MAX_LENGTH: usize = 36;
+
+    /// A boot id from 64 random bits. The caller owns the randomness: this crate has no I/O.
+    pub fn from_random(bits: u64) -> Self {
+        Self(format!("{bits:016x}"))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for BootId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        check_label(text, Self::MAX_LENGTH, |c| {
+            c.is_ascii_lowercase() || c.is_ascii_digit()
+        })
+        .map_err(|problem| InvalidName {
+            kind: "boot id",
+            value: text.to_owned(),
+            problem,
+        })?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+name_conversions!(BootId);
+
+/// A text that cannot be the name it was meant to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidName {
+    /// What the text was meant to be, for example `device id`.
+    pub kind: &'static str,
+    /// The text.
+    pub value: String,
+    /// Why not.
+    pub problem: NameProblem,
+}
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameProblem {
+    /// There is no text.
+    Empty,
+    /// It has more bytes than fit.
+    TooLong {
+        /// Bytes found.
+        length: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// A character that may not appear, or not there.
+    Character {
+        /// The character.
+        found: char,
+        /// Its place, counted in characters from 1.
+        position: usize,
+    },
+    /// The first or the last character is a hyphen.
+    HyphenAtEdge,
+}
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not a {}: ", self.value, self.kind)?;
+        match &self.problem {
+            NameProblem::Empty => f.write_str("it is empty"),
+            NameProblem::TooLong { length, limit } => {
+                write!(f, "it has {length} characters, at most {limit} are allowed")
+            }
+            NameProblem::Character { found, position } => write!(
+                f,
+                "`{found}` at position {position} is not a lower-case letter, a digit or a hyphen"
+            ),
+            NameProblem::HyphenAtEdge => f.write_str("it may not start or end with a hyphen"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidName {}
+
+/// Checks the shape that all names share; `allowed` judges the characters other than the hyphen.
+fn check_label(
+    text: &str,
+    limit: usize,
+    allowed: impl Fn(char) -> bool,
+) -> Result<(), NameProblem> {
+    if text.is_empty() {
+        return Err(NameProblem::Empty);
+    }
+    if let Some((index, found)) = text
+        .chars()
+        .enumerate()
+        .find(|&(_, c)| c != '-' && !allowed(c))
+    {
+        return Err(NameProblem::Character {
+            found,
+            position: index + 1,
+        });
+    }
+    if text.len() > limit {
+        return Err(NameProblem::TooLong {
+            length: text.len(),
+            limit,
+        });
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        return Err(NameProblem::HyphenAtEdge);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn refuses_what_is_not_a_label_and_says_why() {
+        let long = "a".repeat(64);
+        for (text, reason) in [
+            ("", "it is empty"),
+            ("Pump", "`P` at position 1"),
+            ("pump_1", "`_` at position 5"),
+            ("pump.1", "`.` at position 5"),
+            ("pump 1", "` ` at position 5"),
+            ("pumpe-ü", "`ü` at position 7"),
+            ("*", "`*` at position 1"),
+            (">", "`>` at position 1"),
+            ("-pump", "start or end with a hyphen"),
+            ("pump-", "start or end with a hyphen"),
+            (long.as_str(), "64 characters, at most 63"),
+        ] {
+            let error = text.parse::<DeviceId>().unwrap_err();
+            let message = error.to_string();
+            assert!(message.contains(reason), "{text:?}: {message}");
+            assert!(message.contains("device id"), "{message}");
+        }
+    }
+
+    #[test]
+    fn random_boot_ids_are_valid_and_have_a_fixed_width() {
+        for bits in [0, 1, u64::MAX] {
+            let boot = BootId::from_random(bits);
+            assert_eq!(boot.as_str().len(), 16);
+            assert_eq!(boot.as_str().parse(), Ok(boot));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_label_round_trips(text in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?") {
+            let id: DeviceId = text.parse().unwrap();
+            prop_assert_eq!(id.to_string(), text.clone());
+            let json = serde_json::to_string(&id).unwrap();
+            prop_assert_eq!(serde_json::from_str::<DeviceId>(&json).unwrap(), id);
+            let tenant: TenantId = text.parse().unwrap();
+            prop_assert_eq!(tenant.as_str(), text);
+        }
+
+        #[test]
+        fn an_accepted_name_is_one_safe_subject_token(text in any::<String>()) {
+            if let Ok(id) = text.parse::<DeviceId>() {
+                prop_assert!(!id.as_str().is_empty() && id.as_str().len() <= DeviceId::MAX_LENGTH);
+                prop_assert!(!id.as_str().contains(['.', '*', '>', ' ', '_', '\r', '\n']));
+            }
+        }
+    }
+}

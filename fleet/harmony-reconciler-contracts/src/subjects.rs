@@ -1,0 +1,144 @@
+//! Where messages travel: one function for each subject, so that no subject is ever typed twice.
+//!
+//! ```text
+//! fleet.v1.<tenant>.<device>.hb         heartbeat            device -> operator     publish
+//! fleet.v1.<tenant>.<device>.register   registration         device -> operator     request
+//! fleet.v1.<tenant>.<device>.cmd        command              operator, tool -> device  request
+//! fleet.v1.<tenant>._operator.devices   list of devices      tool -> operator       request
+//! fleet.v1.<tenant>._operator.hb        operator's heartbeat operator -> operator   publish
+//! ```
+//! `_operator` cannot be taken for a device: no [`DeviceId`] has an underscore.
+
+use crate::{DeviceId, TenantId};
+
+/// The bucket (NATS key-value store) of the device registry.
+pub const REGISTRY_BUCKET: &str = "devices";
+
+/// The queue group of the operator: of several, one answers a request.
+pub const OPERATOR_QUEUE: &str = "operator";
+
+const ROOT: &str = "fleet.v1";
+
+/// Heartbeats of one device.
+pub fn heartbeat(tenant: &TenantId, device: &DeviceId) -> String {
+    format!("{ROOT}.{tenant}.{device}.hb")
+}
+
+/// Heartbeats of all devices of a tenant; the operator's own arrive too.
+pub fn heartbeats_of_all(tenant: &TenantId) -> String {
+    format!("{ROOT}.{tenant}.*.hb")
+}
+
+/// Registration of one device.
+pub fn register(tenant: &TenantId, device: &DeviceId) -> String {
+    format!("{ROOT}.{tenant}.{device}.register")
+}
+
+/// Registrations of all devices of a tenant.
+pub fn registrations_of_all(tenant: &TenantId) -> String {
+    format!("{ROOT}.{tenant}.*.register")
+}
+
+/// Commands to one device.
+pub fn command(tenant: &TenantId, device: &DeviceId) -> String {
+    format!("{ROOT}.{tenant}.{device}.cmd")
+}
+
+/// The operator's service that lists devices.
+pub fn list_devices(tenant: &TenantId) -> String {
+    format!("{ROOT}.{tenant}._operator.devices")
+}
+
+/// The operator's own heartbeat: by it two operators of one tenant notice each other.
+pub fn operator_heartbeat(tenant: &TenantId) -> String {
+    format!("{ROOT}.{tenant}._operator.hb")
+}
+
+/// The prefix of a device's reply subjects. Each device has its own, so that permissions can keep it from
+/// reading the replies of others, which the default prefix `_INBOX` would allow.
+pub fn device_inbox_prefix(device: &DeviceId) -> String {
+    format!("_INBOX.{device}")
+}
+
+/// The key of a device in the registry bucket.
+pub fn registry_key(tenant: &TenantId, device: &DeviceId) -> String {
+    format!("{tenant}.{device}")
+}
+
+/// The keys of all devices of a tenant in the registry bucket start with this.
+pub fn registry_key_prefix(tenant: &TenantId) -> String {
+    format!("{tenant}.")
+}
+
+/// The device that a subject of the form `fleet.v1.<tenant>.<device>.<kind>` names, if it names one of
+/// this tenant.
+pub fn device_of(subject: &str, tenant: &TenantId) -> Option<DeviceId> {
+    let rest = subject
+        .strip_prefix(ROOT)?
+        .strip_prefix('.')?
+        .strip_prefix(tenant.as_str())?
+        .strip_prefix('.')?;
+    let (device, kind) = rest.split_once('.')?;
+    if kind.contains('.') {
+        return None;
+    }
+    device.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tenant() -> TenantId {
+        "acme".parse().unwrap()
+    }
+
+    #[test]
+    fn subjects_are_as_documented() {
+        let device: DeviceId = "pump-1".parse().unwrap();
+        assert_eq!(heartbeat(&tenant(), &device), "fleet.v1.acme.pump-1.hb");
+        assert_eq!(
+            register(&tenant(), &device),
+            "fleet.v1.acme.pump-1.register"
+        );
+        assert_eq!(command(&tenant(), &device), "fleet.v1.acme.pump-1.cmd");
+        assert_eq!(list_devices(&tenant()), "fleet.v1.acme._operator.devices");
+        assert_eq!(operator_heartbeat(&tenant()), "fleet.v1.acme._operator.hb");
+        assert_eq!(device_inbox_prefix(&device), "_INBOX.pump-1");
+        assert_eq!(registry_key(&tenant(), &device), "acme.pump-1");
+    }
+
+    #[test]
+    fn subjects_of_others_name_no_device() {
+        for subject in [
+            "",
+            "fleet.v1",
+            "fleet.v1.acme",
+            "fleet.v1.acme.pump",
+            "fleet.v1.acme2.pump.hb",
+            "fleet.v1.acm.pump.hb",
+            "fleet.v2.acme.pump.hb",
+            "fleet.v1.acme._operator.hb",
+            "fleet.v1.acme.pump.hb.more",
+            "fleet.v1.acme.Pump.hb",
+        ] {
+            assert_eq!(device_of(subject, &tenant()), None, "{subject}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_device_can_be_read_back(text in "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?") {
+            let device: DeviceId = text.parse().unwrap();
+            for subject in [heartbeat(&tenant(), &device), register(&tenant(), &device), command(&tenant(), &device)] {
+                prop_assert_eq!(device_of(&subject, &tenant()), Some(device.clone()));
+            }
+        }
+
+        #[test]
+        fn reading_never_panics(subject in any::<String>()) {
+            let _ = device_of(&subject, &tenant());
+        }
+    }
+}
