@@ -1,0 +1,40 @@
+//! Storing and finding charts.
+
+use ambassador::delegatable_trait;
+use async_trait::async_trait;
+use harmony_types::{ChartRef, Digest};
+
+use super::oci_registry::{Published, RegistryError};
+use crate::chart::PackagedChart;
+
+/// Can take and find charts. Providers: any OCI registry, Harbor, a directory on a laptop.
+#[async_trait]
+#[delegatable_trait]
+#[diagnostic::on_unimplemented(
+    message = "the topology `{Self}` has no registry for charts",
+    label = "this topology lacks the capability `HelmRegistry`",
+    note = "give `{Self}` a registry, for example `harmony_registry::OciRegistryClient`, and delegate `HelmRegistry` to it"
+)]
+pub trait HelmRegistry: Send + Sync {
+    /// Makes the chart available under `to`. A published version is never changed, as with images.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    async fn push_chart(
+        &self,
+        chart: &PackagedChart,
+        to: &ChartRef,
+    ) -> Result<Published, RegistryError>;
+
+    /// The digest of the chart's manifest; `None` when there is no such chart.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]; a missing chart is not one.
+    async fn resolve_chart(&self, chart: &ChartRef) -> Result<Option<Digest>, RegistryError>;
+
+    /// The chart itself, checked against its digests.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError>;
+}

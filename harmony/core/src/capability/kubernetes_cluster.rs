@@ -1,0 +1,222 @@
+//! Keeping objects in a Kubernetes cluster as they are wanted.
+
+use std::time::Duration;
+
+use ambassador::delegatable_trait;
+use async_trait::async_trait;
+use harmony_types::Namespace;
+
+use crate::context::Cancelled;
+use crate::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind};
+use crate::kubernetes::{KubeObject, ObjectError, ObjectRef};
+use crate::outcome::Change;
+use crate::verify::Verdict;
+
+/// Is a Kubernetes cluster. Providers: any conformant cluster.
+#[async_trait]
+#[delegatable_trait]
+#[diagnostic::on_unimplemented(
+    message = "the topology `{Self}` is no Kubernetes cluster",
+    label = "this topology lacks the capability `KubernetesCluster`",
+    note = "give `{Self}` a cluster, for example `harmony_kubernetes::Cluster`, and delegate `KubernetesCluster` to it"
+)]
+pub trait KubernetesCluster: Send + Sync {
+    /// Applies the objects, ordered by kind (namespaces and definitions first), and says what changed in each.
+    ///
+    /// Fields that others own are left alone; a field that another manager owns and we want otherwise is a
+    /// [`ClusterError::Conflict`]. Planning asks the server what it would do and writes nothing.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    async fn apply(&self, objects: &[KubeObject]) -> Result<Vec<Change>, ClusterError>;
+
+    /// Waits until the *current* revision of each object serves: generation observed, new pods ready, old ones gone.
+    /// Objects that have no readiness of their own (a ConfigMap) are ready at once. Planning returns at once.
+    ///
+    /// # Errors
+    /// [`ClusterError::NotReady`] as soon as it is clear that it will not become ready, at the latest after `deadline`.
+    async fn wait_ready(
+        &self,
+        objects: &[ObjectRef],
+        deadline: Duration,
+    ) -> Result<(), ClusterError>;
+
+    /// The object as it is; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    async fn get(&self, object: &ObjectRef) -> Result<Option<KubeObject>, ClusterError>;
+
+    /// Removes the object and waits until it is gone. An object that is not there is [`Action::Unchanged`].
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    ///
+    /// [`Action::Unchanged`]: crate::outcome::Action::Unchanged
+    async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError>;
+
+    /// The namespaces whose names begin with `prefix`.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    async fn namespaces(&self, prefix: &str) -> Result<Vec<Namespace>, ClusterError>;
+}
+
+/// A cluster did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No answer.
+    #[error("the cluster at `{endpoint}` cannot be reached")]
+    Unreachable {
+        /// The address of its API server.
+        endpoint: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The kubeconfig does not say how to get there.
+    #[error("the kubeconfig `{kubeconfig}` is not usable")]
+    Kubeconfig {
+        /// Which file and context.
+        kubeconfig: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The API server refuses the object or the request.
+    #[error("the cluster refuses {object}: {reason}")]
+    Refused {
+        /// Which object.
+        object: ObjectRef,
+        /// The server's words.
+        reason: String,
+        /// Each field it complains of, with its complaint.
+        fields: Vec<String>,
+    },
+    /// Another manager owns fields that we want otherwise.
+    #[error("another manager owns fields of {object}")]
+    Conflict {
+        /// Which object.
+        object: ObjectRef,
+        /// `manager: field` of each conflict.
+        owners: Vec<String>,
+    },
+    /// The cluster does not know this kind.
+    #[error("the cluster does not know the kind of {object} ({})", object.api_version)]
+    UnknownKind {
+        /// Which object.
+        object: ObjectRef,
+    },
+    /// We may not do this.
+    #[error("the cluster forbids to {verb} {object}")]
+    Forbidden {
+        /// What was tried.
+        verb: &'static str,
+        /// On which object.
+        object: ObjectRef,
+        /// The server's words.
+        reason: String,
+    },
+    /// An object did not become ready.
+    #[error(transparent)]
+    NotReady(Box<Verdict>),
+    /// The request failed in a way that has no name here.
+    #[error("cannot {verb} {object}")]
+    Request {
+        /// What was tried.
+        verb: &'static str,
+        /// On which object.
+        object: ObjectRef,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The object to apply is not one.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// An error of the adapter that needs more words than the above.
+    #[error(transparent)]
+    Adapter(AnyDiagnostic),
+    /// The run was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Diagnostic for ClusterError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Unreachable { .. } => Code::new(310),
+            Self::Kubeconfig { .. } => Code::new(311),
+            Self::Refused { .. } => Code::new(312),
+            Self::Conflict { .. } => Code::new(313),
+            Self::UnknownKind { .. } => Code::new(314),
+            Self::Forbidden { .. } => Code::new(315),
+            Self::Request { .. } => Code::new(316),
+            Self::NotReady(verdict) => verdict.code(),
+            Self::Object(error) => error.code(),
+            Self::Adapter(error) => error.code(),
+            Self::Cancelled(cancelled) => cancelled.code(),
+        }
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Object(error) => error.kind(),
+            Self::Adapter(error) => error.kind(),
+            Self::Cancelled(cancelled) => cancelled.kind(),
+            _ => FailureKind::Failed,
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Refused { object, .. } | Self::Conflict { object, .. } => {
+                Some(object.to_string())
+            }
+            Self::NotReady(verdict) => verdict.place(),
+            Self::Adapter(error) => error.place(),
+            _ => None,
+        }
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        match self {
+            Self::Refused { fields, .. } => fields.clone(),
+            Self::Conflict { owners, .. } => owners.clone(),
+            Self::Forbidden { reason, .. } => vec![reason.clone()],
+            Self::NotReady(verdict) => verdict.evidence(),
+            Self::Adapter(error) => error.evidence(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Unreachable { .. } => vec![
+                "check that the cluster runs and that the kubeconfig's address is right".into(),
+            ],
+            Self::Kubeconfig { .. } => vec![
+                "name a kubeconfig with --kubeconfig and a context of it with --context".into(),
+            ],
+            Self::Refused { .. } => {
+                vec!["mend the fields above in the Score that builds the object".into()]
+            }
+            Self::Conflict { .. } => {
+                vec!["decide who owns the field: leave it out of the Score, or make the other manager give it up".into()]
+            }
+            Self::UnknownKind { .. } => vec![
+                "install the definition of that kind (its CustomResourceDefinition) first".into(),
+            ],
+            Self::Forbidden { .. } => {
+                vec!["ask for that right in that namespace, or use another context".into()]
+            }
+            Self::NotReady(verdict) => verdict.hints(),
+            Self::Request { .. } => {
+                vec!["run the same command again: what was applied stays".into()]
+            }
+            Self::Object(error) => error.hints(),
+            Self::Adapter(error) => error.hints(),
+            Self::Cancelled(cancelled) => cancelled.hints(),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What an error tells beside its message: a stable code, where, what was seen, and the way out.
+//!
+//! Errors stay plain `thiserror` enums whose text never repeats their source. Advice is kept apart in [`Diagnostic`],
+//! so that one renderer can print it as rustc does and `--json` can carry it as data.
+
+use std::error::Error;
+use std::fmt;
+
+use serde::Serialize;
+
+/// An error that can be shown to the person who has to act on it.
+pub trait Diagnostic: Error + Send + Sync + 'static {
+    /// The stable code, which `harmony explain` and the documentation go by.
+    fn code(&self) -> Code;
+
+    /// What the failure means for the exit code.
+    fn kind(&self) -> FailureKind {
+        FailureKind::Failed
+    }
+
+    /// Where the cause is written: a file, a Score's field, an object.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
+    /// What was seen, as facts: a pod's reason, an exit code, the last log lines.
+    fn evidence(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What to do about it, each a whole instruction, the likeliest first.
+    fn hints(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a failure means for the exit code of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureKind {
+    /// It was tried and did not work.
+    Failed,
+    /// It was refused before anything was written.
+    Refused,
+    /// The user or the system asked to stop.
+    Cancelled,
+}
+
+/// A stable code such as `H0301`. The hundreds are the area:
+///
+/// | codes | area |
+/// | --- | --- |
+/// | H00xx | the run itself: cancelled, usage |
+/// | H01xx | building images |
+/// | H02xx | registries, images and charts in them, release tags |
+/// | H03xx | clusters: apply, readiness, smoke checks |
+/// | H04xx | the local node |
+/// | H05xx | releases: versions, working tree, charts |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
+pub struct Code(u16);
+
+impl Code {
+    /// The run was cancelled.
+    pub const CANCELLED: Self = Self(1);
+
+    /// The code with that number; `new(301)` is `H0301`.
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "H{:04}", self.0)
+    }
+}
+
+impl From<Code> for String {
+    fn from(code: Code) -> Self {
+        code.to_string()
+    }
+}
+
+/// A diagnostic as data: what `--json` prints and the renderer reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The stable code.
+    pub code: Code,
+    /// What the failure means for the exit code.
+    pub kind: FailureKind,
+    /// The message of the error.
+    pub message: String,
+    /// The messages of its sources, outermost first.
+    pub causes: Vec<String>,
+    /// Where the cause is written.
+    pub place: Option<String>,
+    /// What was seen.
+    pub evidence: Vec<String>,
+    /// What to do about it.
+    pub hints: Vec<String>,
+}
+
+impl Report {
+    /// Reads everything an error can tell.
+    pub fn of(error: &dyn Diagnostic) -> Self {
+        Self {
+            code: error.code(),
+            kind: error.kind(),
+            message: error.to_string(),
+            causes: causes(error),
+            place: error.place(),
+            evidence: error.evidence(),
+            hints: error.hints(),
+        }
+    }
+}
+
+/// The messages of the sources of `error`, outermost first. A source that says the same as the error above it (a
+/// transparent wrapper) is passed over.
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut messages = Vec::new();
+    let mut last = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let message = error.to_string();
+        if message != last {
+            messages.push(message.clone());
+        }
+        last = message;
+        source = error.source();
+    }
+    messages
+}
+
+/// A diagnostic of any type: how a port's error carries an adapter's own, with nothing lost.
+#[derive(Debug)]
+pub struct AnyDiagnostic(Box<dyn Diagnostic>);
+
+impl AnyDiagnostic {
+    /// Boxes `error`.
+    pub fn new(error: impl Diagnostic) -> Self {
+        Self(Box::new(error))
+    }
+
+    /// The error itself, for whoever wants to look at its type.
+    pub fn inner(&self) -> &dyn Diagnostic {
+        &*self.0
+    }
+}
+
+impl fmt::Display for AnyDiagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for AnyDiagnostic {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl Diagnostic for AnyDiagnostic {
+    fn code(&self) -> Code {
+        self.0.code()
+    }
+
+    fn kind(&self) -> FailureKind {
+        self.0.kind()
+    }
+
+    fn place(&self) -> Option<String> {
+        self.0.place()
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        self.0.evidence()
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.0.hints()
+    }
+}
+
+/// A boxed error of another library, kept as a source and never interpreted.
+pub type BoxError = Box<dyn Error + Send + Sync + 'static>;

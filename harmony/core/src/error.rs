@@ -1,0 +1,57 @@
+//! The error of an [`Interpret`](crate::Interpret).
+
+use std::error::Error;
+use std::fmt;
+
+use crate::diagnostic::{Diagnostic, FailureKind, Report};
+
+/// A Score that could not be interpreted: its name, and the whole typed error of the operation that failed.
+///
+/// The diagnostic is boxed, so that nothing of it is lost through `Box<dyn Score<T>>`.
+#[derive(Debug)]
+pub struct InterpretError {
+    score: String,
+    diagnostic: Box<dyn Diagnostic>,
+}
+
+impl InterpretError {
+    /// `error` happened while the Score named `score` was interpreted.
+    pub fn new(score: impl Into<String>, error: impl Diagnostic) -> Self {
+        Self {
+            score: score.into(),
+            diagnostic: Box::new(error),
+        }
+    }
+
+    /// The name of the Score that failed.
+    pub fn score(&self) -> &str {
+        &self.score
+    }
+
+    /// The error of the operation that failed.
+    pub fn diagnostic(&self) -> &dyn Diagnostic {
+        &*self.diagnostic
+    }
+
+    /// What the failure means for the exit code.
+    pub fn kind(&self) -> FailureKind {
+        self.diagnostic.kind()
+    }
+
+    /// The error as data.
+    pub fn report(&self) -> Report {
+        Report::of(&*self.diagnostic)
+    }
+}
+
+impl fmt::Display for InterpretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "score `{}` failed", self.score)
+    }
+}
+
+impl Error for InterpretError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.diagnostic)
+    }
+}

@@ -1,0 +1,179 @@
+//! Objects of a Kubernetes cluster, as the core sees them: a name and a JSON body.
+//!
+//! The typed structs of the API stay with the Scores that build them and the adapter that reads them.
+
+use std::fmt;
+
+use harmony_types::{Namespace, ResourceName};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::diagnostic::{Code, Diagnostic, FailureKind};
+
+/// Names one object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// `v1`, `apps/v1`, ...
+    pub api_version: String,
+    /// `Deployment`, ...
+    pub kind: String,
+    /// None for objects of the whole cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Namespace>,
+    /// `metadata.name`.
+    pub name: ResourceName,
+}
+
+/// `Deployment fleet/harmony-fleet-operator`
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// An object as it is wanted: what server-side apply sends.
+#[derive(Clone, PartialEq)]
+pub struct KubeObject {
+    reference: ObjectRef,
+    body: Value,
+}
+
+impl KubeObject {
+    /// From a typed API struct, or anything else that serialises to a whole object.
+    ///
+    /// What the server owns (`status`, `metadata.managedFields`, `creationTimestamp`) is left out.
+    ///
+    /// # Errors
+    /// The object lacks `apiVersion`, `kind` or `metadata.name`, or has a name that Kubernetes would refuse.
+    pub fn new(object: &impl Serialize) -> Result<Self, ObjectError> {
+        let body =
+            serde_json::to_value(object).map_err(|source| ObjectError::NotJson { source })?;
+        Self::from_value(body)
+    }
+
+    /// From JSON; as [`KubeObject::new`].
+    ///
+    /// # Errors
+    /// As [`KubeObject::new`].
+    pub fn from_value(mut body: Value) -> Result<Self, ObjectError> {
+        let text = |pointer: &'static str| {
+            let found = body
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty());
+            found.map(str::to_owned)
+        };
+        let kind = text("/kind").ok_or(ObjectError::Missing {
+            field: "kind",
+            kind: None,
+        })?;
+        let missing = |field| ObjectError::Missing {
+            field,
+            kind: Some(kind.clone()),
+        };
+        let api_version = text("/apiVersion").ok_or_else(|| missing("apiVersion"))?;
+        let name = text("/metadata/name").ok_or_else(|| missing("metadata.name"))?;
+        let invalid = |field, value: &str, reason: String| ObjectError::InvalidName {
+            field,
+            kind: kind.clone(),
+            value: value.to_owned(),
+            reason,
+        };
+        // RBAC objects may hold colons (`system:coredns`), which is why only the length and the alphabet are checked.
+        let name = name
+            .parse::<ResourceName>()
+            .map_err(|e| invalid("metadata.name", &name, e.to_string()))?;
+        let namespace = text("/metadata/namespace")
+            .map(|text| {
+                text.parse::<Namespace>()
+                    .map_err(|e| invalid("metadata.namespace", &text, e.to_string()))
+            })
+            .transpose()?;
+        let reference = ObjectRef {
+            api_version,
+            kind,
+            namespace,
+            name,
+        };
+        if let Some(object) = body.as_object_mut() {
+            object.remove("status");
+        }
+        if let Some(metadata) = body.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+            metadata.remove("creationTimestamp");
+        }
+        Ok(Self { reference, body })
+    }
+
+    /// Its name.
+    pub fn reference(&self) -> &ObjectRef {
+        &self.reference
+    }
+
+    /// Its JSON.
+    pub fn body(&self) -> &Value {
+        &self.body
+    }
+
+    /// Its JSON, taken.
+    pub fn into_body(self) -> Value {
+        self.body
+    }
+}
+
+/// Secrets show their name only.
+impl fmt::Debug for KubeObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.reference.kind == "Secret" {
+            write!(f, "KubeObject({}, redacted)", self.reference)
+        } else {
+            write!(f, "KubeObject({}, {})", self.reference, self.body)
+        }
+    }
+}
+
+/// An object that is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// A field that names the object is missing.
+    #[error("a {} has no `{field}`", kind.as_deref().unwrap_or("Kubernetes object"))]
+    Missing {
+        /// Which field.
+        field: &'static str,
+        /// Of what kind of object, as far as known.
+        kind: Option<String>,
+    },
+    /// A name that Kubernetes would refuse.
+    #[error("`{value}` is not a `{field}` for a {kind}: {reason}")]
+    InvalidName {
+        /// Which field.
+        field: &'static str,
+        /// Of what kind of object.
+        kind: String,
+        /// The name.
+        value: String,
+        /// Which rule it breaks.
+        reason: String,
+    },
+    /// It does not serialise.
+    #[error("a Kubernetes object does not serialise to JSON")]
+    NotJson {
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Diagnostic for ObjectError {
+    fn code(&self) -> Code {
+        Code::new(300)
+    }
+
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
+}

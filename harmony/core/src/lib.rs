@@ -1,0 +1,51 @@
+//! The words of Harmony, and nothing that touches the world.
+//!
+//! A [`Score`] says *what* is wanted, a [`Topology`] says *where* it can be had, an [`Interpret`] does it and
+//! returns an [`Outcome`]. A Score names the capabilities it needs as bounds on its topology, so a Score whose needs
+//! the topology lacks does not compile.
+//!
+//! ```text
+//! Score<T> --create_interpret()--> Interpret<T> --execute(inventory, topology)--> Outcome | InterpretError
+//!                                        |                                             |
+//!                                        +-- calls the capabilities of T               +-- a list of Change
+//! ```
+//!
+//! This crate knows no adapter, no Kubernetes client and no HTTP client: it holds values, traits and the code that
+//! joins them.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`score`] | [`Score`] and [`Interpret`]: start here |
+//! | [`topology`], [`inventory`] | where a Score runs, and what the machine is |
+//! | [`context`], [`event`] | what every adapter carries: plan or apply, cancellation, progress |
+//! | [`outcome`] | [`Outcome`] and [`Change`](outcome::Change): the one shape of plan, progress and result |
+//! | [`diagnostic`], [`error`] | what an error tells beside its message; [`InterpretError`] |
+//! | [`verify`] | the companion that runs readiness and smoke checks: [`Verified`](verify::Verified) |
+//! | [`image`], [`chart`], [`kubernetes`] | the values the capabilities speak |
+//! | [`capability`] | one port per file |
+//!
+//! The module path is the name to use (`harmony_core::outcome::Change`); only the words that every Score needs are
+//! repeated at the root.
+
+pub mod capability;
+pub mod chart;
+pub mod context;
+pub mod diagnostic;
+pub mod error;
+pub mod event;
+pub mod image;
+pub mod inventory;
+pub mod kubernetes;
+pub mod outcome;
+pub mod score;
+pub mod topology;
+pub mod verify;
+
+pub use async_trait::async_trait;
+pub use context::{Context, Mode};
+pub use diagnostic::Diagnostic;
+pub use error::InterpretError;
+pub use inventory::Inventory;
+pub use outcome::Outcome;
+pub use score::{Interpret, Score};
+pub use topology::Topology;

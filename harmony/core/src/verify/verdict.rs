@@ -1,0 +1,166 @@
+//! Why something does not work.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{ProbeFailure, SmokeCheck};
+use crate::diagnostic::{Code, Diagnostic, FailureKind};
+
+/// The conclusion about something that does not work: what, how sure, and on which evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{summary}")]
+pub struct Verdict {
+    /// What kind of failure it is.
+    pub class: FailureClass,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// One line: `container operator of Deployment fleet/operator crashes at start (exit code 3)`.
+    pub summary: String,
+    /// The object or check it is about.
+    pub subject: String,
+    /// What was seen, the cause first.
+    pub evidence: Vec<String>,
+    /// What to do about it.
+    pub hints: Vec<String>,
+}
+
+impl Verdict {
+    pub(super) fn failed_check(
+        check: &SmokeCheck,
+        failure: &ProbeFailure,
+        tries: u32,
+        after: Duration,
+    ) -> Self {
+        let mut evidence = vec![format!(
+            "{} ({tries} tries in {} s)",
+            failure.seen,
+            after.as_secs()
+        )];
+        evidence.extend(failure.details.iter().cloned());
+        Self {
+            class: FailureClass::SmokeCheckFailed,
+            confidence: Confidence::AfterGrace,
+            summary: format!("smoke check failed: {check}"),
+            subject: check.to_string(),
+            evidence,
+            hints: vec![
+                "it is ready but does not work: read its log, then mend the app or the check"
+                    .into(),
+            ],
+        }
+    }
+
+    pub(super) fn cancelled_check(check: &SmokeCheck) -> Self {
+        Self {
+            class: FailureClass::Cancelled,
+            confidence: Confidence::Final,
+            summary: "cancelled while checking what was deployed".into(),
+            subject: check.to_string(),
+            evidence: Vec::new(),
+            hints: vec!["what was deployed stays; run the same command again to check it".into()],
+        }
+    }
+}
+
+/// What kind of failure a verdict is about; each has its own code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FailureClass {
+    /// The image does not exist (`H0301`).
+    ImageNotFound,
+    /// The image cannot be pulled for another reason (`H0302`).
+    ImagePull,
+    /// A container ends again and again (`H0303`).
+    CrashLoop,
+    /// A container cannot be started at all (`H0304`).
+    ContainerStart,
+    /// A ConfigMap, Secret, key or volume that a pod names is missing (`H0305`).
+    MissingReference,
+    /// No node takes the pod (`H0306`).
+    Unschedulable,
+    /// The controller could not create pods (`H0307`).
+    PodsRefused,
+    /// It runs but does not say it is ready (`H0308`).
+    NotReady,
+    /// It is ready but does not work (`H0309`).
+    SmokeCheckFailed,
+    /// A container used more memory than it may (`H0317`).
+    OutOfMemory,
+    /// A job failed (`H0318`).
+    JobFailed,
+    /// Something else changed or removed it while it was awaited (`H0319`).
+    Superseded,
+    /// The run was cancelled (`H0001`).
+    Cancelled,
+}
+
+impl FailureClass {
+    /// Its code.
+    pub fn code(self) -> Code {
+        match self {
+            Self::ImageNotFound => Code::new(301),
+            Self::ImagePull => Code::new(302),
+            Self::CrashLoop => Code::new(303),
+            Self::ContainerStart => Code::new(304),
+            Self::MissingReference => Code::new(305),
+            Self::Unschedulable => Code::new(306),
+            Self::PodsRefused => Code::new(307),
+            Self::NotReady => Code::new(308),
+            Self::SmokeCheckFailed => Code::new(309),
+            Self::OutOfMemory => Code::new(317),
+            Self::JobFailed => Code::new(318),
+            Self::Superseded => Code::new(319),
+            Self::Cancelled => Code::CANCELLED,
+        }
+    }
+}
+
+/// How sure a verdict is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// It cannot get better by waiting.
+    Final,
+    /// It could have got better, and had the time.
+    AfterGrace,
+    /// Time ran out and the cause is not certain.
+    Ambiguous,
+}
+
+impl fmt::Display for Confidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Final => "final",
+            Self::AfterGrace => "after grace",
+            Self::Ambiguous => "ambiguous",
+        })
+    }
+}
+
+impl Diagnostic for Verdict {
+    fn code(&self) -> Code {
+        self.class.code()
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self.class {
+            FailureClass::Cancelled => FailureKind::Cancelled,
+            _ => FailureKind::Failed,
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.subject.clone())
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        self.evidence.clone()
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.hints.clone()
+    }
+}
