@@ -1,1 +1,31 @@
-fn main() {}
+//! The project's own commands, called as `cargo xtask COMMAND`. People and continuous integration call the same ones.
+#![expect(clippy::print_stdout, reason = "a command line tool")]
+
+mod command;
+mod peers;
+mod test;
+mod tidy;
+
+use clap::Parser;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+enum Xtask {
+    /// Checks what the compiler cannot: crate edges, dependency trees of the runtime binaries, inherited lints, docs.
+    Tidy,
+    /// Installs the peers that tests need, then runs tidy and every test.
+    ///
+    /// Needs root on Linux, because some tests run a Kubernetes node.
+    Test(test::Args),
+    /// Checks formatting and lints; warnings are errors.
+    Lint,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Xtask::parse() {
+        Xtask::Tidy => tidy::run(),
+        Xtask::Test(args) => test::run(&args),
+        Xtask::Lint => test::lint(),
+    }
+}

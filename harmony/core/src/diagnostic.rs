@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -134,13 +135,15 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
 }
 
 /// A diagnostic of any type: how a port's error carries an adapter's own, with nothing lost.
-#[derive(Debug)]
-pub struct AnyDiagnostic(Box<dyn Diagnostic>);
+///
+/// Shared, because one failure (a node that does not come up) can be the answer to several callers.
+#[derive(Debug, Clone)]
+pub struct AnyDiagnostic(Arc<dyn Diagnostic>);
 
 impl AnyDiagnostic {
     /// Boxes `error`.
     pub fn new(error: impl Diagnostic) -> Self {
-        Self(Box::new(error))
+        Self(Arc::new(error))
     }
 
     /// The error itself, for whoever wants to look at its type.

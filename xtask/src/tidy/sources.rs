@@ -1,0 +1,95 @@
+//! Rules about files: where Kubernetes structs may appear, that lints are inherited, that the ADR index is whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::Metadata;
+
+use super::members;
+use crate::command;
+
+/// The folders that may name `k8s_openapi` structs; everything else composes Scores.
+const KUBERNETES_STRUCTS: &[&str] = &[
+    "harmony/src/scores/",
+    "harmony/kubernetes/",
+    "fleet/harmony-fleet-adapters-kube/",
+    "-deploy/src/",
+    "xtask/src/tidy/",
+];
+
+/// A file with more lines than this is discussed; above it tidy refuses.
+const MAX_LINES: usize = 1000;
+
+pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for package in members(metadata) {
+        let manifest = fs::read_to_string(&package.manifest_path)?;
+        if !manifest.contains("[lints]\nworkspace = true") {
+            complaints.push(format!(
+                "{}: add `[lints] workspace = true`",
+                package.manifest_path
+            ));
+        }
+        if package
+            .description
+            .as_deref()
+            .is_none_or(|text| text.is_empty() || text == "TODO")
+        {
+            complaints.push(format!(
+                "{}: say in `description` what the crate is for",
+                package.manifest_path
+            ));
+        }
+    }
+    for path in rust_files(&command::root())? {
+        let text = fs::read_to_string(&path)?;
+        let shown = path.strip_prefix(command::root())?.display().to_string();
+        if text.contains("k8s_openapi")
+            && !KUBERNETES_STRUCTS
+                .iter()
+                .any(|folder| shown.contains(folder))
+        {
+            complaints.push(format!(
+                "{shown}: names k8s_openapi; compose a Score instead"
+            ));
+        }
+        if text.lines().count() > MAX_LINES {
+            complaints.push(format!(
+                "{shown}: more than {MAX_LINES} lines; split it by its steps"
+            ));
+        }
+    }
+    complaints.extend(check_adr_index()?);
+    Ok(complaints)
+}
+
+fn check_adr_index() -> anyhow::Result<Vec<String>> {
+    let folder = command::root().join("docs/adr");
+    let index = fs::read_to_string(folder.join("README.md"))?;
+    let mut complaints = Vec::new();
+    for entry in fs::read_dir(&folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != "README.md" && !index.contains(&format!("({name})")) {
+            complaints.push(format!("docs/adr/{name}: not in docs/adr/README.md"));
+        }
+    }
+    Ok(complaints)
+}
+
+fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            files.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
