@@ -302,3 +302,6 @@ impl From<&ReleaseUnit> for ChartName {
         Self(unit.as_str().to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

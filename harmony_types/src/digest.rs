@@ -216,3 +216,6 @@ impl std::fmt::Display for DigestAlgorithm {
         formatter.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;

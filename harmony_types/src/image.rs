@@ -38,6 +38,16 @@ pub enum ImageRefError {
     /// The text is empty.
     #[error("image reference is empty")]
     Empty,
+    /// A URL scheme stands before the registry.
+    #[error("image reference `{value}` begins with the scheme `{scheme}`")]
+    Scheme {
+        /// The refused text.
+        value: String,
+        /// The scheme with `://`.
+        scheme: String,
+        /// The text after it.
+        stripped: String,
+    },
     /// No registry host stands before the first `/`.
     #[error("image reference `{value}` names no registry")]
     NoRegistry {
@@ -85,6 +95,7 @@ impl ImageRefError {
     pub fn hint(&self) -> String {
         match self {
             Self::Empty => "write `<registry>/<repository>:<tag>`, as in `registry.example.com/team/my-app:1.0.0`".to_owned(),
+            Self::Scheme { stripped, .. } => format!("write `{stripped}`: images have no scheme"),
             Self::NoRegistry { docker_hub, .. } => {
                 format!("write the full name: `{docker_hub}` if the image is on Docker Hub")
             }
@@ -114,6 +125,13 @@ impl ImageRef {
         let value = || excerpt(text);
         if text.is_empty() {
             return Err(ImageRefError::Empty);
+        }
+        if let Some((scheme, stripped)) = text.split_once("://") {
+            return Err(ImageRefError::Scheme {
+                value: value(),
+                scheme: excerpt(&format!("{scheme}://")),
+                stripped: excerpt(stripped),
+            });
         }
         let Some((registry, rest)) = text
             .split_once('/')
@@ -353,3 +371,6 @@ fn split_optional(text: &str, separator: char) -> (&str, Option<&str>) {
         None => (text, None),
     }
 }
+
+#[cfg(test)]
+mod tests;

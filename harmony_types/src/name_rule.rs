@@ -404,3 +404,6 @@ pub(crate) fn path_component(value: &str, offset: usize) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

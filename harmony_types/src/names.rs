@@ -112,3 +112,6 @@ impl LabelValue {
         Self(label.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -306,3 +306,6 @@ fn parse_port(text: &str, port: &str) -> Result<u16, RegistryHostError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

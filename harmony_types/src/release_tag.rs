@@ -352,7 +352,16 @@ fn suggest(text: &str) -> Option<String> {
         .trim_end_matches('v')
         .trim_end_matches(['-', '.']);
     let suggestion = format!("{unit}-v{version}");
-    ReleaseTag::parse(&suggestion).is_ok().then_some(suggestion)
+    // not `parse`, which would ask for a suggestion again
+    let legal = match split(&suggestion) {
+        Split::At { unit, version } => {
+            suggestion.len() <= ReleaseTag::MAX_LENGTH
+                && ReleaseUnit::RULE.check(unit).is_ok()
+                && Version::parse(version).is_ok()
+        }
+        Split::NoUnit | Split::NoVersion => false,
+    };
+    legal.then_some(suggestion)
 }
 
 /// The part of any text that was perhaps meant as a unit name, to compare with the registered ones.
@@ -393,3 +402,6 @@ fn edit_distance(left: &str, right: &str) -> usize {
     }
     row[right.len()]
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,3 +183,6 @@ impl<'a> IntoIterator for &'a ReleaseUnits {
         self.iter()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,3 +175,6 @@ impl From<&ReleaseUnit> for Repository {
         Self(unit.as_str().to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -220,3 +220,6 @@ fn suggest(text: &str) -> Option<String> {
         suggestion.len() <= Version::MAX_LENGTH && semver::Version::parse(&suggestion).is_ok();
     legal.then_some(suggestion)
 }
+
+#[cfg(test)]
+mod tests;

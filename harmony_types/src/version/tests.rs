@@ -1,0 +1,150 @@
+use super::*;
+
+#[test]
+fn versions_are_ordered_by_precedence() -> Result<(), VersionError> {
+    let ascending = [
+        "0.1.0-alpha",
+        "0.1.0-alpha.1",
+        "0.1.0-rc.2",
+        "0.1.0-rc.10",
+        "0.1.0",
+        "0.1.1",
+        "0.10.0",
+        "1.0.0",
+    ];
+    let versions = ascending
+        .iter()
+        .map(Version::parse)
+        .collect::<Result<Vec<_>, _>>()?;
+    assert!(versions.is_sorted());
+    assert_eq!(
+        versions.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ascending
+    );
+    assert!(versions[0].is_pre_release());
+    assert_eq!(versions[2].pre_release(), "rc.2");
+    assert_eq!(Version::new(0, 10, 0), versions[6]);
+    Ok(())
+}
+
+#[test]
+fn what_is_not_a_version_is_refused_with_a_way_out() {
+    for (text, message, hint) in [
+        ("", "version is empty", "write three numbers"),
+        (
+            "v1.2.3",
+            "version `v1.2.3` begins with `v`",
+            "write `1.2.3`",
+        ),
+        ("V1.2", "version `V1.2` begins with `v`", "write `1.2.0`"),
+        ("vx", "version `vx` begins with `v`", "write three numbers"),
+        (
+            "1",
+            "version `1` is not a semantic version: ",
+            "did you mean `1.0.0`?",
+        ),
+        (
+            "1.2",
+            "version `1.2` is not a semantic version: ",
+            "did you mean `1.2.0`?",
+        ),
+        (
+            "1.2.3.4",
+            "version `1.2.3.4` is not a semantic version: ",
+            "write three numbers",
+        ),
+        (
+            "01.2.3",
+            "version `01.2.3` is not a semantic version: ",
+            "did you mean `1.2.3`?",
+        ),
+        (
+            "1.02.3",
+            "version `1.02.3` is not a semantic version: ",
+            "did you mean `1.2.3`?",
+        ),
+        (
+            "1.00.3",
+            "version `1.00.3` is not a semantic version: ",
+            "did you mean `1.0.3`?",
+        ),
+        (
+            "1.2.3-",
+            "version `1.2.3-` is not a semantic version: ",
+            "write three numbers",
+        ),
+        (
+            "1.2.3-rc..1",
+            "version `1.2.3-rc..1` is not a semantic version: ",
+            "write three numbers",
+        ),
+        (
+            "1.2.3-01",
+            "version `1.2.3-01` is not a semantic version: ",
+            "write three numbers",
+        ),
+        (
+            " 1.2.3",
+            "version ` 1.2.3` is not a semantic version: ",
+            "did you mean `1.2.3`?",
+        ),
+        (
+            "1.2.3\n",
+            "version `1.2.3\\n` is not a semantic version: ",
+            "did you mean `1.2.3`?",
+        ),
+        (
+            "1.2.x",
+            "version `1.2.x` is not a semantic version: ",
+            "write three numbers",
+        ),
+        (
+            "1.99999999999999999999.0",
+            "version `1.99999999999999999999.0` is not a semantic version: ",
+            "write",
+        ),
+        (
+            "1.2.3+build",
+            "version `1.2.3+build` has build metadata after `+` at position 6",
+            "write `1.2.3`",
+        ),
+        (
+            "é+1",
+            "version `é+1` has build metadata after `+` at position 2",
+            "write three numbers",
+        ),
+        (
+            "latest",
+            "version `latest` is not a semantic version: ",
+            "write three numbers",
+        ),
+    ] {
+        let error = Version::parse(text).expect_err(text);
+        assert!(error.to_string().starts_with(message), "{text:?}: {error}");
+        assert!(error.hint().contains(hint), "{text:?}: {}", error.hint());
+    }
+}
+
+#[test]
+fn the_limit_is_that_of_a_tag() -> Result<(), VersionError> {
+    let longest = format!("1.0.0-{}", "a".repeat(122));
+    assert_eq!(longest.len(), Version::MAX_LENGTH);
+    let version = Version::parse(&longest)?;
+    assert!(crate::Tag::parse(crate::Tag::from(&version).as_str()).is_ok());
+    let error = Version::parse(format!("{longest}a")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("is 129 bytes long, 128 is the limit")
+    );
+    Ok(())
+}
+
+#[test]
+fn foreign_semver_is_checked_too() {
+    let with_metadata = semver::Version::parse("1.0.0+1").unwrap();
+    assert!(matches!(
+        Version::try_from(with_metadata),
+        Err(VersionError::BuildMetadata { position: 6, .. })
+    ));
+}
