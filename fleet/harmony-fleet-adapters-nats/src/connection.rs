@@ -1,0 +1,168 @@
+//! A connection to NATS.
+
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use secrecy::ExposeSecret;
+use tokio::sync::watch;
+
+use crate::{NatsAuth, NatsOptions};
+
+/// A connection to NATS that repairs itself. Cheap to clone; all clones are one connection.
+#[derive(Debug, Clone)]
+pub struct NatsConnection {
+    pub(crate) client: Client,
+    pub(crate) request_timeout: Duration,
+    servers: String,
+    /// Counts how often the connection came up.
+    ups: watch::Receiver<u64>,
+}
+
+impl NatsConnection {
+    /// Connects now or fails: for tools, whose user waits. Each server is tried once.
+    pub async fn connect(options: &NatsOptions) -> Result<Self, NatsConnectError> {
+        let (connect, ups) = client_options(options);
+        Self::finish(options, connect, ups).await
+    }
+
+    /// Returns at once and connects in the background, for ever: for services, which outlive any
+    /// server. Wrong credentials are retried too, because the server's side may be repaired. The
+    /// only error is a server list that cannot be used.
+    pub async fn connect_in_background(options: &NatsOptions) -> Result<Self, NatsConnectError> {
+        let (connect, ups) = client_options(options);
+        Self::finish(options, connect.retry_on_initial_connect(), ups).await
+    }
+
+    async fn finish(
+        options: &NatsOptions,
+        connect: ConnectOptions,
+        ups: watch::Receiver<u64>,
+    ) -> Result<Self, NatsConnectError> {
+        let client = connect
+            .connect(options.servers.addresses())
+            .await
+            .map_err(|error| NatsConnectError::from_client(error, options))?;
+        Ok(Self {
+            client,
+            request_timeout: options.request_timeout,
+            servers: options.servers.to_string(),
+            ups,
+        })
+    }
+
+    /// Whether the connection is up at the moment.
+    pub fn is_up(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Returns when the connection comes up the next time.
+    pub async fn reconnected(&self) {
+        let mut ups = self.ups.clone();
+        ups.mark_unchanged();
+        if ups.changed().await.is_err() {
+            // The client is gone and will never come up again.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The servers, for messages.
+    pub fn servers(&self) -> &str {
+        &self.servers
+    }
+
+    /// Hands everything that was published to the network, within `limit`. For the end of a program.
+    pub async fn flush_within(&self, limit: Duration) {
+        if self.is_up()
+            && !matches!(
+                tokio::time::timeout(limit, self.client.flush()).await,
+                Ok(Ok(()))
+            )
+        {
+            tracing::debug!("the last messages may not have been sent");
+        }
+    }
+}
+
+fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<u64>) {
+    let (up, ups) = watch::channel(0_u64);
+    let backoff = options.reconnect;
+    let servers = options.servers.to_string();
+    let mut connect = ConnectOptions::new()
+        .name(&options.name)
+        .connection_timeout(options.connect_timeout)
+        .request_timeout(Some(options.request_timeout))
+        .max_reconnects(None)
+        .reconnect_delay_callback(move |attempts| match attempts {
+            // The very first attempt of a program, and the first after a success.
+            0 | 1 => Duration::ZERO,
+            later => backoff.wait(u32::try_from(later - 1).unwrap_or(u32::MAX)),
+        })
+        .event_callback(move |event| {
+            let up = up.clone();
+            let servers = servers.clone();
+            async move {
+                match event {
+                    Event::Connected => {
+                        tracing::info!(%servers, "connected to NATS");
+                        up.send_modify(|count| *count += 1);
+                    }
+                    Event::Disconnected => {
+                        tracing::warn!(%servers, "lost the connection to NATS; trying again");
+                    }
+                    Event::ServerError(_) | Event::ClientError(_) | Event::SlowConsumer(_) => {
+                        tracing::warn!(%servers, %event, "trouble with NATS");
+                    }
+                    other => tracing::debug!(%servers, event = %other, "NATS"),
+                }
+            }
+        });
+    if let Some(prefix) = &options.inbox_prefix {
+        connect = connect.custom_inbox_prefix(prefix);
+    }
+    if let NatsAuth::UserPassword { user, password } = &options.auth {
+        connect = connect.user_and_password(user.clone(), password.expose_secret().to_owned());
+    }
+    (connect, ups)
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsConnectError {
+    /// The server does not let this client in.
+    #[error("NATS at `{servers}` refuses {who}")]
+    Refused {
+        /// The servers.
+        servers: String,
+        /// Who asked.
+        who: String,
+        /// What the client library said.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+    /// Nothing answers there.
+    #[error("cannot reach NATS at `{servers}`")]
+    Unreachable {
+        /// The servers.
+        servers: String,
+        /// What the client library said.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+}
+
+impl NatsConnectError {
+    fn from_client(source: async_nats::ConnectError, options: &NatsOptions) -> Self {
+        let servers = options.servers.to_string();
+        match source.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                Self::Refused {
+                    servers,
+                    who: options.auth.who(),
+                    source,
+                }
+            }
+            _ => Self::Unreachable { servers, source },
+        }
+    }
+}

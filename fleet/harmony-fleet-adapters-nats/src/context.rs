@@ -1,0 +1,219 @@
+//! How tools on this machine find the fleet: a small private file that the deploy writes.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use harmony_reconciler_contracts::TenantId;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::{NatsAuth, NatsServers, SettingsError};
+
+/// Where the fleet's NATS is and how a tool is let in.
+#[derive(Debug, Clone)]
+pub struct FleetContext {
+    /// Address of NATS, as [`NatsServers`] reads it.
+    pub nats_url: String,
+    /// Whose devices.
+    pub tenant: TenantId,
+    /// NATS user.
+    pub user: String,
+    /// NATS password; `Debug` does not show it.
+    pub password: SecretString,
+}
+
+/// The file's content. The only place where the password is text.
+#[derive(Serialize, Deserialize)]
+struct ContextFile {
+    version: u16,
+    nats_url: String,
+    tenant: TenantId,
+    user: String,
+    password: String,
+}
+
+impl FleetContext {
+    /// Version of the file's format.
+    const VERSION: u16 = 1;
+
+    /// Where the file is by the XDG base directory specification:
+    /// `$XDG_STATE_HOME/harmony/fleet/context.json`, or below `$HOME/.local/state`. `None` when neither
+    /// variable holds an absolute path.
+    pub fn default_path() -> Option<PathBuf> {
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        path_below(variable("XDG_STATE_HOME"), variable("HOME"))
+    }
+
+    /// Reads the file; `None` when there is none.
+    pub fn load(path: &Path) -> Result<Option<Self>, ContextError> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(ContextError::Read {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
+        let file: ContextFile =
+            serde_json::from_slice(&bytes).map_err(|source| ContextError::Content {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Some(Self {
+            nats_url: file.nats_url,
+            tenant: file.tenant,
+            user: file.user,
+            password: file.password.into(),
+        }))
+    }
+
+    /// Writes the file, readable by its owner only. Whole or not at all: a reader never sees half of
+    /// it, and a kill in between leaves the old one.
+    pub fn save(&self, path: &Path) -> Result<(), ContextError> {
+        let failed = |source| ContextError::Write {
+            path: path.to_owned(),
+            source,
+        };
+        let content = ContextFile {
+            version: Self::VERSION,
+            nats_url: self.nats_url.clone(),
+            tenant: self.tenant.clone(),
+            user: self.user.clone(),
+            password: self.password.expose_secret().to_owned(),
+        };
+        let mut json = serde_json::to_vec_pretty(&content).map_err(|e| failed(e.into()))?;
+        json.push(b'\n');
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed)?;
+        // `tempfile` makes its files with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        file.write_all(&json)
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(failed)?;
+        file.persist(path).map_err(|e| failed(e.error))?;
+        Ok(())
+    }
+
+    /// The connection settings of the context.
+    pub fn connection(&self) -> Result<(NatsServers, NatsAuth), SettingsError> {
+        let auth = NatsAuth::UserPassword {
+            user: self.user.clone(),
+            password: self.password.clone(),
+        };
+        Ok((self.nats_url.parse()?, auth))
+    }
+}
+
+/// Pure part of [`FleetContext::default_path`]. The specification says to ignore relative paths.
+fn path_below(state_home: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let absolute = |path: Option<PathBuf>| path.filter(|p| p.is_absolute());
+    let base = absolute(state_home).or_else(|| Some(absolute(home)?.join(".local/state")))?;
+    Some(base.join("harmony/fleet/context.json"))
+}
+
+/// Why the context file was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// It is there and cannot be read.
+    #[error("cannot read the fleet context `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not a context.
+    #[error("the fleet context `{}` is damaged: deploy the fleet again, or delete the file", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Where it is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write the fleet context `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn context() -> FleetContext {
+        FleetContext {
+            nats_url: "nats://127.0.0.1:4222".into(),
+            tenant: "acme".parse().unwrap(),
+            user: "tools".into(),
+            password: "s3cret".into(),
+        }
+    }
+
+    #[test]
+    fn the_path_follows_the_xdg_specification() {
+        let path = |state: Option<&str>, home: Option<&str>| {
+            path_below(state.map(PathBuf::from), home.map(PathBuf::from))
+        };
+        let below = |base: &str| Some(PathBuf::from(base).join("harmony/fleet/context.json"));
+        assert_eq!(path(Some("/state"), Some("/home/me")), below("/state"));
+        assert_eq!(path(None, Some("/home/me")), below("/home/me/.local/state"));
+        assert_eq!(
+            path(Some("relative"), Some("/home/me")),
+            below("/home/me/.local/state")
+        );
+        assert_eq!(path(Some(""), None), None);
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("harmony/fleet/context.json");
+        assert!(FleetContext::load(&path).unwrap().is_none());
+        context().save(&path).unwrap();
+        context().save(&path).unwrap();
+        let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        let loaded = FleetContext::load(&path).unwrap().unwrap();
+        assert_eq!(loaded.nats_url, context().nats_url);
+        assert_eq!(loaded.tenant, context().tenant);
+        assert_eq!(loaded.password.expose_secret(), "s3cret");
+        assert!(!format!("{loaded:?}").contains("s3cret"));
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1,
+            "no temporary file stays"
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("context.json");
+        for content in [
+            "",
+            "{}",
+            "{\"version\":1,\"nats_url\":\"x\",\"tenant\":\"A B\",\"user\":\"u\",\"password\":\"p\"}",
+        ] {
+            fs::write(&path, content).unwrap();
+            let error = FleetContext::load(&path).unwrap_err();
+            assert!(error.to_string().contains("context.json"), "{error}");
+        }
+    }
+}

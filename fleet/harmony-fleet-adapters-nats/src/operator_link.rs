@@ -1,0 +1,224 @@
+//! The operator's end of the conversations with devices and tools.
+
+use async_nats::{Client, Message, Subject};
+use futures_util::{Stream, StreamExt};
+use harmony_reconciler_contracts::{
+    Command, DeviceId, DeviceListing, Heartbeat, ListDevices, RefusalReason, Registration,
+    RegistrationReply, TenantId, subjects,
+};
+use serde::Serialize;
+
+use crate::NatsConnection;
+
+/// When a device whose registration could not be read may ask again, in seconds: rarely, for only
+/// another agent will do better.
+const RETRY_MALFORMED_SECONDS: u32 = 300;
+
+/// The operator's subjects of one tenant on one connection.
+///
+/// Requests are taken in a queue group, so that one of several operators answers; heartbeats reach
+/// all of them. NATS keeps the subscriptions over reconnects; a stream ends only with its
+/// connection. Messages on the subjects of no valid device are dropped.
+#[derive(Debug, Clone)]
+pub struct NatsOperatorLink {
+    connection: NatsConnection,
+    tenant: TenantId,
+}
+
+impl NatsOperatorLink {
+    /// The operator's link of a tenant. No traffic yet.
+    pub fn new(connection: NatsConnection, tenant: TenantId) -> Self {
+        Self { connection, tenant }
+    }
+
+    /// Heartbeats of all devices.
+    pub async fn heartbeats(
+        &self,
+    ) -> Result<impl Stream<Item = (DeviceId, Heartbeat)> + Send + use<>, SubscribeFailed> {
+        let subject = subjects::heartbeats_of_all(&self.tenant);
+        let tenant = self.tenant.clone();
+        let messages = self.subscribe(subject, None).await?;
+        Ok(messages
+            .filter_map(move |message| std::future::ready(decode_heartbeat(&message, &tenant))))
+    }
+
+    /// Registrations to answer. What cannot be read is answered here.
+    pub async fn registrations(
+        &self,
+    ) -> Result<impl Stream<Item = RegistrationRequest> + Send + use<>, SubscribeFailed> {
+        let subject = subjects::registrations_of_all(&self.tenant);
+        let messages = self
+            .subscribe(subject, Some(subjects::OPERATOR_QUEUE))
+            .await?;
+        let tenant = self.tenant.clone();
+        let client = self.connection.client.clone();
+        Ok(messages.filter_map(move |message| {
+            let client = client.clone();
+            let device = subjects::device_of(&message.subject, &tenant);
+            async move { RegistrationRequest::read(device?, message, client).await }
+        }))
+    }
+
+    /// Requests of tools for the list of devices.
+    pub async fn list_requests(
+        &self,
+    ) -> Result<impl Stream<Item = ListRequest> + Send + use<>, SubscribeFailed> {
+        let subject = subjects::list_devices(&self.tenant);
+        let messages = self
+            .subscribe(subject, Some(subjects::OPERATOR_QUEUE))
+            .await?;
+        let client = self.connection.client.clone();
+        Ok(messages.filter_map(move |message| {
+            std::future::ready(ListRequest::read(message, client.clone()))
+        }))
+    }
+
+    /// Asks a device to register again. Best effort: its next heartbeat leads here again.
+    pub async fn ask_to_register(&self, device: &DeviceId) {
+        let subject = subjects::command(&self.tenant, device);
+        publish(
+            &self.connection.client,
+            subject.into(),
+            &Command::register(),
+        )
+        .await;
+    }
+
+    /// Tells other operators of the tenant that this one is alive.
+    pub async fn announce(&self, heartbeat: &Heartbeat) {
+        if self.connection.is_up() {
+            let subject = subjects::operator_heartbeat(&self.tenant);
+            publish(&self.connection.client, subject.into(), heartbeat).await;
+        }
+    }
+
+    /// What operators of the tenant tell, this one included.
+    pub async fn announcements(
+        &self,
+    ) -> Result<impl Stream<Item = Heartbeat> + Send + use<>, SubscribeFailed> {
+        let subject = subjects::operator_heartbeat(&self.tenant);
+        let messages = self.subscribe(subject, None).await?;
+        Ok(messages.filter_map(|message| {
+            std::future::ready(serde_json::from_slice(&message.payload).ok())
+        }))
+    }
+
+    async fn subscribe(
+        &self,
+        subject: String,
+        queue: Option<&str>,
+    ) -> Result<async_nats::Subscriber, SubscribeFailed> {
+        let client = &self.connection.client;
+        let subscribed = match queue {
+            Some(queue) => {
+                client
+                    .queue_subscribe(subject.clone(), queue.to_owned())
+                    .await
+            }
+            None => client.subscribe(subject.clone()).await,
+        };
+        subscribed.map_err(|source| SubscribeFailed { subject, source })
+    }
+}
+
+fn decode_heartbeat(message: &Message, tenant: &TenantId) -> Option<(DeviceId, Heartbeat)> {
+    let device = subjects::device_of(&message.subject, tenant)?;
+    match serde_json::from_slice(&message.payload) {
+        Ok(heartbeat) => Some((device, heartbeat)),
+        Err(error) => {
+            tracing::debug!(%device, %error, "dropped a heartbeat that cannot be read");
+            None
+        }
+    }
+}
+
+/// A registration that waits for its answer.
+#[derive(Debug)]
+pub struct RegistrationRequest {
+    /// The device, from the subject.
+    pub device: DeviceId,
+    /// What it sent.
+    pub registration: Registration,
+    reply: Subject,
+    client: Client,
+}
+
+impl RegistrationRequest {
+    /// Answers.
+    pub async fn answer(self, reply: &RegistrationReply) {
+        publish(&self.client, self.reply, reply).await;
+    }
+
+    async fn read(device: DeviceId, message: Message, client: Client) -> Option<Self> {
+        let reply = message.reply?;
+        match serde_json::from_slice(&message.payload) {
+            Ok(registration) => Some(Self {
+                device,
+                registration,
+                reply,
+                client,
+            }),
+            Err(error) => {
+                tracing::warn!(%device, %error, "refused a registration that cannot be read");
+                let refusal = RegistrationReply::refused(
+                    RefusalReason::Malformed,
+                    error.to_string(),
+                    RETRY_MALFORMED_SECONDS,
+                );
+                publish(&client, reply, &refusal).await;
+                None
+            }
+        }
+    }
+}
+
+/// A request for a page of the device list that waits for its answer.
+#[derive(Debug)]
+pub struct ListRequest {
+    /// Which page.
+    pub request: ListDevices,
+    reply: Subject,
+    client: Client,
+}
+
+impl ListRequest {
+    /// Answers.
+    pub async fn answer(self, page: &DeviceListing) {
+        publish(&self.client, self.reply, page).await;
+    }
+
+    fn read(message: Message, client: Client) -> Option<Self> {
+        let reply = message.reply?;
+        // Whatever cannot be read is taken for a request for the first page.
+        let request = serde_json::from_slice(&message.payload)
+            .unwrap_or_else(|_| ListDevices::page_after(None));
+        Some(Self {
+            request,
+            reply,
+            client,
+        })
+    }
+}
+
+/// A subscription that was not accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot subscribe to `{subject}`")]
+pub struct SubscribeFailed {
+    /// The subject.
+    pub subject: String,
+    /// What the client library said.
+    #[source]
+    pub source: async_nats::SubscribeError,
+}
+
+/// Publishes, best effort: the other side's timeout covers a loss.
+async fn publish(client: &Client, subject: Subject, message: &impl Serialize) {
+    match serde_json::to_vec(message) {
+        Ok(payload) => {
+            if let Err(error) = client.publish(subject.clone(), payload.into()).await {
+                tracing::warn!(%subject, %error, "could not send a message");
+            }
+        }
+        Err(error) => tracing::error!(%subject, %error, "could not encode a message"),
+    }
+}
