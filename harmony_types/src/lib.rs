@@ -29,6 +29,7 @@
 //!
 //! - `parse`, `FromStr`, `TryFrom<&str>`, `TryFrom<String>`, `Display`, serde as a string through these,
 //!   `Clone + Debug + Eq + Ord + Hash`. `T::parse(x.to_string()) == x` for every value.
+//!   The one exception is [`ReleaseUnit`], which is made of its two names: `a-b-c` does not tell where to cut.
 //! - Limits are constants of the type (`MAX_LENGTH`, in bytes unless said otherwise).
 //! - Errors name the value (escaped, and shortened when long), the position (in characters, from 1) and the rule.
 //!   What to do about it is apart, in `hint()`, and is not part of the message.
