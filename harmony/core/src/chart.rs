@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use harmony_types::{ChartRef, Digest, ImageRef, Namespace, Version};
+use harmony_types::{Digest, ImageRef, Namespace, Version};
 use serde::Serialize;
 use serde_json::Value;
 

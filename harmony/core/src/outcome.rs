@@ -17,6 +17,9 @@ pub struct Outcome {
     pub checks: Vec<String>,
     /// What a person wants to know next: an address, a command to try.
     pub notes: Vec<String>,
+    /// Documents for programs, such as the record of a release; each has a `kind` and a `schemaVersion` of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Value>,
 }
 
 impl Outcome {
@@ -32,11 +35,19 @@ impl Outcome {
         self
     }
 
+    /// With a document for programs.
+    #[must_use]
+    pub fn with_record(mut self, record: Value) -> Self {
+        self.records.push(record);
+        self
+    }
+
     /// Takes over everything of `other`, after what is here.
     pub fn absorb(&mut self, other: Self) {
         self.changes.extend(other.changes);
         self.checks.extend(other.checks);
         self.notes.extend(other.notes);
+        self.records.extend(other.records);
     }
 
     /// The changes that are one: all but [`Action::Unchanged`].

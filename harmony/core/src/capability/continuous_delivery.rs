@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use harmony_types::ChartRef;
 
 use super::kubernetes_cluster::ClusterError;
-use super::oci_registry::RegistryError;
+use super::oci_registry::{RegistryError, RegistryLocation};
 use crate::chart::DeployTarget;
 use crate::context::Cancelled;
 use crate::diagnostic::{Code, Diagnostic, FailureKind};
@@ -22,6 +22,9 @@ use crate::outcome::Change;
     note = "give `{Self}` a delivery, for example `harmony_kubernetes::DirectDelivery`, and delegate `ContinuousDelivery` to it"
 )]
 pub trait ContinuousDelivery: Send + Sync {
+    /// Where it takes charts from: the registry they were released to, or a mirror of it.
+    fn charts(&self) -> &RegistryLocation;
+
     /// Makes the target run the chart. Returns once the change is accepted; see [`ContinuousDelivery::wait_ready`].
     ///
     /// # Errors
