@@ -1,0 +1,167 @@
+//! The control group that holds all pods of the node. It is made before the kubelet starts, which wants it to be
+//! there, and it is how `down` finds every process of every pod even when containerd has lost track of them.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::config::LocalNodeConfig;
+use super::error::LocalNodeError;
+use super::files;
+use super::machine::{CgroupDriver, Machine};
+
+/// Makes the group in every hierarchy that a kubelet with the `cgroupfs` driver uses.
+pub(super) fn ensure(config: &LocalNodeConfig, machine: &Machine) -> Result<(), LocalNodeError> {
+    if machine.cgroup_driver == CgroupDriver::Systemd {
+        return Ok(());
+    }
+    for hierarchy in hierarchies() {
+        if let Hierarchy::Unified(root) = &hierarchy {
+            delegate_controllers(root);
+        }
+        files::create_dir(&hierarchy.root().join(Machine::cgroup_name(&config.name)))?;
+    }
+    Ok(())
+}
+
+/// Kills every process of every pod and removes the group. Nothing there is fine.
+pub(super) async fn remove(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
+    const EVERY: Duration = Duration::from_millis(20);
+    const TRIES: u32 = 500;
+    let groups: Vec<PathBuf> = hierarchies()
+        .iter()
+        .map(|hierarchy| hierarchy.root().join(Machine::cgroup_name(&config.name)))
+        .filter(|group| group.exists())
+        .collect();
+    for group in &groups {
+        let mut left = TRIES;
+        loop {
+            // A forking process can slip through once; not twice in a row for long.
+            kill_all(group);
+            match remove_tree(group) {
+                Ok(()) => break,
+                Err(error) if left == 0 => return Err(LocalNodeError::file("remove", group)(error)),
+                Err(_) => left -= 1,
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+    Ok(())
+}
+
+/// Every process in any pod of the node.
+pub(super) fn processes(config: &LocalNodeConfig) -> Vec<i32> {
+    let mut pids: Vec<i32> = hierarchies()
+        .iter()
+        .flat_map(|hierarchy| pids_below(&hierarchy.root().join(Machine::cgroup_name(&config.name))))
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Hierarchy {
+    /// cgroup v2.
+    Unified(PathBuf),
+    /// One of several of cgroup v1.
+    Legacy(PathBuf),
+}
+
+impl Hierarchy {
+    fn root(&self) -> &Path {
+        match self {
+            Self::Unified(root) | Self::Legacy(root) => root,
+        }
+    }
+}
+
+fn hierarchies() -> Vec<Hierarchy> {
+    parse_hierarchies(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
+/// From `/proc/self/mountinfo`. Where any hierarchy of version 1 is mounted, container runtimes use only those.
+fn parse_hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
+    let mut unified = None;
+    let mut legacy = Vec::new();
+    for line in mountinfo.lines() {
+        let Some((before, after)) = line.split_once(" - ") else { continue };
+        let Some(target) = before.split(' ').nth(4) else { continue };
+        match after.split(' ').next() {
+            Some("cgroup") => legacy.push(Hierarchy::Legacy(target.into())),
+            Some("cgroup2") => unified = Some(Hierarchy::Unified(target.into())),
+            _ => {}
+        }
+    }
+    if legacy.is_empty() { unified.into_iter().collect() } else { legacy }
+}
+
+/// On the unified hierarchy a group has the controllers that the one above it hands down.
+fn delegate_controllers(root: &Path) {
+    let available = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
+    for controller in available.split_ascii_whitespace() {
+        // Some cannot be handed down on some machines, for example `cpu` with real-time processes; the kubelet says
+        // by name which of those it needs are missing.
+        let _ = fs::write(root.join("cgroup.subtree_control"), format!("+{controller}"));
+    }
+}
+
+fn subgroups(group: &Path) -> Vec<PathBuf> {
+    fs::read_dir(group)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .collect()
+}
+
+fn pids_below(group: &Path) -> Vec<i32> {
+    let own = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    let mut pids: Vec<i32> = own.lines().filter_map(|line| line.parse().ok()).collect();
+    for below in subgroups(group) {
+        pids.extend(pids_below(&below));
+    }
+    pids
+}
+
+fn kill_all(group: &Path) {
+    for pid in pids_below(group) {
+        let Some(pid) = Pid::from_raw(pid) else { continue };
+        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        // Still in the group now that the pidfd holds it, so it is not another process that got the number.
+        if pids_below(group).contains(&pid.as_raw_nonzero().get()) {
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+        }
+    }
+}
+
+fn remove_tree(group: &Path) -> io::Result<()> {
+    for below in subgroups(group) {
+        remove_tree(&below)?;
+    }
+    match fs::remove_dir(group) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_1_wins_where_both_are_mounted() {
+        let unified = "30 25 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
+        assert_eq!(parse_hierarchies(unified), [Hierarchy::Unified("/sys/fs/cgroup".into())]);
+        let hybrid = "\
+31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+33 25 0:29 / /tmp rw - tmpfs tmpfs rw
+";
+        assert_eq!(parse_hierarchies(hybrid), [Hierarchy::Legacy("/sys/fs/cgroup/memory".into())]);
+        assert!(parse_hierarchies("").is_empty());
+    }
+}

@@ -1,0 +1,295 @@
+//! What a user may choose about the local node, and where its files lie.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::Ipv4Net;
+
+use super::error::LocalNodeError;
+
+/// What the local node listens on and where it keeps its state. [`Default`] is the node that all deploy binaries of a
+/// machine share; two nodes with different configurations can live on one machine when each has a network namespace
+/// of its own, because kube-proxy owns the packet filter of the namespace it runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalNodeConfig {
+    /// The Kubernetes name of the node, an RFC 1123 label. Also names its control group.
+    pub name: String,
+    /// Certificates, database, images, logs. Created with mode 0700, owned by root.
+    pub state_dir: PathBuf,
+    /// The built program and, where Go had to be fetched, the Go toolchain. May be deleted while the node is down.
+    pub cache_dir: PathBuf,
+    /// The address of the node. It is put on the loopback link, so nothing outside this machine can reach it.
+    pub address: Ipv4Addr,
+    /// Where the API server listens on `address`.
+    pub api_port: u16,
+    /// Where the kubelet listens on `address`.
+    pub kubelet_port: u16,
+    /// Where etcd serves its client, on 127.0.0.1.
+    pub etcd_client_port: u16,
+    /// Where etcd would serve its peers, on 127.0.0.1; it has none and still needs the port.
+    pub etcd_peer_port: u16,
+    /// The addresses of Services. The API server takes the first, cluster DNS the tenth.
+    pub service_cidr: Ipv4Net,
+    /// The addresses of pods.
+    pub pod_cidr: Ipv4Net,
+}
+
+impl Default for LocalNodeConfig {
+    fn default() -> Self {
+        Self {
+            name: "harmony".into(),
+            state_dir: "/var/lib/harmony/local-node".into(),
+            cache_dir: "/var/cache/harmony".into(),
+            address: Ipv4Addr::new(10, 99, 0, 1),
+            api_port: 6443,
+            kubelet_port: 10250,
+            etcd_client_port: 2379,
+            etcd_peer_port: 2380,
+            service_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16),
+            pod_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 24),
+        }
+    }
+}
+
+/// `AF_UNIX` paths end at 107 bytes; containerd appends `.ttrpc` to its own.
+const MAX_SOCKET_PATH: usize = 107 - ".ttrpc".len();
+/// RFC 1123.
+const MAX_NAME: usize = 63;
+
+impl LocalNodeConfig {
+    /// Refuses values that could not work, before anything is written.
+    ///
+    /// # Errors
+    /// [`LocalNodeError::Config`] with the field, its value and the reason.
+    pub fn validate(&self) -> Result<(), LocalNodeError> {
+        let refuse = |field: &'static str, value: String, reason: &str| {
+            Err(LocalNodeError::Config { field, value, reason: reason.to_owned() })
+        };
+        let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.name.is_empty()
+            || self.name.len() > MAX_NAME
+            || !self.name.chars().all(label)
+            || self.name.starts_with('-')
+            || self.name.ends_with('-')
+        {
+            return refuse("name", self.name.clone(), "must be 1 to 63 of a-z, 0-9 and -, not - at an end");
+        }
+        for (field, path) in [("state_dir", &self.state_dir), ("cache_dir", &self.cache_dir)] {
+            let value = path.display().to_string();
+            if !path.is_absolute() || path.parent().is_none() {
+                return refuse(field, value, "must be an absolute path below the root folder");
+            }
+            if path.to_str().is_none_or(|path| path.contains([',', '\n', '"', ' '])) {
+                return refuse(field, value, "must be UTF-8 without commas, quotes, spaces and line breaks");
+            }
+        }
+        if self.layout().containerd_socket().as_os_str().len() > MAX_SOCKET_PATH {
+            return refuse("state_dir", self.state_dir.display().to_string(), "is too long for the sockets in it");
+        }
+        let ports = [
+            ("api_port", self.api_port),
+            ("kubelet_port", self.kubelet_port),
+            ("etcd_client_port", self.etcd_client_port),
+            ("etcd_peer_port", self.etcd_peer_port),
+        ];
+        for (index, (field, port)) in ports.iter().enumerate() {
+            if *port == 0 {
+                return refuse(field, "0".into(), "must be a fixed port");
+            }
+            if let Some((other, _)) = ports.iter().take(index).find(|(_, taken)| taken == port) {
+                return refuse(field, port.to_string(), &format!("is also the {other}"));
+            }
+        }
+        if self.address.is_loopback() || self.address.is_unspecified() || self.address.is_multicast() {
+            return refuse("address", self.address.to_string(), "must be a unicast address outside 127.0.0.0/8");
+        }
+        for (field, net, prefixes) in [
+            // the API server refuses a larger service range; DNS needs the tenth address
+            ("service_cidr", self.service_cidr, 12..=27),
+            ("pod_cidr", self.pod_cidr, 8..=28),
+        ] {
+            if net.network() != net.addr() {
+                return refuse(field, net.to_string(), "has bits set behind its prefix");
+            }
+            if !prefixes.contains(&net.prefix_len()) {
+                let reason = format!("needs a prefix of /{} to /{}", prefixes.start(), prefixes.end());
+                return refuse(field, net.to_string(), &reason);
+            }
+            if net.contains(&self.address) {
+                return refuse(field, net.to_string(), "contains the address of the node");
+            }
+        }
+        if self.service_cidr.contains(&self.pod_cidr) || self.pod_cidr.contains(&self.service_cidr) {
+            return refuse("pod_cidr", self.pod_cidr.to_string(), "overlaps the service_cidr");
+        }
+        Ok(())
+    }
+
+    /// Where the files of this node lie.
+    pub(super) fn layout(&self) -> Layout {
+        Layout { state: self.state_dir.clone() }
+    }
+
+    /// The address of the API server as clients write it.
+    pub(super) fn api_url(&self) -> String {
+        format!("https://{}", self.api_address())
+    }
+
+    pub(super) fn api_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address.into(), self.api_port)
+    }
+
+    pub(super) fn etcd_client_address(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.etcd_client_port)
+    }
+
+    pub(super) fn etcd_peer_address(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.etcd_peer_port)
+    }
+
+    pub(super) fn kubelet_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address.into(), self.kubelet_port)
+    }
+
+    /// The Service `kubernetes.default`: the API server always takes the first address.
+    pub(super) fn api_service_address(&self) -> Ipv4Addr {
+        nth(self.service_cidr, 1)
+    }
+
+    /// The Service `kube-dns`: the tenth address, as kubeadm and k3s do it.
+    pub(super) fn dns_service_address(&self) -> Ipv4Addr {
+        nth(self.service_cidr, 10)
+    }
+}
+
+fn nth(net: Ipv4Net, index: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(net.network()) + index)
+}
+
+/// The files below the state folder. Everything in `run` is void after a reboot of the machine.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    state: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Beside the state folder rather than in it, so that removing the state keeps the lock.
+    pub(super) fn lock(&self) -> PathBuf {
+        let mut path = self.state.clone().into_os_string();
+        path.push(".lock");
+        path.into()
+    }
+
+    pub(super) fn pki(&self, file: &str) -> PathBuf {
+        self.state.join("pki").join(file)
+    }
+
+    pub(super) fn config(&self, file: &str) -> PathBuf {
+        self.state.join("config").join(file)
+    }
+
+    pub(super) fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.config(&format!("{user}.kubeconfig"))
+    }
+
+    pub(super) fn cni_config_dir(&self) -> PathBuf {
+        self.state.join("config/cni")
+    }
+
+    pub(super) fn registry_config_dir(&self) -> PathBuf {
+        self.state.join("config/registries")
+    }
+
+    pub(super) fn logs(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+
+    pub(super) fn audit_log(&self) -> PathBuf {
+        self.logs().join("audit.log")
+    }
+
+    pub(super) fn pod_logs(&self) -> PathBuf {
+        self.logs().join("pods")
+    }
+
+    pub(super) fn etcd_data(&self) -> PathBuf {
+        self.state.join("etcd")
+    }
+
+    pub(super) fn kubelet_root(&self) -> PathBuf {
+        self.state.join("kubelet")
+    }
+
+    pub(super) fn containerd_root(&self) -> PathBuf {
+        self.state.join("containerd")
+    }
+
+    pub(super) fn run(&self) -> PathBuf {
+        self.state.join("run")
+    }
+
+    pub(super) fn containerd_state(&self) -> PathBuf {
+        self.run().join("containerd")
+    }
+
+    pub(super) fn containerd_socket(&self) -> PathBuf {
+        self.run().join("containerd.sock")
+    }
+
+    /// Present while the network and kernel settings of the machine are ours; holds what they were before.
+    pub(super) fn machine_record(&self) -> PathBuf {
+        self.run().join("machine.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut LocalNodeConfig)) -> Option<&'static str> {
+        let mut config = LocalNodeConfig::default();
+        change(&mut config);
+        match config.validate() {
+            Ok(()) => None,
+            Err(LocalNodeError::Config { field, .. }) => Some(field),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn the_default_is_valid() {
+        assert_eq!(refused(|_| ()), None);
+    }
+
+    #[test]
+    fn each_bad_value_is_refused_by_its_field() {
+        assert_eq!(refused(|c| c.name = String::new()), Some("name"));
+        assert_eq!(refused(|c| c.name = "Node_1".into()), Some("name"));
+        assert_eq!(refused(|c| c.name = "-a".into()), Some("name"));
+        assert_eq!(refused(|c| c.name = "a".repeat(64)), Some("name"));
+        assert_eq!(refused(|c| c.state_dir = "relative".into()), Some("state_dir"));
+        assert_eq!(refused(|c| c.state_dir = "/".into()), Some("state_dir"));
+        assert_eq!(refused(|c| c.state_dir = "/var/lib/my node".into()), Some("state_dir"));
+        assert_eq!(refused(|c| c.state_dir = format!("/{}", "x".repeat(90)).into()), Some("state_dir"));
+        assert_eq!(refused(|c| c.cache_dir = "cache".into()), Some("cache_dir"));
+        assert_eq!(refused(|c| c.api_port = 0), Some("api_port"));
+        assert_eq!(refused(|c| c.etcd_peer_port = c.etcd_client_port), Some("etcd_peer_port"));
+        assert_eq!(refused(|c| c.address = Ipv4Addr::LOCALHOST), Some("address"));
+        assert_eq!(refused(|c| c.address = Ipv4Addr::new(10, 96, 3, 4)), Some("service_cidr"));
+        assert_eq!(refused(|c| c.service_cidr = "10.96.0.1/16".parse().unwrap()), Some("service_cidr"));
+        assert_eq!(refused(|c| c.service_cidr = "10.0.0.0/8".parse().unwrap()), Some("service_cidr"));
+        assert_eq!(refused(|c| c.pod_cidr = "10.96.4.0/24".parse().unwrap()), Some("pod_cidr"));
+    }
+
+    #[test]
+    fn services_get_their_usual_addresses() {
+        let config = LocalNodeConfig::default();
+        assert_eq!(config.api_service_address(), Ipv4Addr::new(10, 96, 0, 1));
+        assert_eq!(config.dns_service_address(), Ipv4Addr::new(10, 96, 0, 10));
+        assert_eq!(config.layout().lock(), Path::new("/var/lib/harmony/local-node.lock"));
+    }
+}

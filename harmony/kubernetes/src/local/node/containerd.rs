@@ -1,0 +1,103 @@
+//! Talking to the node's containerd: through its own client, and through the Container Runtime Interface by way of
+//! the node's program.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::net::UnixStream;
+use tokio::process::Command;
+
+use super::config::Layout;
+use super::error::LocalNodeError;
+use super::program::Program;
+use super::tool;
+
+/// The namespace in which the kubelet's images and containers are.
+const NAMESPACE: &str = "k8s.io";
+
+/// The client of one containerd.
+#[derive(Debug, Clone)]
+pub(super) struct Containerd {
+    ctr: PathBuf,
+    socket: PathBuf,
+}
+
+impl Containerd {
+    pub(super) fn new(ctr: &Path, layout: &Layout) -> Self {
+        Self { ctr: ctr.to_owned(), socket: layout.containerd_socket() }
+    }
+
+    /// True when it takes connections; it does so only once all its plugins are loaded.
+    pub(super) async fn answers(&self) -> bool {
+        UnixStream::connect(&self.socket).await.is_ok()
+    }
+
+    /// A `ctr` command, not yet run.
+    pub(super) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+        let mut command = Command::new(&self.ctr);
+        command.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE]).args(args);
+        command
+    }
+
+    async fn run(&self, args: &[&str]) -> Result<String, LocalNodeError> {
+        tool::finish(self.command(args), "").await
+    }
+
+    /// The digest of the manifest that a name stands for, when there is an image of that name. Its content is then
+    /// complete: an import gives the name last.
+    pub(super) async fn digest_of(&self, name: &str) -> Result<Option<String>, LocalNodeError> {
+        Ok(listed_digest(&self.run(&["images", "list", &format!("name=={name}")]).await?, name))
+    }
+
+    /// Gives an image one more name.
+    pub(super) async fn name_image(&self, present: &str, name: &str) -> Result<(), LocalNodeError> {
+        self.run(&["images", "tag", "--force", present, name]).await.map(drop)
+    }
+
+    /// Waits until the part of containerd that serves the kubelet has noticed a new image, so that a pod that is
+    /// created next does not start with a failed pull.
+    pub(super) async fn wait_until_noticed(&self, name: &str) -> Result<(), LocalNodeError> {
+        const EVERY: Duration = Duration::from_millis(20);
+        const AT_MOST: Duration = Duration::from_secs(5);
+        let started = Instant::now();
+        let filter = format!("name=={name}");
+        loop {
+            let listed = self.run(&["images", "list", &filter]).await?;
+            // It labels every image it has taken up. If it never does, the kubelet's retry covers it.
+            if listed.contains("io.cri-containerd.image=managed") || started.elapsed() > AT_MOST {
+                return Ok(());
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Stops and removes every pod, giving its network back.
+    pub(super) async fn drain(&self, program: &Program) -> Result<(), LocalNodeError> {
+        let mut drain = Command::new(&program.node);
+        drain.arg("drain").arg("--endpoint").arg(format!("unix://{}", self.socket.display()));
+        tool::finish(drain, "").await.map(drop)
+    }
+}
+
+/// From the table of `ctr images list`: name, type, digest and more.
+fn listed_digest(table: &str, name: &str) -> Option<String> {
+    table.lines().find_map(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        (columns.next()? == name).then(|| columns.nth(1).map(str::to_owned))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_the_third_column() {
+        let table = "REF TYPE DIGEST SIZE PLATFORMS LABELS\n\
+                     h/a:1 application/vnd.oci.image.manifest.v1+json sha256:aa 1.4 MiB linux/amd64 -\n";
+        assert_eq!(listed_digest(table, "h/a:1").as_deref(), Some("sha256:aa"));
+        assert_eq!(listed_digest(table, "h/a"), None);
+        assert_eq!(listed_digest("REF TYPE DIGEST SIZE PLATFORMS LABELS\n", "h/a:1"), None);
+    }
+}

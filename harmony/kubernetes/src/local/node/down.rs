@@ -1,0 +1,219 @@
+//! Taking the node down, from whatever state it is in, so that no process, mount, link, route or rule of it stays.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use harmony_core::event::Event;
+use harmony_core::outcome::{Action, Change, Subject};
+use harmony_core::{Context, Outcome};
+use rustix::mount::{UnmountFlags, unmount};
+
+use super::cgroups;
+use super::component::Component;
+use super::config::{Layout, LocalNodeConfig};
+use super::containerd::Containerd;
+use super::error::LocalNodeError;
+use super::files;
+use super::lock::Lock;
+use super::network::{self, MachineRecord};
+use super::packages;
+use super::preflight;
+use super::process::{self, Marked};
+use super::program;
+use super::up;
+
+/// Whether what the node stored stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Database, images and certificates stay: the next `up` continues with the same objects.
+    State,
+    /// Everything below the state folder goes. The cache of the built program stays.
+    Nothing,
+}
+
+const GRACE: Duration = Duration::from_secs(3);
+/// Pods are killed, not asked, so this is long.
+const DRAIN_AT_MOST: Duration = Duration::from_secs(30);
+
+pub(super) async fn down(
+    ctx: &Context,
+    config: &LocalNodeConfig,
+    keep: Keep,
+) -> Result<Outcome, LocalNodeError> {
+    config.validate()?;
+    preflight::check_root()?;
+    let result = outcome(config, keep)?;
+    if ctx.is_planning() || result.is_unchanged() {
+        return Ok(result);
+    }
+    let lock = Lock::acquire(ctx, &config.layout().lock(), "the local node").await?;
+    let step = ctx.step("take the local Kubernetes node down");
+    let layout = config.layout();
+
+    step.message("control plane");
+    let mut running = up::leaders(config)?;
+    // The kubelet first: it would start again what is stopped next.
+    end(&mut running, &[Component::Kubelet]).await?;
+    end(
+        &mut running,
+        &[Component::Proxy, Component::Scheduler, Component::ControllerManager, Component::ApiServer],
+    )
+    .await?;
+    step.message("pods");
+    drain(ctx, config, running.contains_key(&Component::Containerd)).await;
+    end(&mut running, &[Component::Containerd, Component::Etcd]).await?;
+    end_children(config).await?;
+    cgroups::remove(config).await?;
+    step.message("mounts and network");
+    unmount_below(&layout.state().to_owned())?;
+    if MachineRecord::read(config).is_some() {
+        network::remove(config, &packages::find_installed()?).await?;
+    }
+    remove_traces(&layout)?;
+    files::remove(&layout.run())?;
+    if keep == Keep::Nothing {
+        step.message("state");
+        files::remove(layout.state())?;
+    }
+    step.done("");
+    lock.release_and_remove()?;
+    Ok(result)
+}
+
+fn outcome(config: &LocalNodeConfig, keep: Keep) -> Result<Outcome, LocalNodeError> {
+    let layout = config.layout();
+    let something_left = !process::find(process::NODE_MARK, &config.state_dir)?.is_empty()
+        || layout.run().exists()
+        || (keep == Keep::Nothing && layout.state().exists());
+    let action = if something_left { Action::Delete } else { Action::Unchanged };
+    Ok(Change::new(action, Subject::Cluster(config.name.clone())).into())
+}
+
+async fn end(running: &mut BTreeMap<Component, Marked>, which: &[Component]) -> Result<(), LocalNodeError> {
+    let ending = which.iter().filter_map(|component| running.remove(component)).map(|one| one.stop(GRACE));
+    futures_util::future::try_join_all(ending).await.map(drop)
+}
+
+/// Lets containerd stop the pods, which also gives their network back. What it cannot do is done by force later.
+async fn drain(ctx: &Context, config: &LocalNodeConfig, containerd_runs: bool) {
+    let (true, Ok(host), Some(program)) =
+        (containerd_runs, packages::find_installed(), program::find_built(&config.cache_dir))
+    else {
+        return;
+    };
+    let containerd = Containerd::new(&host.ctr, &config.layout());
+    if !containerd.answers().await {
+        return;
+    }
+    match tokio::time::timeout(DRAIN_AT_MOST, containerd.drain(&program)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            let message = format!("containerd could not remove all pods, they are killed instead: {error}");
+            ctx.emit(Event::Warning { message });
+        }
+        Err(_) => {
+            let message = format!(
+                "containerd did not remove all pods within {} s, they are killed instead",
+                DRAIN_AT_MOST.as_secs()
+            );
+            ctx.emit(Event::Warning { message });
+        }
+    }
+}
+
+/// containerd's shims outlive it on purpose.
+async fn end_children(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
+    for child in process::find(process::NODE_MARK, &config.state_dir)? {
+        child.stop(Duration::ZERO).await?;
+    }
+    Ok(())
+}
+
+fn unmount_below(folder: &Path) -> Result<(), LocalNodeError> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for target in mounts_below(&mountinfo, folder) {
+        let done = unmount(&target, UnmountFlags::empty()).or_else(|_| unmount(&target, UnmountFlags::DETACH));
+        match done {
+            // One that is listed twice can go with its twin.
+            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(LocalNodeError::file("unmount", target)(error.into())),
+        }
+    }
+    Ok(())
+}
+
+/// The mount points below a folder, the innermost first.
+fn mounts_below(mountinfo: &str, folder: &Path) -> Vec<PathBuf> {
+    let mut targets: Vec<PathBuf> = mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|target| PathBuf::from(unescape(target)))
+        .filter(|target| target.starts_with(folder) && target != folder)
+        .collect();
+    // Later mounts cover earlier ones.
+    targets.reverse();
+    targets.sort_by_key(|target| std::cmp::Reverse(target.components().count()));
+    targets
+}
+
+/// The kernel writes space, tab, line break and backslash as three octal digits.
+fn unescape(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+}
+
+/// What kubelet and containerd leave at places that cannot be configured.
+fn remove_traces(layout: &Layout) -> Result<(), LocalNodeError> {
+    let logs = Path::new("/var/log/containers");
+    for link in entries(logs) {
+        if fs::read_link(&link).is_ok_and(|target| target.starts_with(layout.state())) {
+            files::remove(&link)?;
+        }
+    }
+    // A shim that was killed leaves its socket; its bundle says which that was.
+    let bundles = layout.containerd_state().join("io.containerd.runtime.v2.task");
+    for bundle in entries(&bundles).iter().flat_map(|namespace| entries(namespace)) {
+        let address = fs::read_to_string(bundle.join("address")).unwrap_or_default();
+        if let Some(socket) = address.trim().strip_prefix("unix://") {
+            files::remove(Path::new(socket))?;
+        }
+    }
+    let plugins = Path::new("/var/lib/kubelet/device-plugins");
+    if entries(plugins).iter().all(|entry| entry.ends_with("kubelet.sock")) {
+        files::remove(&plugins.join("kubelet.sock"))?;
+    }
+    for folder in [logs, plugins, Path::new("/var/lib/kubelet"), Path::new("/run/containerd/s"), Path::new("/run/containerd")]
+    {
+        // Removed when empty; anything in it is somebody else's.
+        let _ = fs::remove_dir(folder);
+    }
+    Ok(())
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_mounts_come_first_and_others_stay() {
+        let mountinfo = "\
+20 1 0:1 / / rw - ext4 /dev/vda rw
+21 20 0:2 / /state/a rw - tmpfs tmpfs rw
+22 21 0:3 / /state/a/b rw - overlay overlay rw
+23 20 0:4 / /state rw - ext4 /dev/vdb rw
+24 20 0:5 / /statement rw - tmpfs tmpfs rw
+25 20 0:6 / /state/with\\040space rw - tmpfs tmpfs rw
+";
+        assert_eq!(
+            mounts_below(mountinfo, Path::new("/state")),
+            [Path::new("/state/a/b"), Path::new("/state/with space"), Path::new("/state/a")]
+        );
+    }
+}

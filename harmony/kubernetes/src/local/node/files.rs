@@ -1,0 +1,155 @@
+//! Writing files so that a kill at any moment leaves the old or the new content, never half of one.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::error::LocalNodeError;
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Root alone: keys, and configurations that hold them.
+    Secret,
+    /// Everybody who can reach the folder.
+    Public,
+}
+
+/// Writes `content` unless the file already holds it; true when it was written.
+pub(super) fn write_if_changed(path: &Path, content: &[u8], access: Access) -> Result<bool, LocalNodeError> {
+    let mode = match access {
+        Access::Secret => 0o600,
+        Access::Public => 0o644,
+    };
+    if fs::read(path).is_ok_and(|present| present == content)
+        && fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o777 == mode)
+    {
+        return Ok(false);
+    }
+    replace(path, content, mode).map_err(LocalNodeError::file("write", path))?;
+    Ok(true)
+}
+
+fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Creates a folder, and those above it, that only root may enter.
+pub(super) fn create_private_dir(path: &Path) -> Result<(), LocalNodeError> {
+    let create = || {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            }
+            other => other,
+        }
+    };
+    create().map_err(LocalNodeError::file("create", path))
+}
+
+/// Creates a folder and those above it.
+pub(super) fn create_dir(path: &Path) -> Result<(), LocalNodeError> {
+    fs::create_dir_all(path).map_err(LocalNodeError::file("create", path))
+}
+
+/// Removes a file or a whole folder; nothing there is fine.
+pub(super) fn remove(path: &Path) -> Result<(), LocalNodeError> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LocalNodeError::file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The last lines of a text file, oldest first; empty when it cannot be read.
+pub(super) fn tail(path: &Path, lines: usize) -> Vec<String> {
+    const WINDOW: u64 = 64 * 1024;
+    let read = || -> io::Result<Vec<u8>> {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut file = fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(WINDOW)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map(|bytes| last_lines(&String::from_utf8_lossy(&bytes), lines)).unwrap_or_default()
+}
+
+/// The last lines that say something.
+pub(super) fn last_lines(text: &str, lines: usize) -> Vec<String> {
+    let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect()
+}
+
+/// SHA-256 over parts, each preceded by its length so that no two lists of parts collide; lower-case hex.
+pub(super) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex(&hash.finalize())
+}
+
+/// SHA-256 as OCI writes it, without the `sha256:` in front.
+pub(super) fn sha256(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_once_and_kept_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/key");
+        assert!(write_if_changed(&path, b"a", Access::Secret).unwrap());
+        assert!(!write_if_changed(&path, b"a", Access::Secret).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(write_if_changed(&path, b"b", Access::Secret).unwrap());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(write_if_changed(&path, b"b", Access::Secret).unwrap(), "a loosened mode is put right");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn fingerprints_keep_parts_apart() {
+        assert_ne!(fingerprint([b"ab".as_slice(), b"c"]), fingerprint([b"a".as_slice(), b"bc"]));
+        assert_eq!(sha256(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
+    fn the_tail_is_in_order() {
+        assert_eq!(last_lines("a\n\nb\nc\n", 2), ["b", "c"]);
+        assert!(tail(Path::new("/nowhere"), 3).is_empty());
+    }
+}

@@ -1,0 +1,195 @@
+//! The programs that come from the distribution: found, or installed with apt.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use harmony_core::Context;
+use harmony_core::event::Step;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use super::error::LocalNodeError;
+use super::process;
+use super::tool;
+
+/// Where the programs of the distribution are.
+#[derive(Debug, Clone)]
+pub(super) struct HostPrograms {
+    pub(super) containerd: PathBuf,
+    pub(super) ctr: PathBuf,
+    pub(super) runc: PathBuf,
+    pub(super) ip: PathBuf,
+    pub(super) iptables: PathBuf,
+    pub(super) setsid: PathBuf,
+    /// The folder of the network plugins.
+    pub(super) cni_plugins: PathBuf,
+}
+
+/// A program and the Debian package that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    program: &'static str,
+    package: &'static str,
+}
+
+const PROGRAMS: [Wanted; 9] = [
+    Wanted { program: "containerd", package: "containerd" },
+    Wanted { program: "containerd-shim-runc-v2", package: "containerd" },
+    Wanted { program: "ctr", package: "containerd" },
+    Wanted { program: "runc", package: "runc" },
+    Wanted { program: "ip", package: "iproute2" },
+    Wanted { program: "iptables", package: "iptables" },
+    Wanted { program: "iptables-save", package: "iptables" },
+    Wanted { program: "setsid", package: "util-linux" },
+    Wanted { program: "mount", package: "mount" },
+];
+
+/// Where distributions put network plugins: Debian, upstream, Alpine and Fedora.
+const PLUGIN_FOLDERS: [&str; 4] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni/bin"];
+const PLUGINS: [&str; 4] = ["ptp", "host-local", "portmap", "loopback"];
+const PLUGIN_PACKAGE: &str = "containernetworking-plugins";
+
+/// Finds the programs, installs what is missing with apt, and finds them again.
+///
+/// # Errors
+/// [`LocalNodeError::PackagesMissing`] where there is no apt; [`LocalNodeError::PackageInstall`] when it fails.
+pub(super) async fn ensure(ctx: &Context) -> Result<HostPrograms, LocalNodeError> {
+    let missing = match find() {
+        Ok(found) => return Ok(found),
+        Err(missing) => missing,
+    };
+    let packages = packages_of(&missing);
+    install(ctx, &packages).await?;
+    find().map_err(|missing| refuse(&missing))
+}
+
+fn refuse(missing: &[Wanted]) -> LocalNodeError {
+    LocalNodeError::PackagesMissing {
+        programs: missing.iter().map(|wanted| wanted.program.to_owned()).collect(),
+        packages: packages_of(missing),
+    }
+}
+
+fn packages_of(missing: &[Wanted]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = missing.iter().map(|wanted| wanted.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+/// The programs as they are now, without installing anything; what is missing otherwise.
+pub(super) fn find_installed() -> Result<HostPrograms, LocalNodeError> {
+    find().map_err(|missing| refuse(&missing))
+}
+
+fn find() -> Result<HostPrograms, Vec<Wanted>> {
+    let mut missing: Vec<Wanted> =
+        PROGRAMS.into_iter().filter(|wanted| search(wanted.program).is_none()).collect();
+    let plugins = PLUGIN_FOLDERS
+        .iter()
+        .map(Path::new)
+        .find(|folder| PLUGINS.iter().all(|plugin| folder.join(plugin).is_file()));
+    if plugins.is_none() {
+        missing.push(Wanted { program: "the network plugins of containers", package: PLUGIN_PACKAGE });
+    }
+    let path = |program: &str| search(program).unwrap_or_default();
+    match plugins {
+        Some(plugins) if missing.is_empty() => Ok(HostPrograms {
+            containerd: path("containerd"),
+            ctr: path("ctr"),
+            runc: path("runc"),
+            ip: path("ip"),
+            iptables: path("iptables"),
+            setsid: path("setsid"),
+            cni_plugins: plugins.to_owned(),
+        }),
+        _ => Err(missing),
+    }
+}
+
+/// A program on the search path.
+pub(super) fn search(program: &str) -> Option<PathBuf> {
+    std::env::split_paths(&process::search_path()).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// Installs Debian packages, without the ones they only recommend.
+pub(super) async fn install(ctx: &Context, packages: &[&'static str]) -> Result<(), LocalNodeError> {
+    let Some(apt) = search("apt-get") else {
+        return Err(LocalNodeError::PackagesMissing {
+            programs: packages.iter().map(|package| (*package).to_owned()).collect(),
+            packages: packages.to_vec(),
+        });
+    };
+    let step = ctx.step(format!("install {} with apt", packages.join(", ")));
+    let mut install = vec!["install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"];
+    install.extend(packages);
+    let first = ctx.unless_cancelled(apt_get(&apt, &install, &step)).await?;
+    if first.is_err() {
+        // The lists of a fresh or long unused machine name packages that are not there any more.
+        step.message("apt-get update");
+        ctx.unless_cancelled(apt_get(&apt, &["update"], &step)).await??;
+        ctx.unless_cancelled(apt_get(&apt, &install, &step)).await??;
+    }
+    step.done("");
+    Ok(())
+}
+
+async fn apt_get(apt: &Path, args: &[&str], step: &Step) -> Result<(), LocalNodeError> {
+    const KEPT_LINES: usize = 10;
+    let mut command = Command::new(apt);
+    command
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let shown = tool::describe(&command);
+    let failed = || LocalNodeError::process("run", format!("`{shown}`"));
+    // Not killed on drop: an interrupted dpkg leaves packages half configured.
+    let mut child = command.spawn().map_err(failed())?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(failed()(std::io::ErrorKind::BrokenPipe.into()));
+    };
+    let (mut out, mut err) = (BufReader::new(stdout).lines(), BufReader::new(stderr).lines());
+    let mut kept: Vec<String> = Vec::new();
+    let (mut out_open, mut err_open) = (true, true);
+    while out_open || err_open {
+        tokio::select! {
+            line = out.next_line(), if out_open => match line {
+                Ok(Some(line)) => {
+                    if line.starts_with("Get:") || line.starts_with("Setting up") || line.starts_with("Unpacking") {
+                        step.message(line);
+                    }
+                }
+                _ => out_open = false,
+            },
+            line = err.next_line(), if err_open => match line {
+                Ok(Some(line)) => kept.push(line),
+                _ => err_open = false,
+            },
+        }
+    }
+    let status = child.wait().await.map_err(failed())?;
+    if status.success() {
+        return Ok(());
+    }
+    let output = kept.split_off(kept.len().saturating_sub(KEPT_LINES));
+    Err(LocalNodeError::PackageInstall { command: shown, status: status.to_string(), output })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_asked_for_once() {
+        assert_eq!(packages_of(&PROGRAMS), ["containerd", "iproute2", "iptables", "mount", "runc", "util-linux"]);
+    }
+
+    #[test]
+    fn system_folders_are_searched_too() {
+        assert!(search("mount").is_some());
+        assert_eq!(search("no-such-program-anywhere"), None);
+    }
+}

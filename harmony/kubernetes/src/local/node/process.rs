@@ -1,0 +1,308 @@
+//! The node's processes as the kernel knows them.
+//!
+//! No pid file is trusted. Every process is started with a marker in its environment that names the state folder, the
+//! component and a fingerprint of how it was started; a scan of `/proc` finds them again. A deployer that is killed
+//! between starting a process and noting it loses nothing, a pid that went to another program does not carry the
+//! marker, and after a reboot nothing does. Signals go through a pidfd that was opened before the marker was read, so
+//! they cannot reach a successor of the process either.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::error::LocalNodeError;
+
+/// The state folder that a process belongs to.
+pub(super) const NODE_MARK: &str = "HARMONY_NODE";
+const COMPONENT_MARK: &str = "HARMONY_NODE_COMPONENT";
+const SPEC_MARK: &str = "HARMONY_NODE_SPEC";
+
+/// A log that is longer than this when its process starts is set aside as `NAME.log.1`.
+const LOG_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// A process that carries the marker.
+#[derive(Debug)]
+pub(super) struct Marked {
+    pub(super) pid: i32,
+    /// What it was started as; children inherit it.
+    pub(super) name: String,
+    /// How it was started; children inherit it.
+    pub(super) spec: String,
+    /// True for what was started by us, false for its children, such as containerd's shims.
+    pub(super) leader: bool,
+    pub(super) started: Timestamp,
+    /// Resident memory.
+    pub(super) rss_kib: u64,
+    pidfd: OwnedFd,
+}
+
+impl Marked {
+    fn kill(&self, signal: Signal) {
+        // The only failure is that the process has ended, which is what was wanted.
+        let _ = pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    /// Ends the process: `SIGTERM`, and `SIGKILL` when it takes longer than `grace`.
+    pub(super) async fn stop(self, grace: Duration) -> Result<(), LocalNodeError> {
+        const AFTER_KILL: Duration = Duration::from_secs(10);
+        if !grace.is_zero() {
+            self.kill(Signal::TERM);
+            if self.ends_within(grace).await {
+                return Ok(());
+            }
+        }
+        self.kill(Signal::KILL);
+        if self.ends_within(AFTER_KILL).await {
+            return Ok(());
+        }
+        Err(LocalNodeError::Unkillable { what: self.name, pid: self.pid })
+    }
+
+    async fn ends_within(&self, time: Duration) -> bool {
+        const EVERY: Duration = Duration::from_millis(5);
+        let ended = async {
+            while !has_ended(&self.pidfd) {
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        tokio::time::timeout(time, ended).await.is_ok()
+    }
+}
+
+/// A pidfd is readable once its process has ended, and tells of no other process.
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+}
+
+/// Every living process whose environment has `mark` set to `value`.
+pub(super) fn find(mark: &str, value: &Path) -> Result<Vec<Marked>, LocalNodeError> {
+    let boot = boot_time();
+    let listed = fs::read_dir("/proc").map_err(LocalNodeError::file("list", "/proc"))?;
+    Ok(listed
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter_map(|pid| inspect(pid, mark, value, boot))
+        .collect())
+}
+
+fn inspect(pid: i32, mark: &str, value: &Path, boot: i64) -> Option<Marked> {
+    // Cheap first: most processes do not carry the mark.
+    marker_of(&fs::read(format!("/proc/{pid}/environ")).ok()?, mark, value)?;
+    let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    // Once more, now that the pidfd holds the process: the pid may have changed hands in between.
+    let (name, spec) = marker_of(&fs::read(format!("/proc/{pid}/environ")).ok()?, mark, value)?;
+    let stat = read_stat(pid).filter(Stat::is_alive)?;
+    let since_boot = stat.start_ticks / rustix::param::clock_ticks_per_second();
+    let started = Timestamp::from_second(boot + i64::try_from(since_boot).ok()?).ok()?;
+    Some(Marked { pid, name, spec, leader: stat.session == pid, started, rss_kib: rss_kib(pid), pidfd })
+}
+
+fn marker_of(environ: &[u8], mark: &str, value: &Path) -> Option<(String, String)> {
+    let lookup = |key: &str| {
+        environ.split(|byte| *byte == 0).find_map(|pair| {
+            let rest = pair.strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;
+            Some(String::from_utf8_lossy(rest).into_owned())
+        })
+    };
+    (lookup(mark)? == value.to_str()?)
+        .then(|| (lookup(COMPONENT_MARK).unwrap_or_default(), lookup(SPEC_MARK).unwrap_or_default()))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    session: i32,
+    start_ticks: u64,
+}
+
+impl Stat {
+    fn is_alive(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X')
+    }
+}
+
+fn read_stat(pid: i32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// `/proc/PID/stat`, proc(5): the name in parentheses may itself hold spaces and parentheses.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        session: fields.get(3)?.parse().ok()?,
+        start_ticks: fields.get(19)?.parse().ok()?,
+    })
+}
+
+fn rss_kib(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+fn boot_time() -> i64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// How a process of the node is started.
+#[derive(Debug, Clone)]
+pub(super) struct Launch {
+    /// The component, as the marker and the log name it.
+    pub(super) name: &'static str,
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<OsString>,
+    pub(super) log: PathBuf,
+    /// Fingerprint of everything above and of the files it reads.
+    pub(super) spec: String,
+}
+
+/// Starts a process that outlives this one: a session of its own, nothing inherited but a few settings of the
+/// machine, its output in a log.
+pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(), LocalNodeError> {
+    let log = open_log(&launch.log).map_err(LocalNodeError::file("open", &launch.log))?;
+    let errors = log.try_clone().map_err(LocalNodeError::file("open", &launch.log))?;
+    let mut command = tokio::process::Command::new(setsid);
+    command
+        .arg(&launch.program)
+        .args(&launch.args)
+        .env_clear()
+        .envs(passed_on())
+        .env(NODE_MARK, state)
+        .env(COMPONENT_MARK, launch.name)
+        .env(SPEC_MARK, &launch.spec)
+        .current_dir(state)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors);
+    // The handle is dropped: tokio reaps the process if it ends while this one still lives.
+    command.spawn().map_err(LocalNodeError::process("start", launch.name))?;
+    Ok(())
+}
+
+/// What a daemon may see of this process' environment: where programs are, and how the machine reaches registries.
+fn passed_on() -> Vec<(OsString, OsString)> {
+    const KEYS: [&str; 9] = [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "TZ",
+    ];
+    KEYS.iter()
+        .filter_map(|key| Some((OsString::from(key), std::env::var_os(key)?)))
+        .chain([("PATH".into(), search_path()), ("HOME".into(), "/root".into())])
+        .collect()
+}
+
+/// `PATH` with the folders of system programs, which the `PATH` of an ordinary login lacks.
+pub(super) fn search_path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    for folder in ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"] {
+        if !path.is_empty() {
+            path.push(":");
+        }
+        path.push(folder);
+    }
+    path
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_LIMIT) {
+        fs::rename(path, path.with_extension("log.1"))?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Pid and command line of whoever holds the socket with that inode.
+pub(super) fn socket_holder(inode: u64) -> Option<String> {
+    let target = format!("socket:[{inode}]");
+    let holds = |pid: i32| {
+        fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|mut fds| {
+            fds.any(|fd| fd.is_ok_and(|fd| fs::read_link(fd.path()).is_ok_and(|link| link == Path::new(&target))))
+        })
+    };
+    let pid = fs::read_dir("/proc")
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .find(|pid| holds(*pid))?;
+    Some(format!("pid {pid}, `{}`", command_line(pid)))
+}
+
+/// The command line of a process, cut to what fits a message.
+pub(super) fn command_line(pid: i32) -> String {
+    const SHOWN: usize = 120;
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
+    let line = line.trim();
+    if line.chars().count() > SHOWN {
+        format!("{}...", line.chars().take(SHOWN).collect::<String>())
+    } else {
+        line.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let text = "12 (a) b (c) S 1 12 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 4242 1 2";
+        assert_eq!(parse_stat(text), Some(Stat { state: 'S', session: 7, start_ticks: 4242 }));
+        assert_eq!(parse_stat("12 (x) Z"), None);
+    }
+
+    #[test]
+    fn only_the_whole_value_of_the_marker_counts() {
+        let environ = b"PATH=/bin\0HARMONY_NODE=/var/a\0HARMONY_NODE_COMPONENT=etcd\0HARMONY_NODE_SPEC=1\0";
+        assert_eq!(marker_of(environ, NODE_MARK, Path::new("/var/a")), Some(("etcd".into(), "1".into())));
+        assert_eq!(marker_of(environ, NODE_MARK, Path::new("/var/ab")), None);
+        assert_eq!(marker_of(environ, "HARMONY_NOD", Path::new("/var/a")), None);
+    }
+
+    #[tokio::test]
+    async fn a_launched_process_is_found_by_its_marker_and_stopped() {
+        let state = tempfile::tempdir().unwrap();
+        let log = state.path().join("sleep.log");
+        let sleep = Launch {
+            name: "sleep",
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), "echo started; while :; do sleep 1; done".into()],
+            log: log.clone(),
+            spec: "abc".into(),
+        };
+        launch(&sleep, Path::new("/usr/bin/setsid"), state.path()).unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let leader = loop {
+            let mut found = find(NODE_MARK, state.path()).unwrap();
+            found.retain(|process| process.leader);
+            if let (Some(process), 1) = (found.pop(), fs::read_to_string(&log).unwrap().lines().count()) {
+                break process;
+            }
+            assert!(std::time::Instant::now() < deadline, "the process never appeared");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert_eq!((leader.name.as_str(), leader.spec.as_str()), ("sleep", "abc"));
+        leader.stop(Duration::from_secs(5)).await.unwrap();
+        for child in find(NODE_MARK, state.path()).unwrap() {
+            child.stop(Duration::ZERO).await.unwrap();
+        }
+        assert!(find(NODE_MARK, state.path()).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,298 @@
+//! The program that is the whole control plane: compiled once from the Go module that this crate carries, and kept
+//! under a name made of everything that went into it.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use harmony_core::Context;
+use harmony_core::event::{Step, Unit};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use super::error::LocalNodeError;
+use super::files::{self, Access};
+use super::lock::Lock;
+use super::preflight;
+use super::process;
+use super::toolchain::{self, Go, GoVersion};
+
+/// The built programs.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    /// etcd, the Kubernetes programs, CoreDNS, kubectl and `drain`; the first argument says which.
+    pub(super) node: PathBuf,
+    /// Holds the namespaces of a pod.
+    pub(super) pause: PathBuf,
+}
+
+const SOURCES: [(&str, &str); 5] = [
+    ("go.mod", include_str!("../../../localnode/go.mod")),
+    ("go.sum", include_str!("../../../localnode/go.sum")),
+    ("main.go", include_str!("../../../localnode/main.go")),
+    ("drain.go", include_str!("../../../localnode/drain.go")),
+    ("pause/main.go", include_str!("../../../localnode/pause/main.go")),
+];
+
+/// The release that `go.mod` requires, which the API server would not know of itself.
+const LINK_FLAGS: &str = concat!(
+    "-s -w",
+    " -X k8s.io/component-base/version.gitVersion=v1.34.4",
+    " -X k8s.io/component-base/version.gitMajor=1",
+    " -X k8s.io/component-base/version.gitMinor=34",
+    " -X k8s.io/component-base/version.gitTreeState=clean",
+);
+
+/// How many packages a cold build compiles, for the progress; it need not be exact.
+const PACKAGES: u64 = 2850;
+/// Sources, objects and the linker's output of a cold build take 3.5 GiB.
+const BUILD_MIB: u64 = 5 * 1024;
+const BUILD_MARK: &str = "HARMONY_NODE_BUILD";
+
+/// Returns the built program, building it when there is none of these sources, this Go and these flags.
+///
+/// Safe to kill: what was compiled is in Go's cache, and a program appears under its name only when it is whole.
+///
+/// # Errors
+/// [`LocalNodeError::GoMissing`], [`LocalNodeError::NoSpace`], [`LocalNodeError::ProgramBuild`].
+pub(super) async fn ensure(ctx: &Context, cache: &Path) -> Result<Program, LocalNodeError> {
+    let needed = needed_go();
+    let folder = cache.join("local-node");
+    let go = match toolchain::find(needed, cache).await {
+        Ok(go) => go,
+        // A machine that lost its Go can still use what it built.
+        Err(_) => match newest_of_these_sources(&folder) {
+            Some(program) => return Ok(program),
+            None => toolchain::ensure(ctx, needed, cache).await?,
+        },
+    };
+    let target = folder.join(key(&go));
+    if let Some(program) = built(&target) {
+        return Ok(program);
+    }
+    files::create_dir(&folder)?;
+    let _lock = Lock::acquire(ctx, &folder.join(".lock"), "the build of the node's program").await?;
+    if let Some(program) = built(&target) {
+        return Ok(program);
+    }
+    end_orphans(&folder).await?;
+    build(ctx, &go, &folder, &target).await?;
+    built(&target).ok_or_else(|| LocalNodeError::File {
+        action: "find the program in",
+        path: target,
+        source: std::io::ErrorKind::NotFound.into(),
+    })
+}
+
+/// What would be used without building anything: for `down`, which must work without Go.
+pub(super) fn find_built(cache: &Path) -> Option<Program> {
+    newest_of_these_sources(&cache.join("local-node"))
+}
+
+fn needed_go() -> GoVersion {
+    // A go.mod of ours without a version would be a mistake that `go build` reports better than we could.
+    const NONE: GoVersion = GoVersion::new(1, 0);
+    SOURCES[0].1.lines().find_map(|line| GoVersion::parse(line.strip_prefix("go ")?)).unwrap_or(NONE)
+}
+
+/// The first half names the sources, so that their builds are found without asking for the version of Go.
+fn key(go: &Go) -> String {
+    let toolchain = files::fingerprint([go.version.as_bytes()]);
+    format!("{}-{}", sources_key(), toolchain.get(..8).unwrap_or_default())
+}
+
+fn sources_key() -> String {
+    let parts = SOURCES.iter().flat_map(|(name, content)| [name.as_bytes(), content.as_bytes()]);
+    let hash = files::fingerprint(parts.chain([LINK_FLAGS.as_bytes()]));
+    hash.get(..16).unwrap_or_default().to_owned()
+}
+
+fn built(target: &Path) -> Option<Program> {
+    let program = Program { node: target.join("localnode"), pause: target.join("pause") };
+    (program.node.is_file() && program.pause.is_file()).then_some(program)
+}
+
+fn newest_of_these_sources(folder: &Path) -> Option<Program> {
+    let prefix = format!("{}-", sources_key());
+    fs::read_dir(folder)
+        .ok()?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)))
+        .max_by_key(|entry| entry.metadata().and_then(|meta| meta.modified()).ok())
+        .and_then(|entry| built(&entry.path()))
+}
+
+/// A deployer that was killed leaves its compiler running; two at once take twice as long.
+async fn end_orphans(folder: &Path) -> Result<(), LocalNodeError> {
+    for orphan in process::find(BUILD_MARK, folder)? {
+        orphan.stop(Duration::ZERO).await?;
+    }
+    for leftover in fs::read_dir(folder).map_err(LocalNodeError::file("list", folder))?.filter_map(Result::ok) {
+        if leftover.file_name().to_str().is_some_and(|name| name.starts_with("build-")) {
+            files::remove(&leftover.path())?;
+        }
+    }
+    Ok(())
+}
+
+async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(), LocalNodeError> {
+    const SHOWN_LINES: usize = 15;
+    preflight::check_space(folder, "building the node's program", BUILD_MIB)?;
+    let step = ctx.step("build the node's program, about 5 minutes the first time");
+    let scratch = tempfile::Builder::new()
+        .prefix("build-")
+        .tempdir_in(folder)
+        .map_err(LocalNodeError::file("create a folder in", folder))?;
+    let (source, output) = (scratch.path().join("source"), scratch.path().join("output"));
+    for (name, content) in SOURCES {
+        files::write_if_changed(&source.join(name), content.as_bytes(), Access::Public)?;
+    }
+    files::create_dir(&output)?;
+    let log = folder.join("build.log");
+    let mut command = Command::new(&go.command);
+    command
+        .args(["build", "-v", "-trimpath", "-ldflags", LINK_FLAGS, "-o"])
+        .arg(&output)
+        .arg("./...")
+        .current_dir(&source)
+        .env(BUILD_MARK, folder)
+        .env("PATH", process::search_path())
+        .env("CGO_ENABLED", "0")
+        // go.sum is complete: any module that is not what it says is refused.
+        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
+        .env("GOWORK", "off")
+        .env("GOTOOLCHAIN", "local")
+        .env_remove("GOOS")
+        .env_remove("GOARCH")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    if std::env::var_os("HOME").is_none() {
+        command.env("HOME", folder);
+    }
+    let started = Instant::now();
+    let (status, lines) = ctx.unless_cancelled(compile(command, &step, started)).await??;
+    files::write_if_changed(&log, lines.join("\n").as_bytes(), Access::Public)?;
+    if !status.success() {
+        let status = match status.signal() {
+            Some(signal) => format!("ended by signal {signal}"),
+            None => status.to_string(),
+        };
+        let complaints: Vec<String> = lines.into_iter().filter(|line| !is_progress(line)).collect();
+        let output = complaints.iter().skip(complaints.len().saturating_sub(SHOWN_LINES)).cloned().collect();
+        return Err(LocalNodeError::ProgramBuild { status, log, output });
+    }
+    files::remove(target)?;
+    fs::rename(&output, target).map_err(LocalNodeError::file("move the program to", target))?;
+    step.done(format!("{} s", started.elapsed().as_secs()));
+    Ok(())
+}
+
+/// Ends the whole group when the future that holds it is dropped: the compiler's children do not end with it.
+struct GroupGuard(Option<Pid>);
+
+impl Drop for GroupGuard {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+async fn compile(
+    mut command: Command,
+    step: &Step,
+    started: Instant,
+) -> Result<(std::process::ExitStatus, Vec<String>), LocalNodeError> {
+    const EVERY: Duration = Duration::from_secs(2);
+    let failed = || LocalNodeError::process("run", "`go build`");
+    let mut child = command.spawn().map_err(failed())?;
+    let mut guard =
+        GroupGuard(child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)));
+    let Some(stderr) = child.stderr.take() else {
+        return Err(failed()(std::io::ErrorKind::BrokenPipe.into()));
+    };
+    let mut printed = BufReader::new(stderr).lines();
+    let mut lines = Vec::new();
+    let (mut compiled, mut downloaded) = (0_u64, 0_u64);
+    let mut ticks = tokio::time::interval(EVERY);
+    loop {
+        tokio::select! {
+            line = printed.next_line() => match line {
+                Ok(Some(line)) => {
+                    if line.starts_with("go: downloading ") {
+                        downloaded += 1;
+                    } else if is_progress(&line) {
+                        compiled += 1;
+                    }
+                    lines.push(line);
+                }
+                _ => break,
+            },
+            _ = ticks.tick() => {
+                step.message(progress(compiled, downloaded, lines.last().map_or("", String::as_str), started.elapsed()));
+                step.position(compiled.min(PACKAGES), PACKAGES, Unit::Items);
+            }
+        }
+    }
+    let status = child.wait().await.map_err(failed())?;
+    guard.0 = None;
+    Ok((status, lines))
+}
+
+/// `go build -v` prints the path of each package it compiles, and each module it downloads.
+fn is_progress(line: &str) -> bool {
+    line.starts_with("go: downloading ") || !(line.starts_with(['#', '\t', ' ']) || line.contains(": "))
+}
+
+fn progress(compiled: u64, downloaded: u64, last: &str, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs();
+    if compiled == 0 {
+        return format!("{downloaded} modules downloaded, {seconds} s");
+    }
+    format!("{compiled} packages compiled, {seconds} s, now {last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_go_is_another_program() {
+        let go = |version: &str| Go { command: "go".into(), version: version.into() };
+        let (one, two) = (key(&go("go1.26.8 linux/amd64")), key(&go("go1.26.9 linux/amd64")));
+        assert_ne!(one, two);
+        assert_eq!(one.len(), 16 + 1 + 8);
+        assert!(one.starts_with(&sources_key()) && two.starts_with(&sources_key()));
+    }
+
+    #[test]
+    fn complaints_are_told_from_progress() {
+        for line in ["go: downloading k8s.io/api v0.34.4", "k8s.io/kubernetes/pkg/kubelet", "internal/abi"] {
+            assert!(is_progress(line), "{line}");
+        }
+        for line in ["# harmony.local/localnode", "./main.go:3:2: undefined: x", "\tat line", "go: no such: x"] {
+            assert!(!is_progress(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_module_asks_for_a_go_that_is_known() {
+        assert_eq!(needed_go(), GoVersion::parse("1.24").unwrap());
+    }
+
+    #[test]
+    fn a_program_without_its_pause_is_not_built() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join(format!("{}-00000000", sources_key()));
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("localnode"), "x").unwrap();
+        assert!(newest_of_these_sources(folder.path()).is_none());
+        fs::write(target.join("pause"), "x").unwrap();
+        assert_eq!(newest_of_these_sources(folder.path()).unwrap().node, target.join("localnode"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Waiting for the node, while watching that nothing it needs has ended.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use harmony_core::Context;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::Api;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::wait::await_condition;
+use kube::{Client, Config};
+
+use super::component::Component;
+use super::config::LocalNodeConfig;
+use super::error::LocalNodeError;
+use super::files;
+use super::launch_plan;
+use super::process;
+
+/// How often something that cannot be watched is asked.
+const EVERY: Duration = Duration::from_millis(25);
+/// Long enough for a slow disk and a busy machine; a component that ends is noticed at once, so this is rarely met.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs `wait` to its end, unless the run is cancelled, one of `needed` ends, or it takes too long.
+pub(super) async fn watched<F: Future>(
+    ctx: &Context,
+    config: &LocalNodeConfig,
+    needed: &[Component],
+    what: &str,
+    wait: F,
+) -> Result<F::Output, LocalNodeError> {
+    let started = Instant::now();
+    let waited = ctx.unless_cancelled(async {
+        tokio::select! {
+            biased;
+            output = wait => Ok(output),
+            died = first_to_end(config, needed) => Err(died),
+            () = tokio::time::sleep(PATIENCE) => Err(not_ready(config, needed, what, started.elapsed())),
+        }
+    });
+    waited.await?
+}
+
+async fn first_to_end(config: &LocalNodeConfig, needed: &[Component]) -> LocalNodeError {
+    // A process that has just been started is not its own session's leader for a moment.
+    const LOOK_EVERY: Duration = Duration::from_millis(250);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let running = match running(config) {
+            Ok(running) => running,
+            Err(error) => return error,
+        };
+        if let Some(component) = needed.iter().find(|component| !running.contains(component)) {
+            return died(config, *component);
+        }
+    }
+}
+
+fn running(config: &LocalNodeConfig) -> Result<Vec<Component>, LocalNodeError> {
+    let found = process::find(process::NODE_MARK, &config.state_dir)?;
+    Ok(found.iter().filter(|one| one.leader).filter_map(|one| Component::parse(&one.name)).collect())
+}
+
+fn died(config: &LocalNodeConfig, component: Component) -> LocalNodeError {
+    const SHOWN: usize = 8;
+    let log = launch_plan::log_of(&config.layout(), component);
+    let output = files::tail(&log, SHOWN);
+    LocalNodeError::ComponentDied { component, log, output }
+}
+
+fn not_ready(config: &LocalNodeConfig, needed: &[Component], what: &str, elapsed: Duration) -> LocalNodeError {
+    let logs = config.layout().logs();
+    let seen = needed
+        .iter()
+        .filter_map(|component| {
+            let last = files::tail(&launch_plan::log_of(&config.layout(), *component), 1).pop()?;
+            Some(format!("{component}: {last}"))
+        })
+        .collect();
+    LocalNodeError::NotReady { what: what.to_owned(), seconds: elapsed.as_secs(), seen, logs }
+}
+
+/// Asks until it is so.
+pub(super) async fn until<F: Future<Output = bool>>(mut ask: impl FnMut() -> F) {
+    while !ask().await {
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// True when something listens there.
+pub(super) async fn listens(address: std::net::SocketAddr) -> bool {
+    tokio::net::TcpStream::connect(address).await.is_ok()
+}
+
+/// A client with the rights of the administrator.
+pub(super) async fn client(kubeconfig: &Path) -> Result<Client, LocalNodeError> {
+    let unusable = |error: kube::config::KubeconfigError| LocalNodeError::File {
+        action: "use",
+        path: kubeconfig.to_owned(),
+        source: std::io::Error::other(error),
+    };
+    let read = Kubeconfig::read_from(kubeconfig).map_err(unusable)?;
+    let config =
+        Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(unusable)?;
+    Client::try_from(config).map_err(LocalNodeError::api("make a client for the API server"))
+}
+
+/// True when the API server has done all that it does after its start.
+pub(super) async fn api_is_ready(client: &Client) -> bool {
+    match http::Request::get("/readyz").body(Vec::new()) {
+        Ok(request) => client.request_text(request).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Waits until the kubelet that started at `since` has said that the node is Ready. An older word does not count: it
+/// stays in the database when the node goes down.
+pub(super) async fn node_is_ready(client: &Client, name: &str, since: Timestamp) {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let ready = |node: Option<&Node>| node.is_some_and(|node| says_ready(node, since));
+    // The watch ends when the API server does; whoever guards this wait notices that.
+    while await_condition(nodes.clone(), name, ready).await.is_err() {
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn says_ready(node: &Node, since: Timestamp) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| {
+        condition.type_ == "Ready"
+            && condition.status == "True"
+            // Kubernetes writes whole seconds.
+            && condition.last_heartbeat_time.as_ref().is_some_and(|beat| beat.0.as_second() >= since.as_second())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(status: &str, beat: &str) -> Node {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n" },
+            "status": { "conditions": [
+                { "type": "MemoryPressure", "status": "False", "lastHeartbeatTime": beat },
+                { "type": "Ready", "status": status, "lastHeartbeatTime": beat },
+            ] },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_word_of_an_earlier_kubelet_does_not_count() {
+        let since: Timestamp = "2026-01-01T00:00:10.7Z".parse().unwrap();
+        assert!(says_ready(&node("True", "2026-01-01T00:00:10Z"), since));
+        assert!(says_ready(&node("True", "2026-01-01T00:00:12Z"), since));
+        assert!(!says_ready(&node("True", "2026-01-01T00:00:09Z"), since));
+        assert!(!says_ready(&node("False", "2026-01-01T00:00:12Z"), since));
+        assert!(!says_ready(&node("Unknown", "2026-01-01T00:00:12Z"), since));
+        assert!(!says_ready(&Node::default(), since));
+    }
+}

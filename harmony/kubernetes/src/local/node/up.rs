@@ -1,0 +1,241 @@
+//! Bringing the node up, from whatever state an earlier run left: the steps in their order.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use harmony_core::event::Step;
+use harmony_core::outcome::{Action, Change, Subject};
+use harmony_core::{Context, Outcome};
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+
+use super::cgroups;
+use super::component::Component;
+use super::config::LocalNodeConfig;
+use super::containerd::Containerd;
+use super::dns;
+use super::error::LocalNodeError;
+use super::files;
+use super::images::PauseImage;
+use super::launch_plan::{self, Inputs};
+use super::lock::Lock;
+use super::machine::Machine;
+use super::network::{self, MachineRecord};
+use super::packages::{self, HostPrograms};
+use super::pki;
+use super::preflight;
+use super::process::{self, Launch, Marked};
+use super::program::{self, Program};
+use super::ready::{self, until, watched};
+
+/// How long a component that is replaced may take to end by itself.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcome, LocalNodeError> {
+    preflight::check(config)?;
+    if ctx.is_planning() {
+        let running = leaders(config)?;
+        preflight_against(config, &running, &Machine::inspect())?;
+        return Ok(outcome(config, &missing(&running), &running));
+    }
+    let _lock = Lock::acquire(ctx, &config.layout().lock(), "the local node").await?;
+    let machine = Machine::inspect();
+    preflight_against(config, &leaders(config)?, &machine)?;
+    let (host, program) =
+        tokio::try_join!(packages::ensure(ctx), program::ensure(ctx, &config.cache_dir))?;
+    ctx.check_cancelled()?;
+
+    let step = ctx.step("start the local Kubernetes node");
+    let started = Instant::now();
+    forget_earlier_boot(config, &machine)?;
+    files::create_private_dir(&config.state_dir)?;
+    pki::ensure(config, Timestamp::now())?;
+    let pause = PauseImage::assemble(&program.pause)?;
+    let inputs = Inputs { config, machine: &machine, host: &host, program: &program, pause_image: &pause.name };
+    launch_plan::write_files(inputs)?;
+    network::ensure(config, &machine, &host).await?;
+    cgroups::ensure(config, &machine)?;
+
+    let launches = launches(inputs)?;
+    let before = leaders(config)?;
+    let running = end_outdated(before, &launches, &step).await?;
+    let starting = missing(&running);
+    let result = outcome(config, &starting, &running);
+    let node = Starting { ctx, config, host: &host, program: &program, machine: &machine, launches: &launches };
+    node.start_all(&starting, kubelet_started(&running), &pause, &step, started).await?;
+    if result.is_unchanged() {
+        step.skipped("runs already");
+    } else {
+        step.done(format!("ready after {:.1} s", started.elapsed().as_secs_f64()));
+    }
+    Ok(result)
+}
+
+/// The processes that were started as components and live.
+pub(super) fn leaders(config: &LocalNodeConfig) -> Result<BTreeMap<Component, Marked>, LocalNodeError> {
+    let found = process::find(process::NODE_MARK, &config.state_dir)?;
+    Ok(found
+        .into_iter()
+        .filter(|one| one.leader)
+        .filter_map(|one| Some((Component::parse(&one.name)?, one)))
+        .collect())
+}
+
+fn missing(running: &BTreeMap<Component, Marked>) -> Vec<Component> {
+    Component::ALL.into_iter().filter(|component| !running.contains_key(component)).collect()
+}
+
+/// What the machine itself can refuse, before packages are installed or anything is built.
+fn preflight_against(
+    config: &LocalNodeConfig,
+    running: &BTreeMap<Component, Marked>,
+    machine: &Machine,
+) -> Result<(), LocalNodeError> {
+    let ours: Vec<i32> = running.values().map(|one| one.pid).collect();
+    preflight::check_other_nodes(&ours)?;
+    preflight::check_ports(config, &missing(running))?;
+    let network_is_ours = MachineRecord::read(config).is_some_and(|record| record.boot_id == machine.boot_id);
+    if network_is_ours { Ok(()) } else { preflight::check_routes(config) }
+}
+
+fn outcome(
+    config: &LocalNodeConfig,
+    starting: &[Component],
+    running: &BTreeMap<Component, Marked>,
+) -> Outcome {
+    let action = match (starting.is_empty(), running.is_empty()) {
+        (true, _) => Action::Unchanged,
+        (false, true) => Action::Create,
+        (false, false) => Action::Update,
+    };
+    let change = Change::new(action, Subject::Cluster(config.name.clone()));
+    let names: Vec<&str> = starting.iter().map(|component| component.as_str()).collect();
+    Outcome::from(match action {
+        Action::Unchanged => change,
+        _ => change.with_note(format!("start {}", names.join(", "))),
+    })
+}
+
+/// What `run` holds (sockets, mounts, containers' states) is void once the machine was started anew.
+fn forget_earlier_boot(config: &LocalNodeConfig, machine: &Machine) -> Result<(), LocalNodeError> {
+    match MachineRecord::read(config) {
+        Some(record) if record.boot_id != machine.boot_id => files::remove(&config.layout().run()),
+        _ => Ok(()),
+    }
+}
+
+fn launches(inputs: Inputs<'_>) -> Result<BTreeMap<Component, Launch>, LocalNodeError> {
+    Component::ALL
+        .into_iter()
+        .map(|component| Ok((component, launch_plan::launch(inputs, component)?)))
+        .collect()
+}
+
+/// Ends what runs with another program, other arguments or other files than it would be started with now.
+async fn end_outdated(
+    running: BTreeMap<Component, Marked>,
+    launches: &BTreeMap<Component, Launch>,
+    step: &Step,
+) -> Result<BTreeMap<Component, Marked>, LocalNodeError> {
+    let mut kept = BTreeMap::new();
+    for (component, process) in running {
+        if launches.get(&component).is_some_and(|launch| launch.spec == process.spec) {
+            kept.insert(component, process);
+        } else {
+            step.message(format!("end {component}, which runs with an earlier configuration"));
+            process.stop(GRACE).await?;
+        }
+    }
+    Ok(kept)
+}
+
+/// Since when the word of the kubelet counts, for one that runs already. The kernel's start of the machine is told in
+/// whole seconds, so the time of a process is only known to about two.
+fn kubelet_started(running: &BTreeMap<Component, Marked>) -> Option<Timestamp> {
+    let process = running.get(&Component::Kubelet)?;
+    process.started.checked_sub(SignedDuration::from_secs(2)).ok()
+}
+
+/// What starting needs, and nothing that changes while it goes on.
+#[derive(Clone, Copy)]
+struct Starting<'a> {
+    ctx: &'a Context,
+    config: &'a LocalNodeConfig,
+    host: &'a HostPrograms,
+    program: &'a Program,
+    machine: &'a Machine,
+    launches: &'a BTreeMap<Component, Launch>,
+}
+
+impl Starting<'_> {
+    /// Starts what does not run, each as soon as what it needs answers, and waits until names resolve.
+    async fn start_all(
+        self,
+        starting: &[Component],
+        kubelet_started: Option<Timestamp>,
+        pause: &PauseImage,
+        step: &Step,
+        started: Instant,
+    ) -> Result<(), LocalNodeError> {
+        let Self { ctx, config, .. } = self;
+        let start = |component: Component| -> Result<(), LocalNodeError> {
+            if !starting.contains(&component) {
+                return Ok(());
+            }
+            let Some(launch) = self.launches.get(&component) else { return Ok(()) };
+            process::launch(launch, &self.host.setsid, &config.state_dir)
+        };
+        step.message("etcd and containerd");
+        start(Component::Etcd)?;
+        start(Component::Containerd)?;
+        let (client, ()) = tokio::try_join!(self.start_api(&start, step), self.provide_images(pause))?;
+
+        step.message("kubelet and kube-proxy");
+        let since = kubelet_started.unwrap_or_else(Timestamp::now);
+        start(Component::Kubelet)?;
+        start(Component::Proxy)?;
+        tokio::try_join!(
+            dns::apply(&client, config, self.machine, self.program, &pause.name),
+            async {
+                let ready = ready::node_is_ready(&client, &config.name, since);
+                watched(ctx, config, &Component::ALL, "the node is not Ready", ready).await?;
+                step.message(format!("node Ready after {:.1} s; cluster DNS", started.elapsed().as_secs_f64()));
+                Ok(())
+            }
+        )?;
+        let answers = until(|| dns::answers(config));
+        watched(ctx, config, &Component::ALL, "cluster DNS does not answer", answers).await
+    }
+
+    async fn start_api(
+        self,
+        start: &impl Fn(Component) -> Result<(), LocalNodeError>,
+        step: &Step,
+    ) -> Result<Client, LocalNodeError> {
+        let Self { ctx, config, .. } = self;
+        let needed = [Component::Etcd];
+        let database = until(|| ready::listens(config.etcd_client_address()));
+        watched(ctx, config, &needed, "etcd does not take connections", database).await?;
+        step.message("API server");
+        start(Component::ApiServer)?;
+        let needed = [Component::Etcd, Component::ApiServer];
+        let client = ready::client(&config.layout().kubeconfig("admin")).await?;
+        let api = async {
+            until(|| ready::listens(config.api_address())).await;
+            until(|| ready::api_is_ready(&client)).await;
+        };
+        watched(ctx, config, &needed, "the API server is not ready", api).await?;
+        start(Component::ControllerManager)?;
+        start(Component::Scheduler)?;
+        Ok(client)
+    }
+
+    async fn provide_images(self, pause: &PauseImage) -> Result<(), LocalNodeError> {
+        let Self { ctx, config, .. } = self;
+        let containerd = Containerd::new(&self.host.ctr, &config.layout());
+        let needed = [Component::Containerd];
+        let answers = until(|| containerd.answers());
+        watched(ctx, config, &needed, "containerd does not take connections", answers).await?;
+        ctx.unless_cancelled(pause.ensure(&containerd)).await?
+    }
+}
