@@ -1,0 +1,102 @@
+//! The Score that brings a released chart to where it runs.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use harmony_core::capability::{ContinuousDelivery, Prober};
+use harmony_core::chart::DeployTarget;
+use harmony_core::verify::{READY_DEADLINE, SmokeCheck, Verifiable, Verified};
+use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology};
+use harmony_types::{ChartRef, Namespace, Version};
+
+use crate::app_spec::AppSpec;
+
+/// Deploys a released version of an app, and is done when it works: the current revision serves and the app's smoke
+/// checks pass. There is no unverified form of it.
+#[derive(Debug, Clone)]
+pub struct DeployScore {
+    /// What to deploy.
+    pub app: Arc<AppSpec>,
+    /// Which version; it must have been released.
+    pub version: Version,
+    /// Where to.
+    pub target: DeployTarget,
+}
+
+impl<T> Score<T> for DeployScore
+where
+    T: Topology + ContinuousDelivery + Prober,
+{
+    fn name(&self) -> String {
+        name(self)
+    }
+
+    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
+        Verified::new(Delivery(self.clone())).create_interpret()
+    }
+}
+
+fn name(score: &DeployScore) -> String {
+    format!("deploy-{}@{}", score.app.unit, score.target.target_namespace())
+}
+
+/// A [`DeployScore`] before it is verified; private, so that nobody runs it like that.
+#[derive(Debug, Clone)]
+struct Delivery(DeployScore);
+
+impl Delivery {
+    fn chart<T: ContinuousDelivery>(&self, topology: &T) -> ChartRef {
+        topology.charts().chart(&self.0.app.unit, &self.0.version)
+    }
+}
+
+impl<T> Score<T> for Delivery
+where
+    T: Topology + ContinuousDelivery,
+{
+    fn name(&self) -> String {
+        name(&self.0)
+    }
+
+    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl<T> Interpret<T> for Delivery
+where
+    T: Topology + ContinuousDelivery,
+{
+    async fn execute(&self, _: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+        let chart = self.chart(topology);
+        let target = &self.0.target;
+        let changes = topology
+            .sync_to(&chart, target)
+            .await
+            .map_err(|error| InterpretError::new(name(&self.0), error))?;
+        let note = format!("{} {} in {target}", self.0.app.unit, self.0.version);
+        Ok(Outcome::from(changes).with_note(note))
+    }
+}
+
+#[async_trait]
+impl<T> Verifiable<T> for Delivery
+where
+    T: Topology + ContinuousDelivery,
+{
+    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
+        let chart = self.chart(topology);
+        ContinuousDelivery::wait_ready(topology, &chart, &self.0.target, READY_DEADLINE)
+            .await
+            .map_err(|error| InterpretError::new(name(&self.0), error))
+    }
+
+    fn smoke_checks(&self) -> Vec<SmokeCheck> {
+        self.0.app.smoke.clone()
+    }
+
+    fn namespace(&self) -> &Namespace {
+        self.0.target.target_namespace()
+    }
+}
