@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use harmony_types::{ChartRef, Digest, ImageRef, Namespace, Version};
+use harmony_types::{Digest, Namespace, Version};
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::kubernetes::{KubeObject, ObjectError};
 
 /// A chart as the `.tgz` that Helm reads. The same content always has the same bytes.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,30 +35,6 @@ impl fmt::Debug for PackagedChart {
             self.archive.len()
         )
     }
-}
-
-/// What a chart is derived from: the typed objects that a Score deploys.
-///
-/// The packager calls [`ChartModel::objects`] with a placeholder for each value and turns the placeholders into template
-/// holes; a Score calls it with real values. So a chart is never a second truth.
-pub trait ChartModel: fmt::Debug + Send + Sync {
-    /// One line for the chart's `description`.
-    fn description(&self) -> String;
-
-    /// The values that a deployment may set, by dotted path (`nats.url`), with their defaults. Only text: a number or a
-    /// switch that decides which objects there are belongs into the Score.
-    fn values(&self) -> BTreeMap<String, String>;
-
-    /// The objects. Each value is used as it comes: whole, or within a longer text, and never parsed.
-    ///
-    /// # Errors
-    /// An object that is not one.
-    fn objects(
-        &self,
-        values: &BTreeMap<String, String>,
-        namespace: &Namespace,
-        image: &ImageRef,
-    ) -> Result<Vec<KubeObject>, ObjectError>;
 }
 
 /// Where a chart is delivered to.
