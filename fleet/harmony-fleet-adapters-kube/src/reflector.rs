@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use harmony_fleet_domain::{Cause, FleetDevice, FleetReflector, ReflectError, Reflected};
+use harmony_fleet_domain::{
+    Cause, ErrorChain, FleetDevice, FleetReflector, ReflectError, Reflected,
+};
 use harmony_reconciler_contracts::TenantId;
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -199,11 +201,8 @@ async fn keep_watching(
         if let Err(error) = event
             && fresh.swap(false, Ordering::Relaxed)
         {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(
-                error,
-                "the watch of devices was interrupted; it starts again"
-            );
+            let error = ErrorChain(&error);
+            tracing::warn!(%error, "the watch of devices was interrupted; it starts again");
         }
     }
 }

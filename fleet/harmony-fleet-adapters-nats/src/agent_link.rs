@@ -90,6 +90,10 @@ impl OperatorLink for NatsAgentLink {
             .unwrap_or_else(|elapsed| Err(failed(subject.clone(), elapsed)))
     }
 
+    async fn came_up(&self) {
+        self.connection.came_up().await;
+    }
+
     async fn reconnected(&self) {
         self.connection.reconnected().await;
     }

@@ -1,5 +1,6 @@
 //! A connection to NATS.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -66,6 +67,14 @@ impl NatsConnection {
         }
     }
 
+    /// Returns when the connection has been up at least once: at once if it has.
+    pub async fn came_up(&self) {
+        let mut ups = self.ups.clone();
+        if ups.wait_for(|count| *count > 0).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// The servers, for messages.
     pub fn servers(&self) -> &str {
         &self.servers
@@ -88,6 +97,9 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<u64
     let (up, ups) = watch::channel(0_u64);
     let backoff = options.reconnect;
     let servers = options.servers.to_string();
+    // While a server is away each attempt fails in the same way: said once, so that a device that is offline for
+    // a month does not fill its disk.
+    let last_trouble = Arc::new(Mutex::new(String::new()));
     let mut connect = ConnectOptions::new()
         .name(&options.name)
         .connection_timeout(options.connect_timeout)
@@ -99,19 +111,24 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<u64
             later => backoff.wait(u32::try_from(later - 1).unwrap_or(u32::MAX)),
         })
         .event_callback(move |event| {
-            let up = up.clone();
-            let servers = servers.clone();
+            let (up, servers, last_trouble) = (up.clone(), servers.clone(), last_trouble.clone());
             async move {
+                let mut last = last_trouble.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
                     Event::Connected => {
                         tracing::info!(%servers, "connected to NATS");
+                        last.clear();
                         up.send_modify(|count| *count += 1);
                     }
                     Event::Disconnected => {
                         tracing::warn!(%servers, "lost the connection to NATS; trying again");
                     }
                     Event::ServerError(_) | Event::ClientError(_) | Event::SlowConsumer(_) => {
-                        tracing::warn!(%servers, %event, "trouble with NATS");
+                        let trouble = event.to_string();
+                        if *last != trouble {
+                            tracing::warn!(%servers, trouble, "trouble with NATS");
+                            *last = trouble;
+                        }
                     }
                     other => tracing::debug!(%servers, event = %other, "NATS"),
                 }

@@ -17,6 +17,7 @@
 //! are carried for people to read, and are never compared.
 
 mod device;
+mod error_chain;
 mod moment;
 mod ports;
 pub mod presence;
@@ -24,6 +25,7 @@ pub mod registration;
 mod state;
 
 pub use device::{DeviceRecord, DeviceSummary, FleetDevice, LastSeen};
+pub use error_chain::ErrorChain;
 pub use moment::Moment;
 pub use ports::commander::{CommandFailure, DeviceCommander, Pong};
 pub use ports::directory::{DeviceDirectory, DirectoryError, FleetListing};

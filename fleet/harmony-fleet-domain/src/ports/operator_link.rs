@@ -18,6 +18,9 @@ pub trait OperatorLink: Send + Sync {
     /// while the link is down: an old heartbeat says nothing.
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), LinkError>;
 
+    /// Returns when the link has been up at least once: at once if it has.
+    async fn came_up(&self);
+
     /// Returns when the link comes up the next time. Never returns early.
     async fn reconnected(&self);
 }
