@@ -1,0 +1,81 @@
+//! `/healthz` and `/readyz`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use harmony_fleet_adapters_nats::NatsConnection;
+use tokio::net::TcpListener;
+
+/// What the operator has reached so far. Clones are views of the same.
+#[derive(Debug, Clone)]
+pub struct Health {
+    connection: NatsConnection,
+    loaded: Arc<AtomicBool>,
+    shown: Arc<AtomicBool>,
+}
+
+impl Health {
+    /// Nothing reached yet.
+    pub fn new(connection: NatsConnection) -> Self {
+        Self {
+            connection,
+            loaded: Arc::default(),
+            shown: Arc::default(),
+        }
+    }
+
+    /// The registry was loaded.
+    pub fn loaded(&self) {
+        self.loaded.store(true, Ordering::Relaxed);
+    }
+
+    /// The devices were shown for the first time.
+    pub fn shown(&self) {
+        self.shown.store(true, Ordering::Relaxed);
+    }
+
+    /// What keeps the operator from being ready, in plain words; empty when it is.
+    ///
+    /// The connection counts at this moment, the other steps count once: a slow API server later on is
+    /// no reason to take an operator out of service that still registers devices.
+    pub fn missing(&self) -> Vec<&'static str> {
+        [
+            (self.connection.is_up(), "not connected to NATS"),
+            (
+                self.loaded.load(Ordering::Relaxed),
+                "the device registry is not loaded",
+            ),
+            (
+                self.shown.load(Ordering::Relaxed),
+                "the devices have not been shown in Kubernetes",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(reached, missing)| (!reached).then_some(missing))
+        .collect()
+    }
+}
+
+/// Serves the endpoints. Never returns while the listener works.
+pub async fn serve(listener: TcpListener, health: Health) {
+    let routes = Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .with_state(health);
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!(%error, "the health endpoints ended");
+    }
+}
+
+async fn ready(State(health): State<Health>) -> (StatusCode, String) {
+    let missing = health.missing();
+    if missing.is_empty() {
+        (StatusCode::OK, "ready\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n")
+    }
+}

@@ -1,0 +1,52 @@
+//! Heartbeats into memory; never anywhere else.
+
+use std::pin::pin;
+
+use futures_util::StreamExt;
+use harmony_fleet_adapters_nats::NatsOperatorLink;
+use harmony_fleet_domain::{ErrorChain, HeartbeatEffect};
+use harmony_reconciler_contracts::{DeviceId, Heartbeat};
+use jiff::Timestamp;
+
+use crate::Fleet;
+use crate::run::RETRY;
+
+/// Hears all heartbeats of the tenant.
+pub async fn listen(fleet: &Fleet, link: &NatsOperatorLink) {
+    let mut attempt = 0;
+    loop {
+        match link.heartbeats().await {
+            Ok(heartbeats) => {
+                let mut heartbeats = pin!(heartbeats);
+                while let Some((device, heartbeat)) = heartbeats.next().await {
+                    attempt = 0;
+                    hear(fleet, link, &device, &heartbeat).await;
+                }
+            }
+            Err(error) => tracing::warn!(error = %ErrorChain(&error), "cannot hear heartbeats"),
+        }
+        attempt += 1;
+        tokio::time::sleep(RETRY.wait(attempt)).await;
+    }
+}
+
+async fn hear(fleet: &Fleet, link: &NatsOperatorLink, device: &DeviceId, heartbeat: &Heartbeat) {
+    let (now, wall) = (fleet.now(), Timestamp::now());
+    let effect = fleet.state().heartbeat(device, heartbeat, now, wall);
+    match effect {
+        HeartbeatEffect::Alive
+        | HeartbeatEffect::Repeated
+        | HeartbeatEffect::Duplicate { known: true, .. } => {}
+        HeartbeatEffect::Left => tracing::info!(%device, "the device left"),
+        HeartbeatEffect::AskToRegister => {
+            tracing::info!(%device, boot = %heartbeat.boot, "heard a device that is not registered; asking it to register");
+            link.ask_to_register(device).await;
+        }
+        HeartbeatEffect::Duplicate {
+            holder,
+            known: false,
+        } => {
+            tracing::warn!(%device, %holder, other = %heartbeat.boot, "two running agents claim one device id");
+        }
+    }
+}

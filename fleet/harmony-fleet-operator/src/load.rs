@@ -1,0 +1,59 @@
+//! The registry into memory: at start, and over and over.
+
+use std::time::Duration;
+
+use harmony_fleet_adapters_nats::NatsConnection;
+use harmony_fleet_domain::{DeviceRegistry, ErrorChain, RegistryError};
+
+use crate::Fleet;
+use crate::health::Health;
+use crate::run::RETRY;
+
+/// Loads the registry, however long it takes for it to answer. Makes its store when there is none.
+pub async fn until_loaded(fleet: &Fleet, registry: &impl DeviceRegistry, health: &Health) {
+    let mut attempt = 0;
+    while let Err(error) = load(fleet, registry).await {
+        attempt += 1;
+        tracing::warn!(error = %ErrorChain(&error), attempt, "the device registry is not there yet");
+        tokio::time::sleep(RETRY.wait(attempt)).await;
+    }
+    health.loaded();
+    tracing::info!(
+        devices = fleet.state().len(),
+        "the device registry is loaded"
+    );
+}
+
+/// Loads it again at each interval (with jitter), and soon after NATS came back: so a change
+/// that nobody told the operator of, even the loss of the whole store, is noticed and repaired.
+pub async fn resync(
+    fleet: &Fleet,
+    registry: &impl DeviceRegistry,
+    connection: &NatsConnection,
+    interval: Duration,
+) {
+    loop {
+        let wait = interval.mul_f64(0.9 + 0.2 * fastrand::f64());
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = connection.reconnected() => {}
+        }
+        if let Err(error) = load(fleet, registry).await {
+            tracing::warn!(error = %ErrorChain(&error), "could not read the device registry again");
+        }
+    }
+}
+
+async fn load(fleet: &Fleet, registry: &impl DeviceRegistry) -> Result<(), RegistryError> {
+    let from = fleet.now();
+    let records = registry.load().await?;
+    let now = fleet.now();
+    let forgotten = fleet.state().resync(records, from, now);
+    if forgotten > 0 {
+        tracing::warn!(
+            forgotten,
+            "devices are no longer in the registry; the live ones will register again"
+        );
+    }
+    Ok(())
+}

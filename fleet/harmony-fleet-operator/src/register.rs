@@ -1,0 +1,122 @@
+//! Registrations: decide, write, answer.
+
+use std::pin::pin;
+
+use futures_util::StreamExt;
+use harmony_fleet_adapters_nats::NatsOperatorLink;
+use harmony_fleet_domain::{DeviceRegistry, ErrorChain, Expected, RegistrationStep, RegistryError};
+use harmony_reconciler_contracts::{DeviceId, RefusalReason, Registration, RegistrationReply};
+use jiff::Timestamp;
+
+use crate::Fleet;
+use crate::run::RETRY;
+
+/// When a device may ask again after the registry did not answer, in seconds.
+const RETRY_REGISTRY_SECONDS: u32 = 5;
+
+/// Attempts at one registration while another writer keeps changing its record.
+const ATTEMPTS: u32 = 3;
+
+/// Answers registrations, one after the other: so no two decisions about one device ever overlap.
+pub async fn serve(fleet: &Fleet, registry: &impl DeviceRegistry, link: &NatsOperatorLink) {
+    let mut attempt = 0;
+    loop {
+        match link.registrations().await {
+            Ok(requests) => {
+                let mut requests = pin!(requests);
+                while let Some(request) = requests.next().await {
+                    attempt = 0;
+                    let reply =
+                        register(fleet, registry, &request.device, &request.registration).await;
+                    request.answer(&reply).await;
+                }
+            }
+            Err(error) => tracing::warn!(error = %ErrorChain(&error), "cannot hear registrations"),
+        }
+        attempt += 1;
+        tokio::time::sleep(RETRY.wait(attempt)).await;
+    }
+}
+
+async fn register(
+    fleet: &Fleet,
+    registry: &impl DeviceRegistry,
+    device: &DeviceId,
+    registration: &Registration,
+) -> RegistrationReply {
+    // What the registry was found to hold where memory knew nothing readable.
+    let mut found = None;
+    for _ in 0..ATTEMPTS {
+        let (now, wall) = (fleet.now(), Timestamp::now());
+        let step = fleet.state().register(device, registration, now, wall);
+        let (record, expected, reason) = match step {
+            RegistrationStep::Accept => return RegistrationReply::accepted(),
+            RegistrationStep::Refuse { holder } => {
+                tracing::warn!(
+                    %device, %holder, newcomer = %registration.boot,
+                    "two running agents claim one device id; the newcomer was refused"
+                );
+                return refuse_duplicate(device, registration);
+            }
+            RegistrationStep::Write {
+                record,
+                expected,
+                reason,
+            } => {
+                let expected = match (expected, found) {
+                    (Expected::Absent, Some(found)) => found,
+                    (expected, _) => expected,
+                };
+                (record, expected, reason)
+            }
+        };
+        match registry.write(&record, expected).await {
+            Ok(revision) => {
+                tracing::info!(%device, boot = %record.boot, ?reason, "registered");
+                fleet.state().registered(record, revision, now, wall);
+                return RegistrationReply::accepted();
+            }
+            Err(RegistryError::Conflict { .. }) => {
+                tracing::warn!(%device, "another writer changed the record of this device; reading it again");
+                match registry.read(device).await {
+                    Ok(slot) => {
+                        found = Some(slot.expected);
+                        if let (Some(record), Expected::Revision(revision)) =
+                            (slot.record, slot.expected)
+                        {
+                            fleet.state().adopt(record, revision, now);
+                        }
+                    }
+                    Err(error) => return refuse_for_now(device, &error),
+                }
+            }
+            Err(error) => return refuse_for_now(device, &error),
+        }
+    }
+    refuse_for_now(
+        device,
+        &RegistryError::Conflict {
+            device: device.clone(),
+        },
+    )
+}
+
+fn refuse_duplicate(device: &DeviceId, registration: &Registration) -> RegistrationReply {
+    RegistrationReply::refused(
+        RefusalReason::DuplicateIdentity,
+        format!(
+            "another running agent holds the device id `{device}`; give one of the two another id"
+        ),
+        // Within the time that keeps the flag up, so a duplicate stays visible while it lasts.
+        registration.heartbeat_seconds.seconds(),
+    )
+}
+
+fn refuse_for_now(device: &DeviceId, error: &RegistryError) -> RegistrationReply {
+    tracing::warn!(%device, error = %ErrorChain(error), "could not register a device; it will ask again");
+    RegistrationReply::refused(
+        RefusalReason::RegistryUnavailable,
+        "the device registry does not answer".to_owned(),
+        RETRY_REGISTRY_SECONDS,
+    )
+}

@@ -1,0 +1,81 @@
+//! Two operators of one tenant notice each other.
+//!
+//! The registry allows one writer. A second operator does no lasting damage (each write names the
+//! revision it expects), but it is a mistake, so it is made visible: in the log, and as a warning in
+//! the list of devices.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use harmony_fleet_adapters_nats::NatsOperatorLink;
+use harmony_fleet_domain::ErrorChain;
+use harmony_reconciler_contracts::{Heartbeat, SchemaVersion};
+
+use crate::Fleet;
+use crate::run::RETRY;
+
+/// Between two announcements.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Announces this operator and hears others.
+pub async fn keep_watch(fleet: &Fleet, link: &NatsOperatorLink) {
+    tokio::join!(listen(fleet, link), announce(fleet, link));
+}
+
+/// Tells others that this operator stops.
+pub async fn say_goodbye(fleet: &Fleet, link: &NatsOperatorLink) {
+    link.announce(&announcement(fleet, u64::MAX, true)).await;
+}
+
+async fn announce(fleet: &Fleet, link: &NatsOperatorLink) {
+    for sequence in 1.. {
+        link.announce(&announcement(fleet, sequence, false)).await;
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+async fn listen(fleet: &Fleet, link: &NatsOperatorLink) {
+    let mut attempt = 0;
+    loop {
+        match link.announcements().await {
+            Ok(announcements) => {
+                let mut announcements = pin!(announcements);
+                while let Some(heard) = announcements.next().await {
+                    attempt = 0;
+                    hear(fleet, link, heard).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "cannot hear other operators");
+            }
+        }
+        attempt += 1;
+        tokio::time::sleep(RETRY.wait(attempt)).await;
+    }
+}
+
+async fn hear(fleet: &Fleet, link: &NatsOperatorLink, heard: Heartbeat) {
+    if heard.boot == fleet.boot {
+        return;
+    }
+    if heard.leaving {
+        fleet.other_operator_left(&heard.boot);
+        return;
+    }
+    let other = heard.boot.clone();
+    if fleet.heard_other_operator(heard.boot) {
+        tracing::warn!(tenant = %fleet.tenant, this = %fleet.boot, %other, "another operator runs for this tenant; stop one of them");
+        // The newcomer learns of this one now, not at its next announcement.
+        link.announce(&announcement(fleet, 0, false)).await;
+    }
+}
+
+fn announcement(fleet: &Fleet, sequence: u64, leaving: bool) -> Heartbeat {
+    Heartbeat {
+        version: SchemaVersion::CURRENT,
+        boot: fleet.boot.clone(),
+        sequence,
+        leaving,
+    }
+}

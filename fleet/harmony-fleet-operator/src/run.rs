@@ -1,0 +1,112 @@
+//! The steps of the operator.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use harmony_fleet_adapters_nats::{
+    Backoff, NatsConnectError, NatsConnection, NatsDeviceRegistry, NatsOperatorLink,
+};
+use harmony_fleet_domain::FleetReflector;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::health::Health;
+use crate::{Fleet, Settings, health, heartbeats, listing, load, reflect, register, rivals};
+
+/// Waits between attempts: short at first, and never long, since the operator is one process and not a herd.
+pub(crate) const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+
+/// Longest farewell.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Runs the operator until `stop` is cancelled. Ends early only when it cannot even begin.
+pub async fn run(
+    settings: &Settings,
+    reflector: &impl FleetReflector,
+    stop: CancellationToken,
+) -> Result<(), OperatorError> {
+    let listener = TcpListener::bind(settings.health_addr)
+        .await
+        .map_err(|source| OperatorError::HealthAddress {
+            address: settings.health_addr,
+            source,
+        })?;
+    let connection = NatsConnection::connect_in_background(&settings.nats)
+        .await
+        .map_err(|source| OperatorError::Nats { source })?;
+    let fleet = Fleet::new(settings.tenant.clone());
+    let registry = NatsDeviceRegistry::new(&connection, settings.tenant.clone());
+    let link = NatsOperatorLink::new(connection.clone(), settings.tenant.clone());
+    let health = Health::new(connection.clone());
+    tracing::info!(tenant = %fleet.tenant, boot = %fleet.boot, nats = connection.servers(), "the operator starts");
+
+    let work = async {
+        load::until_loaded(&fleet, &registry, &health).await;
+        tokio::join!(
+            register::serve(&fleet, &registry, &link),
+            heartbeats::listen(&fleet, &link),
+            listing::serve(&fleet, &link),
+            load::resync(&fleet, &registry, &connection, settings.resync),
+            reflect::keep_showing(&fleet, reflector, &health),
+            rivals::keep_watch(&fleet, &link),
+        );
+    };
+    tokio::select! {
+        () = work => {}
+        () = health::serve(listener, health.clone()) => {}
+        () = stop.cancelled() => {}
+    }
+    rivals::say_goodbye(&fleet, &link).await;
+    connection.flush_within(FAREWELL).await;
+    tracing::info!(tenant = %fleet.tenant, "the operator stops");
+    Ok(())
+}
+
+/// A token that is cancelled by SIGTERM or SIGINT.
+pub fn until_told_to_stop() -> Result<CancellationToken, OperatorError> {
+    let listen = |kind| signal(kind).map_err(|source| OperatorError::Signals { source });
+    let (mut terminate, mut interrupt) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+/// Why the operator cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The health endpoints have no address.
+    #[error("cannot serve health on `{address}`: choose a free address with FLEET_HEALTH_ADDR")]
+    HealthAddress {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The NATS settings cannot be used.
+    #[error("the NATS settings cannot be used")]
+    Nats {
+        /// Why not.
+        #[source]
+        source: NatsConnectError,
+    },
+    /// The system does not deliver signals.
+    #[error("cannot listen for signals")]
+    Signals {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
