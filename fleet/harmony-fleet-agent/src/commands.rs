@@ -1,0 +1,42 @@
+//! What the operator and tools may ask of this device.
+
+use harmony_fleet_adapters_nats::{Backoff, CommandServer};
+use harmony_fleet_domain::ErrorChain;
+use harmony_reconciler_contracts::{Command, CommandError, CommandOutcome, ShortText};
+use tokio::sync::Notify;
+
+/// Serves commands for ever. A request to register again goes to `register_again`.
+pub async fn serve(
+    server: &CommandServer,
+    agent_version: &ShortText,
+    register_again: &Notify,
+    retry: Backoff,
+) {
+    let handle = |command| std::future::ready(carry_out(command, agent_version, register_again));
+    for attempt in 1.. {
+        if let Err(error) = server.serve(handle).await {
+            tracing::warn!(error = %ErrorChain(&error), "cannot hear commands; trying again");
+        }
+        tokio::time::sleep(retry.wait(attempt)).await;
+    }
+}
+
+fn carry_out(
+    command: Command,
+    agent_version: &ShortText,
+    register_again: &Notify,
+) -> Result<CommandOutcome, CommandError> {
+    match command {
+        Command::Ping { sequence, .. } => Ok(CommandOutcome::Pong {
+            sequence,
+            agent_version: agent_version.clone(),
+        }),
+        Command::Register { .. } => {
+            register_again.notify_one();
+            Ok(CommandOutcome::Registering)
+        }
+        Command::Unknown(unknown) => Err(CommandError::Unsupported {
+            command: unknown.command,
+        }),
+    }
+}
