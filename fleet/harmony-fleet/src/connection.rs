@@ -1,0 +1,165 @@
+//! From settings to a connected fleet.
+//!
+//! Settings come from the command line, else the environment; without an address there, from
+//! the context file that the deploy wrote.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use harmony_fleet_adapters_nats::{
+    FleetContext, NatsAuth, NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions,
+    NatsServers,
+};
+use harmony_reconciler_contracts::TenantId;
+use secrecy::SecretString;
+
+use crate::CliError;
+
+/// How to reach the fleet.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "How to reach the fleet")]
+pub struct ConnectionArgs {
+    /// Address of the fleet's NATS server, for example `nats://fleet.example.com:4222`
+    #[arg(long, global = true, env = "HARMONY_FLEET_NATS_URL")]
+    pub nats_url: Option<String>,
+    /// User name
+    #[arg(long, global = true, env = "HARMONY_FLEET_USER")]
+    pub user: Option<String>,
+    /// File whose first line is the password; or put the password into `HARMONY_FLEET_PASSWORD`
+    #[arg(long, global = true, env = "HARMONY_FLEET_PASSWORD_FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Whose devices [default: that of the context file, else `default`]
+    #[arg(long, global = true, env = "HARMONY_FLEET_TENANT")]
+    pub tenant: Option<TenantId>,
+    /// The context file to use instead of the one in your home folder
+    #[arg(long, global = true, env = "HARMONY_FLEET_CONTEXT")]
+    pub context: Option<PathBuf>,
+}
+
+/// A fleet that can be asked.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// Whose devices.
+    pub tenant: TenantId,
+    /// Lists devices.
+    pub directory: NatsDeviceDirectory,
+    /// Reaches devices.
+    pub commander: NatsDeviceCommander,
+}
+
+impl ConnectionArgs {
+    /// Connects, or says what is missing.
+    pub async fn connect(&self) -> Result<Fleet, CliError> {
+        let password = std::env::var("HARMONY_FLEET_PASSWORD")
+            .ok()
+            .map(SecretString::from);
+        let (tenant, servers, auth) = self.resolve(password)?;
+        let options = NatsOptions::new(servers, auth, "harmony-fleet");
+        let connection = NatsConnection::connect(&options).await?;
+        Ok(Fleet {
+            directory: NatsDeviceDirectory::new(connection.clone(), tenant.clone()),
+            commander: NatsDeviceCommander::new(connection, tenant.clone()),
+            tenant,
+        })
+    }
+
+    fn resolve(
+        &self,
+        password: Option<SecretString>,
+    ) -> Result<(TenantId, NatsServers, NatsAuth), CliError> {
+        let own_auth = || {
+            NatsAuth::resolve(
+                self.user.as_deref(),
+                password,
+                self.password_file.as_deref(),
+            )
+        };
+        if let Some(url) = &self.nats_url {
+            let tenant = self.tenant.clone().map_or_else(default_tenant, Ok)?;
+            return Ok((tenant, url.parse()?, own_auth()?));
+        }
+        let path = self.context.clone().or_else(FleetContext::default_path);
+        let context = match &path {
+            Some(path) => FleetContext::load(path)?,
+            None => None,
+        };
+        let context = context.ok_or(CliError::NoContext { path })?;
+        let (servers, auth) = context.connection()?;
+        let auth = if self.user.is_some() {
+            own_auth()?
+        } else {
+            auth
+        };
+        Ok((self.tenant.clone().unwrap_or(context.tenant), servers, auth))
+    }
+}
+
+fn default_tenant() -> Result<TenantId, CliError> {
+    "default"
+        .parse()
+        .map_err(|source| CliError::Tenant { source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(dir: &tempfile::TempDir) -> PathBuf {
+        let path = dir.path().join("context.json");
+        let context = FleetContext {
+            nats_url: "nats://from-context:4222".into(),
+            tenant: "acme".parse().unwrap(),
+            user: "tools".into(),
+            password: "s3cret".into(),
+        };
+        context.save(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_context_file_is_used_unless_an_address_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let from_file = ConnectionArgs {
+            context: Some(context(&dir)),
+            ..Default::default()
+        };
+        let (tenant, servers, auth) = from_file.resolve(None).unwrap();
+        assert_eq!(
+            (tenant.as_str(), servers.to_string().as_str()),
+            ("acme", "nats://from-context:4222")
+        );
+        assert!(matches!(auth, NatsAuth::UserPassword { user, .. } if user == "tools"));
+
+        let other_tenant = ConnectionArgs {
+            tenant: Some("other".parse().unwrap()),
+            ..from_file.clone()
+        };
+        assert_eq!(other_tenant.resolve(None).unwrap().0.as_str(), "other");
+
+        let by_hand = ConnectionArgs {
+            nats_url: Some("nats://by-hand:1".into()),
+            ..from_file
+        };
+        let (tenant, servers, auth) = by_hand.resolve(None).unwrap();
+        assert_eq!(
+            (tenant.as_str(), servers.to_string().as_str()),
+            ("default", "nats://by-hand:1")
+        );
+        assert!(matches!(auth, NatsAuth::Anonymous));
+    }
+
+    #[test]
+    fn without_any_address_the_error_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("none.json");
+        let args = ConnectionArgs {
+            context: Some(path.clone()),
+            ..Default::default()
+        };
+        let error = args.resolve(None).unwrap_err();
+        assert!(
+            matches!(&error, CliError::NoContext { path: Some(named) } if *named == path),
+            "{error:?}"
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! The program; all else is in the library.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use harmony_fleet::{Cli, main_with};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    // Before anything opens a connection.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "off".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    main_with(Cli::parse()).await
+}

@@ -1,0 +1,61 @@
+//! From a command line to output and an exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use harmony_fleet_domain::DeviceDirectory;
+
+use crate::{Cli, CliError, ExitStatus, Verb, devices, ping};
+
+/// The whole program: carries out a command line, writes results to standard output and errors and warnings
+/// to standard error.
+pub async fn main_with(cli: Cli) -> ExitCode {
+    let (mut out, mut notes) = (io::stdout(), io::stderr());
+    let status = match run(cli, &mut out, &mut notes).await {
+        Ok(()) => ExitStatus::Done,
+        // Whoever read the output has seen enough, for example `head`.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitStatus::Done
+        }
+        Err(error) => {
+            // Without a standard error there is nobody left to tell.
+            let _ = notes.write_all(error.render().as_bytes());
+            error.exit_status()
+        }
+    };
+    ExitCode::from(status as u8)
+}
+
+/// Carries out a command line. Results go to `out`, warnings for people to `notes`.
+pub async fn run(cli: Cli, out: &mut impl Write, notes: &mut impl Write) -> Result<(), CliError> {
+    match cli.verb {
+        Some(Verb::Devices { json }) => {
+            let fleet = cli.connection.connect().await?;
+            let listing = fleet.directory.devices().await?;
+            let text = if json {
+                devices::json(&listing, &fleet.tenant).map_err(CliError::Json)?
+            } else {
+                devices::table(&listing, &fleet.tenant)
+            };
+            out.write_all(text.as_bytes()).map_err(CliError::Output)?;
+            for warning in devices::warnings(&listing) {
+                writeln!(notes, "warning: {warning}").map_err(CliError::Output)?;
+            }
+            Ok(())
+        }
+        Some(Verb::Ping { device, count }) => {
+            let fleet = cli.connection.connect().await?;
+            ping::ping(&device, count, &fleet.commander, &fleet.directory, out).await
+        }
+        Some(Verb::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "harmony-fleet", &mut script);
+            out.write_all(&script).map_err(CliError::Output)
+        }
+        None => {
+            let help = Cli::command().render_help();
+            write!(out, "{help}").map_err(CliError::Output)
+        }
+    }
+}
