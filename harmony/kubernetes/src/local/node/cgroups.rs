@@ -52,17 +52,6 @@ pub(super) async fn remove(config: &LocalNodeConfig) -> Result<(), LocalNodeErro
     Ok(())
 }
 
-/// Every process in any pod of the node.
-pub(super) fn processes(config: &LocalNodeConfig) -> Vec<i32> {
-    let mut pids: Vec<i32> = hierarchies()
-        .iter()
-        .flat_map(|hierarchy| pids_below(&hierarchy.root().join(Machine::cgroup_name(&config.name))))
-        .collect();
-    pids.sort_unstable();
-    pids.dedup();
-    pids
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hierarchy {
     /// cgroup v2.

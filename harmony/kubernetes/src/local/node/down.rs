@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,7 +34,15 @@ pub enum Keep {
     Nothing,
 }
 
-const GRACE: Duration = Duration::from_secs(3);
+/// How long the two that write to disk may take to end by themselves.
+const GRACE: Duration = Duration::from_secs(5);
+const STATELESS: [Component; 5] = [
+    Component::Kubelet,
+    Component::Proxy,
+    Component::Scheduler,
+    Component::ControllerManager,
+    Component::ApiServer,
+];
 /// Pods are killed, not asked, so this is long.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(30);
 
@@ -54,20 +63,15 @@ pub(super) async fn down(
 
     step.message("control plane");
     let mut running = up::leaders(config)?;
-    // The kubelet first: it would start again what is stopped next.
-    end(&mut running, &[Component::Kubelet]).await?;
-    end(
-        &mut running,
-        &[Component::Proxy, Component::Scheduler, Component::ControllerManager, Component::ApiServer],
-    )
-    .await?;
+    // The kubelet with them: it would start again what is stopped next. None of these keeps anything.
+    end(&mut running, &STATELESS, Duration::ZERO).await?;
     step.message("pods");
     drain(ctx, config, running.contains_key(&Component::Containerd)).await;
-    end(&mut running, &[Component::Containerd, Component::Etcd]).await?;
+    end(&mut running, &[Component::Containerd, Component::Etcd], GRACE).await?;
     end_children(config).await?;
     cgroups::remove(config).await?;
     step.message("mounts and network");
-    unmount_below(&layout.state().to_owned())?;
+    unmount_below(layout.state())?;
     if MachineRecord::read(config).is_some() {
         network::remove(config, &packages::find_installed()?).await?;
     }
@@ -91,8 +95,12 @@ fn outcome(config: &LocalNodeConfig, keep: Keep) -> Result<Outcome, LocalNodeErr
     Ok(Change::new(action, Subject::Cluster(config.name.clone())).into())
 }
 
-async fn end(running: &mut BTreeMap<Component, Marked>, which: &[Component]) -> Result<(), LocalNodeError> {
-    let ending = which.iter().filter_map(|component| running.remove(component)).map(|one| one.stop(GRACE));
+async fn end(
+    running: &mut BTreeMap<Component, Marked>,
+    which: &[Component],
+    grace: Duration,
+) -> Result<(), LocalNodeError> {
+    let ending = which.iter().filter_map(|component| running.remove(component)).map(|one| one.stop(grace));
     futures_util::future::try_join_all(ending).await.map(drop)
 }
 
@@ -182,8 +190,10 @@ fn remove_traces(layout: &Layout) -> Result<(), LocalNodeError> {
         }
     }
     let plugins = Path::new("/var/lib/kubelet/device-plugins");
-    if entries(plugins).iter().all(|entry| entry.ends_with("kubelet.sock")) {
-        files::remove(&plugins.join("kubelet.sock"))?;
+    let socket = plugins.join("kubelet.sock");
+    // Another kubelet of this machine may have taken it over.
+    if UnixStream::connect(&socket).is_err() {
+        files::remove(&socket)?;
     }
     for folder in [logs, plugins, Path::new("/var/lib/kubelet"), Path::new("/run/containerd/s"), Path::new("/run/containerd")]
     {

@@ -144,6 +144,9 @@ fn arguments(config: &LocalNodeConfig, layout: &Layout, component: Component) ->
             flag("secure-port", "0".into()),
             flag("leader-elect", "false".into()),
             flag("use-service-account-credentials", "true".into()),
+            // The default of 20 requests a second alone makes its start take five seconds.
+            flag("kube-api-qps", "200".into()),
+            flag("kube-api-burst", "400".into()),
             flag("service-account-private-key-file", pki("service-account.key")),
             flag("root-ca-file", pki("ca.crt")),
             flag("cluster-signing-cert-file", pki("ca.crt")),

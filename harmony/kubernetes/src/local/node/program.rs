@@ -251,10 +251,12 @@ fn is_progress(line: &str) -> bool {
 
 fn progress(compiled: u64, downloaded: u64, last: &str, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
-    if compiled == 0 {
-        return format!("{downloaded} modules downloaded, {seconds} s");
+    match (compiled, downloaded) {
+        // Of what is in Go's cache nothing is printed: then this is checking it, and linking.
+        (0, 0) => format!("{seconds} s, nothing new to compile so far"),
+        (0, _) => format!("{seconds} s, {downloaded} modules downloaded"),
+        (_, _) => format!("{seconds} s, {compiled} packages compiled, now {last}"),
     }
-    format!("{compiled} packages compiled, {seconds} s, now {last}")
 }
 
 #[cfg(test)]
