@@ -108,16 +108,22 @@ impl Diagnostic for CheckError {
             Self::VersionMismatch {
                 unit, asked, found, ..
             } => vec![
-                format!("to release what the source is, use the tag `{}`", unit.tag(found)),
+                format!(
+                    "to release what the source is, use the tag `{}`",
+                    unit.tag(found)
+                ),
                 format!("to release `{asked}`, set it there, commit, and tag that commit"),
             ],
             Self::CrateVersion(error) => error.hints(),
             Self::Source(error) => error.hints(),
             Self::Dirty { .. } => vec![
-                "commit or remove these files: what is released must be found in the history".into(),
+                "commit or remove these files: what is released must be found in the history"
+                    .into(),
                 "or pass --allow-dirty: the release then says so of itself".into(),
             ],
-            Self::TagElsewhere { tag, .. } => vec![format!("check the tag out: `git checkout {tag}`")],
+            Self::TagElsewhere { tag, .. } => {
+                vec![format!("check the tag out: `git checkout {tag}`")]
+            }
         }
     }
 }

@@ -117,7 +117,12 @@ async fn crate_version(root: &Path, name: &str) -> Result<WrittenVersion, CrateV
     // set when run by cargo, and then the cargo of the toolchain that the user chose
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--format-version=1", "--color=never"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version=1",
+            "--color=never",
+        ])
         .current_dir(root)
         .stdin(std::process::Stdio::null())
         .kill_on_drop(true)
@@ -129,25 +134,37 @@ async fn crate_version(root: &Path, name: &str) -> Result<WrittenVersion, CrateV
         })?;
     let refused = |text: &[u8]| CrateVersionError::Cargo {
         root: root.to_owned(),
-        output: String::from_utf8_lossy(text).lines().map(str::to_owned).collect(),
+        output: String::from_utf8_lossy(text)
+            .lines()
+            .map(str::to_owned)
+            .collect(),
     };
     if !output.status.success() {
         return Err(refused(&output.stderr));
     }
     let metadata: Metadata = serde_json::from_slice(&output.stdout)
         .map_err(|error| refused(format!("its answer is not understood: {error}").as_bytes()))?;
-    let Some(package) = metadata.packages.iter().find(|package| package.name == name) else {
+    let Some(package) = metadata
+        .packages
+        .iter()
+        .find(|package| package.name == name)
+    else {
         return Err(CrateVersionError::NoCrate {
             root: root.to_owned(),
             name: name.to_owned(),
-            members: metadata.packages.into_iter().map(|package| package.name).collect(),
+            members: metadata
+                .packages
+                .into_iter()
+                .map(|package| package.name)
+                .collect(),
         });
     };
-    let version = Version::parse(&package.version).map_err(|source| CrateVersionError::Version {
-        name: name.to_owned(),
-        manifest: package.manifest_path.clone(),
-        source,
-    })?;
+    let version =
+        Version::parse(&package.version).map_err(|source| CrateVersionError::Version {
+            name: name.to_owned(),
+            manifest: package.manifest_path.clone(),
+            source,
+        })?;
     let manifest = package
         .manifest_path
         .strip_prefix(&metadata.workspace_root)

@@ -37,7 +37,11 @@ where
 }
 
 fn name(score: &DeployScore) -> String {
-    format!("deploy-{}@{}", score.app.unit, score.target.target_namespace())
+    format!(
+        "deploy-{}@{}",
+        score.app.unit,
+        score.target.target_namespace()
+    )
 }
 
 /// A [`DeployScore`] before it is verified; private, so that nobody runs it like that.

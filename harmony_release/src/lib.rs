@@ -42,5 +42,5 @@ pub use chart::{Chart, ChartBuilder, ChartModel, ChartSource, ChartValues};
 pub use command::{ReleaseArgs, from_tag, release};
 pub use deploy_score::DeployScore;
 pub use error::ReleaseError;
-pub use publish::{PinnedImage, PublishedImage, publish_image, publish_image_as};
+pub use publish::{PinnedImage, PublishedImage, publish_image};
 pub use release_score::{ReleaseScore, TaggedReleaseScore};

@@ -12,10 +12,9 @@ use harmony_core::outcome::Change;
 use harmony_types::{Digest, ImageRef, Version};
 
 use crate::app_spec::AppSpec;
-use crate::crate_version::{CrateVersionError, written_version};
 use crate::source::Source;
 
-/// Builds the image of `app`, in the version its source gives, and makes it available in the topology's registry.
+/// Builds the image of `app` and makes it available in the topology's registry.
 ///
 /// This is the way of a laptop and of tests: no commit is needed and none is named in the image, so that its digest
 /// changes when its content does and not at each commit. A release publishes with the commit's time and name instead.
@@ -26,22 +25,6 @@ use crate::source::Source;
 /// # Errors
 /// See [`PublishError`].
 pub async fn publish_image<T>(
-    topology: &T,
-    inventory: &Inventory,
-    app: &AppSpec,
-) -> Result<PublishedImage, PublishError>
-where
-    T: ContainerBuilder + OciRegistry,
-{
-    let written = written_version(app).await?;
-    publish_image_as(topology, inventory, app, &written.version).await
-}
-
-/// As [`publish_image`], under a version of the caller's choice.
-///
-/// # Errors
-/// See [`PublishError`].
-pub async fn publish_image_as<T>(
     topology: &T,
     inventory: &Inventory,
     app: &AppSpec,
@@ -97,9 +80,6 @@ impl PinnedImage {
 /// An image that could not be published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// Its version could not be read.
-    #[error(transparent)]
-    Version(#[from] CrateVersionError),
     /// It could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -111,7 +91,6 @@ pub enum PublishError {
 impl PublishError {
     fn inner(&self) -> &dyn Diagnostic {
         match self {
-            Self::Version(error) => error,
             Self::Build(error) => error,
             Self::Registry(error) => error,
         }
@@ -151,7 +130,11 @@ pub(crate) struct Provenance {
 
 impl From<&Source> for Provenance {
     fn from(source: &Source) -> Self {
-        let mark = if source.dirty.is_empty() { "" } else { "-dirty" };
+        let mark = if source.dirty.is_empty() {
+            ""
+        } else {
+            "-dirty"
+        };
         Self {
             created: source.created,
             revision: Some(format!("{}{mark}", source.commit)),

@@ -101,12 +101,15 @@ where
     topology.context().check_cancelled()?;
     let mut outcome = Outcome::from(image.change.clone());
     let Some(pinned) = image.pinned() else {
-        outcome.changes.extend(before.chart.as_ref().map(plan_without_digest));
+        outcome
+            .changes
+            .extend(before.chart.as_ref().map(plan_without_digest));
         return Ok(outcome);
     };
     let chart = match &before.chart {
         Some(chart) => {
-            let (change, chart) = publish_chart(&score.release, &before, chart, pinned, topology).await?;
+            let (change, chart) =
+                publish_chart(&score.release, &before, chart, pinned, topology).await?;
             outcome.changes.push(change);
             Some(chart)
         }
@@ -115,7 +118,13 @@ where
     if topology.context().is_planning() {
         return Ok(outcome);
     }
-    Ok(with_record(outcome, &score.release, &before.source, pinned, chart.as_ref()))
+    Ok(with_record(
+        outcome,
+        &score.release,
+        &before.source,
+        pinned,
+        chart.as_ref(),
+    ))
 }
 
 /// What is known before anything is built.
@@ -223,9 +232,10 @@ fn with_record(
 fn plan_without_digest(chart: &ChartBefore) -> Change {
     match &chart.published {
         None => Change::new(Action::Create, chart.name.clone()).with_note("known after build"),
-        Some(digest) => {
-            Change::new(Action::Unchanged, chart.name.clone().with_digest(digest.clone()))
-                .with_note("published; its content is compared after build")
-        }
+        Some(digest) => Change::new(
+            Action::Unchanged,
+            chart.name.clone().with_digest(digest.clone()),
+        )
+        .with_note("published; its content is compared after build"),
     }
 }

@@ -110,9 +110,12 @@ impl Diagnostic for SourceError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoGit => vec!["install git: a release is a commit, which git names and dates".into()],
+            Self::NoGit => {
+                vec!["install git: a release is a commit, which git names and dates".into()]
+            }
             Self::NotARepository { .. } => vec![
-                "a release is a commit: run `git init`, commit the project, then release again".into(),
+                "a release is a commit: run `git init`, commit the project, then release again"
+                    .into(),
                 "to run it on this machine without a release, deploy it: that needs no git".into(),
             ],
             Self::NoCommit { .. } => {
@@ -135,7 +138,17 @@ impl Source {
     /// # Errors
     /// See [`SourceError`].
     pub async fn read(root: &Path) -> Result<Self, SourceError> {
-        let output = git(root, &["log", "-1", "--no-show-signature", "--format=%H %ct", "HEAD"]).await?;
+        let output = git(
+            root,
+            &[
+                "log",
+                "-1",
+                "--no-show-signature",
+                "--format=%H %ct",
+                "HEAD",
+            ],
+        )
+        .await?;
         if !output.status.success() {
             return Err(no_head(root, &output).await);
         }
@@ -147,7 +160,11 @@ impl Source {
         let Some((commit, created)) = parsed else {
             return Err(failed(root, "log -1 HEAD", &output));
         };
-        let status = git(root, &["status", "--porcelain=v1", "--untracked-files=normal"]).await?;
+        let status = git(
+            root,
+            &["status", "--porcelain=v1", "--untracked-files=normal"],
+        )
+        .await?;
         if !status.status.success() {
             return Err(failed(root, "status", &status));
         }

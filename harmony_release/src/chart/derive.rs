@@ -34,7 +34,10 @@ pub fn derive(model: &dyn ChartModel, context: &ChartContext<'_>) -> Result<Char
         .enumerate()
         .map(|(index, (object, tree))| {
             let reference = object.reference();
-            let name = reference.name.as_str().replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
+            let name = reference
+                .name
+                .as_str()
+                .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
             Ok(Template {
                 path: format!("{index:02}-{}-{name}.yaml", reference.kind.to_lowercase()),
                 text: write(&tree)?,
@@ -87,7 +90,10 @@ fn chart_objects(
         let reference = object.reference();
         reference.kind != "Namespace" || reference.name.as_str() != values.namespace().as_str()
     });
-    if let Some(secret) = objects.iter().find(|object| object.reference().kind == "Secret") {
+    if let Some(secret) = objects
+        .iter()
+        .find(|object| object.reference().kind == "Secret")
+    {
         return Err(ChartError::Secret {
             unit: context.unit.clone(),
             object: secret.reference().to_string(),
@@ -146,7 +152,11 @@ fn same_objects(
     context: &ChartContext<'_>,
     path: &str,
 ) -> Result<(), ChartError> {
-    let names = |list: &[KubeObject]| list.iter().map(|object| object.reference().clone()).collect::<Vec<_>>();
+    let names = |list: &[KubeObject]| {
+        list.iter()
+            .map(|object| object.reference().clone())
+            .collect::<Vec<_>>()
+    };
     let (left, right) = (names(objects), names(others));
     if left == right {
         return Ok(());
@@ -221,7 +231,9 @@ impl Reader {
                 for (key, item) in map {
                     let place = place.key(key);
                     if Hole::read(key, &self.texts).is_some() {
-                        return Err(place.refuse("has a value in its key, and a hole cannot be there"));
+                        return Err(
+                            place.refuse("has a value in its key, and a hole cannot be there")
+                        );
                     }
                     entries.insert(key.clone(), self.read(item, &place)?);
                 }
@@ -235,15 +247,20 @@ impl Reader {
                     .collect::<Result<_, _>>()?,
             ),
             Value::String(text) => {
-                if let Some((_, reference)) =
-                    self.numbers.iter().find(|(mark, _)| text.contains(&mark.to_string()))
+                if let Some((_, reference)) = self
+                    .numbers
+                    .iter()
+                    .find(|(mark, _)| text.contains(&mark.to_string()))
                 {
                     let Reference::Value(path) = reference else {
                         return Err(place.refuse("holds a marked number"));
                     };
-                    return Err(place.refuse(format!("has the number `{path}` within a text; make that value a text")));
+                    return Err(place.refuse(format!(
+                        "has the number `{path}` within a text; make that value a text"
+                    )));
                 }
-                Hole::read(text, &self.texts).map_or_else(|| Tree::Scalar(value.clone()), Tree::Hole)
+                Hole::read(text, &self.texts)
+                    .map_or_else(|| Tree::Scalar(value.clone()), Tree::Hole)
             }
             Value::Number(number) => self
                 .numbers
@@ -296,7 +313,9 @@ impl Flip<'_> {
                 }
                 Ok(())
             }
-            (tree @ Tree::Scalar(_), Value::Bool(before), Value::Bool(_)) if *before == self.flag => {
+            (tree @ Tree::Scalar(_), Value::Bool(before), Value::Bool(_))
+                if *before == self.flag =>
+            {
                 *tree = Tree::Hole(self.hole.clone());
                 Ok(())
             }
@@ -334,16 +353,15 @@ fn compare(
 fn first_difference<'a>(left: &Value, right: &Value, place: Place<'a>) -> Option<Place<'a>> {
     match (left, right) {
         (left, right) if left == right => None,
-        (Value::Object(left), Value::Object(right)) => left
-            .keys()
-            .chain(right.keys())
-            .find_map(|key| {
+        (Value::Object(left), Value::Object(right)) => {
+            left.keys().chain(right.keys()).find_map(|key| {
                 let at = place.key(key);
                 match (left.get(key), right.get(key)) {
                     (Some(left), Some(right)) => first_difference(left, right, at),
                     _ => Some(at),
                 }
-            }),
+            })
+        }
         (Value::Array(left), Value::Array(right)) if left.len() == right.len() => left
             .iter()
             .zip(right)

@@ -13,13 +13,23 @@ pub(super) fn read(root: &Path, context: &ChartContext<'_>) -> Result<Chart, Cha
     let mut files = BTreeMap::new();
     read_into(root, "", &mut files)?;
     let version = context.version.to_string();
-    edit(&mut files, root, "Chart.yaml", &[
-        ("version", version.as_str()),
-        ("appVersion", version.as_str()),
-    ])?;
+    edit(
+        &mut files,
+        root,
+        "Chart.yaml",
+        &[
+            ("version", version.as_str()),
+            ("appVersion", version.as_str()),
+        ],
+    )?;
     check_name(&files, root, context)?;
     let image = context.image.to_string();
-    edit(&mut files, root, "values.yaml", &[("image", image.as_str())])?;
+    edit(
+        &mut files,
+        root,
+        "values.yaml",
+        &[("image", image.as_str())],
+    )?;
     Ok(Chart { files })
 }
 
@@ -31,7 +41,8 @@ fn read_into(
     let unreadable = |path: &Path, source: io::Error| ChartError::File {
         path: path.to_owned(),
         problem: "cannot be read".to_owned(),
-        help: "check the chart's path in the AppSpec: it is relative to its project root".to_owned(),
+        help: "check the chart's path in the AppSpec: it is relative to its project root"
+            .to_owned(),
         source: Some(source),
     };
     let entries = std::fs::read_dir(directory).map_err(|source| unreadable(directory, source))?;
@@ -48,7 +59,9 @@ fn read_into(
             return Err(refuse("has a name that is not UTF-8", "rename it"));
         };
         let name = format!("{prefix}{name}");
-        let kind = entry.file_type().map_err(|source| unreadable(&path, source))?;
+        let kind = entry
+            .file_type()
+            .map_err(|source| unreadable(&path, source))?;
         if kind.is_dir() {
             read_into(&path, &format!("{name}/"), files)?;
         } else if kind.is_file() {
@@ -81,7 +94,8 @@ fn edit(
     let Some(content) = files.get(name) else {
         return Err(refuse(
             "does not exist".to_owned(),
-            "a chart has a `Chart.yaml` and a `values.yaml`: `helm create` shows how they look".to_owned(),
+            "a chart has a `Chart.yaml` and a `values.yaml`: `helm create` shows how they look"
+                .to_owned(),
         ));
     };
     let mut text = String::from_utf8(content.clone())
@@ -134,14 +148,20 @@ fn check_name(
         .map(|content| String::from_utf8_lossy(content))
         .unwrap_or_default();
     let parsed = parse(&text, &path)?;
-    let name = parsed.get("name").and_then(Value::as_str).unwrap_or_default();
+    let name = parsed
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if name == context.unit.as_str() {
         return Ok(());
     }
     Err(ChartError::File {
         path,
         problem: format!("names the chart `{name}`"),
-        help: format!("write `name: {}`: chart, image and tag share the unit's name", context.unit),
+        help: format!(
+            "write `name: {}`: chart, image and tag share the unit's name",
+            context.unit
+        ),
         source: None,
     })
 }
@@ -154,7 +174,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Value, ChartError> {
         source: None,
     };
     // by way of the YAML value, which refuses a key that is there twice
-    let value: serde_yaml::Value = serde_yaml::from_str(text)
-        .map_err(|error| refuse(format!("is not YAML: {error}")))?;
+    let value: serde_yaml::Value =
+        serde_yaml::from_str(text).map_err(|error| refuse(format!("is not YAML: {error}")))?;
     serde_json::to_value(value).map_err(|error| refuse(format!("has no JSON form: {error}")))
 }

@@ -149,9 +149,9 @@ fn push_escaped(format: &mut String, text: &str) {
 pub(super) fn mark_of(value: &ChartValue, index: usize) -> ChartValue {
     match value {
         ChartValue::Text(_) => ChartValue::Text(format!("harmony-hole-{index}-end")),
-        ChartValue::Number(_) => ChartValue::Number(
-            1_900_000_000 + i64::try_from(index).unwrap_or_default(),
-        ),
+        ChartValue::Number(_) => {
+            ChartValue::Number(1_900_000_000 + i64::try_from(index).unwrap_or_default())
+        }
         ChartValue::Flag(flag) => ChartValue::Flag(*flag),
     }
 }

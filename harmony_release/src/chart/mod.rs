@@ -172,11 +172,20 @@ impl Chart {
             chart_yaml["description"] = metadata.description.clone().into();
         }
         let mut files = std::collections::BTreeMap::from([
-            ("Chart.yaml".to_owned(), to_yaml_for_go(&chart_yaml)?.into_bytes()),
-            ("values.yaml".to_owned(), to_yaml_for_go(&values.to_json())?.into_bytes()),
+            (
+                "Chart.yaml".to_owned(),
+                to_yaml_for_go(&chart_yaml)?.into_bytes(),
+            ),
+            (
+                "values.yaml".to_owned(),
+                to_yaml_for_go(&values.to_json())?.into_bytes(),
+            ),
         ]);
         for template in templates {
-            files.insert(format!("templates/{}", template.path), template.text.into_bytes());
+            files.insert(
+                format!("templates/{}", template.path),
+                template.text.into_bytes(),
+            );
         }
         Ok(Self { files })
     }

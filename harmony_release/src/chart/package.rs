@@ -24,7 +24,10 @@ pub(super) fn package(
     let archive =
         archive(chart, context, created).map_err(|source| ChartError::Archive { source })?;
     let chart_yaml = chart.file("Chart.yaml").unwrap_or_default();
-    let metadata = parse(&String::from_utf8_lossy(chart_yaml), Path::new("Chart.yaml"))?;
+    let metadata = parse(
+        &String::from_utf8_lossy(chart_yaml),
+        Path::new("Chart.yaml"),
+    )?;
     Ok(PackagedChart {
         name: context.unit.to_string(),
         version: context.version.clone(),

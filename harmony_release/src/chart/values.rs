@@ -52,11 +52,15 @@ impl ChartValues {
         if let ChartValue::Number(number) = value
             && number.unsigned_abs() > ChartValue::MAX_NUMBER
         {
-            return Err(refuse(format!("is {number}, beyond what floating point holds exactly")));
+            return Err(refuse(format!(
+                "is {number}, beyond what floating point holds exactly"
+            )));
         }
         let key = ValuePath::parse(path)?;
         if let Some(other) = self.values.keys().find(|other| key.overlaps(other)) {
-            return Err(refuse(format!("cannot be beside `{other}`: one leads through the other")));
+            return Err(refuse(format!(
+                "cannot be beside `{other}`: one leads through the other"
+            )));
         }
         self.values.insert(key, value);
         Ok(self)
@@ -113,9 +117,7 @@ impl ChartValues {
             let last = parts.pop().unwrap_or_default();
             let mut map = &mut root;
             for part in parts {
-                let entry = map
-                    .entry(part)
-                    .or_insert_with(|| Value::Object(Map::new()));
+                let entry = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
                 let Value::Object(inner) = entry else {
                     unreachable!("`with` refuses a path that leads through a value")
                 };

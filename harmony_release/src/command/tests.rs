@@ -45,32 +45,75 @@ fn args(tag: &str) -> ReleaseArgs {
 #[test]
 fn a_tag_finds_its_app_by_the_longest_name() {
     for (tag, unit, version) in [
-        ("harmony-fleet-operator-v0.3.1", "harmony-fleet-operator", "0.3.1"),
+        (
+            "harmony-fleet-operator-v0.3.1",
+            "harmony-fleet-operator",
+            "0.3.1",
+        ),
         ("harmony-fleet-v0.3.1", "harmony-fleet", "0.3.1"),
-        ("harmony-fleet-operator-webhook-v1.0.0-rc.1", "harmony-fleet-operator-webhook", "1.0.0-rc.1"),
+        (
+            "harmony-fleet-operator-webhook-v1.0.0-rc.1",
+            "harmony-fleet-operator-webhook",
+            "1.0.0-rc.1",
+        ),
         ("shop-web-v10.20.30-v1", "shop-web", "10.20.30-v1"),
     ] {
         let (app, found) = from_tag(&apps(), tag).unwrap();
-        assert_eq!((app.unit.as_str(), found.to_string().as_str()), (unit, version), "{tag}");
+        assert_eq!(
+            (app.unit.as_str(), found.to_string().as_str()),
+            (unit, version),
+            "{tag}"
+        );
     }
 }
 
 #[test]
 fn every_bad_tag_is_refused_at_once_and_told_what_would_match() {
     let bad = [
-        "", " ", "v1.0.0", "1.0.0", "latest", "main", "harmony-fleet-operator",
-        "harmony-fleet-operator-", "harmony-fleet-operator-v", "harmony-fleet-operator-v1",
-        "harmony-fleet-operator-v1.0", "harmony-fleet-operator-1.0.0", "harmony-fleet-operator-v1.0.0.0",
-        "harmony-fleet-operator-v01.0.0", "harmony-fleet-operator-v1.0.0+build", "harmony-fleet-operator-v1.0.0-",
-        "harmony-fleet-operator-v1.0.0-01", "harmony-fleet-operator-vv1.0.0", "harmony-fleet-operator_v1.0.0",
-        "harmony-fleet-operator/v1.0.0", "harmony-fleet-operator@1.0.0", "harmony-fleet-operator-V1.0.0",
-        "Harmony-fleet-operator-v1.0.0", "harmony-fleet-operater-v1.0.0", "fleet-operator-v1.0.0",
-        "harmony-v1.0.0", "harmony-fleet-server-v1.0.0", "-harmony-fleet-operator-v1.0.0",
-        "harmony--fleet-operator-v1.0.0", "refs/tags/harmony-fleet-operator-v1.0.0",
-        "refs/heads/main", "harmony-fleet-operator-v1.0.0 ", " harmony-fleet-operator-v1.0.0",
-        "harmony-fleet-operator-v1.0.0\n", "harmony-fleet-operator-v1.0.0; rm -rf /", "härmony-fleet-operator-v1.0.0",
-        "harmony-fleet-operator-v99999999999999999999.0.0", "harmony-fleet-operator-v-1.0.0", "$TAG", "--plan",
-        "../harmony-fleet-operator-v1.0.0", "harmony-fleet-operator-v1.0.0-rc..1", "\u{0}", "-v1.0.0",
+        "",
+        " ",
+        "v1.0.0",
+        "1.0.0",
+        "latest",
+        "main",
+        "harmony-fleet-operator",
+        "harmony-fleet-operator-",
+        "harmony-fleet-operator-v",
+        "harmony-fleet-operator-v1",
+        "harmony-fleet-operator-v1.0",
+        "harmony-fleet-operator-1.0.0",
+        "harmony-fleet-operator-v1.0.0.0",
+        "harmony-fleet-operator-v01.0.0",
+        "harmony-fleet-operator-v1.0.0+build",
+        "harmony-fleet-operator-v1.0.0-",
+        "harmony-fleet-operator-v1.0.0-01",
+        "harmony-fleet-operator-vv1.0.0",
+        "harmony-fleet-operator_v1.0.0",
+        "harmony-fleet-operator/v1.0.0",
+        "harmony-fleet-operator@1.0.0",
+        "harmony-fleet-operator-V1.0.0",
+        "Harmony-fleet-operator-v1.0.0",
+        "harmony-fleet-operater-v1.0.0",
+        "fleet-operator-v1.0.0",
+        "harmony-v1.0.0",
+        "harmony-fleet-server-v1.0.0",
+        "-harmony-fleet-operator-v1.0.0",
+        "harmony--fleet-operator-v1.0.0",
+        "refs/tags/harmony-fleet-operator-v1.0.0",
+        "refs/heads/main",
+        "harmony-fleet-operator-v1.0.0 ",
+        " harmony-fleet-operator-v1.0.0",
+        "harmony-fleet-operator-v1.0.0\n",
+        "harmony-fleet-operator-v1.0.0; rm -rf /",
+        "härmony-fleet-operator-v1.0.0",
+        "harmony-fleet-operator-v99999999999999999999.0.0",
+        "harmony-fleet-operator-v-1.0.0",
+        "$TAG",
+        "--plan",
+        "../harmony-fleet-operator-v1.0.0",
+        "harmony-fleet-operator-v1.0.0-rc..1",
+        "\u{0}",
+        "-v1.0.0",
     ];
     assert!(bad.len() >= 30);
     let long = "a".repeat(100_000);
@@ -84,20 +127,31 @@ fn every_bad_tag_is_refused_at_once_and_told_what_would_match() {
         assert!(hint.contains("shop-web-v<semver>"), "{tag:?}: {hint}");
         assert!(hint.len() < 1_000, "{tag:?}: {hint}");
     }
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
 fn the_nearest_tag_is_named_first() {
     for (tag, nearest) in [
-        ("harmony-fleet-operater-v1.0.0", "harmony-fleet-operator-v<semver>"),
+        (
+            "harmony-fleet-operater-v1.0.0",
+            "harmony-fleet-operator-v<semver>",
+        ),
         ("fleet-agent-v1.0.0", "harmony-fleet-agent-v<semver>"),
         ("shop-v1.0.0", "shop-web-v<semver>"),
     ] {
         let Err(ReleaseError::Tag(error)) = from_tag(&apps(), tag) else {
             panic!("{tag} is refused");
         };
-        assert_eq!(error.expected.first().map(String::as_str), Some(nearest), "{tag}");
+        assert_eq!(
+            error.expected.first().map(String::as_str),
+            Some(nearest),
+            "{tag}"
+        );
     }
 }
 
@@ -128,6 +182,13 @@ fn a_release_without_a_tag_is_an_error_of_usage() {
     }
     let none = Cli::try_parse_from(["app"]).ok().unwrap();
     assert!(none.release.score(&apps()).unwrap().is_none());
-    let some = Cli::try_parse_from(["app", "--release", "--from-tag", "shop-web-v1.0.0", "--plan", "--json"]);
+    let some = Cli::try_parse_from([
+        "app",
+        "--release",
+        "--from-tag",
+        "shop-web-v1.0.0",
+        "--plan",
+        "--json",
+    ]);
     assert!(some.ok().unwrap().release.score(&apps()).unwrap().is_some());
 }

@@ -9,7 +9,14 @@ fn git_in(root: &Path, arguments: &[&str]) {
     let output = StdCommand::new("git")
         .arg("-C")
         .arg(root)
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"])
+        .args([
+            "-c",
+            "user.name=Test",
+            "-c",
+            "user.email=test@example.com",
+            "-c",
+            "commit.gpgsign=false",
+        ])
         .args(arguments)
         .env("GIT_COMMITTER_DATE", "2024-02-29T12:00:00Z")
         .env("GIT_AUTHOR_DATE", "2024-02-29T12:00:00Z")
@@ -36,9 +43,20 @@ async fn a_clean_tree_is_its_commit() {
     assert_eq!(source.commit.as_str().len(), 40);
 
     git_in(root.path(), &["tag", "-a", "-m", "x", "shop-web-v1.0.0"]);
-    let tagged = Source::tagged(root.path(), "shop-web-v1.0.0").await.unwrap();
-    assert_eq!(tagged, Some(source.commit), "an annotated tag stands for its commit");
-    assert_eq!(Source::tagged(root.path(), "shop-web-v2.0.0").await.unwrap(), None);
+    let tagged = Source::tagged(root.path(), "shop-web-v1.0.0")
+        .await
+        .unwrap();
+    assert_eq!(
+        tagged,
+        Some(source.commit),
+        "an annotated tag stands for its commit"
+    );
+    assert_eq!(
+        Source::tagged(root.path(), "shop-web-v2.0.0")
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -66,7 +84,10 @@ async fn what_is_no_commit_is_told_apart() {
 
     let outside = tempfile::tempdir().unwrap();
     let error = Source::read(outside.path()).await.unwrap_err();
-    assert!(matches!(error, SourceError::NotARepository { .. }), "{error:?}");
+    assert!(
+        matches!(error, SourceError::NotARepository { .. }),
+        "{error:?}"
+    );
 
     let missing = outside.path().join("missing");
     let error = Source::read(&missing).await.unwrap_err();
