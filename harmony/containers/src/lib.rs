@@ -1,1 +1,44 @@
-//! harmony_containers
+//! Builds container images: what is in them as data, and the adapters that make them.
+//!
+//! This crate implements the port [`ContainerBuilder`](harmony_core::capability::container_builder::ContainerBuilder).
+//! It must not know registries, charts or Kubernetes: it hands over an OCI layout on disk, and others push or import
+//! it.
+//!
+//! ```text
+//! Buildable --recipe()--> ImageRecipe --plan--> ImagePlan --+--> native: host steps, layers, OCI layout
+//! (RustBinary, GoBinary,   (data, in               (sorted, +--> docker: Dockerfile, build context, daemon, OCI layout
+//!  Prebuilt, yours)         harmony_core)           checked)
+//! ```
+//!
+//! Both builders work from the same plan, so an image has the same files, modes, user and entrypoint whichever makes
+//! it.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`native`] | [`NativeBuilder`]: no daemon, no root, same inputs same digest. Start here |
+//! | [`docker`] | [`DockerBuilder`]: Dockerfiles and recipes by a docker daemon, and the way out of it |
+//! | [`buildable`] | [`RustBinary`], [`GoBinary`], [`Prebuilt`], and what their images carry: [`Runtime`] |
+//! | [`layout`] | [`OciLayout`]: reads an image on disk |
+//! | [`archive`] | an image as one file, for `ctr image import`, `podman load`, `docker load` |
+//! | `plan` | recipe to sorted, checked, complete layers; pure |
+//! | `host_step` | runs cargo and go, with progress and cancellation |
+//! | `fingerprint` | what a build depends on, so that plans can tell digests |
+//! | `cache` | what is kept between runs, and for how long |
+
+pub mod archive;
+mod blocking;
+pub mod buildable;
+mod cache;
+pub mod docker;
+mod fingerprint;
+mod host_step;
+pub mod layout;
+pub mod native;
+mod plan;
+#[cfg(test)]
+mod testing;
+
+pub use buildable::{GoBinary, Prebuilt, RustBinary, Runtime};
+pub use docker::DockerBuilder;
+pub use layout::OciLayout;
+pub use native::NativeBuilder;

@@ -3,7 +3,7 @@
 //! An [`ImageRecipe`] has two renderings: the native assembler writes an OCI image from it, and docker and BuildKit get
 //! a Dockerfile. What is written once as a [`Buildable`] therefore works with every builder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -95,10 +95,26 @@ pub struct HostStep {
     pub args: Vec<String>,
     /// Environment variables set for it.
     pub env: BTreeMap<String, String>,
+    /// Environment variables that it must not inherit, because they would change what it makes.
+    pub cleared_env: BTreeSet<String>,
     /// Where it runs.
     pub working_dir: PathBuf,
+    /// What it reads beside its arguments and variables.
+    pub inputs: StepInputs,
     /// The files that exist after it; a step whose outputs are missing afterwards has failed.
     pub outputs: Vec<PathBuf>,
+}
+
+/// What a [`HostStep`] reads beside its arguments and variables: how far its outcome can be known before it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepInputs {
+    /// Nothing that changes, as with a module at a version: outputs that exist already are used as they are, so their
+    /// paths must tell versions apart, and the program must put them there in one piece.
+    Pinned,
+    /// The files of this directory that its git repository knows or would add.
+    Tree(PathBuf),
+    /// Nobody can say; plans cannot predict a digest.
+    Unknown,
 }
 
 /// One layer.
@@ -121,7 +137,7 @@ pub enum LayerKind {
     Binary,
 }
 
-/// One file of a layer; owned by root, dated at the build context's `created`.
+/// One file of a layer; owned by root. Its date says nothing, so that a layer stays the same from commit to commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
     /// Absolute path inside the image, such as `/etc/ssl/certs/ca-certificates.crt`.

@@ -1,0 +1,266 @@
+//! A command of a Go module.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harmony_core::capability::container_builder::BuildError;
+use harmony_core::image::{BuildContext, Buildable, HostStep, ImageRecipe, StepInputs};
+use harmony_core::inventory::Platform;
+
+use crate::buildable::Runtime;
+use crate::host_step::program_missing;
+
+/// A command of a Go module at a version, such as `github.com/nats-io/nats-server/v2` at `v2.15.2`.
+///
+/// It comes from the module proxy and is checked against the checksum database, as the host's Go settings say
+/// (`GOPROXY`, `GOSUMDB`). It is compiled once for each version of the command and of Go, without C and without paths
+/// of this machine, and kept in the cache directory.
+#[derive(Debug, Clone)]
+pub struct GoBinary {
+    package: String,
+    version: String,
+    cache_dir: PathBuf,
+    runtime: Runtime,
+}
+
+impl GoBinary {
+    /// The command `package` at `version`; binaries are kept below `cache_dir`.
+    ///
+    /// `package` is the import path of the command, which for many is the module itself.
+    pub fn new(
+        package: impl Into<String>,
+        version: impl Into<String>,
+        cache_dir: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            package: package.into(),
+            version: version.into(),
+            cache_dir: cache_dir.into(),
+            runtime: Runtime::default(),
+        }
+    }
+
+    /// With another way to run, or with more files.
+    #[must_use]
+    pub fn with_runtime(self, runtime: Runtime) -> Self {
+        Self { runtime, ..self }
+    }
+
+    fn check(&self) -> Result<&str, BuildError> {
+        let refuse = |reason: String, help: &str| BuildError::Recipe {
+            image: self.package.clone(),
+            reason,
+            help: help.to_owned(),
+        };
+        let legal = |text: &str| {
+            !text.is_empty()
+                && !text.starts_with(['-', '/', '.'])
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-._~/+!".contains(c))
+                && !text.split('/').any(|part| matches!(part, "" | "." | ".."))
+        };
+        let name = command_name(&self.package);
+        if !legal(&self.package) || name.is_empty() {
+            return Err(refuse(
+                format!("`{}` is no import path of Go", self.package.escape_debug()),
+                "write it as in an import, such as `github.com/nats-io/nats-server/v2`",
+            ));
+        }
+        // `latest` or a branch would give another program tomorrow.
+        let pinned = self.version.strip_prefix('v').is_some_and(|rest| {
+            rest.split(['.', '-', '+']).count() >= 3 && rest.starts_with(|c: char| c.is_ascii_digit())
+        });
+        if !legal(&self.version) || self.version.contains('/') || !pinned {
+            return Err(refuse(
+                format!("`{}` is no version of a Go module", self.version.escape_debug()),
+                "write a full version with its `v`, such as `v2.15.2`",
+            ));
+        }
+        Ok(name)
+    }
+
+    fn step(&self, name: &str, go: &GoHost, platform: &Platform) -> (HostStep, PathBuf) {
+        let cross = platform.architecture != go.architecture || platform.os != go.os;
+        let home = self
+            .cache_dir
+            .join("go")
+            .join(format!("{}@{}", self.package.replace('/', "_"), self.version))
+            .join(format!("{}-{}-{}", go.version, platform.os, platform.architecture));
+        let mut env = BTreeMap::from([
+            ("CGO_ENABLED".to_owned(), "0".to_owned()),
+            ("GOOS".to_owned(), platform.os.to_owned()),
+            ("GOARCH".to_owned(), platform.architecture.to_owned()),
+            ("GOFLAGS".to_owned(), String::new()),
+            // On the disk of the result, so that Go renames the binary into place instead of copying it.
+            ("GOTMPDIR".to_owned(), text(&self.cache_dir.join("go"))),
+        ]);
+        let mut bin = home.join("bin");
+        let mut cleared_env = BTreeSet::from(["GO111MODULE".to_owned(), "GOEXPERIMENT".to_owned()]);
+        if cross {
+            // `go install` refuses GOBIN for a foreign platform, and makes this folder itself.
+            bin.push(format!("{}_{}", platform.os, platform.architecture));
+            env.insert("GOPATH".to_owned(), text(&home));
+            env.insert("GOMODCACHE".to_owned(), go.module_cache.clone());
+            cleared_env.insert("GOBIN".to_owned());
+        } else {
+            env.insert("GOBIN".to_owned(), text(&bin));
+        }
+        let output = bin.join(name);
+        let step = HostStep {
+            label: format!("compile {name} {}", self.version),
+            program: "go".to_owned(),
+            args: [
+                "install",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags=-s -w -buildid=",
+                &format!("{}@{}", self.package, self.version),
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            env,
+            cleared_env,
+            working_dir: self.cache_dir.join("go"),
+            inputs: StepInputs::Pinned,
+            outputs: vec![output.clone()],
+        };
+        (step, output)
+    }
+}
+
+impl Buildable for GoBinary {
+    fn recipe(&self, context: &BuildContext) -> Result<ImageRecipe, BuildError> {
+        let name = self.check()?;
+        let go = GoHost::ask()?;
+        let (step, binary) = self.step(name, &go, &context.platform);
+        let folder = &step.working_dir;
+        std::fs::create_dir_all(folder).map_err(|source| BuildError::Write {
+            path: folder.clone(),
+            source,
+        })?;
+        Ok(self.runtime.recipe(name, binary, vec![step]))
+    }
+}
+
+/// What `go` says of itself.
+#[derive(Debug)]
+struct GoHost {
+    version: String,
+    os: String,
+    architecture: String,
+    module_cache: String,
+}
+
+impl GoHost {
+    fn ask() -> Result<Self, BuildError> {
+        let output = Command::new("go")
+            .args(["env", "GOVERSION", "GOHOSTOS", "GOHOSTARCH", "GOMODCACHE"])
+            .current_dir(env::temp_dir())
+            .output()
+            .map_err(|_| program_missing("go"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut lines = text.lines().map(str::to_owned);
+        match (lines.next(), lines.next(), lines.next(), lines.next()) {
+            (Some(version), Some(os), Some(architecture), Some(module_cache))
+                if output.status.success() =>
+            {
+                Ok(Self {
+                    version,
+                    os,
+                    architecture,
+                    module_cache,
+                })
+            }
+            _ => Err(BuildError::HostStep {
+                image: "a Go program".to_owned(),
+                program: "go env".to_owned(),
+                status: output.status.to_string(),
+                output: String::from_utf8_lossy(&output.stderr)
+                    .lines()
+                    .map(str::to_owned)
+                    .collect(),
+            }),
+        }
+    }
+}
+
+/// `github.com/nats-io/nats-server/v2` -> `nats-server`: the last part that is no major version.
+fn command_name(package: &str) -> &str {
+    let mut parts = package.rsplit('/');
+    let last = parts.next().unwrap_or_default();
+    let is_major = last
+        .strip_prefix('v')
+        .is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()));
+    if is_major {
+        parts.next().unwrap_or_default()
+    } else {
+        last
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_named_as_go_names_it() {
+        for (package, name) in [
+            ("github.com/nats-io/nats-server/v2", "nats-server"),
+            ("helm.sh/helm/v4/cmd/helm", "helm"),
+            ("github.com/google/ko", "ko"),
+            ("example.com/v2", "example.com"),
+            ("example.com/very", "very"),
+        ] {
+            assert_eq!(command_name(package), name);
+        }
+    }
+
+    #[test]
+    fn only_full_versions_and_import_paths_are_taken() {
+        let check = |package: &str, version: &str| {
+            GoBinary::new(package, version, "/cache").check().map(str::to_owned)
+        };
+        assert_eq!(check("example.com/app", "v1.2.3").unwrap(), "app");
+        assert!(check("example.com/app", "v0.0.0-20240101000000-abcdef123456").is_ok());
+        for version in ["latest", "main", "v1", "v1.2", "1.2.3", "", "v1.2.3/x", "vx.y.z", "-v1.2.3"] {
+            assert!(check("example.com/app", version).is_err(), "{version}");
+        }
+        for package in ["", "-x", "/app", "./app", "a/../b", "a//b", "a b", "v2"] {
+            assert!(check(package, "v1.2.3").is_err(), "{package}");
+        }
+    }
+
+    #[test]
+    fn each_version_of_command_and_compiler_has_its_place() {
+        let go = GoHost {
+            version: "go1.26.8".into(),
+            os: "linux".into(),
+            architecture: "amd64".into(),
+            module_cache: "/root/go/pkg/mod".into(),
+        };
+        let binary = GoBinary::new("example.com/app/v2", "v2.0.1", "/cache");
+        let host = Platform { os: "linux", architecture: "amd64" };
+        let (step, output) = binary.step("app", &go, &host);
+        assert_eq!(
+            output,
+            Path::new("/cache/go/example.com_app_v2@v2.0.1/go1.26.8-linux-amd64/bin/app")
+        );
+        assert_eq!(step.outputs, [output]);
+        assert_eq!(step.env["CGO_ENABLED"], "0");
+        assert!(step.env.contains_key("GOBIN"));
+        let foreign = Platform { os: "linux", architecture: "arm64" };
+        let (step, output) = binary.step("app", &go, &foreign);
+        assert_eq!(
+            output,
+            Path::new("/cache/go/example.com_app_v2@v2.0.1/go1.26.8-linux-arm64/bin/linux_arm64/app")
+        );
+        assert!(!step.env.contains_key("GOBIN"));
+    }
+}

@@ -1,0 +1,49 @@
+//! A program that is there already.
+
+use std::path::PathBuf;
+
+use harmony_core::capability::container_builder::BuildError;
+use harmony_core::image::{BuildContext, Buildable, ImageRecipe};
+
+use crate::buildable::Runtime;
+
+/// A statically linked program on this host, as an image of its own.
+///
+/// Whether it is static, and for the right processor, is not looked at: a program that is not says "no such file or
+/// directory" when it starts.
+#[derive(Debug, Clone)]
+pub struct Prebuilt {
+    program: PathBuf,
+    runtime: Runtime,
+}
+
+impl Prebuilt {
+    /// The program at this path, under the same file name in `/usr/local/bin`. A relative path begins at the root of
+    /// the project.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            runtime: Runtime::default(),
+        }
+    }
+
+    /// With another way to run, or with more files.
+    #[must_use]
+    pub fn with_runtime(self, runtime: Runtime) -> Self {
+        Self { runtime, ..self }
+    }
+}
+
+impl Buildable for Prebuilt {
+    fn recipe(&self, context: &BuildContext) -> Result<ImageRecipe, BuildError> {
+        let host = context.project_root.join(&self.program);
+        let Some(name) = host.file_name().and_then(|name| name.to_str()) else {
+            return Err(BuildError::Recipe {
+                image: self.program.display().to_string(),
+                reason: format!("`{}` names no program", self.program.display()),
+                help: "give the path of a file with a name in UTF-8".to_owned(),
+            });
+        };
+        Ok(self.runtime.recipe(name, host.clone(), Vec::new()))
+    }
+}

@@ -1,0 +1,334 @@
+//! Compiler flags that keep the paths of this machine out of a binary.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harmony_core::capability::container_builder::BuildError;
+
+use super::cargo_project::CargoProject;
+use crate::host_step::program_missing;
+
+/// The directories whose names compilers write into what they make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Places {
+    pub(super) workspace: PathBuf,
+    pub(super) target: PathBuf,
+    pub(super) cargo_home: PathBuf,
+    /// The folders of registries below `cargo_home`. Their names tell a mirror from the registry itself.
+    pub(super) registries: Vec<PathBuf>,
+    pub(super) sysroot: PathBuf,
+    /// The commit of rustc, under which its standard library is known.
+    pub(super) rustc_commit: String,
+    /// Flags of the project's configuration that ours would replace, see [`Flags`].
+    pub(super) configured: Vec<String>,
+}
+
+impl Places {
+    pub(super) fn find(project: &CargoProject) -> Result<Self, BuildError> {
+        let workspace = project.workspace_root.clone();
+        let cargo_home = cargo_home();
+        let version = rustc(&workspace, &["--version", "--verbose"])?;
+        let rustc_commit = version
+            .lines()
+            .find_map(|line| line.strip_prefix("commit-hash: "))
+            .unwrap_or("unknown")
+            .to_owned();
+        let sysroot = rustc(&workspace, &["--print", "sysroot"])?;
+        let registries = registries(&cargo_home, &workspace)?;
+        Ok(Self {
+            configured: configured_rustflags(&workspace, &cargo_home),
+            target: project.target_directory.clone(),
+            registries,
+            sysroot: PathBuf::from(sysroot.trim()),
+            rustc_commit,
+            cargo_home,
+            workspace,
+        })
+    }
+
+    /// What each directory is called instead; a longer path comes after the directory it lies in, for the last match
+    /// counts, with rustc as with gcc and clang.
+    fn renamed(&self) -> Vec<(PathBuf, String)> {
+        let mut names = BTreeMap::new();
+        let mut rename = |from: &Path, to: &str| {
+            // Compilers see the path as it was given, or as the kernel resolves it.
+            let resolved = fs::canonicalize(from).unwrap_or_else(|_| from.to_owned());
+            names.insert(resolved, to.to_owned());
+            names.insert(from.to_owned(), to.to_owned());
+        };
+        rename(&self.sysroot, "/rust");
+        let library = self.sysroot.join("lib/rustlib/src/rust");
+        // The name that a standard library without its sources already carries.
+        rename(&library, &format!("/rustc/{}", self.rustc_commit));
+        rename(&self.cargo_home, "/cargo");
+        for registry in &self.registries {
+            rename(registry, "/cargo/registry");
+        }
+        rename(&self.workspace, "/workspace");
+        rename(&self.target, "/target");
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_by_key(|(from, _)| from.as_os_str().len());
+        names
+    }
+}
+
+/// How cargo is told.
+///
+/// Flags go through `--config target.<triple>.rustflags`, which cargo joins with the same key of the project's
+/// configuration. The variable `RUSTFLAGS` would replace the project's flags. The key `build.rustflags` is not
+/// joined but replaced by ours, so its flags are taken over into ours. Cargo leaves `--remap-path-prefix` out of the
+/// hashes that name symbols, so the flags themselves leave no trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flags {
+    /// The value of `--config`, in TOML.
+    pub(super) config: String,
+    pub(super) env: BTreeMap<String, String>,
+}
+
+impl Flags {
+    pub(super) fn new(places: &Places, target: &str, more: &[String]) -> Self {
+        let renamed = places.renamed();
+        let mut rustflags = places.configured.clone();
+        rustflags.push("-Ctarget-feature=+crt-static".to_owned());
+        rustflags.extend(more.iter().cloned());
+        rustflags.extend(
+            renamed
+                .iter()
+                .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())),
+        );
+        let cflags: Vec<_> = renamed
+            .iter()
+            .map(|(from, to)| quoted(&format!("-ffile-prefix-map={}={to}", from.display())))
+            .collect();
+        let cflags = cflags.join(" ");
+        let underscored = target.replace('-', "_");
+        let mut env = BTreeMap::from([
+            (format!("CFLAGS_{underscored}"), cflags.clone()),
+            (format!("CXXFLAGS_{underscored}"), cflags.clone()),
+        ]);
+        if cflags.contains('\'') {
+            env.insert("CC_SHELL_ESCAPED_FLAGS".to_owned(), "1".to_owned());
+        }
+        Self {
+            config: format!("target.{target}.rustflags={}", toml_array(&rustflags)),
+            env,
+        }
+    }
+}
+
+/// Variables of the shell that would change what a release build makes: what a commit becomes must not depend on who
+/// builds it. `present` are the names of those that are set.
+pub(super) fn cleared_variables(
+    target: &str,
+    present: impl Iterator<Item = OsString>,
+) -> BTreeSet<String> {
+    let underscored = target.replace('-', "_");
+    let mut cleared: BTreeSet<String> = [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CFLAGS",
+        "CXXFLAGS",
+        "TARGET_CFLAGS",
+        "TARGET_CXXFLAGS",
+        "HOST_CFLAGS",
+        "HOST_CXXFLAGS",
+    ]
+    .map(str::to_owned)
+    .into();
+    cleared.insert(format!("CARGO_TARGET_{}_RUSTFLAGS", underscored.to_uppercase()));
+    cleared.insert(format!("CFLAGS_{target}"));
+    cleared.insert(format!("CXXFLAGS_{target}"));
+    cleared.extend(
+        present
+            .filter_map(|name| name.into_string().ok())
+            .filter(|name| name.starts_with("CARGO_PROFILE_RELEASE_")),
+    );
+    cleared
+}
+
+/// `build.rustflags` of the project's configuration files, unless a `target` table sets flags, beside which cargo
+/// passes over them. The nearest file comes last, as cargo joins them.
+fn configured_rustflags(workspace: &Path, cargo_home: &Path) -> Vec<String> {
+    let mut flags = Vec::new();
+    let mut folders: Vec<PathBuf> = workspace.ancestors().map(|dir| dir.join(".cargo")).collect();
+    if !folders.iter().any(|folder| folder == cargo_home) {
+        folders.push(cargo_home.to_owned());
+    }
+    for folder in folders.iter().rev() {
+        let content = ["config", "config.toml"]
+            .iter()
+            .find_map(|name| fs::read_to_string(folder.join(name)).ok());
+        let Some(config) = content.and_then(|content| content.parse::<toml::Table>().ok()) else {
+            continue; // cargo itself reports a file that it cannot read
+        };
+        let targets = config.get("target").and_then(toml::Value::as_table);
+        if targets.is_some_and(|targets| targets.values().any(|table| table.get("rustflags").is_some())) {
+            return Vec::new();
+        }
+        match config.get("build").and_then(|build| build.get("rustflags")) {
+            Some(toml::Value::String(text)) => {
+                flags.extend(text.split_whitespace().map(str::to_owned));
+            }
+            Some(toml::Value::Array(list)) => {
+                flags.extend(list.iter().filter_map(|flag| flag.as_str().map(str::to_owned)));
+            }
+            _ => {}
+        }
+    }
+    flags
+}
+
+fn cargo_home() -> PathBuf {
+    env::var_os("CARGO_HOME")
+        .filter(|home| !home.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
+        .unwrap_or_else(|| PathBuf::from(".cargo"))
+}
+
+/// Where cargo unpacks crates. The folder of a registry is made by the first download, so that happens now if it
+/// did not before: later, the flags are already set.
+fn registries(cargo_home: &Path, workspace: &Path) -> Result<Vec<PathBuf>, BuildError> {
+    let sources = cargo_home.join("registry/src");
+    let list = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(&sources).into_iter().flatten();
+        let mut folders: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        folders.sort();
+        folders
+    };
+    let found = list();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    run("cargo", workspace, &["fetch", "--locked"])?;
+    Ok(list())
+}
+
+fn rustc(workspace: &Path, args: &[&str]) -> Result<String, BuildError> {
+    run("rustc", workspace, args)
+}
+
+fn run(program: &str, directory: &Path, args: &[&str]) -> Result<String, BuildError> {
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(directory)
+        .output()
+        .map_err(|_| program_missing(program))?;
+    if !output.status.success() {
+        return Err(BuildError::HostStep {
+            image: directory.display().to_string(),
+            program: format!("{program} {}", args.join(" ")),
+            status: output.status.to_string(),
+            output: String::from_utf8_lossy(&output.stderr)
+                .lines()
+                .map(str::to_owned)
+                .collect(),
+        });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A list of strings reads the same in TOML as in JSON.
+fn toml_array(values: &[String]) -> String {
+    serde_json::Value::from(values.to_vec()).to_string()
+}
+
+/// In single quotes when a shell would split or change it.
+fn quoted(flag: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:+@%".contains(c);
+    if flag.chars().all(plain) {
+        flag.to_owned()
+    } else {
+        format!("'{}'", flag.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> Places {
+        Places {
+            workspace: "/no/where/app".into(),
+            target: "/no/where/app/target".into(),
+            cargo_home: "/no/home/.cargo".into(),
+            registries: vec!["/no/home/.cargo/registry/src/mirror-1".into()],
+            sysroot: "/no/rust/1.95".into(),
+            rustc_commit: "5980".into(),
+            configured: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn nested_directories_come_after_those_they_lie_in() {
+        assert_eq!(
+            Flags::new(&places(), "x86_64-unknown-linux-gnu", &[]).config,
+            concat!(
+                r#"target.x86_64-unknown-linux-gnu.rustflags=["-Ctarget-feature=+crt-static","#,
+                r#""--remap-path-prefix=/no/rust/1.95=/rust","--remap-path-prefix=/no/where/app=/workspace","#,
+                r#""--remap-path-prefix=/no/home/.cargo=/cargo","--remap-path-prefix=/no/where/app/target=/target","#,
+                r#""--remap-path-prefix=/no/rust/1.95/lib/rustlib/src/rust=/rustc/5980","#,
+                r#""--remap-path-prefix=/no/home/.cargo/registry/src/mirror-1=/cargo/registry"]"#
+            )
+        );
+    }
+
+    #[test]
+    fn the_projects_flags_and_more_stand_before_ours() {
+        let mut places = places();
+        places.configured = vec!["--cfg".into(), "tokio_unstable".into()];
+        let flags = Flags::new(&places, "x86_64-unknown-linux-gnu", &["-Cforce-frame-pointers".into()]);
+        assert!(flags.config.contains(
+            r#"["--cfg","tokio_unstable","-Ctarget-feature=+crt-static","-Cforce-frame-pointers","--remap"#
+        ));
+    }
+
+    #[test]
+    fn a_path_with_spaces_stays_one_flag_for_c() {
+        let mut places = places();
+        assert!(!Flags::new(&places, "t", &[]).env.contains_key("CC_SHELL_ESCAPED_FLAGS"));
+        places.workspace = "/no/my app".into();
+        let env = Flags::new(&places, "t", &[]).env;
+        assert!(env["CFLAGS_t"].contains("'-ffile-prefix-map=/no/my app=/workspace'"));
+        assert_eq!(env["CC_SHELL_ESCAPED_FLAGS"], "1");
+    }
+
+    #[test]
+    fn variables_that_change_the_build_are_cleared() {
+        let present = ["PATH", "CARGO_PROFILE_RELEASE_DEBUG", "CARGO_HOME"].map(OsString::from);
+        let cleared = cleared_variables("x86_64-unknown-linux-gnu", present.into_iter());
+        for name in [
+            "RUSTFLAGS",
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+            "CARGO_PROFILE_RELEASE_DEBUG",
+        ] {
+            assert!(cleared.contains(name), "{name}");
+        }
+        assert!(!cleared.contains("PATH") && !cleared.contains("CARGO_HOME"));
+    }
+
+    #[test]
+    fn flags_of_configuration_files_are_joined_as_cargo_does() {
+        let root = tempfile::tempdir().unwrap();
+        let (home, app) = (root.path().join("home"), root.path().join("team/app"));
+        let write = |folder: &Path, content: &str| {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join("config.toml"), content).unwrap();
+        };
+        write(&home, "[build]\nrustflags = '--cfg home'\n");
+        write(&root.path().join("team/.cargo"), "[build]\nrustflags = ['--cfg', 'team']\n");
+        write(&app.join(".cargo"), "[alias]\nx = 'run'\n");
+        assert_eq!(
+            configured_rustflags(&app, &home),
+            ["--cfg", "home", "--cfg", "team"]
+        );
+        write(&app.join(".cargo"), "[target.x86_64-unknown-linux-gnu]\nrustflags = ['--cfg', 'x']\n");
+        assert_eq!(configured_rustflags(&app, &home), Vec::<String>::new());
+    }
+}

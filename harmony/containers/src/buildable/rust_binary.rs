@@ -1,0 +1,162 @@
+//! A binary of a cargo package.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use harmony_core::capability::container_builder::BuildError;
+use harmony_core::image::{BuildContext, Buildable, HostStep, ImageRecipe, StepInputs};
+use harmony_core::inventory::Platform;
+
+use crate::buildable::Runtime;
+use crate::buildable::cargo_project::CargoProject;
+use crate::buildable::reproducible::{Flags, Places, cleared_variables};
+
+/// A binary of a cargo package, compiled on the host with its caches and linked statically.
+///
+/// The step is `cargo build --release --locked` for the platform's glibc target with `crt-static`, so `Cargo.lock`
+/// must be there and the host needs a C toolchain (Debian: `gcc libc6-dev`). The project's own `.cargo/config.toml`
+/// and profiles count; variables of the shell that would change the result (`RUSTFLAGS`, `CFLAGS`,
+/// `CARGO_PROFILE_RELEASE_*`...) do not, see [`with_rustflags`](Self::with_rustflags).
+///
+/// **Reproducible**: two checkouts of one commit in different directories, with different `CARGO_HOME` and target
+/// directories, give the same bytes with the same compilers (rustc, cc, glibc). Paths are rewritten in Rust and C
+/// code. What cannot be rewritten is a path that a crate takes into its *code* on purpose, by
+/// `env!("CARGO_MANIFEST_DIR")`, `env!("OUT_DIR")` or a build script of its own.
+///
+/// **Names resolve**: a static glibc has the resolver for `/etc/hosts` and DNS linked in (since glibc 2.34); the image
+/// carries the `nsswitch.conf` that asks for these two only, see [`Runtime`].
+#[derive(Debug, Clone)]
+pub struct RustBinary {
+    package: String,
+    bin: String,
+    features: BTreeSet<String>,
+    default_features: bool,
+    rustflags: Vec<String>,
+    runtime: Runtime,
+}
+
+impl RustBinary {
+    /// The binary of `package` that has the package's name.
+    pub fn new(package: impl Into<String>) -> Self {
+        let package = package.into();
+        Self {
+            bin: package.clone(),
+            package,
+            features: BTreeSet::new(),
+            default_features: true,
+            rustflags: Vec::new(),
+            runtime: Runtime::default(),
+        }
+    }
+
+    /// Another binary of the package.
+    #[must_use]
+    pub fn with_bin(self, bin: impl Into<String>) -> Self {
+        Self {
+            bin: bin.into(),
+            ..self
+        }
+    }
+
+    /// With these features of the package.
+    #[must_use]
+    pub fn with_features<F: Into<String>>(mut self, features: impl IntoIterator<Item = F>) -> Self {
+        self.features.extend(features.into_iter().map(Into::into));
+        self
+    }
+
+    /// Without the package's default features.
+    #[must_use]
+    pub fn without_default_features(self) -> Self {
+        Self {
+            default_features: false,
+            ..self
+        }
+    }
+
+    /// With more flags for rustc, after those of the project's configuration.
+    #[must_use]
+    pub fn with_rustflags<F: Into<String>>(mut self, flags: impl IntoIterator<Item = F>) -> Self {
+        self.rustflags.extend(flags.into_iter().map(Into::into));
+        self
+    }
+
+    /// With another way to run, or with more files.
+    #[must_use]
+    pub fn with_runtime(self, runtime: Runtime) -> Self {
+        Self { runtime, ..self }
+    }
+
+    fn step(
+        &self,
+        project: &CargoProject,
+        flags: &Flags,
+        context: &BuildContext,
+    ) -> (HostStep, PathBuf) {
+        let target = context.platform.rust_target();
+        let output = project
+            .target_directory
+            .join(target)
+            .join("release")
+            .join(&self.bin);
+        let mut args: Vec<String> = [
+            "build", "--release", "--locked", "--package", &self.package, "--bin", &self.bin,
+            "--target", target, "--config", &flags.config,
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        if !self.features.is_empty() {
+            let features: Vec<_> = self.features.iter().map(String::as_str).collect();
+            args.extend(["--features".to_owned(), features.join(",")]);
+        }
+        if !self.default_features {
+            args.push("--no-default-features".to_owned());
+        }
+        let mut env = flags.env.clone();
+        // What dates itself takes the commit's time; incremental code depends on what was compiled before.
+        env.insert("SOURCE_DATE_EPOCH".to_owned(), context.created.to_string());
+        env.insert("CARGO_INCREMENTAL".to_owned(), "0".to_owned());
+        env.insert("CARGO_TERM_COLOR".to_owned(), "never".to_owned());
+        env.insert("CARGO_TERM_PROGRESS_WHEN".to_owned(), "never".to_owned());
+        let step = HostStep {
+            label: format!("compile {}", self.bin),
+            program: "cargo".to_owned(),
+            args,
+            env,
+            cleared_env: cleared_variables(target, std::env::vars_os().map(|(name, _)| name)),
+            working_dir: project.workspace_root.clone(),
+            inputs: if project.is_self_contained {
+                StepInputs::Tree(project.workspace_root.clone())
+            } else {
+                StepInputs::Unknown
+            },
+            outputs: vec![output.clone()],
+        };
+        (step, output)
+    }
+}
+
+impl Buildable for RustBinary {
+    fn recipe(&self, context: &BuildContext) -> Result<ImageRecipe, BuildError> {
+        check_platform(&context.platform, &self.package)?;
+        let project = CargoProject::find(&context.project_root, &self.package, &self.bin)?;
+        let places = Places::find(&project)?;
+        let flags = Flags::new(&places, context.platform.rust_target(), &self.rustflags);
+        let (step, binary) = self.step(&project, &flags, context);
+        Ok(self.runtime.recipe(&self.bin, binary, vec![step]))
+    }
+}
+
+fn check_platform(platform: &Platform, package: &str) -> Result<(), BuildError> {
+    if platform.os == "linux" && matches!(platform.architecture, "amd64" | "arm64") {
+        return Ok(());
+    }
+    Err(BuildError::Recipe {
+        image: package.to_owned(),
+        reason: format!("no Rust target is known for the platform `{platform}`"),
+        help: "build for `linux/amd64` or `linux/arm64`".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

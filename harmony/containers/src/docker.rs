@@ -1,0 +1,300 @@
+//! Images by a docker daemon.
+//!
+//! ```text
+//! Dockerfile + project --context--+
+//! recipe --plan--> Dockerfile ----+--> POST /build --> image in the daemon --export--> OCI layout
+//! ```
+//!
+//! Start with [`DockerBuilder`]; [`dockerfile`] renders a recipe, [`context`] says what the daemon is sent,
+//! [`export`] turns what the daemon has into a layout.
+
+mod connection;
+mod context;
+mod dockerfile;
+mod export;
+mod ignore;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::query_parameters::BuildImageOptionsBuilder;
+use futures_util::StreamExt;
+use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
+use harmony_core::context::Context;
+use harmony_core::event::Step;
+use harmony_core::image::{BuildContext, Built, BuiltImage, HostStep, ImageSource};
+use harmony_core::inventory::Platform;
+use harmony_types::{Digest, ImageRef};
+
+use crate::blocking::blocking;
+use crate::cache::{Cache, Record};
+use crate::docker::connection::Endpoint;
+use crate::docker::context::BuildFiles;
+use crate::fingerprint;
+use crate::host_step::{self, KEPT_LINES};
+use crate::native::BuildRecord;
+use crate::plan::ImagePlan;
+
+/// How this builder calls itself in cache keys.
+const NAME: &str = "docker";
+
+/// Builds images in a docker daemon, from a Dockerfile or from a recipe, and brings them out as OCI layouts.
+///
+/// The daemon is the one that `DOCKER_HOST` names (`unix://` or plain `tcp://`), else the one at
+/// `/var/run/docker.sock`. The classic builder is used, which every daemon has; `RUN --mount` and other extensions of
+/// BuildKit are not available.
+///
+/// The image stays in the daemon under its name, and [`Built::Image`] names an OCI layout of it, which every registry
+/// adapter can push. Docker dates its images, so two daemons give different digests for one recipe; one daemon gives
+/// the same as long as its build cache lasts.
+#[derive(Debug, Clone)]
+pub struct DockerBuilder {
+    context: Context,
+    cache: Cache,
+    endpoint: Endpoint,
+}
+
+impl DockerBuilder {
+    /// A builder by the daemon of this machine's settings; layouts are kept below `cache_dir`.
+    pub fn new(context: Context, cache_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            context,
+            cache: Cache::new(cache_dir.into()),
+            endpoint: Endpoint::from_env(),
+        }
+    }
+
+    /// With the daemon at this address, such as `unix:///run/user/1000/docker.sock`.
+    #[must_use]
+    pub fn with_endpoint(self, endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: Endpoint::new(endpoint),
+            ..self
+        }
+    }
+
+    /// Brings an image out of the daemon, with its layers compressed, as an OCI layout that can be pushed. An image
+    /// that was brought out before is found in the cache.
+    ///
+    /// # Errors
+    /// [`BuildError::Daemon`] when the daemon has no such image or cannot be reached; [`BuildError::Write`].
+    pub async fn to_oci_layout(&self, image: &ImageRef) -> Result<BuiltImage, BuildError> {
+        self.cache.prepare()?;
+        let docker = self.endpoint.connect(&self.context).await?;
+        self.export(&docker, image).await
+    }
+
+    async fn export(&self, docker: &Docker, image: &ImageRef) -> Result<BuiltImage, BuildError> {
+        let progress = self.context.step(format!("export image {image} from docker"));
+        let name = daemon_name(image);
+        let built =
+            export::to_oci_layout(&self.context, &self.cache, &self.endpoint, docker, &name)
+                .await?;
+        progress.done(format!("{} ({} kB)", built.digest.short(), built.size / 1000));
+        Ok(built)
+    }
+
+    async fn prepare(
+        &self,
+        context: &BuildContext,
+        image: &ImageRef,
+    ) -> Result<Prepared, BuildError> {
+        let (context, image) = (context.clone(), image.to_string());
+        blocking(&self.context, move |_| match &context.source {
+            ImageSource::Dockerfile { path, build_args } => Ok(Prepared::Dockerfile {
+                files: BuildFiles::of_project(&context.project_root, path, &image)?,
+                build_args: build_args.clone(),
+                labels: context.labels.clone(),
+                platform: context.platform.clone(),
+            }),
+            ImageSource::Buildable(buildable) => {
+                let recipe = buildable.recipe(&context)?;
+                let plan = ImagePlan::new(&recipe, &context, &image)?;
+                let text = dockerfile::render(&plan, &image)?;
+                Ok(Prepared::Recipe {
+                    files: BuildFiles::of_plan(&plan, text),
+                    plan: Arc::new(plan),
+                    steps: Arc::new(recipe.host_steps),
+                })
+            }
+        })
+        .await
+    }
+
+    async fn build_in_daemon(
+        &self,
+        docker: &Docker,
+        prepared: &Prepared,
+        image: &ImageRef,
+    ) -> Result<(), BuildError> {
+        let step = self.context.step(format!("build image {image} in docker"));
+        let (body, archive) = context::send(&self.context, prepared.files().clone());
+        let options = prepared.options(image);
+        let stream = docker.build_image(options, None, Some(bollard::body_try_stream(body)));
+        let result = self.follow(stream, image, &step).await;
+        // A file that could not be read is the cause of whatever docker says then.
+        if let Some(error) = archive.await {
+            return Err(error);
+        }
+        result?;
+        step.done("");
+        Ok(())
+    }
+
+    /// Turns the daemon's lines into progress, and its error into ours.
+    async fn follow(
+        &self,
+        stream: impl futures_util::Stream<
+            Item = Result<bollard::models::BuildInfo, bollard::errors::Error>,
+        >,
+        image: &ImageRef,
+        step: &Step,
+    ) -> Result<(), BuildError> {
+        let mut stream = std::pin::pin!(stream);
+        let mut lines: Vec<String> = Vec::new();
+        let failed = |lines: Vec<String>, help: &str, source| BuildError::Daemon {
+            endpoint: self.endpoint.to_string(),
+            doing: format!("building {image}"),
+            output: lines,
+            help: help.to_owned(),
+            source,
+        };
+        while let Some(info) = self.context.unless_cancelled(stream.next()).await? {
+            let info = info.map_err(|error| {
+                failed(
+                    lines.clone(),
+                    "see that the daemon still runs, then run the same command again",
+                    Some(error.into()),
+                )
+            })?;
+            let said = info.stream.as_deref().unwrap_or_default();
+            for line in said.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+                step.message(line);
+                lines.push(line.to_owned());
+            }
+            if lines.len() > KEPT_LINES {
+                lines.drain(..lines.len() - KEPT_LINES);
+            }
+            if let Some(detail) = info.error_detail {
+                lines.extend(detail.message);
+                return Err(failed(
+                    lines,
+                    "mend what docker reports above, then run the same command again",
+                    None,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    async fn fingerprint(&self, prepared: &Prepared) -> Result<Option<Digest>, BuildError> {
+        // The context of a Dockerfile has files that no repository knows, and its `RUN` may read the network.
+        let Prepared::Recipe { plan, steps, .. } = prepared else {
+            return Ok(None);
+        };
+        let (plan, steps) = (Arc::clone(plan), Arc::clone(steps));
+        blocking(&self.context, move |cancel| {
+            fingerprint::of_build(NAME, &plan, &steps, cancel)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl ContainerBuilder for DockerBuilder {
+    async fn build(&self, context: &BuildContext, image: &ImageRef) -> Result<Built, BuildError> {
+        let prepared = self.prepare(context, image).await?;
+        let before = self.fingerprint(&prepared).await?;
+        if self.context.is_planning() {
+            let record = before.as_ref().and_then(|key| self.cache.read::<BuildRecord>(Record::Build, key));
+            return Ok(Built::Predicted(record.map(|record| record.digest)));
+        }
+        self.cache.prepare()?;
+        let docker = self.endpoint.connect(&self.context).await?;
+        if let Prepared::Recipe { steps, .. } = &prepared {
+            for step in steps.iter() {
+                host_step::run(step, image, &self.context).await?;
+            }
+        }
+        self.build_in_daemon(&docker, &prepared, image).await?;
+        let built = self.export(&docker, image).await?;
+        let after = self.fingerprint(&prepared).await?;
+        if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
+            let digest = built.digest.clone();
+            self.cache.write(Record::Build, &key, &BuildRecord { digest })?;
+        }
+        self.cache.prune();
+        Ok(Built::Image(built))
+    }
+}
+
+/// What the daemon is to build.
+#[derive(Debug)]
+enum Prepared {
+    Dockerfile {
+        files: BuildFiles,
+        build_args: BTreeMap<String, String>,
+        labels: BTreeMap<String, String>,
+        platform: Platform,
+    },
+    Recipe {
+        files: BuildFiles,
+        plan: Arc<ImagePlan>,
+        steps: Arc<Vec<HostStep>>,
+    },
+}
+
+impl Prepared {
+    fn files(&self) -> &BuildFiles {
+        match self {
+            Self::Dockerfile { files, .. } | Self::Recipe { files, .. } => files,
+        }
+    }
+
+    fn options(&self, image: &ImageRef) -> bollard::query_parameters::BuildImageOptions {
+        let mut options = BuildImageOptionsBuilder::default()
+            .t(&daemon_name(image))
+            .dockerfile(&self.files().dockerfile)
+            .rm(true)
+            .forcerm(true);
+        let platform = match self {
+            Self::Dockerfile {
+                build_args,
+                labels,
+                platform,
+                ..
+            } => {
+                options = options
+                    .buildargs(&to_hash_map(build_args))
+                    .labels(&to_hash_map(labels));
+                platform
+            }
+            Self::Recipe { plan, .. } => &plan.platform,
+        };
+        // Older daemons take a platform only with experimental features; their own is the default anyway.
+        if *platform != Platform::current() {
+            options = options.platform(&platform.to_string());
+        }
+        options.build()
+    }
+}
+
+/// The name in the daemon: it knows no name with both tag and digest.
+fn daemon_name(image: &ImageRef) -> String {
+    match image.tag() {
+        Some(tag) => format!("{}:{tag}", image.name()),
+        None => image.name(),
+    }
+}
+
+fn to_hash_map(map: &BTreeMap<String, String>) -> HashMap<String, String> {
+    map.clone().into_iter().collect()
+}
+
+/// The name under which a file of the build context is sent.
+fn context_name(path: &Path) -> Option<String> {
+    path.to_str().map(str::to_owned)
+}

@@ -1,0 +1,184 @@
+//! What decides an image, as one hash: equal fingerprints, equal images.
+//!
+//! A fingerprint is of this machine only: it lets a plan tell the digest of what was built here before.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use harmony_core::capability::container_builder::BuildError;
+use harmony_core::image::{FileSource, HostStep, StepInputs};
+use harmony_types::Digest;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::native::layer::{ENCODER, hash_file};
+use crate::plan::{ImagePlan, PlannedEntry};
+
+/// Collects values into a hash; where one ends and the next begins is part of it.
+#[derive(Debug, Default)]
+pub(crate) struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    pub(crate) fn add(&mut self, value: impl AsRef<[u8]>) -> &mut Self {
+        let value = value.as_ref();
+        self.0.update((value.len() as u64).to_le_bytes());
+        self.0.update(value);
+        self
+    }
+
+    pub(crate) fn add_all<T: AsRef<[u8]>>(
+        &mut self,
+        values: impl IntoIterator<Item = T>,
+    ) -> &mut Self {
+        for value in values {
+            self.add(value);
+        }
+        self.add("end")
+    }
+
+    pub(crate) fn digest(self) -> Digest {
+        Digest::sha256_from_bytes(self.0.finalize().into())
+    }
+}
+
+/// The fingerprint of a build by `builder`; `None` when what it depends on cannot be known without running it.
+pub(crate) fn of_build(
+    builder: &str,
+    plan: &ImagePlan,
+    steps: &[HostStep],
+    cancel: &CancellationToken,
+) -> Result<Option<Digest>, BuildError> {
+    let mut all = Fingerprint::default();
+    all.add(builder).add(ENCODER);
+    all.add(plan.created.to_le_bytes());
+    all.add(plan.platform.to_string());
+    all.add(format!("{:?}", plan.base));
+    add_map(&mut all, &plan.annotations);
+    add_map(&mut all, &plan.run.env);
+    add_map(&mut all, &plan.run.labels);
+    all.add_all(&plan.run.entrypoint).add_all(&plan.run.cmd);
+    all.add(&plan.run.user).add(&plan.run.working_dir);
+    for step in steps {
+        if !add_step(&mut all, step) {
+            return Ok(None);
+        }
+    }
+    let made: BTreeSet<&Path> = steps
+        .iter()
+        .flat_map(|step| step.outputs.iter().map(PathBuf::as_path))
+        .collect();
+    for layer in &plan.layers {
+        all.add("layer");
+        for entry in &layer.entries {
+            add_place(&mut all, entry);
+            match &entry.source {
+                FileSource::Host(host) if made.contains(host.as_path()) => {
+                    all.add("made").add(host.as_os_str().as_bytes());
+                }
+                FileSource::Host(host) => match hash_file(host, cancel) {
+                    Ok((hash, _)) => {
+                        all.add("file").add(hash);
+                    }
+                    Err(BuildError::Cancelled(cancelled)) => return Err(cancelled.into()),
+                    Err(_) => return Ok(None),
+                },
+                FileSource::Bytes(bytes) => {
+                    all.add("file").add(Sha256::digest(bytes));
+                }
+                FileSource::Directory => {
+                    all.add("directory");
+                }
+                FileSource::Symlink(target) => {
+                    all.add("link").add(target);
+                }
+            }
+        }
+    }
+    Ok(Some(all.digest()))
+}
+
+/// Where an entry is in the image, and with which permissions.
+pub(crate) fn add_place(all: &mut Fingerprint, entry: &PlannedEntry) {
+    all.add(&entry.path).add(entry.mode.to_le_bytes());
+}
+
+fn add_map(all: &mut Fingerprint, map: &std::collections::BTreeMap<String, String>) {
+    all.add_all(map.iter().flat_map(|(name, value)| [name, value]));
+}
+
+/// False when the step's inputs cannot be known.
+fn add_step(all: &mut Fingerprint, step: &HostStep) -> bool {
+    all.add(&step.program).add_all(&step.args);
+    add_map(all, &step.env);
+    all.add_all(&step.cleared_env);
+    all.add(step.working_dir.as_os_str().as_bytes());
+    match &step.inputs {
+        StepInputs::Pinned => {
+            all.add("pinned");
+            true
+        }
+        StepInputs::Unknown => false,
+        StepInputs::Tree(directory) => match tree_state(directory) {
+            Some(state) => {
+                all.add("tree").add(state.as_str());
+                true
+            }
+            None => false,
+        },
+    }
+}
+
+/// The content of `directory` as its git repository sees it: the tree of the commit, and every file that differs from
+/// it or would be added. Ignored files do not count. `None` where git cannot say.
+pub(crate) fn tree_state(directory: &Path) -> Option<Digest> {
+    let tree = git(directory, &["rev-parse", "--verify", "HEAD:./"])?;
+    let top = git(directory, &["rev-parse", "--show-toplevel"])?;
+    let top = PathBuf::from(OsStr::from_bytes(top.trim_ascii_end()));
+    let status = git(
+        directory,
+        &["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", "."],
+    )?;
+    let mut all = Fingerprint::default();
+    all.add(tree);
+    // An entry is two letters, a space, and the path from the top of the repository.
+    for entry in status.split(|byte| *byte == 0).filter(|entry| entry.len() > 3) {
+        all.add(entry);
+        let path = top.join(OsStr::from_bytes(&entry[3..]));
+        match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_symlink() => {
+                all.add(fs::read_link(&path).ok()?.as_os_str().as_bytes());
+            }
+            Ok(meta) if meta.is_file() => {
+                let (hash, _) = hash_file(&path, &CancellationToken::new()).ok()?;
+                all.add(hash).add([u8::from(meta.permissions().mode() & 0o111 != 0)]);
+            }
+            // A changed submodule: what changed in it is not told.
+            Ok(_) => return None,
+            Err(_) => {
+                all.add("gone");
+            }
+        }
+    }
+    Some(all.digest())
+}
+
+fn git(directory: &Path, args: &[&str]) -> Option<Vec<u8>> {
+    // Without optional locks, looking does not write to the index.
+    let output = Command::new("git")
+        .arg("--no-optional-locks")
+        .args(args)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output.status.success().then_some(output.stdout)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Images without a daemon: the host's own compilers, then a deterministic assembler.
+//!
+//! ```text
+//! recipe --plan--> host steps --> layers --> config, manifest --> OCI layout
+//!                  (cargo, go)    (cached by content)            (written beside, then renamed)
+//! ```
+//!
+//! Start with [`NativeBuilder`]; [`assemble`] is the writing half.
+
+pub(crate) mod assemble;
+pub(crate) mod layer;
+pub(crate) mod manifest;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
+use harmony_core::context::Context;
+use harmony_core::image::{Base, BuildContext, Built, BuiltImage, HostStep, ImageSource};
+use harmony_types::{Digest, ImageRef};
+use serde::{Deserialize, Serialize};
+
+use crate::blocking::blocking;
+use crate::cache::{Cache, Record};
+use crate::fingerprint;
+use crate::host_step;
+use crate::native::assemble::assemble;
+use crate::plan::ImagePlan;
+
+/// How this builder calls itself in errors and in cache keys.
+const NAME: &str = "native";
+
+/// Builds images from recipes in this process, without docker and without root.
+///
+/// **Deterministic**: the same recipe, files and [`BuildContext`] give the same digest on every machine. Entries are
+/// sorted, owned by root and dated 1970; gzip has no time; JSON keys are in order; `created` is that of the context.
+///
+/// **Incremental**: layers are cached by content, so that an image which did not change costs its host steps and one
+/// hash of its files. **Safe to kill**: an image has its name only when it is complete; a second run continues from
+/// the layers that are there. Several processes may share a cache.
+///
+/// It cannot run a Dockerfile, and it cannot stand an image on another one, for which it would have to pull.
+#[derive(Debug, Clone)]
+pub struct NativeBuilder {
+    context: Context,
+    cache: Cache,
+}
+
+impl NativeBuilder {
+    /// A builder that keeps layers and images below `cache_dir`; the directory is made when it is missing.
+    pub fn new(context: Context, cache_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            context,
+            cache: Cache::new(cache_dir.into()),
+        }
+    }
+
+    async fn plan(
+        &self,
+        context: &BuildContext,
+        image: &ImageRef,
+    ) -> Result<Planned, BuildError> {
+        let buildable = match &context.source {
+            ImageSource::Dockerfile { path, .. } => {
+                return Err(BuildError::DockerfileUnsupported {
+                    builder: NAME,
+                    path: path.clone(),
+                    able: vec!["harmony_containers::DockerBuilder"],
+                });
+            }
+            ImageSource::Buildable(buildable) => Arc::clone(buildable),
+        };
+        let (context, image) = (context.clone(), image.to_string());
+        blocking(&self.context, move |_| {
+            let recipe = buildable.recipe(&context)?;
+            let plan = ImagePlan::new(&recipe, &context, &image)?;
+            if let Base::Image(base) = &plan.base {
+                return Err(BuildError::Recipe {
+                    image,
+                    reason: format!("the native builder cannot build on the image `{base}`"),
+                    help: "build it with `DockerBuilder`, or link the program statically and build from scratch"
+                        .to_owned(),
+                });
+            }
+            Ok(Planned {
+                plan: Arc::new(plan),
+                steps: Arc::new(recipe.host_steps),
+            })
+        })
+        .await
+    }
+
+    async fn fingerprint(&self, planned: &Planned) -> Result<Option<Digest>, BuildError> {
+        let Planned { plan, steps } = planned.clone();
+        blocking(&self.context, move |cancel| {
+            fingerprint::of_build(NAME, &plan, &steps, cancel)
+        })
+        .await
+    }
+
+    async fn assemble(
+        &self,
+        planned: &Planned,
+        image: &ImageRef,
+    ) -> Result<BuiltImage, BuildError> {
+        let progress = Arc::new(self.context.step(format!("assemble image {image}")));
+        let (plan, cache, listener) =
+            (Arc::clone(&planned.plan), self.cache.clone(), Arc::clone(&progress));
+        let built = blocking(&self.context, move |cancel| {
+            assemble(&plan, &cache, &listener, cancel)
+        })
+        .await?;
+        if let Some(progress) = Arc::into_inner(progress) {
+            progress.done(format!("{} ({} kB)", built.digest.short(), built.size / 1000));
+        }
+        Ok(built)
+    }
+}
+
+#[async_trait]
+impl ContainerBuilder for NativeBuilder {
+    async fn build(&self, context: &BuildContext, image: &ImageRef) -> Result<Built, BuildError> {
+        let planned = self.plan(context, image).await?;
+        let before = self.fingerprint(&planned).await?;
+        if self.context.is_planning() {
+            let record = before.as_ref().and_then(|key| self.cache.read::<BuildRecord>(Record::Build, key));
+            return Ok(Built::Predicted(record.map(|record| record.digest)));
+        }
+        self.cache.prepare()?;
+        for step in planned.steps.iter() {
+            host_step::run(step, image, &self.context).await?;
+        }
+        let built = self.assemble(&planned, image).await?;
+        // Sources that were edited during the build may be in it or not.
+        let after = self.fingerprint(&planned).await?;
+        if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
+            let digest = built.digest.clone();
+            self.cache.write(Record::Build, &key, &BuildRecord { digest })?;
+        }
+        self.cache.prune();
+        Ok(Built::Image(built))
+    }
+}
+
+/// What is to be done, shared with the threads that do it.
+#[derive(Debug, Clone)]
+struct Planned {
+    plan: Arc<ImagePlan>,
+    steps: Arc<Vec<HostStep>>,
+}
+
+/// What a build with these inputs became.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BuildRecord {
+    pub(crate) digest: Digest,
+}
+
+#[cfg(test)]
+mod tests;

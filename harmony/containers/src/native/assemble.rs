@@ -1,0 +1,154 @@
+//! From a plan to an image on disk. Blocking.
+
+use std::fs;
+use std::io;
+
+use harmony_core::capability::container_builder::BuildError;
+use harmony_core::event::Step;
+use harmony_core::image::{BuiltImage, FileSource, ImageLocation};
+use harmony_types::Digest;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::{Cache, Record, touch};
+use crate::fingerprint::{Fingerprint, add_place};
+use crate::layout::{NewLayout, OciLayout};
+use crate::native::layer::{
+    ENCODER, FileState, LayerBlob, LayerRecord, hash_file, write_layer,
+};
+use crate::native::manifest::Documents;
+use crate::plan::{ImagePlan, PlannedLayer};
+
+/// When the files of every image were last changed, in seconds since 1970. Not the time of the commit: then no layer
+/// of one commit could be used in the next, and each release would upload all of them.
+const FILE_TIME: u64 = 0;
+
+/// Writes the image, or finds it written.
+pub(crate) fn assemble(
+    plan: &ImagePlan,
+    cache: &Cache,
+    progress: &Step,
+    cancel: &CancellationToken,
+) -> Result<BuiltImage, BuildError> {
+    let mut layers = Vec::new();
+    for layer in &plan.layers {
+        layers.push(layer_blob(layer, cache, progress, cancel)?);
+    }
+    let documents =
+        Documents::new(plan, &layers).map_err(|source| BuildError::Write {
+            path: cache.staging(),
+            source,
+        })?;
+    store_image(&documents, &layers, cache)
+}
+
+/// Puts documents and layers, whose blobs are in the cache, together as a layout.
+pub(crate) fn store_image(
+    documents: &Documents,
+    layers: &[LayerBlob],
+    cache: &Cache,
+) -> Result<BuiltImage, BuildError> {
+    let target = cache.image(&documents.digest);
+    let layout = NewLayout {
+        config: &documents.config,
+        manifest: &documents.manifest,
+        descriptor: documents.descriptor.clone(),
+        layers: layers
+            .iter()
+            .map(|layer| (layer.digest.clone(), cache.blob(&layer.digest)))
+            .collect(),
+    }
+    .write(&target, &cache.staging())?;
+    touch(&target);
+    Ok(built(&layout, documents.digest.clone()))
+}
+
+pub(crate) fn built(layout: &OciLayout, digest: Digest) -> BuiltImage {
+    BuiltImage {
+        digest,
+        size: layout.layers_size(),
+        location: ImageLocation::OciLayout(layout.directory().to_owned()),
+    }
+}
+
+/// The layer from the cache, or written into it.
+fn layer_blob(
+    layer: &PlannedLayer,
+    cache: &Cache,
+    progress: &Step,
+    cancel: &CancellationToken,
+) -> Result<LayerBlob, BuildError> {
+    let (key, states) = content_key(layer, cancel)?;
+    if let Some(record) = cache.read::<LayerRecord>(Record::Layer, &key) {
+        let blob = LayerBlob::from(record);
+        let path = cache.blob(&blob.digest);
+        if fs::metadata(&path).is_ok_and(|meta| meta.len() == blob.size) {
+            touch(&path);
+            return Ok(blob);
+        }
+    }
+    progress.message(format!("compressing {} files", layer.entries.len()));
+    let blob = keep_blob(cache, |out, path| {
+        write_layer(&layer.entries, &states, FILE_TIME, out, path, cancel)
+    })?;
+    cache.write(Record::Layer, &key, &LayerRecord::from(&blob))?;
+    Ok(blob)
+}
+
+/// Lets `write` write a blob and gives it its name once it is whole and on the disk.
+pub(crate) fn keep_blob(
+    cache: &Cache,
+    write: impl FnOnce(&mut fs::File, &std::path::Path) -> Result<LayerBlob, BuildError>,
+) -> Result<LayerBlob, BuildError> {
+    let staging = cache.staging();
+    let unwritable = |source: io::Error| BuildError::Write {
+        path: staging.clone(),
+        source,
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix("layer-")
+        .tempfile_in(&staging)
+        .map_err(unwritable)?;
+    let path = file.path().to_owned();
+    let blob = write(file.as_file_mut(), &path)?;
+    file.as_file().sync_all().map_err(unwritable)?;
+    file.persist(cache.blob(&blob.digest))
+        .map_err(|error| unwritable(error.error))?;
+    Ok(blob)
+}
+
+/// What decides the layer's bytes: how it is encoded, and each entry with its content. Host files are read, and their
+/// states are returned in the order of the entries.
+fn content_key(
+    layer: &PlannedLayer,
+    cancel: &CancellationToken,
+) -> Result<(Digest, Vec<Option<FileState>>), BuildError> {
+    let mut key = Fingerprint::default();
+    key.add(ENCODER).add(FILE_TIME.to_le_bytes());
+    let mut states = Vec::new();
+    for entry in &layer.entries {
+        add_place(&mut key, entry);
+        let mut state = None;
+        match &entry.source {
+            FileSource::Host(path) => {
+                let (hash, found) = hash_file(path, cancel)?;
+                key.add("file").add(hash);
+                state = Some(found);
+            }
+            FileSource::Bytes(bytes) => {
+                key.add("file").add(Sha256::digest(bytes));
+            }
+            FileSource::Directory => {
+                key.add("directory");
+            }
+            FileSource::Symlink(target) => {
+                key.add("link").add(target);
+            }
+        }
+        states.push(state);
+    }
+    Ok((key.digest(), states))
+}
+
+#[cfg(test)]
+mod tests;
