@@ -41,6 +41,8 @@ pub trait Diagnostic: Error + Send + Sync + 'static {
 pub enum FailureKind {
     /// It was tried and did not work.
     Failed,
+    /// The command line asks for something that does not exist.
+    Usage,
     /// It was refused before anything was written.
     Refused,
     /// The user or the system asked to stop.
@@ -64,6 +66,9 @@ pub struct Code(u16);
 impl Code {
     /// The run was cancelled.
     pub const CANCELLED: Self = Self(1);
+
+    /// The command line asks for something that does not exist.
+    pub const USAGE: Self = Self(2);
 
     /// The code with that number; `new(301)` is `H0301`.
     pub const fn new(number: u16) -> Self {

@@ -1,0 +1,117 @@
+//! What is shown while a run goes on: one listener of the run's events, in one of four forms.
+
+mod bars;
+mod lines;
+
+use std::time::{Duration, Instant};
+
+use harmony_core::Context;
+use harmony_core::event::{Event, Events};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::bars::Bars;
+use self::lines::Lines;
+use crate::{json, output, render};
+
+pub(crate) use self::bars::Screen;
+
+/// In which form progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Bars and spinners, for a terminal.
+    Bars,
+    /// Plain lines, for logs.
+    Lines,
+    /// One JSON document per line, on stdout.
+    Json,
+    /// Warnings only.
+    Quiet,
+}
+
+/// The task that shows the events of a run.
+pub(crate) struct Progress {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+    screen: Screen,
+}
+
+impl Progress {
+    /// Shows every event of `context` from now on.
+    pub(crate) fn start(context: &Context, form: Form) -> Self {
+        let stop = CancellationToken::new();
+        let screen = Screen::new(form == Form::Bars);
+        let display = match form {
+            Form::Bars => Display::Bars(Bars::new(screen.clone())),
+            Form::Lines => Display::Lines(Lines::new(Instant::now())),
+            Form::Json => Display::Json(Instant::now()),
+            Form::Quiet => Display::Quiet,
+        };
+        let task = tokio::spawn(show_all(context.subscribe(), display, stop.clone()));
+        Self { task, stop, screen }
+    }
+
+    /// Where else something may be written meanwhile.
+    pub(crate) fn screen(&self) -> &Screen {
+        &self.screen
+    }
+
+    /// Ends once everything that happened is shown.
+    pub(crate) async fn finish(self) {
+        self.stop.cancel();
+        // a display that panicked has shown what it could
+        let _ = self.task.await;
+    }
+}
+
+const TICK: Duration = Duration::from_secs(1);
+
+async fn show_all(mut events: Events, mut display: Display, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            biased;
+            event = events.recv() => match event {
+                Some(event) => display.show(&event),
+                None => break,
+            },
+            () = stop.cancelled() => break,
+            _ = ticks.tick() => display.tick(),
+        }
+    }
+    display.finish();
+}
+
+enum Display {
+    Bars(Bars),
+    Lines(Lines),
+    Json(Instant),
+    Quiet,
+}
+
+impl Display {
+    fn show(&mut self, event: &Event) {
+        match self {
+            Self::Bars(bars) => bars.show(event),
+            Self::Lines(lines) => output::message(&lines.show(event, Instant::now())),
+            Self::Json(began) => json::event(event, began.elapsed()),
+            Self::Quiet => {
+                if let Event::Warning { message } = event {
+                    output::message(&render::warning(message));
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        if let Self::Lines(lines) = self {
+            output::message(&lines.tick(Instant::now()));
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Self::Bars(bars) = self {
+            bars.finish();
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! From arguments to an exit code: the whole of a run.
+//!
+//! ```text
+//! arguments --> Scores that are meant --> ensure_ready, then each Score in order --> result on stdout --> exit code
+//!                                           |  events --> progress
+//!                                           |  Ctrl-C, SIGTERM --> cancellation
+//! ```
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Command as ClapCommand, CommandFactory, FromArgMatches};
+use harmony_core::context::Cancelled;
+use harmony_core::diagnostic::Report;
+use harmony_core::{Context, InterpretError, Inventory, Mode, Outcome, Score, Topology};
+
+use crate::args::{Cli, Command, RunArgs};
+use crate::exit_status::ExitStatus;
+use crate::output::{self, RunError};
+use crate::progress::{Form, Progress};
+use crate::summary::{self, Counts, ScoreResult};
+use crate::usage::{UnknownCode, UnknownTopology};
+use crate::{explain, fail, init, json, render, select, signals};
+
+/// How long a cancelled Score may take to leave things in order before it is dropped.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs Scores against a topology as the arguments say, and shows what happens. All there is to a deploy binary's
+/// `main` beside saying what and where.
+///
+/// `args` of `None` are those of this process. What goes wrong in the run is shown and told by the exit code, which is
+/// one of [`ExitStatus`].
+///
+/// # Errors
+/// [`RunError`]: the result could not be told to anybody.
+pub async fn run<T: Topology>(
+    inventory: Inventory,
+    topology: T,
+    scores: Vec<Box<dyn Score<T>>>,
+    args: Option<RunArgs>,
+) -> Result<ExitCode, RunError> {
+    Runner::new(inventory, topology, scores).run(args).await
+}
+
+/// A run with more to say about it than [`run`] takes.
+#[derive(Debug)]
+pub struct Runner<T: Topology> {
+    inventory: Inventory,
+    topology: T,
+    scores: Vec<Box<dyn Score<T>>>,
+    pick: bool,
+    command: ClapCommand,
+}
+
+impl<T: Topology> Runner<T> {
+    /// What to run, and where.
+    pub fn new(inventory: Inventory, topology: T, scores: Vec<Box<dyn Score<T>>>) -> Self {
+        Self {
+            inventory,
+            topology,
+            scores,
+            pick: false,
+            command: Cli::command(),
+        }
+    }
+
+    /// Lets a person pick among several Scores: only on a terminal, and only when no `--filter` says which.
+    #[must_use]
+    pub fn with_pick(self) -> Self {
+        Self { pick: true, ..self }
+    }
+
+    /// With the command line of a binary that flattens [`RunArgs`] into its own (`MyArgs::command()`), so that
+    /// `completions` completes that.
+    #[must_use]
+    pub fn with_command(self, command: ClapCommand) -> Self {
+        Self { command, ..self }
+    }
+
+    /// Runs; see [`run`].
+    ///
+    /// # Errors
+    /// See [`run`].
+    pub async fn run(self, args: Option<RunArgs>) -> Result<ExitCode, RunError> {
+        init();
+        let args = match args {
+            Some(args) => args,
+            None => match typed(&self.topology) {
+                Ok(args) => args,
+                Err(exit) => return Ok(exit),
+            },
+        };
+        let names: Vec<String> = self.scores.iter().map(|score| score.name()).collect();
+        match &args.command {
+            Some(Command::Explain { code }) => return print_page(code, &args),
+            Some(Command::Completions { shell }) => return complete(self.command, *shell),
+            Some(Command::List) => return list(&self.topology, &names, &args),
+            None | Some(Command::Plan | Command::Apply) => {}
+        }
+        let selected = match select::select(&names, &args, self.pick).await {
+            Ok(selected) => selected,
+            Err(error) => return Ok(args.fail(&*error)),
+        };
+        let scores = select::keep(self.scores, &selected);
+        let planning = args.mode() == Mode::Plan;
+        let topology = if planning {
+            self.topology.into_planning()
+        } else {
+            self.topology
+        };
+        let began = Instant::now();
+        let progress = Progress::start(topology.context(), form(&args));
+        let listening = signals::listen(topology.context(), progress.screen().clone())?;
+        let mut results = Vec::new();
+        let ended = execute(&self.inventory, &topology, &scores, &mut results).await;
+        progress.finish().await;
+        drop(listening);
+        let end = End {
+            topology: topology.name(),
+            scores: scores.len(),
+            results,
+            failed: ended.err(),
+            elapsed: began.elapsed(),
+        };
+        end.tell(&args)
+    }
+}
+
+/// The arguments of this process.
+fn typed<T: Topology>(topology: &T) -> Result<RunArgs, ExitCode> {
+    let parsed = Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let args = match parsed {
+        Ok(Cli { run }) => run,
+        Err(error) => {
+            // help that nobody reads is nothing to report
+            let _ = error.print();
+            let code = u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage.code());
+            return Err(ExitCode::from(code));
+        }
+    };
+    match args.topology() {
+        // the topology was there before the arguments were read, so there is no other
+        Some(asked) if asked != topology.name() => {
+            Err(args.fail(&UnknownTopology::new(asked, &[topology.name()])))
+        }
+        _ => Ok(args),
+    }
+}
+
+fn form(args: &RunArgs) -> Form {
+    // Log lines and bars would write over one another.
+    let logging = std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty());
+    if args.json {
+        Form::Json
+    } else if args.quiet {
+        Form::Quiet
+    } else if console::user_attended_stderr() && !logging {
+        Form::Bars
+    } else {
+        Form::Lines
+    }
+}
+
+/// The topology's preparation, then each Score; what they came to is in `results` even when a later one fails.
+async fn execute<T: Topology>(
+    inventory: &Inventory,
+    topology: &T,
+    scores: &[Box<dyn Score<T>>],
+    results: &mut Vec<ScoreResult>,
+) -> Result<(), InterpretError> {
+    let context = topology.context();
+    let ready = unless_stuck(context, topology.name(), topology.ensure_ready()).await?;
+    results.push(ScoreResult {
+        score: format!("topology {}", topology.name()),
+        outcome: ready,
+    });
+    for score in scores {
+        let name = score.name();
+        let interpreted = score.interpret(inventory, topology);
+        let outcome = unless_stuck(context, &name, interpreted).await?;
+        results.push(ScoreResult {
+            score: name,
+            outcome,
+        });
+    }
+    Ok(())
+}
+
+/// Work that is cancelled ends by itself, in good order; work that does not is dropped, which every Interpret bears.
+async fn unless_stuck(
+    context: &Context,
+    name: &str,
+    work: impl Future<Output = Result<Outcome, InterpretError>>,
+) -> Result<Outcome, InterpretError> {
+    let patience = async {
+        context.cancellation().cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = patience => Err(InterpretError::new(name, Cancelled)),
+    }
+}
+
+/// How a run ended.
+struct End<'a> {
+    topology: &'a str,
+    scores: usize,
+    results: Vec<ScoreResult>,
+    failed: Option<InterpretError>,
+    elapsed: Duration,
+}
+
+impl End<'_> {
+    fn tell(&self, args: &RunArgs) -> Result<ExitCode, RunError> {
+        let status = match &self.failed {
+            None => ExitStatus::Done,
+            Some(error) => error.kind().into(),
+        };
+        let report = self.failed.as_ref().map(InterpretError::report);
+        if args.json {
+            self.tell_json(args, status, report.as_ref())?;
+        } else {
+            self.tell_text(args, report.as_ref())?;
+        }
+        Ok(status.into())
+    }
+
+    fn tell_json(
+        &self,
+        args: &RunArgs,
+        status: ExitStatus,
+        report: Option<&Report>,
+    ) -> Result<(), RunError> {
+        json::result(&json::RunResult {
+            mode: args.mode(),
+            topology: self.topology,
+            status,
+            exit_code: status.code(),
+            elapsed_seconds: json::rounded(self.elapsed),
+            counts: Counts::of_all(&self.results),
+            scores: &self.results,
+            error: report.map(|report| json::FailedScore {
+                score: self.failed.as_ref().map(InterpretError::score),
+                report,
+            }),
+        })
+    }
+
+    fn tell_text(&self, args: &RunArgs, report: Option<&Report>) -> Result<(), RunError> {
+        let planning = args.mode() == Mode::Plan;
+        if planning {
+            output::data(&summary::plan(&self.results))?;
+        }
+        match (&self.failed, report) {
+            (Some(error), Some(report)) => {
+                output::message(&render::error(report, Some(error.score())));
+                if !planning {
+                    output::message(&summary::stopped(&self.results, self.scores));
+                }
+                output::message(&args.more_about(report));
+            }
+            _ if planning => {}
+            _ => output::data(&summary::applied(&self.results, self.elapsed))?,
+        }
+        Ok(())
+    }
+}
+
+fn list<T: Topology>(topology: &T, names: &[String], args: &RunArgs) -> Result<ExitCode, RunError> {
+    let matching = match select::matching(names, args) {
+        Ok(matching) => matching,
+        Err(error) => return Ok(args.fail(&error)),
+    };
+    let names: Vec<String> = matching.iter().map(|index| names[*index].clone()).collect();
+    if args.json {
+        json::list(topology.name(), &names)?;
+    } else {
+        let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
+        output::data(&lines)?;
+    }
+    Ok(ExitStatus::Done.into())
+}
+
+fn print_page(code: &str, args: &RunArgs) -> Result<ExitCode, RunError> {
+    match explain::page(code) {
+        Some(page) => {
+            output::data(&page.text())?;
+            Ok(ExitStatus::Done.into())
+        }
+        None => Ok(args.fail(&UnknownCode::new(code))),
+    }
+}
+
+fn complete(mut command: ClapCommand, shell: clap_complete::Shell) -> Result<ExitCode, RunError> {
+    let name = fail::program_name();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    output::data(&String::from_utf8_lossy(&script))?;
+    Ok(ExitStatus::Done.into())
+}

@@ -1,0 +1,171 @@
+//! Plans and results as text: pure functions from outcomes to what is printed.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use harmony_core::Outcome;
+use harmony_core::outcome::{Action, Change};
+use serde::Serialize;
+
+/// What one Score (or the preparation of the topology) came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ScoreResult {
+    /// The Score's name; the topology's for its preparation.
+    pub(crate) score: String,
+    /// What it did, or would do.
+    pub(crate) outcome: Outcome,
+}
+
+/// How many changes of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    pub(crate) create: usize,
+    pub(crate) update: usize,
+    pub(crate) delete: usize,
+    pub(crate) unchanged: usize,
+}
+
+impl Counts {
+    pub(crate) fn of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Self {
+        let mut counts = Self::default();
+        for change in changes {
+            *match change.action {
+                Action::Create => &mut counts.create,
+                Action::Update => &mut counts.update,
+                Action::Delete => &mut counts.delete,
+                Action::Unchanged => &mut counts.unchanged,
+            } += 1;
+        }
+        counts
+    }
+
+    pub(crate) fn of_all(results: &[ScoreResult]) -> Self {
+        Self::of(results.iter().flat_map(|result| &result.outcome.changes))
+    }
+
+    /// `2 created, 1 deleted, 3 unchanged`, or `no changes`.
+    pub(crate) fn done(self) -> String {
+        self.in_words(["created", "updated", "deleted"])
+    }
+
+    /// `2 to create, 1 to delete, 3 unchanged`, or `no changes`.
+    pub(crate) fn planned(self) -> String {
+        self.in_words(["to create", "to update", "to delete"])
+    }
+
+    fn in_words(self, words: [&str; 3]) -> String {
+        let effective = [self.create, self.update, self.delete];
+        let mut parts: Vec<String> = effective
+            .iter()
+            .zip(words)
+            .filter(|(count, _)| **count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        if parts.is_empty() {
+            return "no changes".into();
+        }
+        if self.unchanged > 0 {
+            parts.push(format!("{} unchanged", self.unchanged));
+        }
+        parts.join(", ")
+    }
+}
+
+/// What apply would do, Score by Score. Things that need no change are only counted.
+pub(crate) fn plan(results: &[ScoreResult]) -> String {
+    let mut text = String::new();
+    for result in results {
+        let counts = Counts::of(&result.outcome.changes);
+        let heading = Style::new().bold();
+        let _ = writeln!(
+            text,
+            "{heading}{}{heading:#}: {}",
+            result.score,
+            counts.planned()
+        );
+        for change in result.outcome.effective() {
+            plan_change(&mut text, change);
+        }
+        for check in &result.outcome.checks {
+            let _ = writeln!(text, "  ? check   {check}");
+        }
+    }
+    let _ = writeln!(text, "plan: {}", Counts::of_all(results).planned());
+    text
+}
+
+fn plan_change(text: &mut String, change: &Change) {
+    let (sign, color) = match change.action {
+        Action::Create => ('+', AnsiColor::Green),
+        Action::Update => ('~', AnsiColor::Yellow),
+        Action::Delete => ('-', AnsiColor::Red),
+        Action::Unchanged => (' ', AnsiColor::White),
+    };
+    let style = color.on_default();
+    let _ = write!(
+        text,
+        "  {style}{sign} {:<7}{style:#} {}",
+        change.action, change.subject
+    );
+    if let Some(note) = &change.note {
+        let _ = write!(text, " ({note})");
+    }
+    text.push('\n');
+    for field in &change.fields {
+        let _ = writeln!(
+            text,
+            "      {}: {} -> {}",
+            field.path, field.before, field.after
+        );
+    }
+}
+
+/// What apply did: totals, then what a person wants to know next.
+pub(crate) fn applied(results: &[ScoreResult], elapsed: Duration) -> String {
+    let checks: usize = results
+        .iter()
+        .map(|result| result.outcome.checks.len())
+        .sum();
+    let mut text = Counts::of_all(results).done();
+    match checks {
+        0 => {}
+        1 => text.push_str("; 1 check passed"),
+        checks => {
+            let _ = write!(text, "; {checks} checks passed");
+        }
+    }
+    let _ = writeln!(text, " ({})", seconds(elapsed));
+    let mut notes = results
+        .iter()
+        .flat_map(|result| &result.outcome.notes)
+        .peekable();
+    if notes.peek().is_some() {
+        text.push('\n');
+    }
+    for note in notes {
+        text.push_str(note);
+        text.push('\n');
+    }
+    text
+}
+
+/// `0.4 s`, `12.3 s`, `3 min 05 s`.
+pub(crate) fn seconds(elapsed: Duration) -> String {
+    let whole = elapsed.as_secs();
+    if whole < 60 {
+        format!("{:.1} s", elapsed.as_secs_f64())
+    } else {
+        format!("{} min {:02} s", whole / 60, whole % 60)
+    }
+}
+
+/// How far a run came that did not end well.
+pub(crate) fn stopped(results: &[ScoreResult], scores: usize) -> String {
+    // the first result is the preparation of the topology
+    let done = results.len().saturating_sub(1);
+    let counts = Counts::of_all(results).done();
+    format!(
+        "stopped after {done} of {scores} Scores: {counts}; run the same command again to continue\n"
+    )
+}
