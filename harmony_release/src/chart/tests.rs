@@ -268,7 +268,7 @@ spec:
     );
     assert_eq!(
         text(&chart, "Chart.yaml"),
-        "apiVersion: v2\nappVersion: 1.2.3\ndescription: A shop\nname: shop-web\ntype: application\nversion: 1.2.3\n"
+        "apiVersion: v2\nappVersion: \"1.2.3\"\ndescription: A shop\nname: shop-web\ntype: application\nversion: \"1.2.3\"\n"
     );
     assert_eq!(
         chart.files().count(),

@@ -8,10 +8,11 @@ mod verdict;
 pub use check::{CustomCheck, ProbeFailure, ServicePort, SmokeCheck};
 pub use verdict::{Confidence, FailureClass, Verdict};
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use harmony_types::Namespace;
+use tokio::time::Instant;
 
 use crate::capability::Prober;
 use crate::{Interpret, InterpretError, Inventory, Outcome, Score, Topology};

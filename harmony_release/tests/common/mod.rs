@@ -1,0 +1,373 @@
+//! A topology whose registry and cluster are directories: small, but it keeps what it is given, refuses what a
+//! registry refuses, and writes nothing when it plans.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use harmony_core::capability::container_builder::BuildError;
+use harmony_core::capability::continuous_delivery::DeliveryError;
+use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
+use harmony_core::capability::prober::Tunnel;
+use harmony_core::capability::{
+    ContainerBuilder, ContinuousDelivery, HelmRegistry, OciRegistry, Prober,
+};
+use harmony_core::chart::{DeployTarget, PackagedChart};
+use harmony_core::image::{BuildContext, Built, BuiltImage, ImageLocation, ImageSource};
+use harmony_core::outcome::{Action, Change, Subject};
+use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
+use harmony_core::{Context, InterpretError, Outcome, Topology};
+use harmony_release::chart::{ChartContext, ChartMetadata, Template};
+use harmony_release::{AppSpec, Chart, ChartSource, VersionSource};
+use harmony_types::{ChartRef, Digest, ImageRef, Namespace, ReleaseUnit, Version};
+use sha2::{Digest as _, Sha256};
+
+#[derive(Debug, Clone)]
+pub(crate) struct DirectoryTopology {
+    root: PathBuf,
+    location: RegistryLocation,
+    context: Context,
+}
+
+impl DirectoryTopology {
+    pub(crate) fn new(root: &Path) -> Self {
+        let host = "registry.example.com".parse().unwrap();
+        Self {
+            root: root.to_owned(),
+            location: RegistryLocation::new(host, Some("team".parse().unwrap())).unwrap(),
+            context: Context::new(),
+        }
+    }
+
+    /// What was written, in order, one line each.
+    pub(crate) fn log(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.root.join("log")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn write(&self, path: &str, content: &[u8]) {
+        assert!(!self.context.is_planning(), "a plan wrote {path}");
+        let file = self.root.join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+        let log = self.log().into_iter().chain([path.to_owned()]);
+        fs::write(self.root.join("log"), log.collect::<Vec<_>>().join("\n")).unwrap();
+    }
+
+    /// Stores content under a name that is never changed.
+    fn publish(
+        &self,
+        path: &str,
+        digest: &Digest,
+        content: &[u8],
+        subject: Subject,
+        reference: String,
+    ) -> Result<Published, RegistryError> {
+        let published = |action| Published {
+            change: Change::new(action, subject),
+            digest: Some(digest.clone()),
+        };
+        match fs::read_to_string(self.root.join(path)) {
+            Ok(there) if there == digest.as_str() => Ok(published(Action::Unchanged)),
+            Ok(there) => Err(RegistryError::TagTaken {
+                reference,
+                published: there.parse().unwrap(),
+                ours: digest.clone(),
+            }),
+            Err(_) => {
+                if !self.context.is_planning() {
+                    self.write(&format!("{path}.content"), content);
+                    self.write(path, digest.as_str().as_bytes());
+                }
+                Ok(published(Action::Create))
+            }
+        }
+    }
+
+    fn resolve(&self, path: &str) -> Option<Digest> {
+        let text = fs::read_to_string(self.root.join(path)).ok()?;
+        Some(text.parse().unwrap())
+    }
+}
+
+fn digest(content: &[u8]) -> Digest {
+    Digest::sha256_from_bytes(Sha256::digest(content).into())
+}
+
+fn image_path(image: &ImageRef) -> String {
+    format!("images/{}/{}", image.repository(), image.tag().unwrap())
+}
+
+fn chart_path(chart: &ChartRef) -> String {
+    format!("charts/{}/{}", chart.repository(), chart.version())
+}
+
+#[async_trait]
+impl Topology for DirectoryTopology {
+    fn name(&self) -> &str {
+        "directory"
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn into_planning(self) -> Self {
+        Self {
+            context: self.context.planning(),
+            ..self
+        }
+    }
+
+    async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
+        Ok(Outcome::unchanged())
+    }
+}
+
+#[async_trait]
+impl ContainerBuilder for DirectoryTopology {
+    async fn build(&self, context: &BuildContext, _: &ImageRef) -> Result<Built, BuildError> {
+        if self.context.is_planning() {
+            return Ok(Built::Predicted(None));
+        }
+        let ImageSource::Dockerfile { path, .. } = &context.source else {
+            unreachable!("the apps of these tests have Dockerfiles");
+        };
+        let path = context.project_root.join(path);
+        let file = fs::read(&path).map_err(|source| BuildError::File { path, source })?;
+        let content = [
+            file,
+            format!("{} {:?}", context.created, context.labels).into_bytes(),
+        ]
+        .concat();
+        self.write("built", &content);
+        Ok(Built::Image(BuiltImage {
+            digest: digest(&content),
+            location: ImageLocation::OciLayout(self.root.join("built")),
+            size: content.len() as u64,
+        }))
+    }
+}
+
+#[async_trait]
+impl OciRegistry for DirectoryTopology {
+    async fn push_image(&self, image: &Built, to: &ImageRef) -> Result<Published, RegistryError> {
+        let Built::Image(built) = image else {
+            let change = Change::new(Action::Create, to.clone()).with_note("known after build");
+            return Ok(Published {
+                change,
+                digest: None,
+            });
+        };
+        let ImageLocation::OciLayout(path) = &built.location else {
+            unreachable!("the builder above makes no other");
+        };
+        let content = fs::read(path).unwrap();
+        self.publish(
+            &image_path(to),
+            &built.digest,
+            &content,
+            to.clone().into(),
+            to.to_string(),
+        )
+    }
+
+    async fn resolve_image(&self, image: &ImageRef) -> Result<Option<Digest>, RegistryError> {
+        Ok(self.resolve(&image_path(image)))
+    }
+
+    fn registry_url(&self) -> &RegistryLocation {
+        &self.location
+    }
+}
+
+#[async_trait]
+impl HelmRegistry for DirectoryTopology {
+    async fn push_chart(
+        &self,
+        chart: &PackagedChart,
+        to: &ChartRef,
+    ) -> Result<Published, RegistryError> {
+        self.publish(
+            &chart_path(to),
+            &chart.archive_digest,
+            &chart.archive,
+            to.clone().into(),
+            to.to_string(),
+        )
+    }
+
+    async fn resolve_chart(&self, chart: &ChartRef) -> Result<Option<Digest>, RegistryError> {
+        Ok(self.resolve(&chart_path(chart)))
+    }
+
+    async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
+        let path = self.root.join(format!("{}.content", chart_path(chart)));
+        let archive = fs::read(path).map_err(|_| RegistryError::NotFound {
+            reference: chart.to_string(),
+        })?;
+        Ok(PackagedChart {
+            name: chart.name().to_string(),
+            version: chart.version().clone(),
+            metadata: serde_json::Value::Null,
+            archive_digest: digest(&archive),
+            archive: archive.into(),
+            created: 0,
+        })
+    }
+}
+
+/// Delivers by keeping the archive below `delivered/`; an archive counts as ready when it holds an object.
+#[async_trait]
+impl ContinuousDelivery for DirectoryTopology {
+    fn charts(&self) -> &RegistryLocation {
+        &self.location
+    }
+
+    async fn sync_to(
+        &self,
+        chart: &ChartRef,
+        target: &DeployTarget,
+    ) -> Result<Vec<Change>, DeliveryError> {
+        let pulled = self
+            .pull_chart(chart)
+            .await
+            .map_err(|source| DeliveryError::Chart {
+                chart: chart.clone(),
+                source,
+            })?;
+        let path = format!("delivered/{}/{}", target.target_namespace(), chart.name());
+        let action = match fs::read(self.root.join(&path)) {
+            Ok(there) if *there == *pulled.archive => Action::Unchanged,
+            Ok(_) => Action::Update,
+            Err(_) => Action::Create,
+        };
+        if action != Action::Unchanged && !self.context.is_planning() {
+            self.write(&path, &pulled.archive);
+        }
+        Ok(vec![Change::new(action, chart.clone())])
+    }
+
+    async fn wait_ready(
+        &self,
+        _: &ChartRef,
+        _: &DeployTarget,
+        _: Duration,
+    ) -> Result<(), DeliveryError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Prober for DirectoryTopology {
+    /// A TCP check passes when something was delivered under the service's name.
+    async fn probe(&self, namespace: &Namespace, check: &SmokeCheck) -> Result<(), ProbeFailure> {
+        let SmokeCheck::Tcp { service } = check else {
+            return Err(ProbeFailure::new("only TCP checks can be answered here"));
+        };
+        let path = self
+            .root
+            .join(format!("delivered/{namespace}/{}", service.service));
+        fs::metadata(path)
+            .map(drop)
+            .map_err(|error| ProbeFailure::new(error.to_string()))
+    }
+
+    async fn connect(&self, _: &Namespace, _: &ServicePort) -> Result<Tunnel, ClusterError> {
+        unreachable!("no check of these tests connects")
+    }
+}
+
+/// A project in a git repository: a crate `shop-web` of version 1.2.3 in a workspace, a Dockerfile, one commit.
+pub(crate) struct Project {
+    pub(crate) root: tempfile::TempDir,
+}
+
+impl Project {
+    pub(crate) fn new() -> Self {
+        let project = Self {
+            root: tempfile::tempdir().unwrap(),
+        };
+        project.write(
+            "Cargo.toml",
+            "[workspace]\nresolver = \"3\"\nmembers = [\"web\"]\n[workspace.package]\nversion = \"1.2.3\"\n",
+        );
+        project.write(
+            "web/Cargo.toml",
+            "[package]\nname = \"shop-web\"\nversion.workspace = true\nedition = \"2024\"\n",
+        );
+        project.write("web/src/main.rs", "fn main() {}\n");
+        project.write("Dockerfile", "FROM scratch\n");
+        project.git(&["init", "--quiet"]);
+        project.commit();
+        project
+    }
+
+    pub(crate) fn write(&self, path: &str, content: &str) {
+        let file = self.root.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+    }
+
+    pub(crate) fn commit(&self) {
+        self.git(&["add", "."]);
+        self.git(&["commit", "--quiet", "-m", "a commit"]);
+    }
+
+    pub(crate) fn git(&self, arguments: &[&str]) {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(self.root.path())
+            .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
+            .args(["-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"])
+            .args(arguments)
+            .env("GIT_COMMITTER_DATE", "2024-02-29T12:00:00Z")
+            .env("GIT_AUTHOR_DATE", "2024-02-29T12:00:00Z")
+            .output()
+            .expect("git is installed: `apt-get install git`");
+        assert!(output.status.success(), "git {arguments:?}: {output:?}");
+    }
+
+    /// The app of this project, with a chart of one Deployment.
+    pub(crate) fn app(&self) -> AppSpec {
+        AppSpec {
+            unit: ReleaseUnit::new("shop".parse().unwrap(), "web".parse().unwrap()).unwrap(),
+            project_root: self.root.path().to_owned(),
+            version: VersionSource::Crate("shop-web".into()),
+            image: ImageSource::Dockerfile {
+                path: "Dockerfile".into(),
+                build_args: std::collections::BTreeMap::new(),
+            },
+            chart: ChartSource::builder(|context: &ChartContext<'_>| {
+                let values = harmony_release::ChartValues::new("default".parse().unwrap());
+                let text = format!(
+                    "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {}\nspec:\n  image: {}\n",
+                    context.unit, context.image
+                );
+                let template = Template {
+                    path: "web.yaml".into(),
+                    text,
+                };
+                Chart::new(context, &ChartMetadata::default(), &values, vec![template])
+            }),
+            smoke: vec![SmokeCheck::Tcp {
+                service: ServicePort {
+                    service: "shop-web".parse().unwrap(),
+                    port: 80,
+                },
+            }],
+        }
+    }
+}
+
+pub(crate) fn version() -> Version {
+    Version::new(1, 2, 3)
+}
+
+pub(crate) fn shared(app: AppSpec) -> Arc<AppSpec> {
+    Arc::new(app)
+}
