@@ -1,0 +1,184 @@
+//! Charts beyond the format, rendered by the `helm` binary and applied by Harmony.
+//!
+//! `helm` only renders: it never sees the cluster, and keeps no release there.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use harmony_core::Context;
+use harmony_core::kubernetes::KubeObject;
+use harmony_types::{ChartRef, Namespace, Version};
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::error::ChartError;
+use super::render::objects_of_output;
+
+/// The variable that names the `helm` binary; without it the first `helm` of `PATH` is taken.
+pub const HELM_VARIABLE: &str = "HARMONY_HELM";
+
+/// How many lines of its complaint are kept.
+const KEPT_LINES: usize = 20;
+
+/// A `helm` binary, version 3 or 4.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Helm {
+    program: PathBuf,
+}
+
+/// A chart to render.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HelmChart {
+    /// The name of the release: `.Release.Name` of its templates.
+    pub release: String,
+    /// Where the chart is.
+    pub source: HelmSource,
+    /// What is merged over the chart's own values: a mapping, as in a `-f` file.
+    pub values: Value,
+    /// `.Release.Namespace` of its templates, and where objects without a namespace go.
+    pub namespace: Namespace,
+}
+
+/// Where a chart is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum HelmSource {
+    /// The bytes of a `.tgz`.
+    Archive(Arc<[u8]>),
+    /// A `.tgz` or a chart's directory.
+    Path(PathBuf),
+    /// An OCI registry; `helm` takes its own credentials.
+    Oci(ChartRef),
+    /// A chart repository of the older kind, which has an `index.yaml`.
+    Repository {
+        /// Such as `https://charts.example.com`.
+        url: String,
+        /// The chart's name there.
+        chart: String,
+        /// Always given: "the latest" is another chart tomorrow.
+        version: Version,
+    },
+}
+
+impl std::fmt::Debug for HelmSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Archive(archive) => write!(f, "Archive({} bytes)", archive.len()),
+            Self::Path(path) => write!(f, "Path({})", path.display()),
+            Self::Oci(chart) => write!(f, "Oci({chart})"),
+            Self::Repository { url, chart, version } => write!(f, "Repository({chart} {version} of {url})"),
+        }
+    }
+}
+
+/// The objects of a chart, rendered by the `helm` of this machine ([`Helm::find`]).
+///
+/// # Errors
+/// [`ChartError::NoHelm`], and as [`Helm::template`].
+pub async fn inflate(context: &Context, chart: &HelmChart) -> Result<Vec<KubeObject>, ChartError> {
+    let helm = Helm::find().ok_or(ChartError::NoHelm)?;
+    helm.template(context, chart).await
+}
+
+impl Helm {
+    /// The binary that `HARMONY_HELM` names, else the first `helm` of `PATH`.
+    pub fn find() -> Option<Self> {
+        if let Some(named) = std::env::var_os(HELM_VARIABLE).filter(|named| !named.is_empty()) {
+            return Some(Self::at(named));
+        }
+        let path = std::env::var_os("PATH")?;
+        let mut candidates = std::env::split_paths(&path).map(|folder| folder.join("helm"));
+        candidates.find(|candidate| candidate.is_file()).map(Self::at)
+    }
+
+    /// This binary.
+    pub fn at(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into() }
+    }
+
+    /// The objects of a chart: custom resource definitions included, test hooks left out, other hooks as ordinary objects.
+    /// Nothing is written to a cluster.
+    ///
+    /// # Errors
+    /// [`ChartError::Helm`] when `helm` does not run or refuses the chart, [`ChartError::File`] when its output is not
+    /// made of objects.
+    pub async fn template(
+        &self,
+        context: &Context,
+        chart: &HelmChart,
+    ) -> Result<Vec<KubeObject>, ChartError> {
+        let folder = tempfile::tempdir().map_err(|error| self.failed(chart, &error.to_string()))?;
+        let values = folder.path().join("values.json");
+        let archive = folder.path().join("chart.tgz");
+        // A values file and not `--set`: a value keeps its type, and no secret shows in the list of processes.
+        write_private(&values, chart.values.to_string().as_bytes())
+            .map_err(|error| self.failed(chart, &error.to_string()))?;
+        let mut command = Command::new(&self.program);
+        command.arg("template").arg(&chart.release);
+        match &chart.source {
+            HelmSource::Archive(bytes) => {
+                write_private(&archive, bytes).map_err(|error| self.failed(chart, &error.to_string()))?;
+                command.arg(&archive);
+            }
+            HelmSource::Path(path) => {
+                command.arg(path);
+            }
+            HelmSource::Oci(reference) => {
+                let repository = format!("oci://{}/{}", reference.registry(), reference.repository());
+                match reference.digest() {
+                    Some(digest) => command.arg(format!("{repository}@{digest}")),
+                    None => command.arg(repository).args(["--version", &reference.version().to_string()]),
+                };
+            }
+            HelmSource::Repository { url, chart, version } => {
+                command.arg(chart).args(["--repo", url, "--version", &version.to_string()]);
+            }
+        }
+        command
+            .args(["--namespace", chart.namespace.as_str(), "--include-crds", "--skip-tests", "--values"])
+            .arg(&values)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let step = context.step(format!("render {} with helm", chart.release));
+        let output = context
+            .unless_cancelled(command.output())
+            .await?
+            .map_err(|error| self.failed(chart, &format!("could not be run: {error}")))?;
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            let lines: Vec<_> = complaint.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+            let output_lines = lines.iter().rev().take(KEPT_LINES).rev().map(ToString::to_string).collect();
+            return Err(ChartError::Helm {
+                command: self.shown(chart),
+                problem: format!("failed ({})", output.status),
+                output: output_lines,
+            });
+        }
+        let text = String::from_utf8(output.stdout)
+            .map_err(|_| self.failed(chart, "wrote something that is not UTF-8"))?;
+        let objects = objects_of_output(&text, &chart.namespace)?;
+        step.done(format!("{} objects", objects.len()));
+        Ok(objects)
+    }
+
+    fn shown(&self, chart: &HelmChart) -> String {
+        format!("{} template {}", self.program.display(), chart.release)
+    }
+
+    fn failed(&self, chart: &HelmChart, problem: &str) -> ChartError {
+        ChartError::Helm {
+            command: self.shown(chart),
+            problem: problem.to_owned(),
+            output: Vec::new(),
+        }
+    }
+}
+
+/// A new file that only we may read.
+fn write_private(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(path)?.write_all(content)
+}

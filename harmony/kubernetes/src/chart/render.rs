@@ -1,0 +1,205 @@
+//! Files, values and a namespace in; objects out. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use harmony_core::kubernetes::KubeObject;
+use harmony_types::Namespace;
+use serde_json::Value;
+
+use super::archive::ChartFiles;
+use super::error::{ChartError, Place};
+use super::hole::{self, Problem};
+use super::scope::Scopes;
+use super::yaml::{self, Document};
+use super::values;
+
+/// The objects of a chart within the format: those of `crds/` first, then those of `templates/`, by file name.
+///
+/// `replacements` are values by dotted path. An object without a namespace whose kind lives in one gets `namespace`.
+///
+/// # Errors
+/// [`ChartError::Beyond`] for a chart that only `helm` can render, and what else is wrong with the chart or the values.
+pub fn render(
+    files: &ChartFiles,
+    replacements: &BTreeMap<String, Value>,
+    namespace: &Namespace,
+) -> Result<Vec<KubeObject>, ChartError> {
+    check_metadata(files)?;
+    check_files(files)?;
+    let values_yaml = match files.file("values.yaml") {
+        Some(_) => files.text("values.yaml")?,
+        None => "",
+    };
+    let values = values::merged(values_yaml, replacements)?;
+    let mut found = Vec::new();
+    for path in files.paths().filter(|path| is_definition(path)) {
+        found.extend(read(path, files.text(path)?)?);
+    }
+    for path in files.paths().filter(|path| is_template(path)) {
+        let filled = hole::fill(files.text(path)?, &values, namespace).map_err(|error| {
+            let place = Place::line(path, error.line);
+            let hole = format!("`{}`", error.hole);
+            match error.problem {
+                Problem::Beyond => ChartError::Beyond { place, what: hole },
+                Problem::Wrong(problem) => ChartError::File { place, problem: format!("{hole} {problem}") },
+            }
+        })?;
+        found.extend(read(path, &filled)?);
+    }
+    if let Some(hook) = found.iter().find(|found| hook(&found.body).is_some()) {
+        return Err(ChartError::Beyond {
+            place: hook.place.clone(),
+            what: "an object with the annotation `helm.sh/hook`".into(),
+        });
+    }
+    to_objects(found, namespace)
+}
+
+/// The objects of what `helm template` printed.
+pub(super) fn objects_of_output(
+    output: &str,
+    namespace: &Namespace,
+) -> Result<Vec<KubeObject>, ChartError> {
+    let mut found = read("the output of helm", output)?;
+    found.retain(|found| !hook(&found.body).is_some_and(is_test));
+    to_objects(found, namespace)
+}
+
+/// An object as it was read.
+struct Found {
+    place: Place,
+    body: Value,
+}
+
+fn check_metadata(files: &ChartFiles) -> Result<(), ChartError> {
+    const FILE: &str = "Chart.yaml";
+    let documents = yaml::documents(files.text(FILE)?)
+        .map_err(|error| ChartError::File { place: Place::line(FILE, error.line), problem: error.problem })?;
+    let file = |problem: String| ChartError::File { place: Place::file(FILE), problem };
+    let beyond = |what: &str| ChartError::Beyond { place: Place::file(FILE), what: what.into() };
+    let [Document { value: metadata, .. }] = documents.as_slice() else {
+        return Err(file("is not one mapping".into()));
+    };
+    let text = |key: &str| metadata[key].as_str();
+    match text("name") {
+        Some(name) if name == files.name() => {}
+        Some(name) => return Err(file(format!("names the chart `{name}`, and its folder is `{}`", files.name()))),
+        None => return Err(file("has no `name`".into())),
+    }
+    if text("apiVersion") != Some("v2") {
+        return Err(beyond("an `apiVersion` other than `v2`"));
+    }
+    if text("type").is_some_and(|kind| kind != "application") {
+        return Err(beyond("a `type` other than `application`"));
+    }
+    if metadata.get("dependencies").is_some_and(|dependencies| !dependencies.is_null()) {
+        return Err(beyond("a list of `dependencies`"));
+    }
+    Ok(())
+}
+
+fn check_files(files: &ChartFiles) -> Result<(), ChartError> {
+    let is_beyond = |path: &&str| {
+        path.starts_with("charts/")
+            || path.starts_with("crds/") && !is_definition(path)
+            || path.starts_with("templates/") && !is_template(path) && *path != "templates/NOTES.txt"
+    };
+    match files.paths().find(is_beyond) {
+        None => Ok(()),
+        Some(path) => Err(ChartError::Beyond { place: Place::file(path), what: "this file".into() }),
+    }
+}
+
+fn is_definition(path: &str) -> bool {
+    path.starts_with("crds/") && is_yaml(path)
+}
+
+/// Helm gives no objects of a file whose name begins with `_`.
+fn is_template(path: &str) -> bool {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    path.starts_with("templates/") && is_yaml(path) && !name.starts_with('_')
+}
+
+fn is_yaml(path: &str) -> bool {
+    matches!(path.rsplit_once('.'), Some((_, "yaml" | "yml")))
+}
+
+fn read(path: &str, text: &str) -> Result<Vec<Found>, ChartError> {
+    let documents = yaml::documents(text).map_err(|error| ChartError::File {
+        place: Place::line(path, error.line),
+        problem: error.problem,
+    })?;
+    let mut found = Vec::new();
+    for Document { line, value } in documents {
+        let place = Place::line(path, line);
+        match value {
+            Value::Object(mut list) if list.get("kind").is_some_and(|kind| kind == "List") => {
+                let Some(Value::Array(items)) = list.remove("items") else {
+                    return Err(ChartError::File { place, problem: "is a List without `items`".into() });
+                };
+                found.extend(items.into_iter().map(|body| Found { place: place.clone(), body }));
+            }
+            body => found.push(Found { place, body }),
+        }
+    }
+    match found.iter().find(|found| !found.body.is_object()) {
+        None => Ok(found),
+        Some(odd) => Err(ChartError::File {
+            place: odd.place.clone(),
+            problem: "is not a Kubernetes object: it is no mapping".into(),
+        }),
+    }
+}
+
+fn hook(body: &Value) -> Option<&Value> {
+    body.pointer("/metadata/annotations/helm.sh~1hook")
+}
+
+fn is_test(hook: &Value) -> bool {
+    let events = hook.as_str().unwrap_or_default().split(',').map(str::trim);
+    let mut events = events.filter(|event| !event.is_empty()).peekable();
+    events.peek().is_some() && events.all(|event| matches!(event, "test" | "test-success" | "test-failure"))
+}
+
+fn to_objects(found: Vec<Found>, namespace: &Namespace) -> Result<Vec<KubeObject>, ChartError> {
+    let scopes = Scopes::of(found.iter().map(|found| &found.body));
+    let mut names = BTreeSet::new();
+    let mut objects = Vec::with_capacity(found.len());
+    for Found { place, mut body } in found {
+        let refuse = |problem: String| ChartError::File { place: place.clone(), problem };
+        set_namespace(&mut body, &scopes, namespace).map_err(refuse)?;
+        let object = KubeObject::from_value(body).map_err(|error| refuse(error.to_string()))?;
+        if !names.insert(object.reference().clone()) {
+            return Err(refuse(format!("{} is there twice", object.reference())));
+        }
+        objects.push(object);
+    }
+    Ok(objects)
+}
+
+/// An object of the cluster has none, any other one has its own or the target's.
+fn set_namespace(body: &mut Value, scopes: &Scopes, namespace: &Namespace) -> Result<(), String> {
+    let text = |key: &str| body[key].as_str().unwrap_or_default();
+    let is_namespaced = scopes.is_namespaced(text("apiVersion"), text("kind"));
+    let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return Ok(());
+    };
+    if !is_namespaced {
+        metadata.remove("namespace");
+        return Ok(());
+    }
+    match metadata.get("namespace") {
+        None | Some(Value::Null) => {
+            metadata.insert("namespace".into(), namespace.as_str().into());
+        }
+        Some(Value::String(text)) if text.is_empty() => {
+            metadata.insert("namespace".into(), namespace.as_str().into());
+        }
+        Some(Value::String(_)) => {}
+        Some(other) => return Err(format!("`metadata.namespace` is `{other}`, which is no text: quote it")),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Which kinds live in a namespace, without asking a cluster.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The kinds of the API server that belong to the whole cluster, by API group. Every other kind of these groups lives in
+/// a namespace. From the API reference of Kubernetes 1.25 to 1.37.
+const CLUSTER_KINDS: &[(&str, &[&str])] = &[
+    ("", &["ComponentStatus", "Namespace", "Node", "PersistentVolume"]),
+    (
+        "admissionregistration.k8s.io",
+        &[
+            "MutatingAdmissionPolicy",
+            "MutatingAdmissionPolicyBinding",
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
+        ],
+    ),
+    ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
+    ("apiregistration.k8s.io", &["APIService"]),
+    ("apps", &[]),
+    ("authentication.k8s.io", &["SelfSubjectReview", "TokenReview"]),
+    (
+        "authorization.k8s.io",
+        &["SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview"],
+    ),
+    ("autoscaling", &[]),
+    ("batch", &[]),
+    ("certificates.k8s.io", &["CertificateSigningRequest", "ClusterTrustBundle"]),
+    ("coordination.k8s.io", &[]),
+    ("discovery.k8s.io", &[]),
+    ("events.k8s.io", &[]),
+    ("flowcontrol.apiserver.k8s.io", &["FlowSchema", "PriorityLevelConfiguration"]),
+    ("internal.apiserver.k8s.io", &["StorageVersion"]),
+    ("networking.k8s.io", &["IPAddress", "IngressClass", "ServiceCIDR"]),
+    ("node.k8s.io", &["RuntimeClass"]),
+    ("policy", &["PodSecurityPolicy"]),
+    ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding"]),
+    ("resource.k8s.io", &["DeviceClass", "DeviceTaintRule", "ResourceSlice"]),
+    ("scheduling.k8s.io", &["PriorityClass"]),
+    (
+        "storage.k8s.io",
+        &["CSIDriver", "CSINode", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"],
+    ),
+    ("storagemigration.k8s.io", &["StorageVersionMigration"]),
+];
+
+/// The scopes of the kinds that a chart itself defines, beside those of the API server.
+#[derive(Debug, Default)]
+pub(super) struct Scopes {
+    defined: BTreeMap<(String, String), bool>,
+}
+
+impl Scopes {
+    /// Reads the definitions among the objects of a chart.
+    pub(super) fn of<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Self {
+        let definitions = objects
+            .into_iter()
+            .filter(|object| object["kind"] == "CustomResourceDefinition")
+            .filter_map(|definition| {
+                let spec = definition.get("spec")?;
+                let group = spec["group"].as_str()?;
+                let kind = spec["names"]["kind"].as_str()?;
+                Some(((group.to_owned(), kind.to_owned()), spec["scope"] == "Namespaced"))
+            });
+        Self { defined: definitions.collect() }
+    }
+
+    /// Whether an object of that `apiVersion` and `kind` lives in a namespace.
+    pub(super) fn is_namespaced(&self, api_version: &str, kind: &str) -> bool {
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        if let Some((_, cluster_kinds)) = CLUSTER_KINDS.iter().find(|(known, _)| *known == group) {
+            return !cluster_kinds.contains(&kind);
+        }
+        let defined = self.defined.get(&(group.to_owned(), kind.to_owned()));
+        defined.copied().unwrap_or_else(|| !kind.starts_with("Cluster"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_scope_is_known_defined_or_guessed_by_name() {
+        let definition = |kind: &str, scope: &str| {
+            json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "spec": { "group": "example.com", "scope": scope, "names": { "kind": kind } },
+            })
+        };
+        let definitions = [definition("Fleet", "Cluster"), definition("ClusterThing", "Namespaced")];
+        let scopes = Scopes::of(&definitions);
+        for (api_version, kind, is_namespaced) in [
+            ("v1", "ConfigMap", true),
+            ("v1", "Namespace", false),
+            ("apps/v1", "Deployment", true),
+            ("rbac.authorization.k8s.io/v1", "Role", true),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole", false),
+            ("networking.k8s.io/v1", "IngressClass", false),
+            ("example.com/v1", "Fleet", false),
+            ("example.com/v1", "ClusterThing", true),
+            ("cert-manager.io/v1", "ClusterIssuer", false),
+            ("cert-manager.io/v1", "Issuer", true),
+        ] {
+            assert_eq!(scopes.is_namespaced(api_version, kind), is_namespaced, "{api_version} {kind}");
+        }
+    }
+}

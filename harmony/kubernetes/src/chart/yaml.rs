@@ -1,0 +1,383 @@
+//! YAML as Helm, `kubectl` and Argo CD read it, with line numbers.
+//!
+//! They share one Go parser, which follows YAML 1.1 in what a plain word means: `yes` is true, `0644` is 420, `1_000` is
+//! 1000. The libraries of Rust follow YAML 1.2, where these are texts. So the events come from a library, and what a
+//! scalar means is decided here, by the rules of `go.yaml.in/yaml/v2` (its `resolve.go`) and `sigs.k8s.io/yaml`.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use serde_json::{Map, Number, Value};
+
+/// One document that is not empty.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Document {
+    /// Where its content begins, counted from 1.
+    pub(super) line: usize,
+    pub(super) value: Value,
+}
+
+/// Text that is not YAML, or YAML that parsers read in different ways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct YamlError {
+    /// Counted from 1.
+    pub(super) line: usize,
+    pub(super) problem: String,
+}
+
+/// The most nodes of one text, each alias counted with all that it stands for: an alias within an alias doubles what is
+/// there with every line.
+const MAX_NODES: usize = 1_000_000;
+
+/// The deepest nesting.
+const MAX_DEPTH: usize = 100;
+
+/// Every document of `text` that is not null, in order.
+///
+/// Refused beside what is no YAML: a key that a mapping has twice, tags other than `!!str`, directives and `...`, keys
+/// that are no scalars, characters that YAML 1.1 and 1.2 take differently.
+pub(super) fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
+    check_text(text)?;
+    let mut builder = Builder::default();
+    for next in Parser::new_from_str(text) {
+        let (event, span) = next.map_err(scan_error)?;
+        builder.take(event, &span)?;
+    }
+    Ok(builder.documents)
+}
+
+fn scan_error(error: ScanError) -> YamlError {
+    YamlError {
+        line: error.marker().line(),
+        problem: format!("is not YAML: {}", error.info()),
+    }
+}
+
+/// What the library would read otherwise than Go does.
+fn check_text(text: &str) -> Result<(), YamlError> {
+    for (index, line) in text.split('\n').enumerate() {
+        let refuse = |problem: String| Err(YamlError { line: index + 1, problem });
+        if let Some(odd) = line.chars().find(|character| !is_same_everywhere(*character)) {
+            return refuse(format!(
+                "the character U+{:04X} is not read the same by every YAML parser: write it as an escape within double quotes",
+                u32::from(odd)
+            ));
+        }
+        // Helm cuts a file at every line that begins with `---`, whatever follows.
+        let marker = line.strip_prefix("---").or_else(|| line.strip_prefix("..."));
+        let is_cut = marker.is_some_and(|rest| !rest.starts_with(char::is_whitespace) && !rest.is_empty());
+        if is_cut && line.starts_with('-') {
+            return refuse("begins with `---`, where Helm cuts the file: indent the line".into());
+        }
+        if line.trim_end() == "..." {
+            return refuse("`...` ends a document for some parsers only: write `---`".into());
+        }
+        if line.starts_with('%') {
+            return refuse("a directive is not read the same by every YAML parser: leave it out".into());
+        }
+    }
+    Ok(())
+}
+
+/// Printable for YAML 1.1, and no line break for one version only.
+fn is_same_everywhere(character: char) -> bool {
+    matches!(
+        character,
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}'
+            | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}'
+    )
+}
+
+#[derive(Default)]
+struct Builder {
+    documents: Vec<Document>,
+    open: Vec<Collection>,
+    anchors: BTreeMap<usize, Anchored>,
+    nodes: usize,
+}
+
+/// What an alias stands for.
+struct Anchored {
+    value: Value,
+    nodes: usize,
+}
+
+struct Collection {
+    items: Items,
+    anchor: usize,
+    line: usize,
+    nodes_before: usize,
+}
+
+enum Items {
+    List(Vec<Value>),
+    Map {
+        entries: Map<String, Value>,
+        /// The keys that are written out, which are all but those that a `<<` brought.
+        written: BTreeSet<String>,
+        key: Option<Key>,
+    },
+}
+
+enum Key {
+    Text(String),
+    /// `<<`: the entries of another mapping.
+    Merge,
+}
+
+/// A value with what is needed to know where it may stand.
+struct Node {
+    value: Value,
+    line: usize,
+    /// A plain `<<`.
+    is_merge: bool,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), YamlError> {
+        let line = span.start.line();
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.count(1, line)?;
+                let is_merge = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
+                let value = scalar(text, style, tag.as_deref()).map_err(|problem| YamlError { line, problem })?;
+                self.remember(anchor, &value, 1);
+                self.add(Node { value, line, is_merge })
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.begin(Items::List(Vec::new()), anchor, tag.as_deref(), "seq", line)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                let items = Items::Map {
+                    entries: Map::new(),
+                    written: BTreeSet::new(),
+                    key: None,
+                };
+                self.begin(items, anchor, tag.as_deref(), "map", line)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::Alias(id) => {
+                let Some(anchored) = self.anchors.get(&id) else {
+                    let problem = "an alias stands within the node that it names".into();
+                    return Err(YamlError { line, problem });
+                };
+                let (value, nodes) = (anchored.value.clone(), anchored.nodes);
+                self.count(nodes, line)?;
+                self.add(Node { value, line, is_merge: false })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        items: Items,
+        anchor: usize,
+        tag: Option<&Tag>,
+        expected: &str,
+        line: usize,
+    ) -> Result<(), YamlError> {
+        if let Some(tag) = tag
+            && tag.core_suffix() != Some(expected)
+        {
+            return Err(YamlError { line, problem: format!("the tag `{tag}` is not read here") });
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return Err(YamlError { line, problem: format!("is nested deeper than {MAX_DEPTH}") });
+        }
+        self.count(1, line)?;
+        self.open.push(Collection { items, anchor, line, nodes_before: self.nodes });
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), YamlError> {
+        let Some(collection) = self.open.pop() else {
+            return Ok(());
+        };
+        let value = match collection.items {
+            Items::List(items) => Value::Array(items),
+            Items::Map { entries, .. } => Value::Object(entries),
+        };
+        let nodes = self.nodes - collection.nodes_before + 1;
+        self.remember(collection.anchor, &value, nodes);
+        self.add(Node { value, line: collection.line, is_merge: false })
+    }
+
+    fn remember(&mut self, anchor: usize, value: &Value, nodes: usize) {
+        if anchor > 0 {
+            let value = value.clone();
+            self.anchors.insert(anchor, Anchored { value, nodes });
+        }
+    }
+
+    fn count(&mut self, nodes: usize, line: usize) -> Result<(), YamlError> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > MAX_NODES {
+            return Err(YamlError { line, problem: format!("stands for more than {MAX_NODES} values") });
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node) -> Result<(), YamlError> {
+        let Node { value, line, is_merge } = node;
+        let refuse = |problem: String| YamlError { line, problem };
+        match self.open.last_mut().map(|collection| &mut collection.items) {
+            None => {
+                if !value.is_null() {
+                    self.documents.push(Document { line, value });
+                }
+            }
+            Some(Items::List(items)) => items.push(value),
+            Some(Items::Map { entries, written, key }) => match key.take() {
+                None if is_merge => *key = Some(Key::Merge),
+                None => {
+                    let text = key_text(value).map_err(refuse)?;
+                    if !written.insert(text.clone()) {
+                        return Err(refuse(format!("the key `{text}` is there twice")));
+                    }
+                    *key = Some(Key::Text(text));
+                }
+                Some(Key::Text(text)) => {
+                    entries.insert(text, value);
+                }
+                Some(Key::Merge) => merge(entries, value).map_err(refuse)?,
+            },
+        }
+        Ok(())
+    }
+}
+
+/// In order, as Go does it: what comes later wins, also over a key that is written out before.
+fn merge(entries: &mut Map<String, Value>, value: Value) -> Result<(), String> {
+    match value {
+        Value::Object(other) => {
+            entries.extend(other);
+            Ok(())
+        }
+        // The first of a list wins.
+        Value::Array(others) => others.into_iter().rev().try_for_each(|other| match other {
+            Value::Object(_) => merge(entries, other),
+            _ => Err("a merge key `<<` names something else than a mapping".into()),
+        }),
+        _ => Err("a merge key `<<` names something else than a mapping".into()),
+    }
+}
+
+fn key_text(key: Value) -> Result<String, String> {
+    match key {
+        Value::String(text) => Ok(text),
+        Value::Bool(flag) => Ok(flag.to_string()),
+        Value::Number(number) if !number.is_f64() => Ok(number.to_string()),
+        other => Err(format!("the key `{other}` is no text: quote it")),
+    }
+}
+
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
+    match tag {
+        Some(tag) if tag.core_suffix() == Some("str") => Ok(Value::String(text.into_owned())),
+        Some(tag) => Err(format!("the tag `{tag}` is not read here")),
+        None if style == ScalarStyle::Plain => plain(text),
+        None => Ok(Value::String(text.into_owned())),
+    }
+}
+
+/// What a word without quotes means.
+fn plain(text: Cow<'_, str>) -> Result<Value, String> {
+    let number = match text.as_ref() {
+        "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Ok(Value::Bool(true));
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Ok(Value::Bool(false));
+        }
+        word if is_not_finite(word) => return Err(format!("`{word}` has no JSON form: quote it")),
+        word => match word.as_bytes().first() {
+            Some(b'0'..=b'9' | b'+' | b'-') if !is_timestamp(word) => {
+                let word = word.replace('_', "");
+                integer(&word).or_else(|| float(&word))
+            }
+            Some(b'.') => float(word),
+            _ => None,
+        },
+    };
+    Ok(number.unwrap_or_else(|| Value::String(text.into_owned())))
+}
+
+fn is_not_finite(word: &str) -> bool {
+    let unsigned = word.strip_prefix(['+', '-']).unwrap_or(word);
+    matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(word, ".nan" | ".NaN" | ".NAN")
+}
+
+/// Go tries dates before numbers, and then keeps them as texts. Nothing that begins so is a number.
+fn is_timestamp(word: &str) -> bool {
+    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 4 && word.as_bytes().get(4) == Some(&b'-')
+}
+
+/// Go's `strconv.ParseInt` with base 0.
+fn integer(word: &str) -> Option<Value> {
+    let (is_negative, unsigned) = match word.as_bytes().first()? {
+        b'-' => (true, &word[1..]),
+        b'+' => (false, &word[1..]),
+        _ => (false, word),
+    };
+    let lower = unsigned.to_ascii_lowercase();
+    let (digits, base) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (&lower[2..], 16),
+        [b'0', b'b', ..] => (&lower[2..], 2),
+        [b'0', b'o', ..] => (&lower[2..], 8),
+        [b'0', _, ..] => (&lower[1..], 8),
+        _ => (lower.as_str(), 10),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let magnitude = u64::from_str_radix(digits, base).ok()?;
+    if !is_negative {
+        // Go's unsigned parser takes no sign.
+        let fits = i64::try_from(magnitude).is_ok() || !word.starts_with('+');
+        return fits.then(|| Value::from(magnitude));
+    }
+    let value = i128::from(magnitude).checked_neg()?;
+    i64::try_from(value).ok().map(Value::from)
+}
+
+/// A decimal number with point or exponent; a whole one is written as Go's JSON does, without the point.
+fn float(word: &str) -> Option<Value> {
+    let unsigned = word.strip_prefix(['+', '-']).unwrap_or(word);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_mantissa = match mantissa.split_once('.') {
+        Some((whole, part)) => digits(whole) && digits(part) && !(whole.is_empty() && part.is_empty()),
+        None => !mantissa.is_empty() && digits(mantissa),
+    };
+    let is_exponent = exponent.is_none_or(|exponent| {
+        let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !unsigned.is_empty() && digits(unsigned)
+    });
+    if !is_mantissa || !is_exponent {
+        return None;
+    }
+    let value: f64 = word.parse().ok()?;
+    json_number(value)
+}
+
+/// `None` for what is too large, which Go keeps as text.
+fn json_number(value: f64) -> Option<Value> {
+    #[expect(clippy::cast_possible_truncation, reason = "only taken when it comes back the same")]
+    let whole = value as i64;
+    #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "only taken when it comes back the same")]
+    let is_whole = value.abs() < 9e15 && whole as f64 == value;
+    if is_whole {
+        return Some(Value::from(whole));
+    }
+    Number::from_f64(value).map(Value::Number)
+}
+
+#[cfg(test)]
+mod tests;

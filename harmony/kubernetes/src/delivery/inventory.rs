@@ -1,0 +1,280 @@
+//! What a delivery put into a cluster, kept in the target namespace, so that what a new version lacks can be removed.
+
+use std::collections::BTreeSet;
+
+use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectRef};
+use harmony_types::{ChartName, Digest, LabelValue, Namespace, ResourceName, Version};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The label that every delivered object carries; its value is the chart's name. What lacks it is never removed.
+pub const DELIVERY_LABEL: &str = "harmony.dev/delivery";
+
+/// The label of Kubernetes that says who looks after an object.
+const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// Whose delivery it is: the chart's name as a label and as a part of an object's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    label: LabelValue,
+    config_map: ResourceName,
+}
+
+/// The objects of a delivery, as the ConfigMap `harmony-delivery-<chart>` of the target namespace holds them.
+///
+/// Invariant: an object is listed before it is created and until it is gone, so a delivery that is killed at any point
+/// leaves nothing behind that the next one does not know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Inventory {
+    pub(super) version: String,
+    /// The digest of the chart's archive.
+    pub(super) digest: String,
+    pub(super) state: State,
+    objects: BTreeSet<Entry>,
+}
+
+/// How far the delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Begun; the list holds the objects of the old and of the new version.
+    Applying,
+    /// Done; the list holds the objects of this version.
+    Applied,
+}
+
+/// An object by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    api_version: String,
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    namespace: Option<Namespace>,
+    name: ResourceName,
+}
+
+impl Owner {
+    /// `None` for a name that does not fit: longer than a label's value, or with a `_`, which no object's name has.
+    pub(super) fn of(chart: &ChartName) -> Option<Self> {
+        if chart.as_str().contains('_') {
+            return None;
+        }
+        Some(Self {
+            label: LabelValue::parse(chart.as_str()).ok()?,
+            config_map: ResourceName::parse(format!("harmony-delivery-{chart}")).ok()?,
+        })
+    }
+
+    /// The object with the labels of a delivery.
+    pub(super) fn label(&self, object: KubeObject) -> Result<KubeObject, ObjectError> {
+        let mut body = object.into_body();
+        let labels = &mut body["metadata"]["labels"];
+        if !labels.is_object() {
+            *labels = json!({});
+        }
+        labels[DELIVERY_LABEL] = self.label.as_str().into();
+        labels[MANAGED_BY_LABEL] = "harmony".into();
+        KubeObject::from_value(body)
+    }
+
+    /// Whether the object carries our label.
+    pub(super) fn has_labelled(&self, object: &KubeObject) -> bool {
+        object.body()["metadata"]["labels"][DELIVERY_LABEL] == self.label.as_str()
+    }
+
+    /// Where the inventory is.
+    pub(super) fn config_map(&self, namespace: &Namespace) -> ObjectRef {
+        ObjectRef {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: Some(namespace.clone()),
+            name: self.config_map.clone(),
+        }
+    }
+}
+
+impl Inventory {
+    /// Of a version that is delivered as a whole.
+    pub(super) fn applied(version: &Version, digest: &Digest, objects: &[KubeObject]) -> Self {
+        Self {
+            version: version.to_string(),
+            digest: digest.to_string(),
+            state: State::Applied,
+            objects: objects.iter().map(|object| Entry::of(object.reference())).collect(),
+        }
+    }
+
+    /// This version on its way, where `before` is what is there.
+    pub(super) fn applying_over(&self, before: Option<&Self>) -> Self {
+        let mut during = self.clone();
+        during.state = State::Applying;
+        during.objects.extend(before.iter().flat_map(|before| before.objects.iter().cloned()));
+        during
+    }
+
+    /// What this one lists and `other` does not. An object whose API version alone differs is the same object.
+    pub(super) fn without(&self, other: &Self) -> Vec<ObjectRef> {
+        let kept: BTreeSet<_> = other.objects.iter().map(Entry::identity).collect();
+        let gone = self.objects.iter().filter(|entry| !kept.contains(&entry.identity()));
+        gone.map(Entry::reference).collect()
+    }
+
+    /// As [`Inventory::stored`] wrote it; the error says which part is not.
+    pub(super) fn read(stored: &KubeObject) -> Result<Self, String> {
+        let data = &stored.body()["data"];
+        let text = |key: &str| {
+            let text = data[key].as_str().map(str::to_owned);
+            text.ok_or_else(|| format!("has no `{key}`"))
+        };
+        let state = match text("state")?.as_str() {
+            "applying" => State::Applying,
+            "applied" => State::Applied,
+            other => return Err(format!("has the state `{other}`")),
+        };
+        let objects = serde_json::from_str(&text("objects")?);
+        Ok(Self {
+            version: text("version")?,
+            digest: text("digest")?,
+            state,
+            objects: objects.map_err(|error| format!("has no list in `objects`: {error}"))?,
+        })
+    }
+
+    /// The object that holds it.
+    pub(super) fn stored(&self, owner: &Owner, namespace: &Namespace) -> Result<KubeObject, ObjectError> {
+        let reference = owner.config_map(namespace);
+        let state = match self.state {
+            State::Applying => "applying",
+            State::Applied => "applied",
+        };
+        let objects = serde_json::to_string(&self.objects).map_err(|source| ObjectError::NotJson { source })?;
+        let object = KubeObject::from_value(json!({
+            "apiVersion": reference.api_version,
+            "kind": reference.kind,
+            "metadata": { "name": reference.name.as_str(), "namespace": namespace.as_str() },
+            "data": {
+                "version": self.version,
+                "digest": self.digest,
+                "state": state,
+                "objects": objects,
+            },
+        }))?;
+        owner.label(object)
+    }
+}
+
+impl Entry {
+    fn of(reference: &ObjectRef) -> Self {
+        Self {
+            api_version: reference.api_version.clone(),
+            kind: reference.kind.clone(),
+            namespace: reference.namespace.clone(),
+            name: reference.name.clone(),
+        }
+    }
+
+    fn identity(&self) -> (&str, &str, Option<&Namespace>, &ResourceName) {
+        let group = self.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        (group, &self.kind, self.namespace.as_ref(), &self.name)
+    }
+
+    fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            api_version: self.api_version.clone(),
+            kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+/// Why an object that no version lists any more stays nevertheless; `None` for one that may go.
+pub(super) fn reason_to_keep(owner: &Owner, object: &KubeObject) -> Option<&'static str> {
+    let is_asked_for = object.body().pointer("/metadata/annotations/helm.sh~1resource-policy")
+        == Some(&Value::from("keep"));
+    if !owner.has_labelled(object) {
+        return Some("no longer in the chart; kept, because it does not carry the chart's label");
+    }
+    if is_asked_for {
+        return Some("no longer in the chart; kept, because its annotation `helm.sh/resource-policy` says so");
+    }
+    match object.reference().kind.as_str() {
+        "CustomResourceDefinition" | "Namespace" | "PersistentVolumeClaim" => {
+            Some("no longer in the chart; kept, because data would go with it")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(api_version: &str, kind: &str, name: &str) -> KubeObject {
+        KubeObject::new(&json!({
+            "apiVersion": api_version, "kind": kind, "metadata": { "name": name, "namespace": "web" },
+        }))
+        .unwrap()
+    }
+
+    fn inventory(version: &str, objects: &[KubeObject]) -> Inventory {
+        Inventory::applied(&version.parse().unwrap(), &Digest::sha256_from_bytes([7; 32]), objects)
+    }
+
+    fn owner() -> Owner {
+        Owner::of(&"site".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_stored_comes_back() {
+        let inventory = inventory("1.0.0", &[object("v1", "Service", "b"), object("apps/v1", "Deployment", "a")]);
+        for inventory in [inventory.applying_over(None), inventory] {
+            let stored = inventory.stored(&owner(), &"web".parse().unwrap()).unwrap();
+            assert_eq!(stored.reference().to_string(), "ConfigMap web/harmony-delivery-site");
+            assert_eq!(stored.body()["metadata"]["labels"][DELIVERY_LABEL], "site");
+            assert_eq!(Inventory::read(&stored).unwrap(), inventory);
+        }
+    }
+
+    #[test]
+    fn a_list_that_somebody_edited_is_not_taken_for_an_empty_one() {
+        let stored = inventory("1.0.0", &[]).stored(&owner(), &"web".parse().unwrap()).unwrap();
+        for (key, value) in [("objects", json!("[")), ("objects", json!(null)), ("state", json!("x")), ("version", json!(1))] {
+            let mut body = stored.body().clone();
+            body["data"][key] = value;
+            let problem = Inventory::read(&KubeObject::from_value(body).unwrap()).unwrap_err();
+            assert!(problem.contains(key), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_is_told_and_a_new_api_version_is_not_gone() {
+        let old = inventory(
+            "1.0.0",
+            &[object("v1", "Service", "a"), object("v1", "Service", "b"), object("batch/v1beta1", "CronJob", "c")],
+        );
+        let new = inventory("2.0.0", &[object("v1", "Service", "a"), object("batch/v1", "CronJob", "c")]);
+        let gone: Vec<_> = old.without(&new).iter().map(ToString::to_string).collect();
+        assert_eq!(gone, ["Service web/b"]);
+        let during = new.applying_over(Some(&old));
+        assert_eq!((during.objects.len(), during.version.as_str()), (4, "2.0.0"));
+    }
+
+    #[test]
+    fn a_name_that_fits_no_label_has_no_owner() {
+        for (name, fits) in [("web", true), ("my.web-1", true), ("my_web", false), (&*"a".repeat(63), true), (&*"a".repeat(64), false)] {
+            assert_eq!(Owner::of(&name.parse().unwrap()).is_some(), fits, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_holds_data_or_is_not_ours_is_kept() {
+        let ours = |kind| owner().label(object("v1", kind, "a")).unwrap();
+        assert_eq!(reason_to_keep(&owner(), &ours("Service")), None);
+        assert!(reason_to_keep(&owner(), &ours("PersistentVolumeClaim")).is_some());
+        assert!(reason_to_keep(&owner(), &object("v1", "Service", "a")).is_some());
+        let mut body = ours("Service").into_body();
+        body["metadata"]["annotations"] = json!({ "helm.sh/resource-policy": "keep" });
+        assert!(reason_to_keep(&owner(), &KubeObject::from_value(body).unwrap()).is_some());
+    }
+}
