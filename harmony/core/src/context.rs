@@ -6,8 +6,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::approval::{Approval, Approver, NotApproved};
 use crate::diagnostic::{Code, Diagnostic, FailureKind};
 use crate::event::{Event, EventBus, Events, Step};
+use crate::outcome::Subject;
 
 /// Whether a run writes. Adapters decide by it; Scores and Interprets never ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -34,6 +36,7 @@ pub struct Context {
     mode: Mode,
     cancel: CancellationToken,
     events: Arc<EventBus>,
+    approval: Approval,
 }
 
 impl Default for Context {
@@ -49,6 +52,7 @@ impl Context {
             mode: Mode::Apply,
             cancel: CancellationToken::new(),
             events: Arc::default(),
+            approval: Approval::default(),
         }
     }
 
@@ -100,6 +104,24 @@ impl Context {
         }
     }
 
+    /// Has deletions of this run and its clones approved by `approver`; the first one stays.
+    pub fn set_approver(&self, approver: Arc<dyn Approver>) {
+        self.approval.set(approver);
+    }
+
+    /// Asks for consent to everything a step is about to delete. An adapter that removes what a Score no longer holds
+    /// (and nobody asked it by name to remove) calls this once, before the first write of that step. Planning, an empty
+    /// list and a run without an approver need no consent.
+    ///
+    /// # Errors
+    /// [`NotApproved`]: the step must end without having written.
+    pub async fn approve_deletions(&self, deletions: &[Subject]) -> Result<(), NotApproved> {
+        if self.is_planning() {
+            return Ok(());
+        }
+        self.approval.ask(deletions).await
+    }
+
     /// Tells all listeners.
     pub fn emit(&self, event: Event) {
         self.events.emit(event);
@@ -119,7 +141,7 @@ impl Context {
 }
 
 /// The run was cancelled by the user or by SIGTERM.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cancelled")]
 pub struct Cancelled;
 

@@ -18,6 +18,7 @@
 //! | [`score`] | [`Score`] and [`Interpret`]: start here |
 //! | [`topology`], [`inventory`] | where a Score runs, and what the machine is |
 //! | [`context`], [`event`] | what every adapter carries: plan or apply, cancellation, progress |
+//! | [`approval`] | who is asked before things are deleted |
 //! | [`outcome`] | [`Outcome`] and [`Change`](outcome::Change): the one shape of plan, progress and result |
 //! | [`diagnostic`], [`error`] | what an error tells beside its message; [`InterpretError`] |
 //! | [`verify`] | the companion that runs readiness and smoke checks: [`Verified`](verify::Verified) |
@@ -27,6 +28,7 @@
 //! The module path is the name to use (`harmony_core::outcome::Change`); only the words that every Score needs are
 //! repeated at the root.
 
+pub mod approval;
 pub mod capability;
 pub mod chart;
 pub mod context;
