@@ -27,22 +27,22 @@ const UP_AND_NOTHING_ELSE: &str = "HARMONY_TEST_JUST_UP";
 #[test]
 fn a_node_comes_up_heals_and_leaves_nothing() {
     in_own_network("a_node_comes_up_heals_and_leaves_nothing", config("a"), |node| async move {
-        let ctx = Context::new();
+        let (ctx, before) = (Context::new(), settings());
         comes_up(&ctx, &node).await;
-        keeps_to_itself(&node);
+        keeps_to_itself(&node).await;
         runs_an_imported_image(&ctx, &node).await;
         serves_logs_exec_and_port_forward(&node);
         pulls_from_a_trusted_registry(&ctx, &node).await;
         writes_an_audit_log(&node);
         heals(&ctx, &node).await;
-        leaves_nothing(&ctx, &node).await;
+        leaves_nothing(&ctx, &node, before).await;
     });
 }
 
 #[test]
 fn a_run_that_is_killed_is_continued_by_the_next() {
     in_own_network("a_run_that_is_killed_is_continued_by_the_next", config("b"), |node| async move {
-        let ctx = Context::new();
+        let (ctx, before) = (Context::new(), settings());
         if std::env::var_os(UP_AND_NOTHING_ELSE).is_some() {
             node.up(&ctx).await.unwrap();
             return;
@@ -67,7 +67,7 @@ fn a_run_that_is_killed_is_continued_by_the_next() {
 
         // Half of a node is as easy to remove as a whole one.
         kill(&node, &[Component::Containerd, Component::ApiServer]).await;
-        leaves_nothing(&ctx, &node).await;
+        leaves_nothing(&ctx, &node, before).await;
     });
 }
 
@@ -96,7 +96,7 @@ async fn comes_up(ctx: &Context, node: &LocalNode) {
     assert!(node.up(&ctx.planning()).await.unwrap().is_unchanged());
 }
 
-fn keeps_to_itself(node: &LocalNode) {
+async fn keeps_to_itself(node: &LocalNode) {
     let config = node.config();
     for (address, port) in listening() {
         assert!(address.is_loopback() || address == config.address, "something listens on {address}:{port}");
@@ -111,17 +111,17 @@ fn keeps_to_itself(node: &LocalNode) {
         }
     }
     assert_eq!(mode(&config.state_dir), 0o700);
-    let anonymous = node
-        .kubectl()
-        .unwrap()
-        .env("KUBECONFIG", "/dev/null")
-        .args(["get", "--raw", "/version", "--insecure-skip-tls-verify"])
-        .arg(format!("--server=https://{}:{}", config.address, config.api_port))
-        .output()
-        .unwrap();
-    assert!(!anonymous.status.success());
-    let said = String::from_utf8_lossy(&anonymous.stderr);
-    assert!(said.contains("Unauthorized") || said.contains("logged in"), "{said}");
+    let uri = format!("https://{}:{}", config.address, config.api_port).parse().unwrap();
+    let mut nobody = kube::Config::new(uri);
+    nobody.accept_invalid_certs = true;
+    let nobody = kube::Client::try_from(nobody).unwrap();
+    for path in ["/version", "/readyz", "/api/v1/namespaces"] {
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        match nobody.request_text(request).await {
+            Err(kube::Error::Api(status)) => assert_eq!(status.code, 401, "{path}"),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
 }
 
 /// The pod asks the API server by its DNS name, with its own service account: images, mounts, names, Service
@@ -185,14 +185,20 @@ async fn pulls_from_a_trusted_registry(ctx: &Context, node: &LocalNode) {
         run(Command::new("ctr").arg("--address").arg(&socket).args(["-n", "k8s.io"]).args(args));
     };
     let (local, remote) = ("registry.test/team/app:1.2.3", format!("{host}/app:1"));
-    let ca_file = folder.path().join("ca.crt").display().to_string();
+    let hosts = folder.path().join("hosts").display().to_string();
+    fs::create_dir_all(format!("{hosts}/{host}")).unwrap();
+    let server = format!(
+        "[host.\"https://{host}\"]\ncapabilities = [\"push\", \"pull\", \"resolve\"]\nca = \"{}/ca.crt\"\n",
+        folder.path().display()
+    );
+    fs::write(format!("{hosts}/{host}/hosts.toml"), server).unwrap();
     eventually(|| TcpStream::connect((Ipv4Addr::LOCALHOST, PORT)).ok()).unwrap();
-    ctr(&["images", "push", "--tlscacert", &ca_file, &remote, local]);
+    ctr(&["images", "push", "--hosts-dir", &hosts, &remote, local]);
 
     apply(node, &pod("untrusted", &remote, &node_program(node)));
     let refused = eventually(|| {
         let events = kubectl(node, &["get", "events", "-o", "jsonpath={.items[*].message}"]);
-        events.contains("certificate signed by unknown authority").then_some(())
+        events.contains(&format!("Failed to pull image \"{remote}\"")).then_some(())
     });
     assert!(refused.is_some(), "an unknown authority is not trusted");
 
@@ -210,7 +216,7 @@ async fn pulls_from_a_trusted_registry(ctx: &Context, node: &LocalNode) {
 
 fn writes_an_audit_log(node: &LocalNode) {
     let log = || fs::read_to_string(node.audit_log()).unwrap();
-    assert!(log().contains("/api/v1/namespaces/default/pods/asks"));
+    assert!(log().contains(r#""namespace":"default","name":"asks""#));
     let before = log().len();
     kubectl(node, &["get", "pods", "-A"]);
     assert!(!log()[before..].contains("/pods?"), "reads are not written down");
@@ -243,7 +249,7 @@ async fn heals(ctx: &Context, node: &LocalNode) {
     assert_eq!(replaced, [Component::Proxy]);
 }
 
-async fn leaves_nothing(ctx: &Context, node: &LocalNode) {
+async fn leaves_nothing(ctx: &Context, node: &LocalNode, before: Vec<String>) {
     let config = node.config();
     let planned = node.down(&ctx.planning(), Keep::State).await.unwrap();
     assert!(!planned.is_unchanged());
@@ -268,7 +274,7 @@ async fn leaves_nothing(ctx: &Context, node: &LocalNode) {
         let ours = group.join(format!("harmony-node-{}", config.name));
         assert!(!ours.exists(), "{}", ours.display());
     }
-    assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim(), "0", "as it was before");
+    assert_eq!(settings(), before, "kernel settings are as they were");
 
     assert!(node.down(ctx, Keep::State).await.unwrap().is_unchanged());
     timed("purge", node.down(ctx, Keep::Nothing)).await.unwrap();
@@ -375,9 +381,14 @@ fn apply(node: &LocalNode, object: &Value) {
 
 fn wait_for(node: &LocalNode, pod: &str, phase: &str) {
     let reached = eventually(|| {
-        (kubectl(node, &["get", "pod", pod, "-o", "jsonpath={.status.phase}"]) == phase).then_some(())
+        let now = kubectl(node, &["get", "pod", pod, "-o", "jsonpath={.status.phase}"]);
+        (now == phase || now == "Failed").then_some(now)
     });
-    assert!(reached.is_some(), "{}", kubectl(node, &["describe", "pod", pod]));
+    if reached.as_deref() != Some(phase) {
+        let logs = node.kubectl().unwrap().args(["logs", pod]).output().unwrap();
+        let logs = String::from_utf8_lossy(&logs.stdout).into_owned() + &String::from_utf8_lossy(&logs.stderr);
+        panic!("{}\n{logs}", kubectl(node, &["describe", "pod", pod]));
+    }
 }
 
 fn pod(name: &str, image: &str, program: &Path) -> Value {
@@ -391,7 +402,12 @@ fn pod(name: &str, image: &str, program: &Path) -> Value {
                 "name": "main",
                 "image": image,
                 "imagePullPolicy": "IfNotPresent",
-                "command": ["/localnode", "kubectl", "--server=https://kubernetes.default.svc.cluster.local", "version"],
+                "command": ["/localnode", "kubectl", "version"],
+                // Instead of the addresses that the kubelet puts there.
+                "env": [
+                    { "name": "KUBERNETES_SERVICE_HOST", "value": "kubernetes.default.svc.cluster.local" },
+                    { "name": "KUBERNETES_SERVICE_PORT", "value": "443" },
+                ],
                 "volumeMounts": [{ "name": "program", "mountPath": "/localnode" }],
             }],
             "volumes": [{ "name": "program", "hostPath": { "path": program, "type": "File" } }],
@@ -505,6 +521,13 @@ fn printed(program: &str, args: &[&str]) -> String {
 fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn settings() -> Vec<String> {
+    ["net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet", "vm/overcommit_memory", "kernel/panic"]
+        .iter()
+        .map(|key| fs::read_to_string(Path::new("/proc/sys").join(key)).unwrap())
+        .collect()
 }
 
 /// What listens on IPv4 in this namespace; nothing may listen on IPv6.

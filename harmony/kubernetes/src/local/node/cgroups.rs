@@ -18,7 +18,10 @@ pub(super) fn ensure(config: &LocalNodeConfig, machine: &Machine) -> Result<(), 
     if machine.cgroup_driver == CgroupDriver::Systemd {
         return Ok(());
     }
-    for hierarchy in hierarchies() {
+    let all = hierarchies();
+    let legacy = all.iter().any(|hierarchy| matches!(hierarchy, Hierarchy::Legacy(_)));
+    // Where any hierarchy of version 1 is mounted, the kubelet looks only at those.
+    for hierarchy in all.into_iter().filter(|one| matches!(one, Hierarchy::Legacy(_)) == legacy) {
         if let Hierarchy::Unified(root) = &hierarchy {
             delegate_controllers(root);
         }
@@ -72,20 +75,19 @@ fn hierarchies() -> Vec<Hierarchy> {
     parse_hierarchies(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
 }
 
-/// From `/proc/self/mountinfo`. Where any hierarchy of version 1 is mounted, container runtimes use only those.
+/// From `/proc/self/mountinfo`. Both versions can be mounted side by side; runc then makes groups in both.
 fn parse_hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
-    let mut unified = None;
-    let mut legacy = Vec::new();
+    let mut found = Vec::new();
     for line in mountinfo.lines() {
         let Some((before, after)) = line.split_once(" - ") else { continue };
         let Some(target) = before.split(' ').nth(4) else { continue };
         match after.split(' ').next() {
-            Some("cgroup") => legacy.push(Hierarchy::Legacy(target.into())),
-            Some("cgroup2") => unified = Some(Hierarchy::Unified(target.into())),
+            Some("cgroup") => found.push(Hierarchy::Legacy(target.into())),
+            Some("cgroup2") => found.push(Hierarchy::Unified(target.into())),
             _ => {}
         }
     }
-    if legacy.is_empty() { unified.into_iter().collect() } else { legacy }
+    found
 }
 
 /// On the unified hierarchy a group has the controllers that the one above it hands down.
@@ -142,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_1_wins_where_both_are_mounted() {
+    fn both_versions_are_found() {
         let unified = "30 25 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
         assert_eq!(parse_hierarchies(unified), [Hierarchy::Unified("/sys/fs/cgroup".into())]);
         let hybrid = "\
@@ -150,7 +152,13 @@ mod tests {
 32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
 33 25 0:29 / /tmp rw - tmpfs tmpfs rw
 ";
-        assert_eq!(parse_hierarchies(hybrid), [Hierarchy::Legacy("/sys/fs/cgroup/memory".into())]);
+        assert_eq!(
+            parse_hierarchies(hybrid),
+            [
+                Hierarchy::Legacy("/sys/fs/cgroup/memory".into()),
+                Hierarchy::Unified("/sys/fs/cgroup/unified".into()),
+            ]
+        );
         assert!(parse_hierarchies("").is_empty());
     }
 }

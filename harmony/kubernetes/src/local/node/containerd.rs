@@ -1,8 +1,8 @@
-//! Talking to the node's containerd: through its own client, and through the Container Runtime Interface by way of
-//! the node's program.
+//! Talking to a containerd through its own client, here or inside a k3d node; and to the node's own through the
+//! Container Runtime Interface, by way of the node's program.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
@@ -18,25 +18,27 @@ const NAMESPACE: &str = "k8s.io";
 
 /// The client of one containerd.
 #[derive(Debug, Clone)]
-pub(super) struct Containerd {
-    ctr: PathBuf,
-    socket: PathBuf,
+pub(in crate::local) struct Containerd {
+    /// What runs `ctr` against it.
+    ctr: Vec<OsString>,
 }
 
 impl Containerd {
+    /// The containerd of a node of ours.
     pub(super) fn new(ctr: &Path, layout: &Layout) -> Self {
-        Self { ctr: ctr.to_owned(), socket: layout.containerd_socket() }
+        Self { ctr: vec![ctr.into(), "--address".into(), layout.containerd_socket().into()] }
     }
 
-    /// True when it takes connections; it does so only once all its plugins are loaded.
-    pub(super) async fn answers(&self) -> bool {
-        UnixStream::connect(&self.socket).await.is_ok()
+    /// One that a command in front reaches, such as `docker exec -i NODE ctr`.
+    pub(in crate::local) fn behind(command: impl IntoIterator<Item = OsString>) -> Self {
+        Self { ctr: command.into_iter().collect() }
     }
 
     /// A `ctr` command, not yet run.
     pub(super) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
-        let mut command = Command::new(&self.ctr);
-        command.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE]).args(args);
+        let mut words = self.ctr.iter();
+        let mut command = Command::new(words.next().map_or(OsStr::new("ctr"), OsString::as_os_str));
+        command.args(words).args(["--namespace", NAMESPACE]).args(args);
         command
     }
 
@@ -71,13 +73,18 @@ impl Containerd {
             tokio::time::sleep(EVERY).await;
         }
     }
+}
 
-    /// Stops and removes every pod, giving its network back.
-    pub(super) async fn drain(&self, program: &Program) -> Result<(), LocalNodeError> {
-        let mut drain = Command::new(&program.node);
-        drain.arg("drain").arg("--endpoint").arg(format!("unix://{}", self.socket.display()));
-        tool::finish(drain, "").await.map(drop)
-    }
+/// True when the node's containerd takes connections; it does so only once all its plugins are loaded.
+pub(super) async fn answers(layout: &Layout) -> bool {
+    UnixStream::connect(layout.containerd_socket()).await.is_ok()
+}
+
+/// Stops and removes every pod, giving its network back.
+pub(super) async fn drain(layout: &Layout, program: &Program) -> Result<(), LocalNodeError> {
+    let mut drain = Command::new(&program.node);
+    drain.arg("drain").arg("--endpoint").arg(format!("unix://{}", layout.containerd_socket().display()));
+    tool::finish(drain, "").await.map(drop)
 }
 
 /// From the table of `ctr images list`: name, type, digest and more.

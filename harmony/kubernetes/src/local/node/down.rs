@@ -14,7 +14,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use super::cgroups;
 use super::component::Component;
 use super::config::{Layout, LocalNodeConfig};
-use super::containerd::Containerd;
+use super::containerd;
 use super::error::LocalNodeError;
 use super::files;
 use super::lock::Lock;
@@ -106,16 +106,12 @@ async fn end(
 
 /// Lets containerd stop the pods, which also gives their network back. What it cannot do is done by force later.
 async fn drain(ctx: &Context, config: &LocalNodeConfig, containerd_runs: bool) {
-    let (true, Ok(host), Some(program)) =
-        (containerd_runs, packages::find_installed(), program::find_built(&config.cache_dir))
-    else {
-        return;
-    };
-    let containerd = Containerd::new(&host.ctr, &config.layout());
-    if !containerd.answers().await {
+    let layout = config.layout();
+    let (true, Some(program)) = (containerd_runs, program::find_built(&config.cache_dir)) else { return };
+    if !containerd::answers(&layout).await {
         return;
     }
-    match tokio::time::timeout(DRAIN_AT_MOST, containerd.drain(&program)).await {
+    match tokio::time::timeout(DRAIN_AT_MOST, containerd::drain(&layout, &program)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             let message = format!("containerd could not remove all pods, they are killed instead: {error}");

@@ -23,7 +23,7 @@ use super::tool;
 ///
 /// # Errors
 /// [`LocalNodeError::Archive`] when the layout does not hold exactly one image, or not the one that `image` pins.
-pub(super) async fn import(
+pub(in crate::local) async fn import(
     containerd: &Containerd,
     layout: &Path,
     image: &ImageRef,
@@ -79,32 +79,27 @@ fn containerd_repository(image: &ImageRef) -> String {
     format!("{registry}/{repository}")
 }
 
+/// Feeds a layout to containerd's standard input: it may be in another mount namespace. A folder is packed on the way.
 async fn load(containerd: &Containerd, layout: &Path, repository: &str) -> Result<(), LocalNodeError> {
-    if layout.is_dir() {
-        return stream_folder(containerd, layout, repository).await;
-    }
-    let mut import = containerd.command(&["images", "import", "--digests", "--base-name", repository]);
-    import.arg(layout);
-    tool::finish(import, "").await.map(drop)
-}
-
-/// Packs a layout that is a folder straight into containerd's standard input.
-async fn stream_folder(containerd: &Containerd, layout: &Path, repository: &str) -> Result<(), LocalNodeError> {
     let mut import = containerd.command(&["images", "import", "--digests", "--base-name", repository, "-"]);
     import.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let shown = tool::describe(&import);
     let failed = || LocalNodeError::process("run", format!("`{shown}`"));
     let mut child = import.spawn().map_err(failed())?;
     let Some(stdin) = child.stdin.take() else { return Err(failed()(io::ErrorKind::BrokenPipe.into())) };
-    let stdin = File::from(stdin.into_owned_fd().map_err(failed())?);
-    let folder = layout.to_owned();
-    let packing = tokio::task::spawn_blocking(move || {
-        let mut archive = tar::Builder::new(stdin);
-        archive.append_dir_all(".", &folder)?;
-        archive.finish()
+    let mut stdin = File::from(stdin.into_owned_fd().map_err(failed())?);
+    let source = layout.to_owned();
+    let feeding = tokio::task::spawn_blocking(move || {
+        if source.is_dir() {
+            let mut archive = tar::Builder::new(stdin);
+            archive.append_dir_all(".", &source)?;
+            archive.finish()
+        } else {
+            io::copy(&mut File::open(&source)?, &mut stdin).map(drop)
+        }
     });
     let output = child.wait_with_output().await.map_err(failed())?;
-    let packed = packing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    let fed = feeding.await.unwrap_or_else(|error| Err(io::Error::other(error)));
     if !output.status.success() {
         return Err(LocalNodeError::Tool {
             command: shown,
@@ -112,7 +107,7 @@ async fn stream_folder(containerd: &Containerd, layout: &Path, repository: &str)
             output: files::last_lines(&String::from_utf8_lossy(&output.stderr), 12),
         });
     }
-    packed.map_err(LocalNodeError::file("pack", layout))
+    fed.map_err(LocalNodeError::file("read", layout))
 }
 
 #[derive(Debug, Deserialize)]

@@ -27,17 +27,17 @@
 mod cgroups;
 mod component;
 mod config;
-mod containerd;
+pub(super) mod containerd;
 mod dns;
 mod down;
 mod error;
-mod files;
-mod images;
+pub(super) mod files;
+pub(super) mod images;
 mod launch_plan;
 mod lock;
 mod machine;
 mod network;
-mod packages;
+pub(super) mod packages;
 mod pki;
 mod preflight;
 mod process;
@@ -45,7 +45,7 @@ mod program;
 mod ready;
 mod registries;
 mod status;
-mod tool;
+pub(super) mod tool;
 mod toolchain;
 mod up;
 
@@ -192,7 +192,10 @@ impl LocalNode {
 
     async fn containerd(&self) -> Result<Containerd, LocalNodeError> {
         preflight::check_root()?;
-        let containerd = Containerd::new(&packages::find_installed()?.ctr, &self.config.layout());
-        if containerd.answers().await { Ok(containerd) } else { Err(LocalNodeError::NotRunning) }
+        let layout = self.config.layout();
+        if !containerd::answers(&layout).await {
+            return Err(LocalNodeError::NotRunning);
+        }
+        Ok(Containerd::new(&packages::find_installed()?.ctr, &layout))
     }
 }

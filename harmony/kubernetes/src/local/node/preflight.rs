@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use ipnet::Ipv4Net;
 
@@ -39,8 +40,23 @@ pub(super) fn check_space(folder: &Path, purpose: &'static str, needed_mib: u64)
     Ok(())
 }
 
-/// The ports of components that are about to start must be free.
-pub(super) fn check_ports(config: &LocalNodeConfig, starting: &[Component]) -> Result<(), LocalNodeError> {
+/// The ports of components that are about to start must be free. Ports that nobody holds by name are waited for: a
+/// process that was killed keeps its sockets for a moment after it has gone from the list of processes.
+pub(super) async fn check_ports(config: &LocalNodeConfig, starting: &[Component]) -> Result<(), LocalNodeError> {
+    const EVERY: Duration = Duration::from_millis(20);
+    const AT_MOST: Duration = Duration::from_secs(3);
+    let started = Instant::now();
+    loop {
+        match check_ports_now(config, starting) {
+            Err(LocalNodeError::PortTaken { holder: None, .. }) if started.elapsed() < AT_MOST => {
+                tokio::time::sleep(EVERY).await;
+            }
+            checked => return checked,
+        }
+    }
+}
+
+fn check_ports_now(config: &LocalNodeConfig, starting: &[Component]) -> Result<(), LocalNodeError> {
     let wanted = [
         (Component::ApiServer, config.api_address(), "api_port"),
         (Component::Kubelet, config.kubelet_address(), "kubelet_port"),
@@ -204,8 +220,8 @@ mod tests {
             etcd_client_port: taken.local_addr().unwrap().port(),
             ..LocalNodeConfig::default()
         };
-        assert!(check_ports(&config, &[Component::Scheduler]).is_ok());
-        match check_ports(&config, &[Component::Etcd]).unwrap_err() {
+        assert!(check_ports_now(&config, &[Component::Scheduler]).is_ok());
+        match check_ports_now(&config, &[Component::Etcd]).unwrap_err() {
             LocalNodeError::PortTaken { field: "etcd_client_port", holder: Some(holder), .. } => {
                 assert!(holder.contains(&format!("pid {}", std::process::id())), "{holder}");
             }

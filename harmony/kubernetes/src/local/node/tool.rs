@@ -14,7 +14,7 @@ use super::process;
 const SHOWN_LINES: usize = 12;
 
 /// Runs a program and returns what it printed on its standard output.
-pub(super) async fn run<A: AsRef<OsStr>>(program: &Path, args: &[A]) -> Result<String, LocalNodeError> {
+pub(in crate::local) async fn run<A: AsRef<OsStr>>(program: &Path, args: &[A]) -> Result<String, LocalNodeError> {
     run_with_input(program, args, "").await
 }
 

@@ -12,7 +12,7 @@ use kube::Client;
 use super::cgroups;
 use super::component::Component;
 use super::config::LocalNodeConfig;
-use super::containerd::Containerd;
+use super::containerd::{self, Containerd};
 use super::dns;
 use super::error::LocalNodeError;
 use super::files;
@@ -35,12 +35,12 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
     preflight::check(config)?;
     if ctx.is_planning() {
         let running = leaders(config)?;
-        preflight_against(config, &running, &Machine::inspect())?;
+        preflight_against(config, &running, &Machine::inspect()).await?;
         return Ok(outcome(config, &missing(&running), &running));
     }
     let _lock = Lock::acquire(ctx, &config.layout().lock(), "the local node").await?;
     let machine = Machine::inspect();
-    preflight_against(config, &leaders(config)?, &machine)?;
+    preflight_against(config, &leaders(config)?, &machine).await?;
     let (host, program) =
         tokio::try_join!(packages::ensure(ctx), program::ensure(ctx, &config.cache_dir))?;
     ctx.check_cancelled()?;
@@ -86,14 +86,14 @@ fn missing(running: &BTreeMap<Component, Marked>) -> Vec<Component> {
 }
 
 /// What the machine itself can refuse, before packages are installed or anything is built.
-fn preflight_against(
+async fn preflight_against(
     config: &LocalNodeConfig,
     running: &BTreeMap<Component, Marked>,
     machine: &Machine,
 ) -> Result<(), LocalNodeError> {
     let ours: Vec<i32> = running.values().map(|one| one.pid).collect();
     preflight::check_other_nodes(&ours)?;
-    preflight::check_ports(config, &missing(running))?;
+    preflight::check_ports(config, &missing(running)).await?;
     let network_is_ours = MachineRecord::read(config).is_some_and(|record| record.boot_id == machine.boot_id);
     if network_is_ours { Ok(()) } else { preflight::check_routes(config) }
 }
@@ -232,9 +232,10 @@ impl Starting<'_> {
 
     async fn provide_images(self, pause: &PauseImage) -> Result<(), LocalNodeError> {
         let Self { ctx, config, .. } = self;
-        let containerd = Containerd::new(&self.host.ctr, &config.layout());
+        let layout = config.layout();
+        let containerd = Containerd::new(&self.host.ctr, &layout);
         let needed = [Component::Containerd];
-        let answers = until(|| containerd.answers());
+        let answers = until(|| containerd::answers(&layout));
         watched(ctx, config, &needed, "containerd does not take connections", answers).await?;
         ctx.unless_cancelled(pause.ensure(&containerd)).await?
     }
