@@ -19,6 +19,7 @@
 //! | [`app_spec`] | [`AppSpec`]: start here |
 //! | [`command`] | `--release --from-tag TAG`: [`ReleaseArgs`], [`from_tag`], [`release`] |
 //! | [`release_score`], [`deploy_score`] | [`ReleaseScore`], [`DeployScore`] |
+//! | [`local_release_score`] | [`LocalReleaseScore`]: the inner loop, from the work tree as it is |
 //! | [`publish`] | [`publish_image`]: build and push one image, also without a release |
 //! | [`chart`] | where charts come from, and their packaging; [`chart::derive`] makes one of a Score's objects |
 //! | [`check`], [`source`], [`crate_version`] | what is checked before a build: version, work tree, tag |
@@ -32,6 +33,7 @@ pub mod command;
 pub mod crate_version;
 pub mod deploy_score;
 pub mod error;
+pub mod local_release_score;
 pub mod publish;
 pub mod record;
 pub mod release_score;
@@ -42,5 +44,6 @@ pub use chart::{Chart, ChartBuilder, ChartModel, ChartSource, ChartValues};
 pub use command::{ReleaseArgs, from_tag, release};
 pub use deploy_score::DeployScore;
 pub use error::ReleaseError;
+pub use local_release_score::LocalReleaseScore;
 pub use publish::{PinnedImage, PublishedImage, publish_image};
 pub use release_score::{ReleaseScore, TaggedReleaseScore};

@@ -24,7 +24,7 @@ use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::PackagedChart;
 use harmony_core::diagnostic::{BoxError, Code, Diagnostic, FailureKind};
 use harmony_core::kubernetes::{KubeObject, ObjectError};
-use harmony_types::{Digest, ImageRef, ReleaseUnit, Version};
+use harmony_types::{Digest, ImageRef, Namespace, ReleaseUnit, Version};
 
 pub use values::{ChartValue, ChartValues, ValuePath};
 pub use yaml::to_yaml_for_go;
@@ -50,6 +50,20 @@ impl ChartSource {
     /// A chart that `builder` makes.
     pub fn builder(builder: impl ChartBuilder + 'static) -> Self {
         Self::Builder(Arc::new(builder))
+    }
+
+    /// A chart derived from what `objects` gives for a namespace and an image: a [`ChartModel`] without values.
+    pub fn from_objects<F>(description: impl Into<String>, objects: F) -> Self
+    where
+        F: Fn(&Namespace, &ImageRef) -> Result<Vec<KubeObject>, ObjectError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self::from_score(ObjectsModel {
+            description: description.into(),
+            objects,
+        })
     }
 
     /// A chart derived from the objects of `model`.
@@ -125,6 +139,33 @@ pub trait ChartModel: Send + Sync {
         values: &ChartValues,
         image: &ImageRef,
     ) -> Result<Vec<KubeObject>, ChartError>;
+}
+
+/// See [`ChartSource::from_objects`].
+struct ObjectsModel<F> {
+    description: String,
+    objects: F,
+}
+
+impl<F> ChartModel for ObjectsModel<F>
+where
+    F: Fn(&Namespace, &ImageRef) -> Result<Vec<KubeObject>, ObjectError> + Send + Sync,
+{
+    fn description(&self) -> String {
+        self.description.clone()
+    }
+
+    fn values(&self) -> Result<ChartValues, ChartError> {
+        Ok(ChartValues::new("default".parse().expect("a legal name")))
+    }
+
+    fn objects(
+        &self,
+        values: &ChartValues,
+        image: &ImageRef,
+    ) -> Result<Vec<KubeObject>, ChartError> {
+        Ok((self.objects)(values.namespace(), image)?)
+    }
 }
 
 /// A chart before it is packaged.
@@ -263,7 +304,7 @@ fn names_image(
         return Ok(());
     }
     Err(ChartError::ImageNotNamed {
-        unit: context.unit.clone(),
+        unit: Box::new(context.unit.clone()),
     })
 }
 
@@ -274,7 +315,7 @@ pub enum ChartError {
     #[error("the chart of {unit} cannot be derived: `{field}` of {object} {problem}")]
     NotDerivable {
         /// Whose chart.
-        unit: ReleaseUnit,
+        unit: Box<ReleaseUnit>,
         /// Which object.
         object: String,
         /// Which field.
@@ -294,7 +335,7 @@ pub enum ChartError {
     #[error("the chart of {unit} would hold a secret: {object}")]
     Secret {
         /// Whose chart.
-        unit: ReleaseUnit,
+        unit: Box<ReleaseUnit>,
         /// Which object.
         object: String,
     },
@@ -305,7 +346,7 @@ pub enum ChartError {
     #[error("the chart of {unit} cannot be built")]
     Builder {
         /// Whose chart.
-        unit: ReleaseUnit,
+        unit: Box<ReleaseUnit>,
         /// Why.
         #[source]
         source: BoxError,
@@ -327,14 +368,14 @@ pub enum ChartError {
     #[error("the chart of {unit} does not name its image by digest")]
     ImageNotNamed {
         /// Whose chart.
-        unit: ReleaseUnit,
+        unit: Box<ReleaseUnit>,
     },
     /// A value has no YAML form.
     #[error("a part of the chart has no YAML form")]
     Yaml {
         /// Why.
         #[source]
-        source: serde_saphyr::ser_error::Error,
+        source: BoxError,
     },
     /// The archive could not be written.
     #[error("the chart cannot be packed")]
