@@ -16,6 +16,7 @@
 //! | `run` | [`run`] and [`Runner`]: start here |
 //! | `args` | [`RunArgs`]: list, plan, apply, explain, completions, and their options |
 //! | `select` | which Scores are meant: `--filter`, or a question on a terminal |
+//! | `approve` | consent to deletions: `--yes`, or a question |
 //! | `progress` | the run's events as bars, lines or nothing |
 //! | `summary` | plans and results as text |
 //! | `json` | plans, results and events as documents |
@@ -24,8 +25,9 @@
 //! | `exit_status` | [`ExitStatus`]: what each exit code means |
 //! | `fail`, `usage` | errors before a run: [`fail`], [`UnknownTopology`] |
 //! | `signals`, `log`, `output` | Ctrl-C; `RUST_LOG`; the two streams |
-//! | `plugins` | the `harmony` command: finds and runs `harmony-*` |
+//! | [`plugins`] | the `harmony` command: finds and runs `harmony-*` |
 
+mod approve;
 mod args;
 mod exit_status;
 mod explain;
@@ -33,6 +35,7 @@ mod fail;
 mod json;
 mod log;
 mod output;
+pub mod plugins;
 mod progress;
 mod render;
 mod run;

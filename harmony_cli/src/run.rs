@@ -7,6 +7,7 @@
 //! ```
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Command as ClapCommand, CommandFactory, FromArgMatches};
@@ -14,6 +15,7 @@ use harmony_core::context::Cancelled;
 use harmony_core::diagnostic::Report;
 use harmony_core::{Context, InterpretError, Inventory, Mode, Outcome, Score, Topology};
 
+use crate::approve::AskAtTerminal;
 use crate::args::{Cli, Command, RunArgs};
 use crate::exit_status::ExitStatus;
 use crate::output::{self, RunError};
@@ -111,6 +113,12 @@ impl<T: Topology> Runner<T> {
         let began = Instant::now();
         let progress = Progress::start(topology.context(), form(&args));
         let listening = signals::listen(topology.context(), progress.screen().clone())?;
+        if !args.yes {
+            topology.context().set_approver(Arc::new(AskAtTerminal {
+                screen: progress.screen().clone(),
+                never_ask: args.json,
+            }));
+        }
         let mut results = Vec::new();
         let ended = execute(&self.inventory, &topology, &scores, &mut results).await;
         progress.finish().await;

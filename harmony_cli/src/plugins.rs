@@ -1,0 +1,261 @@
+//! The `harmony` command: finds the `harmony-*` commands on `PATH`, says what each is for, and becomes the one that is
+//! asked for.
+//!
+//! It knows none of them: a command joins by being named `harmony-NAME`, executable, on `PATH`, and by having a first
+//! line of `--help` that says what it is for.
+
+mod describe;
+mod find;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command as Process, ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use harmony_core::Diagnostic;
+use harmony_core::diagnostic::{Code, FailureKind};
+
+pub use self::describe::{Description, describe};
+pub use self::find::{Plugin, find};
+
+use crate::exit_status::ExitStatus;
+use crate::output::{self, RunError};
+use crate::usage::UnknownCode;
+use crate::{explain, fail};
+
+/// Infrastructure as compiled code: releases, deploys and watches over apps.
+#[derive(Parser)]
+#[command(
+    name = "harmony",
+    version,
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Commands",
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused before any write, 130 cancelled"
+)]
+struct HarmonyArgs {
+    #[command(subcommand)]
+    command: Option<HarmonyCommand>,
+}
+
+#[derive(Subcommand)]
+enum HarmonyCommand {
+    /// Print the commands that were found on PATH, and what each is for
+    List,
+    /// Print what an error code means and what to do about it
+    Explain {
+        /// Such as H0301
+        code: String,
+    },
+    /// Print a script that completes this command in a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// A command that was found on PATH
+    #[command(external_subcommand)]
+    Plugin(Vec<OsString>),
+}
+
+/// The whole of the `harmony` command. `args` begin with the program's name; `path` is the `PATH` to search.
+///
+/// A plugin replaces this process, so that signals, terminal and exit code are its own.
+///
+/// # Errors
+/// [`RunError`]: the result could not be told to anybody.
+pub async fn main(args: Vec<OsString>, path: &OsStr) -> Result<ExitCode, RunError> {
+    let wants_help = match args.get(1).and_then(|arg| arg.to_str()) {
+        None => args.len() < 2,
+        Some("-h" | "--help" | "help") => args.len() == 2,
+        Some(_) => false,
+    };
+    if wants_help {
+        return help(path).await;
+    }
+    let command = match HarmonyArgs::try_parse_from(args) {
+        Ok(HarmonyArgs { command }) => command,
+        Err(error) => {
+            // help that nobody reads is nothing to report
+            let _ = error.print();
+            let code = u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage.code());
+            return Ok(ExitCode::from(code));
+        }
+    };
+    match command {
+        None => help(path).await,
+        Some(HarmonyCommand::List) => {
+            output::data(&table(&describe_all(path).await))?;
+            Ok(ExitStatus::Done.into())
+        }
+        Some(HarmonyCommand::Explain { code }) => match explain::page(&code) {
+            Some(page) => {
+                output::data(&page.text())?;
+                Ok(ExitStatus::Done.into())
+            }
+            None => Ok(fail(&UnknownCode::new(&code))),
+        },
+        Some(HarmonyCommand::Completions { shell }) => {
+            output::data(&completions(shell, &find(path)))?;
+            Ok(ExitStatus::Done.into())
+        }
+        Some(HarmonyCommand::Plugin(words)) => Ok(become_plugin(&words, path)),
+    }
+}
+
+async fn help(path: &OsStr) -> Result<ExitCode, RunError> {
+    let described = describe_all(path).await;
+    let mut help = HarmonyArgs::command().render_help().ansi().to_string();
+    help.push_str("\nOn PATH:\n");
+    help.push_str(&table(&described));
+    output::data(&help)?;
+    Ok(ExitStatus::Done.into())
+}
+
+async fn describe_all(path: &OsStr) -> Vec<(Plugin, Description)> {
+    let asked: Vec<_> = find(path)
+        .into_iter()
+        .map(|plugin| {
+            tokio::spawn(async move {
+                let description = describe(&plugin).await;
+                (plugin, description)
+            })
+        })
+        .collect();
+    let mut described = Vec::with_capacity(asked.len());
+    for answer in asked {
+        // describing does not panic; were it to, the others are still worth listing
+        described.extend(answer.await);
+    }
+    described
+}
+
+/// One line per command: its name, and what it is for.
+fn table(described: &[(Plugin, Description)]) -> String {
+    if described.is_empty() {
+        return "  no harmony-* command was found on PATH\n".into();
+    }
+    let width = described
+        .iter()
+        .map(|(plugin, _)| plugin.name().len())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for (plugin, description) in described {
+        let _ = writeln!(text, "  {:<width$}  {description}", plugin.name());
+    }
+    text
+}
+
+fn completions(shell: Shell, plugins: &[Plugin]) -> String {
+    let mut command = HarmonyArgs::command();
+    for plugin in plugins {
+        let name = plugin.name().to_owned();
+        command = command
+            .subcommand(clap::Command::new(name).about(format!("harmony-{}", plugin.name())));
+    }
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "harmony", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Returns only when the plugin cannot be started.
+fn become_plugin(words: &[OsString], path: &OsStr) -> ExitCode {
+    let Some((name, args)) = words.split_first() else {
+        return ExitStatus::Usage.into();
+    };
+    let name = name.to_string_lossy();
+    let plugins = find(path);
+    let Some(plugin) = plugins.iter().find(|plugin| plugin.name() == name) else {
+        return fail(&PluginError::unknown(&name, &plugins));
+    };
+    let source = Process::new(plugin.path()).args(args).exec();
+    fail(&PluginError::Start {
+        path: plugin.path().display().to_string(),
+        source,
+    })
+}
+
+/// A command of `harmony` that cannot be run.
+#[derive(Debug, thiserror::Error)]
+enum PluginError {
+    /// There is none of that name.
+    #[error("there is no command `{asked}`: `harmony-{asked}` is not on PATH")]
+    Unknown { asked: String, nearest: Vec<String> },
+    /// The system does not start it.
+    #[error("cannot start `{path}`")]
+    Start {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl PluginError {
+    fn unknown(asked: &str, plugins: &[Plugin]) -> Self {
+        let own = ["list", "explain", "completions"];
+        let names = plugins.iter().map(Plugin::name).chain(own);
+        Self::Unknown {
+            asked: asked.to_owned(),
+            nearest: nearest(asked, names),
+        }
+    }
+}
+
+/// Up to three names that somebody who typed `asked` may have meant, the likeliest first.
+fn nearest<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut scored: Vec<(f64, &str)> = names
+        .map(|name| (strsim::jaro_winkler(asked, name), name))
+        .filter(|(score, _)| *score > 0.7)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    scored
+        .into_iter()
+        .take(3)
+        .map(|(_, name)| name.to_owned())
+        .collect()
+}
+
+impl Diagnostic for PluginError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Unknown { .. } => Code::new(6),
+            Self::Start { .. } => Code::new(7),
+        }
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Unknown { .. } => FailureKind::Usage,
+            Self::Start { .. } => FailureKind::Failed,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Unknown { nearest, .. } if nearest.is_empty() => {
+                vec!["`harmony list` shows the commands that were found".into()]
+            }
+            Self::Unknown { nearest, .. } => vec![format!("did you mean: {}?", nearest.join(", "))],
+            Self::Start { .. } => {
+                vec!["check that the file is a program of this machine's kind".into()]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_nearest_name_comes_first_and_strangers_are_left_out() {
+        let names = ["fleet", "fleet-deploy", "node", "list"];
+        assert_eq!(
+            nearest("flet", names.into_iter()),
+            ["fleet", "fleet-deploy"]
+        );
+        assert_eq!(nearest("lst", names.into_iter()), ["list"]);
+        assert!(nearest("zzz", names.into_iter()).is_empty());
+    }
+}

@@ -1,0 +1,82 @@
+//! What a command is for: the first line of its `--help`.
+
+use std::fmt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+use super::Plugin;
+
+/// How long a plugin may take to say what it is for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// More than any help's first line; the rest is not read.
+const ENOUGH: u64 = 64 * 1024;
+
+/// What a plugin says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Description {
+    /// The first line of its help.
+    Line(String),
+    /// It does not say, and why.
+    Broken(String),
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => f.write_str(line),
+            Self::Broken(why) => write!(f, "(broken: {why})"),
+        }
+    }
+}
+
+/// Asks a plugin with `--help`, for one second at most; a plugin that takes longer is ended.
+pub async fn describe(plugin: &Plugin) -> Description {
+    match tokio::time::timeout(PATIENCE, ask(plugin)).await {
+        Ok(description) => description,
+        Err(_) => Description::Broken(format!(
+            "no answer to --help within {} s",
+            PATIENCE.as_secs()
+        )),
+    }
+}
+
+async fn ask(plugin: &Plugin) -> Description {
+    let child = Command::new(plugin.path())
+        .arg("--help")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return Description::Broken(format!("cannot be started: {error}")),
+    };
+    let mut help = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        // what was read until an error may hold the line
+        let _ = stdout.take(ENOUGH).read_to_end(&mut help).await;
+    }
+    let status = match child.wait().await {
+        Ok(status) => status,
+        Err(error) => return Description::Broken(error.to_string()),
+    };
+    first_line(&String::from_utf8_lossy(&help), status.success())
+        .unwrap_or_else(|| Description::Broken(format!("--help ends with {status}")))
+}
+
+fn first_line(help: &str, success: bool) -> Option<Description> {
+    if !success {
+        return None;
+    }
+    let plain = anstream::adapter::strip_str(help).to_string();
+    let line = plain.lines().map(str::trim).find(|line| !line.is_empty());
+    Some(match line {
+        Some(line) => Description::Line(line.to_owned()),
+        None => Description::Broken("--help says nothing".into()),
+    })
+}
