@@ -16,29 +16,37 @@ pub struct NatsConnection {
     pub(crate) client: Client,
     pub(crate) request_timeout: Duration,
     servers: String,
-    /// Counts how often the connection came up.
-    ups: watch::Receiver<u64>,
+    link: watch::Receiver<Link>,
+}
+
+/// What the client's events told.
+#[derive(Debug, Clone, Copy, Default)]
+struct Link {
+    /// How often the connection came up.
+    ups: u64,
+    /// Whether it is up.
+    up: bool,
 }
 
 impl NatsConnection {
     /// Connects now or fails: for tools, whose user waits. Each server is tried once.
     pub async fn connect(options: &NatsOptions) -> Result<Self, NatsConnectError> {
-        let (connect, ups) = client_options(options);
-        Self::finish(options, connect, ups).await
+        let (connect, link) = client_options(options);
+        Self::finish(options, connect, link).await
     }
 
     /// Returns at once and connects in the background, for ever: for services, which outlive any
     /// server. Wrong credentials are retried too, because the server's side may be repaired. The
     /// only error is a server list that cannot be used.
     pub async fn connect_in_background(options: &NatsOptions) -> Result<Self, NatsConnectError> {
-        let (connect, ups) = client_options(options);
-        Self::finish(options, connect.retry_on_initial_connect(), ups).await
+        let (connect, link) = client_options(options);
+        Self::finish(options, connect.retry_on_initial_connect(), link).await
     }
 
     async fn finish(
         options: &NatsOptions,
         connect: ConnectOptions,
-        ups: watch::Receiver<u64>,
+        link: watch::Receiver<Link>,
     ) -> Result<Self, NatsConnectError> {
         let client = connect
             .connect(options.servers.addresses())
@@ -48,7 +56,7 @@ impl NatsConnection {
             client,
             request_timeout: options.request_timeout,
             servers: options.servers.to_string(),
-            ups,
+            link,
         })
     }
 
@@ -59,18 +67,28 @@ impl NatsConnection {
 
     /// Returns when the connection comes up the next time.
     pub async fn reconnected(&self) {
-        let mut ups = self.ups.clone();
-        ups.mark_unchanged();
-        if ups.changed().await.is_err() {
-            // The client is gone and will never come up again.
-            std::future::pending::<()>().await;
-        }
+        let before = self.link.borrow().ups;
+        self.until(|link| link.ups > before).await;
     }
 
     /// Returns when the connection has been up at least once: at once if it has.
     pub async fn came_up(&self) {
-        let mut ups = self.ups.clone();
-        if ups.wait_for(|count| *count > 0).await.is_err() {
+        self.until(|link| link.ups > 0).await;
+    }
+
+    /// Returns when the connection is up: at once if it is.
+    pub async fn up(&self) {
+        self.until(|link| link.up).await;
+    }
+
+    /// Returns when the connection is down: at once if it is.
+    pub async fn down(&self) {
+        self.until(|link| !link.up).await;
+    }
+
+    async fn until(&self, reached: impl FnMut(&Link) -> bool) {
+        if self.link.clone().wait_for(reached).await.is_err() {
+            // The client is gone and nothing will ever change.
             std::future::pending::<()>().await;
         }
     }
@@ -93,8 +111,8 @@ impl NatsConnection {
     }
 }
 
-fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<u64>) {
-    let (up, ups) = watch::channel(0_u64);
+fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<Link>) {
+    let (told, link) = watch::channel(Link::default());
     let backoff = options.reconnect;
     let servers = options.servers.to_string();
     // While a server is away each attempt fails in the same way: said once, so that a device that is offline for
@@ -104,6 +122,7 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<u64
         .name(&options.name)
         .connection_timeout(options.connect_timeout)
         .request_timeout(Some(options.request_timeout))
+        .ping_interval(options.ping_interval)
         .max_reconnects(None)
         .reconnect_delay_callback(move |attempts| match attempts {
             // The very first attempt of a program, and the first after a success.
@@ -111,17 +130,22 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<u64
             later => backoff.wait(u32::try_from(later - 1).unwrap_or(u32::MAX)),
         })
         .event_callback(move |event| {
-            let (up, servers, last_trouble) = (up.clone(), servers.clone(), last_trouble.clone());
+            let (told, servers, last_trouble) =
+                (told.clone(), servers.clone(), last_trouble.clone());
             async move {
                 let mut last = last_trouble.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
                     Event::Connected => {
                         tracing::info!(%servers, "connected to NATS");
                         last.clear();
-                        up.send_modify(|count| *count += 1);
+                        told.send_modify(|link| {
+                            link.ups += 1;
+                            link.up = true;
+                        });
                     }
                     Event::Disconnected => {
                         tracing::warn!(%servers, "lost the connection to NATS; trying again");
+                        told.send_modify(|link| link.up = false);
                     }
                     Event::ServerError(_) | Event::ClientError(_) | Event::SlowConsumer(_) => {
                         let trouble = event.to_string();
@@ -140,7 +164,7 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<u64
     if let NatsAuth::UserPassword { user, password } = &options.auth {
         connect = connect.user_and_password(user.clone(), password.expose_secret().to_owned());
     }
-    (connect, ups)
+    (connect, link)
 }
 
 /// Why there is no connection.

@@ -23,6 +23,8 @@ pub struct NatsOptions {
     pub inbox_prefix: Option<String>,
     /// Wait before each attempt to connect again.
     pub reconnect: Backoff,
+    /// Between two checks of a silent connection; one that does not answer two of them is given up.
+    pub ping_interval: Duration,
     /// Longest attempt to connect to one server.
     pub connect_timeout: Duration,
     /// Longest wait for an answer to a request.
@@ -39,6 +41,7 @@ impl NatsOptions {
             name: name.into(),
             inbox_prefix: None,
             reconnect: Backoff::new(Duration::from_millis(250), Duration::from_secs(15)),
+            ping_interval: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
         }

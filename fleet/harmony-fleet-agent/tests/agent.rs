@@ -151,13 +151,13 @@ impl Operator {
 }
 
 async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    for _ in 0..300 {
+    for _ in 0..800 {
         if condition().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("did not happen within 15 s: {what}");
+    panic!("did not happen within 40 s: {what}");
 }
 
 fn status(state: &Path) -> Output {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-/// A reading of one process's monotonic clock, as the time since that process started.
+/// A reading of one process's monotonic clock: for how long it has been able to hear since it started.
+///
+/// While the process is cut off from those it listens to, the clock may stand still: their silence is not
+/// theirs then.
 ///
 /// Readings of one process can be compared and subtracted; across processes they mean nothing, so a
 /// moment is never stored or sent.
@@ -10,7 +13,7 @@ use std::time::Duration;
 pub struct Moment(Duration);
 
 impl Moment {
-    /// The moment that lies this long after the start of the process.
+    /// The moment that lies this long after the start of the clock.
     pub const fn after_start(elapsed: Duration) -> Self {
         Self(elapsed)
     }

@@ -41,11 +41,7 @@ enum Heard {
         sequence: u64,
     },
     /// Its farewell.
-    Left {
-        at: Moment,
-        wall: Timestamp,
-        sequence: u64,
-    },
+    Left { wall: Timestamp, sequence: u64 },
 }
 
 /// Another run that is alive under the same device id.
@@ -252,11 +248,7 @@ impl FleetState {
         }
         let sequence = heartbeat.sequence;
         if heartbeat.leaving {
-            entry.heard = Heard::Left {
-                at: now,
-                wall,
-                sequence,
-            };
+            entry.heard = Heard::Left { wall, sequence };
             HeartbeatEffect::Left
         } else {
             entry.heard = Heard::Alive {
@@ -268,9 +260,11 @@ impl FleetState {
         }
     }
 
-    /// All devices as they look at `now`, in the order of their ids.
-    pub fn view(&self, now: Moment) -> Vec<FleetDevice> {
-        self.devices.values().map(|entry| entry.view(now)).collect()
+    /// All devices as they look at `now`, in the order of their ids. `wall` is the same moment for people: by it
+    /// the age of the last sign of life is shown, by `now` presence is judged.
+    pub fn view(&self, now: Moment, wall: Timestamp) -> Vec<FleetDevice> {
+        let views = self.devices.values().map(|entry| entry.view(now, wall));
+        views.collect()
     }
 
     /// How many devices there are.
@@ -311,25 +305,22 @@ impl Entry {
         (now.since(rival.heard_at) < stale_after(self.record.interval)).then_some(&rival.boot)
     }
 
-    fn view(&self, now: Moment) -> FleetDevice {
+    fn view(&self, now: Moment, wall: Timestamp) -> FleetDevice {
         let interval = self.record.interval;
+        let seen = |at: Timestamp| LastSeen {
+            // The clock may have been set back since.
+            ago: wall.duration_since(at).try_into().unwrap_or_default(),
+            at,
+        };
         let (seen_presence, last_seen) = match self.heard {
             Heard::NotSince(start) => {
                 let gone = now.since(start) >= offline_after(interval);
                 (gone.then_some(Presence::Offline), None)
             }
             Heard::Alive { at, wall, .. } => {
-                let ago = now.since(at);
-                let seen = LastSeen { ago, at: wall };
-                (Some(presence(interval, ago)), Some(seen))
+                (Some(presence(interval, now.since(at))), Some(seen(wall)))
             }
-            Heard::Left { at, wall, .. } => {
-                let seen = LastSeen {
-                    ago: now.since(at),
-                    at: wall,
-                };
-                (Some(Presence::Offline), Some(seen))
-            }
+            Heard::Left { wall, .. } => (Some(Presence::Offline), Some(seen(wall))),
         };
         FleetDevice {
             record: self.record.clone(),

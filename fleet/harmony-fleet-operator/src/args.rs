@@ -41,6 +41,9 @@ pub struct Args {
     resync_seconds: u64,
 }
 
+/// Between two checks of the connection: a deaf operator should know it before it takes devices for silent.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Checked settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -69,8 +72,10 @@ impl Args {
             file.as_deref(),
         )?;
         let name = format!("harmony-fleet-operator {}", self.tenant);
+        let mut nats = NatsOptions::new(servers, auth, name);
+        nats.ping_interval = PING_INTERVAL;
         Ok(Settings {
-            nats: NatsOptions::new(servers, auth, name),
+            nats,
             tenant: self.tenant,
             namespace: self.namespace.filter(|text| !text.is_empty()),
             health_addr: self.health_addr,

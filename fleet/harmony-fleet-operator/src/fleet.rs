@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use harmony_fleet_domain::{FleetDevice, FleetState, Moment};
 use harmony_reconciler_contracts::{BootId, TenantId};
+use jiff::Timestamp;
 
 /// The devices in memory, the clock they are judged by, and the other operator if there is one.
 ///
@@ -15,9 +16,18 @@ pub struct Fleet {
     pub tenant: TenantId,
     /// This run of the operator.
     pub boot: BootId,
-    started: Instant,
+    clock: Mutex<Clock>,
     state: Mutex<FleetState>,
     other_operator: Mutex<Option<(BootId, Moment)>>,
+}
+
+/// The time during which the operator could hear.
+#[derive(Debug, Default)]
+struct Clock {
+    /// Until it became deaf the last time.
+    heard_for: Duration,
+    /// Since when it hears; `None` while it is deaf.
+    runs_since: Option<Instant>,
 }
 
 /// Silence after which another operator is taken to be gone: two and a half of its announcements.
@@ -29,15 +39,32 @@ impl Fleet {
         Self {
             tenant,
             boot: BootId::from_random(fastrand::u64(..)),
-            started: Instant::now(),
+            clock: Mutex::default(),
             state: Mutex::default(),
             other_operator: Mutex::default(),
         }
     }
 
-    /// This moment on the operator's clock.
+    /// This moment on the operator's clock, which stands still while the operator hears nothing.
     pub fn now(&self) -> Moment {
-        Moment::after_start(self.started.elapsed())
+        let clock = self.clock();
+        let running = clock
+            .runs_since
+            .map_or(Duration::ZERO, |since| since.elapsed());
+        Moment::after_start(clock.heard_for + running)
+    }
+
+    /// From now on devices can be heard.
+    pub fn hears(&self) {
+        self.clock().runs_since.get_or_insert_with(Instant::now);
+    }
+
+    /// From now on devices cannot be heard: their silence means nothing.
+    pub fn is_deaf(&self) {
+        let mut clock = self.clock();
+        if let Some(since) = clock.runs_since.take() {
+            clock.heard_for += since.elapsed();
+        }
     }
 
     /// The devices, locked.
@@ -49,7 +76,7 @@ impl Fleet {
     /// All devices as they look now.
     pub fn view(&self) -> Vec<FleetDevice> {
         let now = self.now();
-        self.state().view(now)
+        self.state().view(now, Timestamp::now())
     }
 
     /// Another operator of the tenant was heard. Says whether that is news.
@@ -74,6 +101,10 @@ impl Fleet {
             .as_ref()
             .filter(|(_, heard)| now.since(*heard) < OTHER_OPERATOR_GONE)
             .map(|(boot, _)| boot.clone())
+    }
+
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn other(&self) -> MutexGuard<'_, Option<(BootId, Moment)>> {

@@ -42,7 +42,8 @@ pub async fn run(
     let health = Health::new(connection.clone());
     tracing::info!(tenant = %fleet.tenant, boot = %fleet.boot, nats = connection.servers(), "the operator starts");
 
-    let work = async {
+    // On the heap: the loops' states together are too large for the stack of whoever waits for them.
+    let work = Box::pin(async {
         load::until_loaded(&fleet, &registry, &health).await;
         tokio::join!(
             register::serve(&fleet, &registry, &link),
@@ -52,9 +53,10 @@ pub async fn run(
             reflect::keep_showing(&fleet, reflector, &health),
             rivals::keep_watch(&fleet, &link),
         );
-    };
+    });
     tokio::select! {
         () = work => {}
+        () = keep_time(&fleet, &connection) => {}
         () = health::serve(listener, health.clone()) => {}
         () = stop.cancelled() => {}
     }
@@ -62,6 +64,17 @@ pub async fn run(
     connection.flush_within(FAREWELL).await;
     tracing::info!(tenant = %fleet.tenant, "the operator stops");
     Ok(())
+}
+
+/// Lets the fleet's clock run while there is a connection: a NATS server that is away makes the
+/// operator deaf, and no device silent.
+async fn keep_time(fleet: &Fleet, connection: &NatsConnection) {
+    loop {
+        connection.up().await;
+        fleet.hears();
+        connection.down().await;
+        fleet.is_deaf();
+    }
 }
 
 /// A token that is cancelled by SIGTERM or SIGINT.

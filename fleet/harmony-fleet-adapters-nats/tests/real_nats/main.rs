@@ -43,11 +43,11 @@ async fn connect(nats: &TestNats, name: &str) -> NatsConnection {
 
 /// Waits for something that another task brings about.
 async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    for _ in 0..200 {
+    for _ in 0..600 {
         if condition().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("did not happen within 10 s: {what}");
+    panic!("did not happen within 30 s: {what}");
 }

@@ -33,9 +33,6 @@ pub enum ReflectError {
     NotInstalled {
         /// Name of the type.
         resource: String,
-        /// What its client said.
-        #[source]
-        source: Cause,
     },
     /// The other system does not answer, or refuses.
     #[error("cannot {action}")]

@@ -11,6 +11,11 @@ fn at(seconds: u64) -> Moment {
     Moment::after_start(Duration::from_secs(seconds))
 }
 
+/// The wall clock of these tests runs with the other one.
+fn wall(now: Moment) -> Timestamp {
+    Timestamp::UNIX_EPOCH + now.since(at(0))
+}
+
 fn device() -> DeviceId {
     "pump-1".parse().unwrap()
 }
@@ -53,12 +58,7 @@ impl FleetState {
         previous: Option<&str>,
         now: Moment,
     ) -> RegistrationStep {
-        let step = self.register(
-            &device(),
-            &registration(boot, previous),
-            now,
-            Timestamp::UNIX_EPOCH,
-        );
+        let step = self.register(&device(), &registration(boot, previous), now, wall(now));
         if let RegistrationStep::Write {
             record, expected, ..
         } = &step
@@ -78,16 +78,11 @@ impl FleetState {
     }
 
     fn beat(&mut self, boot: &str, sequence: u64, now: Moment) -> HeartbeatEffect {
-        self.heartbeat(
-            &device(),
-            &heartbeat(boot, sequence),
-            now,
-            Timestamp::UNIX_EPOCH,
-        )
+        self.heartbeat(&device(), &heartbeat(boot, sequence), now, wall(now))
     }
 
     fn only(&self, now: Moment) -> FleetDevice {
-        let mut all = self.view(now);
+        let mut all = self.view(now, wall(now));
         assert_eq!(all.len(), 1);
         all.remove(0)
     }
@@ -314,7 +309,7 @@ proptest! {
         let mut fleet = FleetState::default();
         let mut clock = 0;
         for act in acts {
-            let before = fleet.view(at(clock)).pop();
+            let before = fleet.view(at(clock), wall(at(clock))).pop();
             let name = |n: u8| format!("b{n}");
             let mut proof = None;
             match act {
@@ -326,13 +321,13 @@ proptest! {
                     let beat = Heartbeat { leaving, ..heartbeat(&name(boot), sequence) };
                     fleet.heartbeat(&device(), &beat, at(clock), Timestamp::UNIX_EPOCH);
                     prop_assert_eq!(
-                        fleet.view(at(clock)).pop().map(|d| d.record.boot),
+                        fleet.view(at(clock), wall(at(clock))).pop().map(|d| d.record.boot),
                         before.as_ref().map(|d| d.record.boot.clone())
                     );
                 }
                 Act::Wait(seconds) => clock += seconds,
             }
-            if let (Some(before), Some(after)) = (before, fleet.view(at(clock)).pop())
+            if let (Some(before), Some(after)) = (before, fleet.view(at(clock), wall(at(clock))).pop())
                 && before.presence == Some(Presence::Online)
                 && before.record.boot != after.record.boot
             {
