@@ -223,20 +223,39 @@ async fn within_limit<T>(
     }
 }
 
-/// A 404 without the name of an object is the API server's way to say that it does not know the type.
+/// What the API server answered, without the noise of its client's error.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server answered {code} {reason}: {message}")]
+struct Refusal {
+    code: u16,
+    reason: String,
+    message: String,
+}
+
 fn classify(action: &str, error: kube::Error) -> ReflectError {
-    let unknown_type = matches!(
-        &error,
-        kube::Error::Api(status) if status.code == 404 && status.details.as_ref().is_none_or(|d| d.name.is_empty())
-    );
-    if unknown_type {
-        ReflectError::NotInstalled {
+    let kube::Error::Api(status) = error else {
+        return failed(action, error);
+    };
+    // A 404 that names no object is the API server's way to say that it does not know the type.
+    if status.code == 404
+        && status
+            .details
+            .as_ref()
+            .is_none_or(|details| details.name.is_empty())
+    {
+        return ReflectError::NotInstalled {
             resource: Device::crd_name().to_owned(),
-            source: error.into(),
-        }
-    } else {
-        failed(action, error)
+        };
     }
+    let (code, reason, message) = (status.code, status.reason, status.message);
+    failed(
+        action,
+        Refusal {
+            code,
+            reason,
+            message,
+        },
+    )
 }
 
 fn failed(action: &str, source: impl Into<Cause>) -> ReflectError {
@@ -247,7 +266,7 @@ fn failed(action: &str, source: impl Into<Cause>) -> ReflectError {
 }
 
 fn is_not_found(cause: &Cause) -> bool {
-    matches!(cause.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 404)
+    matches!(cause.downcast_ref(), Some(Refusal { code: 404, .. }))
 }
 
 /// Why there is no way to a cluster. Not a matter of time: the configuration has to change.
