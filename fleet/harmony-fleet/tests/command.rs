@@ -81,13 +81,13 @@ async fn harmony_fleet(context: &Path, arguments: &[&str]) -> (i32, String, Stri
 }
 
 async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    for _ in 0..100 {
+    for _ in 0..300 {
         if condition().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("did not happen within 10 s: {what}");
+    panic!("did not happen within 30 s: {what}");
 }
 
 fn save_context(nats: &TestNats, path: &Path) {
