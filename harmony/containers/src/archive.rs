@@ -53,8 +53,13 @@ pub fn write(layout: &Path, image: &ImageRef, out: &mut dyn Write) -> Result<(),
     append(&mut archive, "manifest.json", &*docker, docker.len() as u64).map_err(unwritable)?;
     for blob in layout.blobs() {
         let content = fs::File::open(layout.blob(blob)).map_err(unreadable)?;
-        append(&mut archive, &blob_name(blob), content.take(blob.size()), blob.size())
-            .map_err(unwritable)?;
+        append(
+            &mut archive,
+            &blob_name(blob),
+            content.take(blob.size()),
+            blob.size(),
+        )
+        .map_err(unwritable)?;
     }
     archive.finish().map_err(unwritable)
 }
@@ -62,7 +67,9 @@ pub fn write(layout: &Path, image: &ImageRef, out: &mut dyn Write) -> Result<(),
 /// The manifest once per name.
 fn named_descriptors(layout: &OciLayout, image: &ImageRef) -> Vec<Descriptor> {
     let by_digest = format!("{}@{}", image.name(), layout.descriptor().digest());
-    let by_tag = image.tag().map(|tag| (format!("{}:{tag}", image.name()), tag.to_string()));
+    let by_tag = image
+        .tag()
+        .map(|tag| (format!("{}:{tag}", image.name()), tag.to_string()));
     by_tag
         .into_iter()
         .chain([(by_digest, layout.descriptor().digest().to_string())])

@@ -171,7 +171,10 @@ mod tests {
             fs::write(cache.image(key).join("index.json"), "{}").unwrap();
             for path in [cache.record(Record::Layer, key), cache.image(key)] {
                 let long_ago = SystemTime::now() - KEEP_UNUSED - Duration::from_secs(60);
-                fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
+                fs::File::open(path)
+                    .unwrap()
+                    .set_modified(long_ago)
+                    .unwrap();
             }
         }
         assert_eq!(cache.read::<u8>(Record::Layer, &used), Some(1));
@@ -190,7 +193,10 @@ mod tests {
         cache.prepare().unwrap();
         let key = sha256(b"x");
         cache.write(Record::Build, &key, &"text").unwrap();
-        assert_eq!(cache.read::<String>(Record::Build, &key).as_deref(), Some("text"));
+        assert_eq!(
+            cache.read::<String>(Record::Build, &key).as_deref(),
+            Some("text")
+        );
         fs::write(cache.record(Record::Build, &key), "\"te").unwrap();
         assert_eq!(cache.read::<String>(Record::Build, &key), None);
     }

@@ -88,12 +88,18 @@ impl DockerBuilder {
     }
 
     async fn export(&self, docker: &Docker, image: &ImageRef) -> Result<BuiltImage, BuildError> {
-        let progress = self.context.step(format!("export image {image} from docker"));
+        let progress = self
+            .context
+            .step(format!("export image {image} from docker"));
         let name = daemon_name(image);
         let built =
             export::to_oci_layout(&self.context, &self.cache, &self.endpoint, docker, &name)
                 .await?;
-        progress.done(format!("{} ({} kB)", built.digest.short(), built.size / 1000));
+        progress.done(format!(
+            "{} ({} kB)",
+            built.digest.short(),
+            built.size / 1000
+        ));
         Ok(built)
     }
 
@@ -171,7 +177,11 @@ impl DockerBuilder {
                 )
             })?;
             let said = info.stream.as_deref().unwrap_or_default();
-            for line in said.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+            for line in said
+                .lines()
+                .map(str::trim_end)
+                .filter(|line| !line.is_empty())
+            {
                 step.message(line);
                 lines.push(line.to_owned());
             }
@@ -209,7 +219,9 @@ impl ContainerBuilder for DockerBuilder {
         let prepared = self.prepare(context, image).await?;
         let before = self.fingerprint(&prepared).await?;
         if self.context.is_planning() {
-            let record = before.as_ref().and_then(|key| self.cache.read::<BuildRecord>(Record::Build, key));
+            let record = before
+                .as_ref()
+                .and_then(|key| self.cache.read::<BuildRecord>(Record::Build, key));
             return Ok(Built::Predicted(record.map(|record| record.digest)));
         }
         self.cache.prepare()?;
@@ -224,7 +236,8 @@ impl ContainerBuilder for DockerBuilder {
         let after = self.fingerprint(&prepared).await?;
         if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
             let digest = built.digest.clone();
-            self.cache.write(Record::Build, &key, &BuildRecord { digest })?;
+            self.cache
+                .write(Record::Build, &key, &BuildRecord { digest })?;
         }
         self.cache.prune();
         Ok(Built::Image(built))

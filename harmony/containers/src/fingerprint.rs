@@ -141,12 +141,23 @@ pub(crate) fn tree_state(directory: &Path) -> Option<Digest> {
     let top = PathBuf::from(OsStr::from_bytes(top.trim_ascii_end()));
     let status = git(
         directory,
-        &["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", "."],
+        &[
+            "status",
+            "--porcelain=v1",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--",
+            ".",
+        ],
     )?;
     let mut all = Fingerprint::default();
     all.add(tree);
     // An entry is two letters, a space, and the path from the top of the repository.
-    for entry in status.split(|byte| *byte == 0).filter(|entry| entry.len() > 3) {
+    for entry in status
+        .split(|byte| *byte == 0)
+        .filter(|entry| entry.len() > 3)
+    {
         all.add(entry);
         let path = top.join(OsStr::from_bytes(&entry[3..]));
         match fs::symlink_metadata(&path) {
@@ -155,7 +166,8 @@ pub(crate) fn tree_state(directory: &Path) -> Option<Digest> {
             }
             Ok(meta) if meta.is_file() => {
                 let (hash, _) = hash_file(&path, &CancellationToken::new()).ok()?;
-                all.add(hash).add([u8::from(meta.permissions().mode() & 0o111 != 0)]);
+                all.add(hash)
+                    .add([u8::from(meta.permissions().mode() & 0o111 != 0)]);
             }
             // A changed submodule: what changed in it is not told.
             Ok(_) => return None,

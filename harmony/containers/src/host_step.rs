@@ -50,6 +50,7 @@ pub(crate) async fn run(
         status,
         output,
     };
+    make_folders(step)?;
     let mut group = Group::spawn(step)?;
     let (sender, mut lines) = mpsc::channel(64);
     forward(group.child.stdout.take(), sender.clone());
@@ -80,7 +81,10 @@ pub(crate) async fn run(
         }
     };
     if tokio::time::timeout(LAST_OUTPUT, drained).await.is_err() {
-        tracing::debug!(program = step.program, "its output is still open after its end");
+        tracing::debug!(
+            program = step.program,
+            "its output is still open after its end"
+        );
     }
     let status = status.map_err(|error| failed(error.to_string(), Vec::new()))?;
     if !status.success() {
@@ -91,6 +95,17 @@ pub(crate) async fn run(
         return Err(failed(status, last.into()));
     }
     progress.done("");
+    Ok(())
+}
+
+/// Makes the folders that the outputs will be in.
+fn make_folders(step: &HostStep) -> Result<(), BuildError> {
+    for folder in step.outputs.iter().filter_map(|output| output.parent()) {
+        std::fs::create_dir_all(folder).map_err(|source| BuildError::Write {
+            path: folder.to_owned(),
+            source,
+        })?;
+    }
     Ok(())
 }
 
@@ -181,7 +196,12 @@ fn forward(from: Option<impl AsyncRead + Unpin + Send + 'static>, to: mpsc::Send
             }
             let text = String::from_utf8_lossy(&line);
             let text = text.trim_end();
-            if !text.is_empty() && to.send(text.chars().take(MAX_LINE).collect()).await.is_err() {
+            if !text.is_empty()
+                && to
+                    .send(text.chars().take(MAX_LINE).collect())
+                    .await
+                    .is_err()
+            {
                 break;
             }
             line.clear();

@@ -185,7 +185,9 @@ impl NewLayout<'_> {
     }
 
     fn assemble(&self, target: &Path, staging: &Path) -> io::Result<()> {
-        let staged = tempfile::Builder::new().prefix("image-").tempdir_in(staging)?;
+        let staged = tempfile::Builder::new()
+            .prefix("image-")
+            .tempdir_in(staging)?;
         let blobs = staged.path().join("blobs/sha256");
         fs::create_dir_all(&blobs)?;
         for content in [self.config, self.manifest] {

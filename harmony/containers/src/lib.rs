@@ -38,7 +38,7 @@ mod plan;
 #[cfg(test)]
 mod testing;
 
-pub use buildable::{GoBinary, Prebuilt, RustBinary, Runtime};
+pub use buildable::{GoBinary, Prebuilt, Runtime, RustBinary};
 pub use docker::DockerBuilder;
 pub use layout::OciLayout;
 pub use native::NativeBuilder;

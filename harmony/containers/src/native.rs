@@ -56,11 +56,7 @@ impl NativeBuilder {
         }
     }
 
-    async fn plan(
-        &self,
-        context: &BuildContext,
-        image: &ImageRef,
-    ) -> Result<Planned, BuildError> {
+    async fn plan(&self, context: &BuildContext, image: &ImageRef) -> Result<Planned, BuildError> {
         let buildable = match &context.source {
             ImageSource::Dockerfile { path, .. } => {
                 return Err(BuildError::DockerfileUnsupported {
@@ -105,14 +101,21 @@ impl NativeBuilder {
         image: &ImageRef,
     ) -> Result<BuiltImage, BuildError> {
         let progress = Arc::new(self.context.step(format!("assemble image {image}")));
-        let (plan, cache, listener) =
-            (Arc::clone(&planned.plan), self.cache.clone(), Arc::clone(&progress));
+        let (plan, cache, listener) = (
+            Arc::clone(&planned.plan),
+            self.cache.clone(),
+            Arc::clone(&progress),
+        );
         let built = blocking(&self.context, move |cancel| {
             assemble(&plan, &cache, &listener, cancel)
         })
         .await?;
         if let Some(progress) = Arc::into_inner(progress) {
-            progress.done(format!("{} ({} kB)", built.digest.short(), built.size / 1000));
+            progress.done(format!(
+                "{} ({} kB)",
+                built.digest.short(),
+                built.size / 1000
+            ));
         }
         Ok(built)
     }
@@ -124,7 +127,9 @@ impl ContainerBuilder for NativeBuilder {
         let planned = self.plan(context, image).await?;
         let before = self.fingerprint(&planned).await?;
         if self.context.is_planning() {
-            let record = before.as_ref().and_then(|key| self.cache.read::<BuildRecord>(Record::Build, key));
+            let record = before
+                .as_ref()
+                .and_then(|key| self.cache.read::<BuildRecord>(Record::Build, key));
             return Ok(Built::Predicted(record.map(|record| record.digest)));
         }
         self.cache.prepare()?;
@@ -136,7 +141,8 @@ impl ContainerBuilder for NativeBuilder {
         let after = self.fingerprint(&planned).await?;
         if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
             let digest = built.digest.clone();
-            self.cache.write(Record::Build, &key, &BuildRecord { digest })?;
+            self.cache
+                .write(Record::Build, &key, &BuildRecord { digest })?;
         }
         self.cache.prune();
         Ok(Built::Image(built))

@@ -95,7 +95,10 @@ impl ImagePlan {
         }
         let created = u64::try_from(context.created).map_err(|_| {
             Fault::new(
-                format!("it would be dated {} seconds before 1970", context.created.unsigned_abs()),
+                format!(
+                    "it would be dated {} seconds before 1970",
+                    context.created.unsigned_abs()
+                ),
                 "set `created` to the time of the commit, in seconds since 1970",
             )
         })?;
@@ -130,8 +133,13 @@ fn run_config(recipe: &ImageRecipe, context: &BuildContext) -> Result<RunConfig,
             "name the program in `entrypoint`, as in `[\"/usr/local/bin/my-app\"]`",
         ));
     }
-    check_path(&recipe.working_dir)
-        .or_else(|fault| if recipe.working_dir == "/" { Ok(()) } else { Err(fault) })?;
+    check_path(&recipe.working_dir).or_else(|fault| {
+        if recipe.working_dir == "/" {
+            Ok(())
+        } else {
+            Err(fault)
+        }
+    })?;
     let mut env = recipe.env.clone();
     if recipe.base == Base::Scratch {
         env.entry("PATH".to_owned())
@@ -142,7 +150,10 @@ fn run_config(recipe: &ImageRecipe, context: &BuildContext) -> Result<RunConfig,
             && !name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control());
         if !legal || value.contains('\0') {
             return Err(Fault::new(
-                format!("the environment variable `{}` cannot be set", name.escape_debug()),
+                format!(
+                    "the environment variable `{}` cannot be set",
+                    name.escape_debug()
+                ),
                 "a name has no `=`, no space and is not empty; a value has no zero byte",
             ));
         }
@@ -192,7 +203,9 @@ fn planned_layers(recipe: &ImageRecipe, working_dir: &str) -> Result<Vec<Planned
                             "put a directory into the layer of its first file, or leave it out: it is made by itself",
                         ));
                     }
-                    Some((_, entry)) if path != working_dir || entry.source == FileSource::Directory => {
+                    Some((_, entry))
+                        if path != working_dir || entry.source == FileSource::Directory =>
+                    {
                         if present.insert(path) {
                             entries.insert(path, entry.clone());
                         }
@@ -235,7 +248,10 @@ fn declared_entries(recipe: &ImageRecipe) -> Result<BTreeMap<&str, (usize, Plann
             check_path(&file.path)?;
             if file.mode > 0o7777 {
                 return Err(Fault::new(
-                    format!("`{}` has the mode {:o}, which is more than permission bits", file.path, file.mode),
+                    format!(
+                        "`{}` has the mode {:o}, which is more than permission bits",
+                        file.path, file.mode
+                    ),
                     "write the permission bits alone, as in `0o755`",
                 ));
             }
@@ -251,7 +267,11 @@ fn declared_entries(recipe: &ImageRecipe) -> Result<BTreeMap<&str, (usize, Plann
                 path: relative(&file.path),
                 source: file.source.clone(),
                 // A link has no permissions of its own; Linux shows 777.
-                mode: if matches!(file.source, FileSource::Symlink(_)) { 0o777 } else { file.mode },
+                mode: if matches!(file.source, FileSource::Symlink(_)) {
+                    0o777
+                } else {
+                    file.mode
+                },
             };
             if let Some((_, earlier)) = declared.get(file.path.as_str()) {
                 if *earlier == entry {
@@ -284,17 +304,29 @@ fn check_path(path: &str) -> Result<(), Fault> {
     const HELP: &str = "write an absolute path inside the image, such as `/usr/local/bin/my-app`";
     let shown = path.escape_debug();
     let Some(rest) = path.strip_prefix('/').filter(|rest| !rest.is_empty()) else {
-        return Err(Fault::new(format!("`{shown}` is no absolute path of a file"), HELP));
+        return Err(Fault::new(
+            format!("`{shown}` is no absolute path of a file"),
+            HELP,
+        ));
     };
     if path.len() > MAX_PATH || path.contains('\0') {
-        return Err(Fault::new(format!("no file can have the path `{shown}`"), HELP));
+        return Err(Fault::new(
+            format!("no file can have the path `{shown}`"),
+            HELP,
+        ));
     }
     for name in rest.split('/') {
         if name.is_empty() || name == "." || name == ".." {
-            return Err(Fault::new(format!("the path `{shown}` goes by `{name}`"), HELP));
+            return Err(Fault::new(
+                format!("the path `{shown}` goes by `{name}`"),
+                HELP,
+            ));
         }
         if name.len() > MAX_NAME {
-            return Err(Fault::new(format!("the name `{name}` is longer than {MAX_NAME} bytes"), HELP));
+            return Err(Fault::new(
+                format!("the name `{name}` is longer than {MAX_NAME} bytes"),
+                HELP,
+            ));
         }
         // Image specification, "Whiteouts": such a name deletes files of lower layers.
         if name.starts_with(".wh.") {

@@ -1,5 +1,11 @@
 //! The docker adapter against a real Docker Engine, which each test starts and stops by itself.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod docker_engine;
 
 use std::collections::BTreeMap;
@@ -24,7 +30,10 @@ use harmony_types::ImageRef;
 async fn a_recipe_is_the_same_image_whoever_builds_it() {
     let engine = DockerEngine::start();
     let work = tempfile::tempdir().unwrap();
-    let context = build_context(work.path(), ImageSource::Buildable(Arc::new(Everything(work.path().into()))));
+    let context = build_context(
+        work.path(),
+        ImageSource::Buildable(Arc::new(Everything(work.path().into()))),
+    );
 
     let native = NativeBuilder::new(Context::new(), work.path().join("native"));
     let native = layout(&image_of(native.build(&context, &image()).await.unwrap()));
@@ -36,8 +45,14 @@ async fn a_recipe_is_the_same_image_whoever_builds_it() {
     assert!(ours.len() > 15, "{ours:#?}");
     assert_eq!(ours, theirs);
     let (ours, theirs) = (native.config().unwrap(), docker_layout.config().unwrap());
-    assert_eq!((ours.os(), ours.architecture()), (theirs.os(), theirs.architecture()));
-    let (ours, theirs) = (ours.config().clone().unwrap(), theirs.config().clone().unwrap());
+    assert_eq!(
+        (ours.os(), ours.architecture()),
+        (theirs.os(), theirs.architecture())
+    );
+    let (ours, theirs) = (
+        ours.config().clone().unwrap(),
+        theirs.config().clone().unwrap(),
+    );
     assert_eq!(ours.user(), theirs.user());
     assert_eq!(ours.entrypoint(), theirs.entrypoint());
     assert_eq!(ours.cmd(), theirs.cmd());
@@ -64,7 +79,10 @@ async fn a_recipe_is_the_same_image_whoever_builds_it() {
 async fn docker_loads_what_the_native_builder_made() {
     let engine = DockerEngine::start();
     let work = tempfile::tempdir().unwrap();
-    let context = build_context(work.path(), ImageSource::Buildable(Arc::new(Everything(work.path().into()))));
+    let context = build_context(
+        work.path(),
+        ImageSource::Buildable(Arc::new(Everything(work.path().into()))),
+    );
     let native = NativeBuilder::new(Context::new(), work.path().join("native"));
     let native = image_of(native.build(&context, &image()).await.unwrap());
     let native_layout = layout(&native);
@@ -75,7 +93,10 @@ async fn docker_loads_what_the_native_builder_made() {
     engine.load(&path);
 
     // What docker gives back has the same configuration and, compressed again, the same layers.
-    let exported = docker_builder(&engine, work.path()).to_oci_layout(&image()).await.unwrap();
+    let exported = docker_builder(&engine, work.path())
+        .to_oci_layout(&image())
+        .await
+        .unwrap();
     assert_eq!(exported.digest, native.digest);
     assert_eq!(files(&layout(&exported)), files(&native_layout));
 }
@@ -96,13 +117,19 @@ async fn a_dockerfile_is_built_with_its_arguments_and_without_ignored_files() {
     .unwrap();
     let source = |arguments: &[(&str, &str)]| ImageSource::Dockerfile {
         path: "Dockerfile".into(),
-        build_args: arguments.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        build_args: arguments
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect(),
     };
     let docker = docker_builder(&engine, work.path());
     let context = build_context(&project, source(&[("WHO", "somebody")]));
     let built = image_of(docker.build(&context, &image()).await.unwrap());
     let built = layout(&built);
-    assert_eq!(files(&built).keys().collect::<Vec<_>>(), ["srv", "srv/page"]);
+    assert_eq!(
+        files(&built).keys().collect::<Vec<_>>(),
+        ["srv", "srv/page"]
+    );
     let config = built.config().unwrap();
     let labels = config.labels_of_config().unwrap();
     assert_eq!(labels["who"], "somebody");
@@ -117,17 +144,33 @@ async fn a_dockerfile_is_built_with_its_arguments_and_without_ignored_files() {
         panic!("{error}");
     };
     assert_eq!(doing, &format!("building {}", image()));
-    assert!(output.iter().any(|line| line.contains("missing")), "{output:?}");
+    assert!(
+        output.iter().any(|line| line.contains("missing")),
+        "{output:?}"
+    );
 }
 
 #[tokio::test]
 async fn without_an_engine_the_error_says_what_to_do() {
     let work = tempfile::tempdir().unwrap();
-    let context = build_context(work.path(), ImageSource::Buildable(Arc::new(Everything(work.path().into()))));
-    for endpoint in ["unix:///no/such/docker.sock", "tcp://127.0.0.1:1", "gopher://x"] {
-        let docker = DockerBuilder::new(Context::new(), work.path().join("cache")).with_endpoint(endpoint);
+    let context = build_context(
+        work.path(),
+        ImageSource::Buildable(Arc::new(Everything(work.path().into()))),
+    );
+    for endpoint in [
+        "unix:///no/such/docker.sock",
+        "tcp://127.0.0.1:1",
+        "gopher://x",
+    ] {
+        let docker =
+            DockerBuilder::new(Context::new(), work.path().join("cache")).with_endpoint(endpoint);
         let error = docker.build(&context, &image()).await.unwrap_err();
-        let BuildError::Daemon { endpoint: named, help, .. } = &error else {
+        let BuildError::Daemon {
+            endpoint: named,
+            help,
+            ..
+        } = &error
+        else {
             panic!("{error}");
         };
         assert_eq!(named, endpoint);
@@ -188,7 +231,11 @@ impl Buildable for Everything {
                     files: vec![
                         entry("/etc/passwd", bytes("root:x:0:0\n"), 0o644),
                         entry("/etc/private", bytes("secret"), 0o600),
-                        entry("/etc/mtab", FileSource::Symlink("/proc/mounts".into()), 0o777),
+                        entry(
+                            "/etc/mtab",
+                            FileSource::Symlink("/proc/mounts".into()),
+                            0o777,
+                        ),
                         entry("/tmp", FileSource::Directory, 0o1777),
                         entry("/empty", FileSource::Directory, 0o700),
                         entry("/nothing", bytes(""), 0o444),
@@ -198,7 +245,11 @@ impl Buildable for Everything {
                 Layer {
                     kind: LayerKind::Libraries,
                     files: vec![
-                        entry(&format!("/usr/lib/{}/lib.so", "long".repeat(40)), bytes("library"), 0o644),
+                        entry(
+                            &format!("/usr/lib/{}/lib.so", "long".repeat(40)),
+                            bytes("library"),
+                            0o644,
+                        ),
                         entry("/usr/lib/straße", bytes("x"), 0o644),
                     ],
                 },
@@ -210,7 +261,9 @@ impl Buildable for Everything {
                     ],
                 },
             ],
-            entrypoint: ["/usr/local/bin/app", "--say", "a \"b\" $HOME"].map(str::to_owned).into(),
+            entrypoint: ["/usr/local/bin/app", "--say", "a \"b\" $HOME"]
+                .map(str::to_owned)
+                .into(),
             cmd: vec!["serve".into()],
             env: BTreeMap::from([
                 ("RUST_LOG".to_owned(), "info,app=debug".to_owned()),
@@ -247,7 +300,13 @@ fn files(layout: &OciLayout) -> BTreeMap<String, Node> {
         let mut archive = tar::Archive::new(GzDecoder::new(content));
         for entry in archive.entries().unwrap() {
             let mut entry = entry.unwrap();
-            let path = entry.path().unwrap().to_str().unwrap().trim_end_matches('/').to_owned();
+            let path = entry
+                .path()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .trim_end_matches('/')
+                .to_owned();
             assert!(!path.contains(".wh."), "{path}");
             let mut content = Vec::new();
             entry.read_to_end(&mut content).unwrap();

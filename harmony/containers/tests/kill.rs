@@ -4,6 +4,12 @@
 //! This file is its own child: with `KILL_TEST_CACHE` set it builds into that cache, else it starts such children and
 //! kills them.
 
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test without a harness fails and reports by itself"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
@@ -15,9 +21,7 @@ use std::time::Instant;
 use harmony_containers::{NativeBuilder, OciLayout, Prebuilt, Runtime};
 use harmony_core::Context;
 use harmony_core::capability::container_builder::ContainerBuilder;
-use harmony_core::image::{
-    BuildContext, Built, FileEntry, FileSource, ImageLocation, ImageSource,
-};
+use harmony_core::image::{BuildContext, Built, FileEntry, FileSource, ImageLocation, ImageSource};
 use harmony_core::inventory::Platform;
 use harmony_types::ImageRef;
 
@@ -74,9 +78,18 @@ fn killed_builds_leave_nothing_that_is_used() {
             assert!(sum.starts_with(blob.digest().digest()), "{sum}");
         }
     }
-    assert!(kills >= 3, "only {kills} children were killed in the middle");
-    assert!(states.len() >= 2, "all kills came at the same moment: {states:?}");
-    println!("{kills} of 12 builds were killed, in {} different states", states.len());
+    assert!(
+        kills >= 3,
+        "only {kills} children were killed in the middle"
+    );
+    assert!(
+        states.len() >= 2,
+        "all kills came at the same moment: {states:?}"
+    );
+    println!(
+        "{kills} of 12 builds were killed, in {} different states",
+        states.len()
+    );
 }
 
 /// Which folders of the cache had something in them.
@@ -130,7 +143,11 @@ fn noise(length: u32) -> Vec<u8> {
     (0..length)
         .map(|n| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            if n % 3 == 0 { 0 } else { state.to_be_bytes()[0] }
+            if n % 3 == 0 {
+                0
+            } else {
+                state.to_be_bytes()[0]
+            }
         })
         .collect()
 }

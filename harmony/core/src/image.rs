@@ -101,7 +101,8 @@ pub struct HostStep {
     pub working_dir: PathBuf,
     /// What it reads beside its arguments and variables.
     pub inputs: StepInputs,
-    /// The files that exist after it; a step whose outputs are missing afterwards has failed.
+    /// The files that exist after it; a step whose outputs are missing afterwards has failed. The folders that they
+    /// are in exist when it starts.
     pub outputs: Vec<PathBuf>,
 }
 

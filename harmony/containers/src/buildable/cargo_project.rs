@@ -43,9 +43,16 @@ impl CargoProject {
             .iter()
             .find(|candidate| candidate.name.as_str() == package)
             .ok_or_else(|| {
-                let names: Vec<_> = metadata.packages.iter().map(|found| found.name.as_str()).collect();
+                let names: Vec<_> = metadata
+                    .packages
+                    .iter()
+                    .map(|found| found.name.as_str())
+                    .collect();
                 refuse(
-                    format!("the workspace `{}` has no package `{package}`", metadata.workspace_root),
+                    format!(
+                        "the workspace `{}` has no package `{package}`",
+                        metadata.workspace_root
+                    ),
                     format!("its packages are: {}", names.join(", ")),
                 )
             })?;
@@ -56,7 +63,10 @@ impl CargoProject {
                 if bins.is_empty() {
                     "give it a `src/main.rs`, or name a package that has one".to_owned()
                 } else {
-                    format!("name one of its binaries by `with_bin`: {}", bins.join(", "))
+                    format!(
+                        "name one of its binaries by `with_bin`: {}",
+                        bins.join(", ")
+                    )
                 },
             ));
         }

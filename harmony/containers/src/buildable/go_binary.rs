@@ -71,31 +71,46 @@ impl GoBinary {
         }
         // `latest` or a branch would give another program tomorrow.
         let pinned = self.version.strip_prefix('v').is_some_and(|rest| {
-            rest.split(['.', '-', '+']).count() >= 3 && rest.starts_with(|c: char| c.is_ascii_digit())
+            rest.split(['.', '-', '+']).count() >= 3
+                && rest.starts_with(|c: char| c.is_ascii_digit())
         });
         if !legal(&self.version) || self.version.contains('/') || !pinned {
             return Err(refuse(
-                format!("`{}` is no version of a Go module", self.version.escape_debug()),
+                format!(
+                    "`{}` is no version of a Go module",
+                    self.version.escape_debug()
+                ),
                 "write a full version with its `v`, such as `v2.15.2`",
             ));
         }
         Ok(name)
     }
 
-    fn step(&self, name: &str, go: &GoHost, platform: &Platform) -> (HostStep, PathBuf) {
+    fn step(
+        &self,
+        name: &str,
+        go: &GoHost,
+        platform: &Platform,
+        project_root: &Path,
+    ) -> (HostStep, PathBuf) {
         let cross = platform.architecture != go.architecture || platform.os != go.os;
         let home = self
             .cache_dir
             .join("go")
-            .join(format!("{}@{}", self.package.replace('/', "_"), self.version))
-            .join(format!("{}-{}-{}", go.version, platform.os, platform.architecture));
+            .join(format!(
+                "{}@{}",
+                self.package.replace('/', "_"),
+                self.version
+            ))
+            .join(format!(
+                "{}-{}-{}",
+                go.version, platform.os, platform.architecture
+            ));
         let mut env = BTreeMap::from([
             ("CGO_ENABLED".to_owned(), "0".to_owned()),
             ("GOOS".to_owned(), platform.os.to_owned()),
             ("GOARCH".to_owned(), platform.architecture.to_owned()),
             ("GOFLAGS".to_owned(), String::new()),
-            // On the disk of the result, so that Go renames the binary into place instead of copying it.
-            ("GOTMPDIR".to_owned(), text(&self.cache_dir.join("go"))),
         ]);
         let mut bin = home.join("bin");
         let mut cleared_env = BTreeSet::from(["GO111MODULE".to_owned(), "GOEXPERIMENT".to_owned()]);
@@ -108,6 +123,8 @@ impl GoBinary {
         } else {
             env.insert("GOBIN".to_owned(), text(&bin));
         }
+        // On the disk of the result, so that Go renames the binary into place instead of copying it.
+        env.insert("GOTMPDIR".to_owned(), text(&bin));
         let output = bin.join(name);
         let step = HostStep {
             label: format!("compile {name} {}", self.version),
@@ -123,7 +140,7 @@ impl GoBinary {
             .to_vec(),
             env,
             cleared_env,
-            working_dir: self.cache_dir.join("go"),
+            working_dir: project_root.to_owned(),
             inputs: StepInputs::Pinned,
             outputs: vec![output.clone()],
         };
@@ -135,12 +152,7 @@ impl Buildable for GoBinary {
     fn recipe(&self, context: &BuildContext) -> Result<ImageRecipe, BuildError> {
         let name = self.check()?;
         let go = GoHost::ask()?;
-        let (step, binary) = self.step(name, &go, &context.platform);
-        let folder = &step.working_dir;
-        std::fs::create_dir_all(folder).map_err(|source| BuildError::Write {
-            path: folder.clone(),
-            source,
-        })?;
+        let (step, binary) = self.step(name, &go, &context.platform, &context.project_root);
         Ok(self.runtime.recipe(name, binary, vec![step]))
     }
 }
@@ -225,11 +237,15 @@ mod tests {
     #[test]
     fn only_full_versions_and_import_paths_are_taken() {
         let check = |package: &str, version: &str| {
-            GoBinary::new(package, version, "/cache").check().map(str::to_owned)
+            GoBinary::new(package, version, "/cache")
+                .check()
+                .map(str::to_owned)
         };
         assert_eq!(check("example.com/app", "v1.2.3").unwrap(), "app");
         assert!(check("example.com/app", "v0.0.0-20240101000000-abcdef123456").is_ok());
-        for version in ["latest", "main", "v1", "v1.2", "1.2.3", "", "v1.2.3/x", "vx.y.z", "-v1.2.3"] {
+        for version in [
+            "latest", "main", "v1", "v1.2", "1.2.3", "", "v1.2.3/x", "vx.y.z", "-v1.2.3",
+        ] {
             assert!(check("example.com/app", version).is_err(), "{version}");
         }
         for package in ["", "-x", "/app", "./app", "a/../b", "a//b", "a b", "v2"] {
@@ -246,8 +262,11 @@ mod tests {
             module_cache: "/root/go/pkg/mod".into(),
         };
         let binary = GoBinary::new("example.com/app/v2", "v2.0.1", "/cache");
-        let host = Platform { os: "linux", architecture: "amd64" };
-        let (step, output) = binary.step("app", &go, &host);
+        let host = Platform {
+            os: "linux",
+            architecture: "amd64",
+        };
+        let (step, output) = binary.step("app", &go, &host, Path::new("/"));
         assert_eq!(
             output,
             Path::new("/cache/go/example.com_app_v2@v2.0.1/go1.26.8-linux-amd64/bin/app")
@@ -255,11 +274,16 @@ mod tests {
         assert_eq!(step.outputs, [output]);
         assert_eq!(step.env["CGO_ENABLED"], "0");
         assert!(step.env.contains_key("GOBIN"));
-        let foreign = Platform { os: "linux", architecture: "arm64" };
-        let (step, output) = binary.step("app", &go, &foreign);
+        let foreign = Platform {
+            os: "linux",
+            architecture: "arm64",
+        };
+        let (step, output) = binary.step("app", &go, &foreign, Path::new("/"));
         assert_eq!(
             output,
-            Path::new("/cache/go/example.com_app_v2@v2.0.1/go1.26.8-linux-arm64/bin/linux_arm64/app")
+            Path::new(
+                "/cache/go/example.com_app_v2@v2.0.1/go1.26.8-linux-arm64/bin/linux_arm64/app"
+            )
         );
         assert!(!step.env.contains_key("GOBIN"));
     }

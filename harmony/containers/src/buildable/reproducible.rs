@@ -21,8 +21,8 @@ pub(super) struct Places {
     /// The folders of registries below `cargo_home`. Their names tell a mirror from the registry itself.
     pub(super) registries: Vec<PathBuf>,
     pub(super) sysroot: PathBuf,
-    /// The commit of rustc, under which its standard library is known.
-    pub(super) rustc_commit: String,
+    /// Where the sources of the standard library are, if they are installed, and the name it has without them.
+    pub(super) library: Option<(PathBuf, String)>,
     /// Flags of the project's configuration that ours would replace, see [`Flags`].
     pub(super) configured: Vec<String>,
 }
@@ -31,20 +31,21 @@ impl Places {
     pub(super) fn find(project: &CargoProject) -> Result<Self, BuildError> {
         let workspace = project.workspace_root.clone();
         let cargo_home = cargo_home();
-        let version = rustc(&workspace, &["--version", "--verbose"])?;
-        let rustc_commit = version
-            .lines()
-            .find_map(|line| line.strip_prefix("commit-hash: "))
-            .unwrap_or("unknown")
-            .to_owned();
-        let sysroot = rustc(&workspace, &["--print", "sysroot"])?;
+        let sysroot = PathBuf::from(rustc(&workspace, &["--print", "sysroot"])?.trim());
+        let sources = sysroot.join("lib/rustlib/src/rust");
+        let library = if sources.is_dir() {
+            let version = rustc(&workspace, &["--version", "--verbose"])?;
+            library_name(&version).map(|name| (sources, name))
+        } else {
+            None
+        };
         let registries = registries(&cargo_home, &workspace)?;
         Ok(Self {
             configured: configured_rustflags(&workspace, &cargo_home),
             target: project.target_directory.clone(),
             registries,
-            sysroot: PathBuf::from(sysroot.trim()),
-            rustc_commit,
+            sysroot,
+            library,
             cargo_home,
             workspace,
         })
@@ -61,9 +62,9 @@ impl Places {
             names.insert(from.to_owned(), to.to_owned());
         };
         rename(&self.sysroot, "/rust");
-        let library = self.sysroot.join("lib/rustlib/src/rust");
-        // The name that a standard library without its sources already carries.
-        rename(&library, &format!("/rustc/{}", self.rustc_commit));
+        if let Some((sources, name)) = &self.library {
+            rename(sources, name);
+        }
         rename(&self.cargo_home, "/cargo");
         for registry in &self.registries {
             rename(registry, "/cargo/registry");
@@ -141,7 +142,10 @@ pub(super) fn cleared_variables(
     ]
     .map(str::to_owned)
     .into();
-    cleared.insert(format!("CARGO_TARGET_{}_RUSTFLAGS", underscored.to_uppercase()));
+    cleared.insert(format!(
+        "CARGO_TARGET_{}_RUSTFLAGS",
+        underscored.to_uppercase()
+    ));
     cleared.insert(format!("CFLAGS_{target}"));
     cleared.insert(format!("CXXFLAGS_{target}"));
     cleared.extend(
@@ -156,7 +160,10 @@ pub(super) fn cleared_variables(
 /// passes over them. The nearest file comes last, as cargo joins them.
 fn configured_rustflags(workspace: &Path, cargo_home: &Path) -> Vec<String> {
     let mut flags = Vec::new();
-    let mut folders: Vec<PathBuf> = workspace.ancestors().map(|dir| dir.join(".cargo")).collect();
+    let mut folders: Vec<PathBuf> = workspace
+        .ancestors()
+        .map(|dir| dir.join(".cargo"))
+        .collect();
     if !folders.iter().any(|folder| folder == cargo_home) {
         folders.push(cargo_home.to_owned());
     }
@@ -168,7 +175,11 @@ fn configured_rustflags(workspace: &Path, cargo_home: &Path) -> Vec<String> {
             continue; // cargo itself reports a file that it cannot read
         };
         let targets = config.get("target").and_then(toml::Value::as_table);
-        if targets.is_some_and(|targets| targets.values().any(|table| table.get("rustflags").is_some())) {
+        if targets.is_some_and(|targets| {
+            targets
+                .values()
+                .any(|table| table.get("rustflags").is_some())
+        }) {
             return Vec::new();
         }
         match config.get("build").and_then(|build| build.get("rustflags")) {
@@ -176,12 +187,23 @@ fn configured_rustflags(workspace: &Path, cargo_home: &Path) -> Vec<String> {
                 flags.extend(text.split_whitespace().map(str::to_owned));
             }
             Some(toml::Value::Array(list)) => {
-                flags.extend(list.iter().filter_map(|flag| flag.as_str().map(str::to_owned)));
+                flags.extend(
+                    list.iter()
+                        .filter_map(|flag| flag.as_str().map(str::to_owned)),
+                );
             }
             _ => {}
         }
     }
     flags
+}
+
+/// The name by which rustc calls its standard library when the sources are not installed, from `rustc -vV`.
+fn library_name(version: &str) -> Option<String> {
+    let commit = version
+        .lines()
+        .find_map(|line| line.strip_prefix("commit-hash: "))?;
+    Some(format!("/rustc/{commit}"))
 }
 
 fn cargo_home() -> PathBuf {
@@ -260,7 +282,8 @@ mod tests {
             cargo_home: "/no/home/.cargo".into(),
             registries: vec!["/no/home/.cargo/registry/src/mirror-1".into()],
             sysroot: "/no/rust/1.95".into(),
-            rustc_commit: "5980".into(),
+            library: library_name("rustc 1.95.0\ncommit-hash: 5980\n")
+                .map(|name| ("/no/rust/1.95/lib/rustlib/src/rust".into(), name)),
             configured: Vec::new(),
         }
     }
@@ -283,7 +306,11 @@ mod tests {
     fn the_projects_flags_and_more_stand_before_ours() {
         let mut places = places();
         places.configured = vec!["--cfg".into(), "tokio_unstable".into()];
-        let flags = Flags::new(&places, "x86_64-unknown-linux-gnu", &["-Cforce-frame-pointers".into()]);
+        let flags = Flags::new(
+            &places,
+            "x86_64-unknown-linux-gnu",
+            &["-Cforce-frame-pointers".into()],
+        );
         assert!(flags.config.contains(
             r#"["--cfg","tokio_unstable","-Ctarget-feature=+crt-static","-Cforce-frame-pointers","--remap"#
         ));
@@ -292,7 +319,11 @@ mod tests {
     #[test]
     fn a_path_with_spaces_stays_one_flag_for_c() {
         let mut places = places();
-        assert!(!Flags::new(&places, "t", &[]).env.contains_key("CC_SHELL_ESCAPED_FLAGS"));
+        assert!(
+            !Flags::new(&places, "t", &[])
+                .env
+                .contains_key("CC_SHELL_ESCAPED_FLAGS")
+        );
         places.workspace = "/no/my app".into();
         let env = Flags::new(&places, "t", &[]).env;
         assert!(env["CFLAGS_t"].contains("'-ffile-prefix-map=/no/my app=/workspace'"));
@@ -322,13 +353,19 @@ mod tests {
             fs::write(folder.join("config.toml"), content).unwrap();
         };
         write(&home, "[build]\nrustflags = '--cfg home'\n");
-        write(&root.path().join("team/.cargo"), "[build]\nrustflags = ['--cfg', 'team']\n");
+        write(
+            &root.path().join("team/.cargo"),
+            "[build]\nrustflags = ['--cfg', 'team']\n",
+        );
         write(&app.join(".cargo"), "[alias]\nx = 'run'\n");
         assert_eq!(
             configured_rustflags(&app, &home),
             ["--cfg", "home", "--cfg", "team"]
         );
-        write(&app.join(".cargo"), "[target.x86_64-unknown-linux-gnu]\nrustflags = ['--cfg', 'x']\n");
+        write(
+            &app.join(".cargo"),
+            "[target.x86_64-unknown-linux-gnu]\nrustflags = ['--cfg', 'x']\n",
+        );
         assert_eq!(configured_rustflags(&app, &home), Vec::<String>::new());
     }
 }

@@ -168,7 +168,10 @@ mod tests {
         let bundle = ca_bundle();
         let certificates = webpki_root_certs::TLS_SERVER_ROOT_CERTS.len();
         assert!(certificates > 50);
-        assert_eq!(bundle.matches("-----BEGIN CERTIFICATE-----\n").count(), certificates);
+        assert_eq!(
+            bundle.matches("-----BEGIN CERTIFICATE-----\n").count(),
+            certificates
+        );
         assert!(bundle.lines().all(|line| line.len() <= 64));
         let decoded: Vec<_> = bundle
             .split("-----END CERTIFICATE-----\n")
@@ -196,7 +199,10 @@ mod tests {
         };
         let recipe = runtime.recipe("app", "/host/app".into(), Vec::new());
         let kinds: Vec<_> = recipe.layers.iter().map(|layer| layer.kind).collect();
-        assert_eq!(kinds, [LayerKind::Assets, LayerKind::Assets, LayerKind::Binary]);
+        assert_eq!(
+            kinds,
+            [LayerKind::Assets, LayerKind::Assets, LayerKind::Binary]
+        );
         assert_eq!(recipe.entrypoint, ["/usr/local/bin/app", "serve"]);
         assert_eq!(recipe.user, User::NONROOT);
     }

@@ -100,8 +100,17 @@ impl RustBinary {
             .join("release")
             .join(&self.bin);
         let mut args: Vec<String> = [
-            "build", "--release", "--locked", "--package", &self.package, "--bin", &self.bin,
-            "--target", target, "--config", &flags.config,
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            &self.package,
+            "--bin",
+            &self.bin,
+            "--target",
+            target,
+            "--config",
+            &flags.config,
         ]
         .map(str::to_owned)
         .to_vec();

@@ -36,7 +36,9 @@ impl Endpoint {
 
     /// Connects, and agrees on a version of the API.
     pub(super) async fn connect(&self, context: &Context) -> Result<Docker, BuildError> {
-        let docker = self.client().map_err(|error| self.unreachable(error.into()))?;
+        let docker = self
+            .client()
+            .map_err(|error| self.unreachable(error.into()))?;
         context
             .unless_cancelled(docker.negotiate_version())
             .await?

@@ -70,11 +70,17 @@ impl BuildFiles {
         let inside = dockerfile
             .components()
             .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-        let name: PathBuf = dockerfile.components().filter(|part| *part != Component::CurDir).collect();
+        let name: PathBuf = dockerfile
+            .components()
+            .filter(|part| *part != Component::CurDir)
+            .collect();
         let Some(name) = context_name(&name).filter(|name| inside && !name.is_empty()) else {
             return Err(BuildError::Recipe {
                 image: image.to_owned(),
-                reason: format!("its Dockerfile `{}` is not below the project", dockerfile.display()),
+                reason: format!(
+                    "its Dockerfile `{}` is not below the project",
+                    dockerfile.display()
+                ),
                 help: format!("give a path relative to `{}`", root.display()),
             });
         };
@@ -88,7 +94,10 @@ impl BuildFiles {
         }
         let ignore = Ignore::read(root)?;
         let mut entries = Vec::new();
-        let mut walk = WalkDir::new(root).min_depth(1).sort_by_file_name().into_iter();
+        let mut walk = WalkDir::new(root)
+            .min_depth(1)
+            .sort_by_file_name()
+            .into_iter();
         while let Some(found) = walk.next() {
             let found = found.map_err(|error| {
                 let path = error.path().unwrap_or(root).to_owned();
@@ -103,7 +112,10 @@ impl BuildFiles {
             };
             // Docker needs these two whatever is ignored.
             if ignore.excludes(&path) && path != name && path != Ignore::FILE {
-                if found.file_type().is_dir() && !ignore.may_include_below() && !name.starts_with(&format!("{path}/")) {
+                if found.file_type().is_dir()
+                    && !ignore.may_include_below()
+                    && !name.starts_with(&format!("{path}/"))
+                {
                     walk.skip_current_dir();
                 }
                 continue;
@@ -232,7 +244,11 @@ mod tests {
     }
 
     fn names(files: &BuildFiles) -> Vec<&str> {
-        files.entries.iter().map(|entry| entry.path.as_str()).collect()
+        files
+            .entries
+            .iter()
+            .map(|entry| entry.path.as_str())
+            .collect()
     }
 
     #[test]
@@ -244,7 +260,8 @@ mod tests {
             ("src/debug.log", ""),
             ("target/app", ""),
         ]);
-        let files = BuildFiles::of_project(root.path(), Path::new("./deploy/Dockerfile"), "app").unwrap();
+        let files =
+            BuildFiles::of_project(root.path(), Path::new("./deploy/Dockerfile"), "app").unwrap();
         assert_eq!(files.dockerfile, "deploy/Dockerfile");
         assert_eq!(
             names(&files),

@@ -52,15 +52,24 @@ pub(super) fn render(plan: &ImagePlan, image: &str) -> Result<String, BuildError
         help: "remove it, or build with the `NativeBuilder`, which writes it as it is".to_owned(),
     };
     let run = &plan.run;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if let Some(name) = run.env.keys().find(|name| !name.chars().all(plain)) {
-        return Err(refuse(format!("a Dockerfile cannot set a variable with the name `{name}`")));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if let Some(name) = run.env.keys().find(|name| !name.chars().all(is_plain)) {
+        return Err(refuse(format!(
+            "a Dockerfile cannot set a variable with the name `{name}`"
+        )));
     }
-    let texts = run.env.values().chain(run.labels.keys()).chain(run.labels.values());
-    if let Some(text) = texts.chain([&run.working_dir]).find(|text| text.contains(['\n', '\r'])) {
+    let values = run
+        .env
+        .values()
+        .chain(run.labels.keys())
+        .chain(run.labels.values());
+    if let Some(value) = values
+        .chain([&run.working_dir])
+        .find(|value| value.contains(['\n', '\r']))
+    {
         return Err(refuse(format!(
             "a Dockerfile cannot hold a line break in a value: `{}`",
-            text.escape_debug()
+            value.escape_debug()
         )));
     }
     let entries = plan.layers.iter().flat_map(|layer| &layer.entries);
@@ -72,7 +81,11 @@ pub(super) fn render(plan: &ImagePlan, image: &str) -> Result<String, BuildError
     }
     let mut lines = vec![Instruction::From(base(&plan.base, &plan.platform))];
     lines.extend((0..plan.layers.len()).map(Instruction::CopyLayer));
-    lines.extend(run.env.iter().map(|(name, value)| Instruction::Env(name, value)));
+    lines.extend(
+        run.env
+            .iter()
+            .map(|(name, value)| Instruction::Env(name, value)),
+    );
     lines.push(Instruction::Workdir(&run.working_dir));
     lines.push(Instruction::User(&run.user));
     if !run.entrypoint.is_empty() {
@@ -81,8 +94,13 @@ pub(super) fn render(plan: &ImagePlan, image: &str) -> Result<String, BuildError
     if !run.cmd.is_empty() {
         lines.push(Instruction::Cmd(&run.cmd));
     }
-    lines.extend(run.labels.iter().map(|(name, value)| Instruction::Label(name, value)));
-    Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+    lines.extend(
+        run.labels
+            .iter()
+            .map(|(name, value)| Instruction::Label(name, value)),
+    );
+    let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+    Ok(lines.join("\n") + "\n")
 }
 
 /// The classic builder sets the mode of a file before its owner, upon which the kernel takes these bits away.
@@ -134,11 +152,16 @@ mod tests {
     fn a_recipe_becomes_this_dockerfile() {
         let mut recipe = recipe(vec![
             (LayerKind::Assets, vec![file("/etc/passwd", "x", 0o644)]),
-            (LayerKind::Binary, vec![file("/usr/local/bin/app", "x", 0o755)]),
+            (
+                LayerKind::Binary,
+                vec![file("/usr/local/bin/app", "x", 0o755)],
+            ),
         ]);
         recipe.entrypoint.push("--name=\"a b\"".into());
         recipe.cmd = vec!["$HOME".into()];
-        recipe.env.insert("PROMPT".into(), r#"say "$HOME\" "#.into());
+        recipe
+            .env
+            .insert("PROMPT".into(), r#"say "$HOME\" "#.into());
         recipe.working_dir = "/var/lib/my app".into();
         let plan = ImagePlan::new(&recipe, &context(recipe.clone()), "app").unwrap();
         assert_eq!(
@@ -166,7 +189,10 @@ LABEL "org.opencontainers.image.version"="1.0.0"
         build.platform = Platform::current();
         let plan = ImagePlan::new(&recipe, &build, "app").unwrap();
         let text = render(&plan, "app").unwrap();
-        assert!(text.starts_with(&format!("FROM {image}\nCOPY layers/0/ /\nWORKDIR")), "{text}");
+        assert!(
+            text.starts_with(&format!("FROM {image}\nCOPY layers/0/ /\nWORKDIR")),
+            "{text}"
+        );
     }
 
     #[test]
@@ -182,7 +208,10 @@ LABEL "org.opencontainers.image.version"="1.0.0"
         set_id.layers[0].files[0].mode = 0o4755;
         for recipe in [breaks, name, label, set_id] {
             let plan = ImagePlan::new(&recipe, &context(recipe.clone()), "app").unwrap();
-            assert!(matches!(render(&plan, "app"), Err(BuildError::Recipe { .. })));
+            assert!(matches!(
+                render(&plan, "app"),
+                Err(BuildError::Recipe { .. })
+            ));
         }
     }
 }

@@ -76,19 +76,26 @@ pub(super) async fn to_oci_layout(
     let mut out = tokio::fs::File::from_std(archive.reopen().map_err(unwritable)?);
     let mut stream = std::pin::pin!(docker.export_image(name));
     while let Some(chunk) = context.unless_cancelled(stream.next()).await? {
-        out.write_all(&chunk.map_err(failed)?).await.map_err(unwritable)?;
+        out.write_all(&chunk.map_err(failed)?)
+            .await
+            .map_err(unwritable)?;
     }
     out.flush().await.map_err(unwritable)?;
     drop(out);
     let unusable = {
         let (endpoint, doing) = (endpoint.clone(), doing());
         move |error: io::Error| {
-            endpoint.failed(doing.clone(), "report what docker's version is and how the image was made", error.into())
+            endpoint.failed(
+                doing.clone(),
+                "report what docker's version is and how the image was made",
+                error.into(),
+            )
         }
     };
     let cache = cache.clone();
     blocking(context, move |cancel| {
-        let mut saved = SavedImage::open(archive.reopen().map_err(&unusable)?).map_err(&unusable)?;
+        let mut saved =
+            SavedImage::open(archive.reopen().map_err(&unusable)?).map_err(&unusable)?;
         let image = saved.store(&cache, cancel, &unusable)?;
         let digest = image.digest.clone();
         cache.write(Record::Build, &key, &BuildRecord { digest })?;
@@ -152,7 +159,8 @@ impl SavedImage {
                 layers: Vec::new(),
             },
         };
-        let manifests: Vec<SavedManifest> = serde_json::from_slice(&saved.content("manifest.json")?)?;
+        let manifests: Vec<SavedManifest> =
+            serde_json::from_slice(&saved.content("manifest.json")?)?;
         let count = manifests.len();
         let [manifest] = <[SavedManifest; 1]>::try_from(manifests)
             .map_err(|_| io::Error::other(format!("docker saved {count} images, not one")))?;
@@ -166,7 +174,9 @@ impl SavedImage {
         cancel: &CancellationToken,
         unusable: &dyn Fn(io::Error) -> BuildError,
     ) -> Result<BuiltImage, BuildError> {
-        let config = self.content(&self.manifest.config.clone()).map_err(unusable)?;
+        let config = self
+            .content(&self.manifest.config.clone())
+            .map_err(unusable)?;
         let parsed: ImageConfiguration =
             serde_json::from_slice(&config).map_err(|error| unusable(error.into()))?;
         let names = self.manifest.layers.clone();

@@ -7,7 +7,13 @@ use crate::testing::{context, file, recipe};
 
 fn key(recipe: &ImageRecipe) -> Option<Digest> {
     let plan = ImagePlan::new(recipe, &context(recipe.clone()), "app").unwrap();
-    of_build("native", &plan, &recipe.host_steps, &CancellationToken::new()).unwrap()
+    of_build(
+        "native",
+        &plan,
+        &recipe.host_steps,
+        &CancellationToken::new(),
+    )
+    .unwrap()
 }
 
 fn run(directory: &Path, command: &str) {
@@ -92,7 +98,7 @@ fn whatever_enters_the_image_enters_the_key() {
     )]);
     let first = key(&base).unwrap();
     assert_eq!(key(&base).unwrap(), first);
-    let changes: [fn(&mut ImageRecipe); 6] = [
+    let edits: [fn(&mut ImageRecipe); 6] = [
         |recipe| recipe.cmd.push("x".into()),
         |recipe| recipe.entrypoint.push("x".into()),
         |recipe| recipe.env = BTreeMap::from([("A".into(), "B".into())]),
@@ -100,10 +106,10 @@ fn whatever_enters_the_image_enters_the_key() {
         |recipe| recipe.working_dir = "/x".into(),
         |recipe| recipe.layers[0].files[0].mode = 0o700,
     ];
-    for (index, change) in changes.into_iter().enumerate() {
+    for (index, edit) in edits.into_iter().enumerate() {
         let mut changed = base.clone();
-        change(&mut changed);
-        assert_ne!(key(&changed).unwrap(), first, "change {index}");
+        edit(&mut changed);
+        assert_ne!(key(&changed).unwrap(), first, "edit {index}");
     }
     fs::write(&host, "2").unwrap();
     assert_ne!(key(&base).unwrap(), first);

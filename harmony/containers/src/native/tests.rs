@@ -5,7 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use harmony_core::diagnostic::Diagnostic;
-use harmony_core::image::{FileEntry, FileSource, ImageLocation, ImageRecipe, LayerKind, StepInputs};
+use harmony_core::image::{
+    FileEntry, FileSource, ImageLocation, ImageRecipe, LayerKind, StepInputs,
+};
 
 use super::*;
 use crate::layout::OciLayout;
@@ -36,7 +38,11 @@ fn copying(directory: &Path, inputs: StepInputs) -> ImageRecipe {
 }
 
 fn sh(directory: &Path, command: &str) {
-    let status = Command::new("sh").args(["-ec", command]).current_dir(directory).status().unwrap();
+    let status = Command::new("sh")
+        .args(["-ec", command])
+        .current_dir(directory)
+        .status()
+        .unwrap();
     assert!(status.success(), "{command}");
 }
 
@@ -49,20 +55,35 @@ async fn a_plan_tells_the_digest_of_what_was_built_and_nothing_else() {
         "git init -q . && echo output > .gitignore && echo 1 > input && git add . \
          && git -c user.name=t -c user.email=t@t commit -qm first",
     );
-    let build_context = context(copying(source.path(), StepInputs::Tree(source.path().into())));
+    let build_context = context(copying(
+        source.path(),
+        StepInputs::Tree(source.path().into()),
+    ));
     let apply = NativeBuilder::new(Context::new(), cache.path().join("cache"));
     let plan = NativeBuilder::new(Context::new().planning(), cache.path().join("cache"));
 
-    assert_eq!(plan.build(&build_context, &image()).await.unwrap(), Built::Predicted(None));
-    assert!(!cache.path().join("cache").exists(), "planning writes nothing");
-    assert!(!source.path().join("output").exists(), "planning runs nothing");
+    assert_eq!(
+        plan.build(&build_context, &image()).await.unwrap(),
+        Built::Predicted(None)
+    );
+    assert!(
+        !cache.path().join("cache").exists(),
+        "planning writes nothing"
+    );
+    assert!(
+        !source.path().join("output").exists(),
+        "planning runs nothing"
+    );
 
     let built = apply.build(&build_context, &image()).await.unwrap();
     let predicted = plan.build(&build_context, &image()).await.unwrap();
     assert_eq!(predicted, Built::Predicted(built.digest().cloned()));
 
     sh(source.path(), "echo 2 > input");
-    assert_eq!(plan.build(&build_context, &image()).await.unwrap(), Built::Predicted(None));
+    assert_eq!(
+        plan.build(&build_context, &image()).await.unwrap(),
+        Built::Predicted(None)
+    );
     let changed = apply.build(&build_context, &image()).await.unwrap();
     assert_ne!(changed.digest(), built.digest());
     sh(source.path(), "echo 1 > input");
@@ -80,7 +101,10 @@ async fn what_cannot_be_known_is_not_predicted() {
         let apply = NativeBuilder::new(Context::new(), cache.path());
         apply.build(&build_context, &image()).await.unwrap();
         let plan = NativeBuilder::new(Context::new().planning(), cache.path());
-        assert_eq!(plan.build(&build_context, &image()).await.unwrap(), Built::Predicted(None));
+        assert_eq!(
+            plan.build(&build_context, &image()).await.unwrap(),
+            Built::Predicted(None)
+        );
     }
 }
 
@@ -93,7 +117,13 @@ async fn a_dockerfile_is_refused_with_who_can() {
         build_args: [].into(),
     };
     let error = builder.build(&build_context, &image()).await.unwrap_err();
-    assert!(matches!(error, BuildError::DockerfileUnsupported { builder: "native", .. }));
+    assert!(matches!(
+        error,
+        BuildError::DockerfileUnsupported {
+            builder: "native",
+            ..
+        }
+    ));
     assert!(error.hints()[0].contains("DockerBuilder"));
 }
 
@@ -104,7 +134,10 @@ async fn a_base_image_is_refused_before_anything_runs() {
     let base = format!("registry.test/base@sha256:{}", "0".repeat(64));
     with_base.base = Base::Image(ImageRef::parse(base).unwrap());
     let builder = NativeBuilder::new(Context::new(), source.path().join("cache"));
-    let error = builder.build(&context(with_base), &image()).await.unwrap_err();
+    let error = builder
+        .build(&context(with_base), &image())
+        .await
+        .unwrap_err();
     assert!(matches!(error, BuildError::Recipe { .. }));
     assert_eq!(fs::read_dir(source.path()).unwrap().count(), 0);
 }
@@ -120,14 +153,41 @@ async fn a_cache_that_cannot_be_written_is_named() {
 }
 
 #[tokio::test]
+async fn an_unchanged_image_of_100_mb_is_found_in_under_a_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("app");
+    let content: Vec<u8> = (0..25_000_000_u32)
+        .flat_map(|n| (n / 16).wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    fs::write(&program, content).unwrap();
+    let recipe = recipe(vec![(
+        LayerKind::Binary,
+        vec![FileEntry {
+            path: "/app".into(),
+            source: FileSource::Host(program),
+            mode: 0o755,
+        }],
+    )]);
+    let build_context = context(recipe);
+    let builder = NativeBuilder::new(Context::new(), directory.path().join("cache"));
+    let first = builder.build(&build_context, &image()).await.unwrap();
+    let begin = std::time::Instant::now();
+    let again = builder.build(&build_context, &image()).await.unwrap();
+    assert!(begin.elapsed().as_secs_f32() < 1.0, "{:?}", begin.elapsed());
+    assert_eq!(again, first);
+}
+
+#[tokio::test]
 async fn builders_that_share_a_cache_agree() {
     let cache = tempfile::tempdir().unwrap();
     let text = "many words of a program ".repeat(40_000);
     let recipe = recipe(vec![(LayerKind::Binary, vec![file("/app", &text, 0o755)])]);
     let build_context = Arc::new(context(recipe.clone()));
     let builds = (0..8).map(|_| {
-        let (builder, build_context) =
-            (NativeBuilder::new(Context::new(), cache.path()), Arc::clone(&build_context));
+        let (builder, build_context) = (
+            NativeBuilder::new(Context::new(), cache.path()),
+            Arc::clone(&build_context),
+        );
         tokio::spawn(async move { builder.build(&build_context, &image()).await })
     });
     let mut built = BTreeSet::new();

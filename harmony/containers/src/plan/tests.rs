@@ -75,10 +75,7 @@ fn the_working_directory_exists() {
         ]
     );
     recipe.working_dir = "/app".into();
-    assert_eq!(
-        refusal(&recipe),
-        "its working directory `/app` is a file"
-    );
+    assert_eq!(refusal(&recipe), "its working directory `/app` is a file");
 }
 
 #[test]
@@ -105,15 +102,36 @@ fn the_same_entry_twice_is_one() {
 #[test]
 fn recipes_that_cannot_be_are_refused() {
     let cases = [
-        (vec![file("app", "", 0o644)], "`app` is no absolute path of a file"),
-        (vec![file("/", "", 0o644)], "`/` is no absolute path of a file"),
-        (vec![file("", "", 0o644)], "`` is no absolute path of a file"),
-        (vec![file("/a//b", "", 0o644)], "the path `/a//b` goes by ``"),
+        (
+            vec![file("app", "", 0o644)],
+            "`app` is no absolute path of a file",
+        ),
+        (
+            vec![file("/", "", 0o644)],
+            "`/` is no absolute path of a file",
+        ),
+        (
+            vec![file("", "", 0o644)],
+            "`` is no absolute path of a file",
+        ),
+        (
+            vec![file("/a//b", "", 0o644)],
+            "the path `/a//b` goes by ``",
+        ),
         (vec![file("/a/", "", 0o644)], "the path `/a/` goes by ``"),
-        (vec![file("/a/../b", "", 0o644)], "the path `/a/../b` goes by `..`"),
+        (
+            vec![file("/a/../b", "", 0o644)],
+            "the path `/a/../b` goes by `..`",
+        ),
         (vec![file("/./b", "", 0o644)], "the path `/./b` goes by `.`"),
-        (vec![file("/a\0b", "", 0o644)], "no file can have the path `/a\\0b`"),
-        (vec![file("/a/.wh.b", "", 0o644)], "the name `.wh.b` means a deletion inside an image"),
+        (
+            vec![file("/a\0b", "", 0o644)],
+            "no file can have the path `/a\\0b`",
+        ),
+        (
+            vec![file("/a/.wh.b", "", 0o644)],
+            "the name `.wh.b` means a deletion inside an image",
+        ),
         (
             vec![file("/a", "", 0o100_644)],
             "`/a` has the mode 100644, which is more than permission bits",
@@ -137,8 +155,11 @@ fn recipes_that_cannot_be_are_refused() {
     }
     let long = format!("/{}", "n".repeat(256));
     assert!(
-        refusal(&recipe(vec![(LayerKind::Assets, vec![file(&long, "", 0o644)])]))
-            .ends_with("is longer than 255 bytes")
+        refusal(&recipe(vec![(
+            LayerKind::Assets,
+            vec![file(&long, "", 0o644)]
+        )]))
+        .ends_with("is longer than 255 bytes")
     );
 }
 

@@ -31,7 +31,10 @@ impl DockerEngine {
             "dockerd runs as root only: run these tests as root"
         );
         // A short path: the address of a socket has at most 108 bytes.
-        let directory = tempfile::Builder::new().prefix("dockerd-").tempdir_in("/tmp").expect("a temporary directory");
+        let directory = tempfile::Builder::new()
+            .prefix("dockerd-")
+            .tempdir_in("/tmp")
+            .expect("a temporary directory");
         let at = |name: &str| directory.path().join(name);
         let log = File::create(at("log")).expect("a log file");
         let daemon = Command::new(dockerd)
@@ -40,7 +43,13 @@ impl DockerEngine {
             .args([Path::new("--exec-root"), &at("exec")])
             .args([Path::new("--pidfile"), &at("pid")])
             // No overlay file system on top of another, no change to the machine's network.
-            .args(["--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"])
+            .args([
+                "--storage-driver=vfs",
+                "--iptables=false",
+                "--ip6tables=false",
+                "--ip-forward=false",
+                "--bridge=none",
+            ])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log file"))
             .stderr(log)
@@ -73,7 +82,11 @@ impl DockerEngine {
             .arg(archive)
             .output()
             .expect("the docker client runs; it is in Debian's docker.io");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     fn socket(&self) -> PathBuf {

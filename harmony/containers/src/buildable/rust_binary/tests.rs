@@ -20,7 +20,11 @@ fn package(root: &Path) {
         "version = 4\n\n[[package]]\nname = \"tiny\"\nversion = \"0.1.0\"\n",
     )
     .unwrap();
-    fs::write(root.join("src/main.rs"), "fn main() { panic!(\"at the disco\") }\n").unwrap();
+    fs::write(
+        root.join("src/main.rs"),
+        "fn main() { panic!(\"at the disco\") }\n",
+    )
+    .unwrap();
 }
 
 fn context_of(root: &Path, binary: &RustBinary) -> BuildContext {
@@ -35,8 +39,12 @@ fn context_of(root: &Path, binary: &RustBinary) -> BuildContext {
 fn the_step_is_a_locked_static_release_build() {
     let directory = tempfile::tempdir().unwrap();
     package(directory.path());
-    let binary = RustBinary::new("tiny").with_features(["extra"]).without_default_features();
-    let recipe = binary.recipe(&context_of(directory.path(), &binary)).unwrap();
+    let binary = RustBinary::new("tiny")
+        .with_features(["extra"])
+        .without_default_features();
+    let recipe = binary
+        .recipe(&context_of(directory.path(), &binary))
+        .unwrap();
     let [step] = &recipe.host_steps[..] else {
         panic!("{:?}", recipe.host_steps);
     };
@@ -47,7 +55,10 @@ fn the_step_is_a_locked_static_release_build() {
         ),
         "{args}"
     );
-    assert!(args.ends_with("--features extra --no-default-features"), "{args}");
+    assert!(
+        args.ends_with("--features extra --no-default-features"),
+        "{args}"
+    );
     assert!(args.contains("+crt-static"), "{args}");
     assert!(step.outputs[0].ends_with("x86_64-unknown-linux-gnu/release/tiny"));
     assert!(step.cleared_env.contains("RUSTFLAGS"));
@@ -60,13 +71,14 @@ fn the_step_is_a_locked_static_release_build() {
 fn what_is_not_there_is_named_with_what_is() {
     let directory = tempfile::tempdir().unwrap();
     package(directory.path());
-    let refusal = |binary: RustBinary| {
-        match binary.recipe(&context_of(directory.path(), &binary)) {
-            Err(BuildError::Recipe { reason, help, .. }) => format!("{reason}; {help}"),
-            other => panic!("{other:?}"),
-        }
+    let refusal = |binary: RustBinary| match binary.recipe(&context_of(directory.path(), &binary)) {
+        Err(BuildError::Recipe { reason, help, .. }) => format!("{reason}; {help}"),
+        other => panic!("{other:?}"),
     };
-    assert!(refusal(RustBinary::new("other")).ends_with("has no package `other`; its packages are: tiny"));
+    assert!(
+        refusal(RustBinary::new("other"))
+            .ends_with("has no package `other`; its packages are: tiny")
+    );
     assert_eq!(
         refusal(RustBinary::new("tiny").with_bin("other")),
         "the package `tiny` has no binary `other`; name one of its binaries by `with_bin`: tiny"
@@ -76,13 +88,19 @@ fn what_is_not_there_is_named_with_what_is() {
     assert!(matches!(nowhere, Err(BuildError::File { .. })));
     let empty = tempfile::tempdir().unwrap();
     let no_manifest = binary.recipe(&context_of(empty.path(), &binary));
-    assert!(matches!(no_manifest, Err(BuildError::HostStep { .. })), "{no_manifest:?}");
+    assert!(
+        matches!(no_manifest, Err(BuildError::HostStep { .. })),
+        "{no_manifest:?}"
+    );
 }
 
 #[test]
 fn sources_outside_the_workspace_make_the_outcome_unknown() {
     let directory = tempfile::tempdir().unwrap();
-    let (app, library) = (directory.path().join("app"), directory.path().join("library"));
+    let (app, library) = (
+        directory.path().join("app"),
+        directory.path().join("library"),
+    );
     package(&app);
     fs::create_dir_all(library.join("src")).unwrap();
     fs::write(library.join("src/lib.rs"), "").unwrap();

@@ -17,7 +17,10 @@ fn cache() -> (tempfile::TempDir, Cache) {
 
 fn plan(files: Vec<FileEntry>) -> ImagePlan {
     let recipe = recipe(vec![
-        (LayerKind::Assets, vec![directory("/tmp", 0o1777), link("/etc/mtab", "/proc/mounts")]),
+        (
+            LayerKind::Assets,
+            vec![directory("/tmp", 0o1777), link("/etc/mtab", "/proc/mounts")],
+        ),
         (LayerKind::Binary, files),
     ]);
     ImagePlan::new(&recipe, &context(recipe.clone()), "app").unwrap()
@@ -47,7 +50,10 @@ fn two_caches_give_one_image_and_it_is_what_it_says() {
     assert_eq!(layout.layers_size(), built.size);
     for blob in layout.blobs() {
         let content = fs::read(layout.blob(blob)).unwrap();
-        assert_eq!(crate::layout::sha256(&content).as_str(), blob.digest().to_string());
+        assert_eq!(
+            crate::layout::sha256(&content).as_str(),
+            blob.digest().to_string()
+        );
     }
     let annotations = layout.manifest().annotations().clone().unwrap();
     assert_eq!(annotations["org.opencontainers.image.version"], "1.0.0");
@@ -71,7 +77,12 @@ fn a_layer_that_did_not_change_is_not_written_again() {
     fs::write(&program, "two").unwrap();
     let second = layout_of(&build(&plan, &cache).unwrap());
     let digests = |layout: &OciLayout| -> Vec<String> {
-        layout.manifest().layers().iter().map(|layer| layer.digest().to_string()).collect()
+        layout
+            .manifest()
+            .layers()
+            .iter()
+            .map(|layer| layer.digest().to_string())
+            .collect()
     };
     let (first, second) = (digests(&first), digests(&second));
     assert_eq!(first[0], second[0]);
@@ -90,7 +101,10 @@ fn what_is_damaged_is_made_again() {
     assert!(OciLayout::open(layout.directory()).is_err());
     let again = build(&plan, &cache).unwrap();
     assert_eq!(again, built);
-    assert_eq!(fs::metadata(layout_of(&again).blob(&layer)).unwrap().len(), layer.size());
+    assert_eq!(
+        fs::metadata(layout_of(&again).blob(&layer)).unwrap().len(),
+        layer.size()
+    );
 
     fs::remove_file(layout.directory().join("index.json")).unwrap();
     assert_eq!(build(&plan, &cache).unwrap(), built);
@@ -107,7 +121,10 @@ fn a_missing_file_is_named() {
         mode: 0o755,
     }]);
     let error = build(&plan, &cache).unwrap_err();
-    assert_eq!(error.to_string(), "cannot read `/no/such/program` for the image");
+    assert_eq!(
+        error.to_string(),
+        "cannot read `/no/such/program` for the image"
+    );
 }
 
 #[test]
@@ -123,11 +140,19 @@ fn the_archive_is_one_that_tar_reads_and_names_the_image_twice() {
     assert_eq!(bytes, again);
     let path = directory.path().join("image.tar");
     fs::write(&path, &bytes).unwrap();
-    let index = Command::new("tar").arg("-xOf").arg(&path).arg("index.json").output().unwrap();
+    let index = Command::new("tar")
+        .arg("-xOf")
+        .arg(&path)
+        .arg("index.json")
+        .output()
+        .unwrap();
     let index = String::from_utf8(index.stdout).unwrap();
     for name in [
         r#""io.containerd.image.name":"registry.test/app:1.0.0""#.to_owned(),
-        format!(r#""io.containerd.image.name":"registry.test/app@{}""#, built.digest),
+        format!(
+            r#""io.containerd.image.name":"registry.test/app@{}""#,
+            built.digest
+        ),
     ] {
         assert!(index.contains(&name), "{index}");
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flate2::read::GzDecoder;
 use harmony_core::image::{FileEntry, ImageRecipe, LayerKind};
 use proptest::prelude::*;
+use tar::EntryType::{Directory, Regular, Symlink};
 
 use super::*;
 use crate::plan::ImagePlan;
@@ -25,7 +26,15 @@ fn one_layer(kind: LayerKind, files: Vec<FileEntry>) -> (Vec<u8>, LayerBlob) {
 }
 
 /// Reads an archive back: path, type, mode, owner, time, content, link.
-type Seen = (String, tar::EntryType, u32, (u64, u64), u64, Vec<u8>, Option<String>);
+type Seen = (
+    String,
+    tar::EntryType,
+    u32,
+    (u64, u64),
+    u64,
+    Vec<u8>,
+    Option<String>,
+);
 
 fn read(compressed: &[u8]) -> Vec<Seen> {
     let mut archive = tar::Archive::new(GzDecoder::new(Cursor::new(compressed)));
@@ -59,17 +68,29 @@ fn golden_digests_of_each_kind_of_layer() {
     let assets = one_layer(
         LayerKind::Assets,
         vec![
-            file("/etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\n", 0o644),
+            file(
+                "/etc/passwd",
+                "root:x:0:0:root:/root:/sbin/nologin\n",
+                0o644,
+            ),
             directory("/tmp", 0o1777),
             link("/etc/mtab", "/proc/mounts"),
         ],
     );
     let libraries = one_layer(
         LayerKind::Libraries,
-        vec![file(&format!("/usr/lib/{}.so", "n".repeat(120)), "library", 0o644)],
+        vec![file(
+            &format!("/usr/lib/{}.so", "n".repeat(120)),
+            "library",
+            0o644,
+        )],
     );
-    let program: String = (0..100_000).map(|n| format!("{n} ")).collect();
-    let binary = one_layer(LayerKind::Binary, vec![file("/usr/local/bin/app", &program, 0o755)]);
+    let numbers: Vec<_> = (0..100_000).map(|n: u32| n.to_string()).collect();
+    let program = numbers.join(" ") + " ";
+    let binary = one_layer(
+        LayerKind::Binary,
+        vec![file("/usr/local/bin/app", &program, 0o755)],
+    );
     let found = [assets, libraries, binary]
         .map(|(_, blob)| [blob.diff_id.to_string(), blob.digest.to_string()]);
     assert_eq!(
@@ -95,22 +116,43 @@ fn golden_digests_of_each_kind_of_layer() {
 fn an_archive_says_only_what_the_plan_says() {
     let (compressed, blob) = one_layer(
         LayerKind::Binary,
-        vec![file("/b/app", "program", 0o755), link("/b/link", "app"), directory("/a", 0o700)],
+        vec![
+            file("/b/app", "program", 0o755),
+            link("/b/link", "app"),
+            directory("/a", 0o700),
+        ],
     );
     assert_eq!(blob.size, compressed.len() as u64);
     assert_eq!(blob.digest, crate::layout::sha256(&compressed));
     let mut plain = Vec::new();
-    GzDecoder::new(&*compressed).read_to_end(&mut plain).unwrap();
+    GzDecoder::new(&*compressed)
+        .read_to_end(&mut plain)
+        .unwrap();
     assert_eq!(blob.diff_id, crate::layout::sha256(&plain));
-    use tar::EntryType::{Directory, Regular, Symlink};
     let none = Vec::new;
     assert_eq!(
         read(&compressed),
         [
             ("a/".into(), Directory, 0o700, (0, 0), 0, none(), None),
             ("b/".into(), Directory, 0o755, (0, 0), 0, none(), None),
-            ("b/app".into(), Regular, 0o755, (0, 0), 0, b"program".to_vec(), None),
-            ("b/link".into(), Symlink, 0o777, (0, 0), 0, none(), Some("app".into())),
+            (
+                "b/app".into(),
+                Regular,
+                0o755,
+                (0, 0),
+                0,
+                b"program".to_vec(),
+                None
+            ),
+            (
+                "b/link".into(),
+                Symlink,
+                0o777,
+                (0, 0),
+                0,
+                none(),
+                Some("app".into())
+            ),
         ]
     );
     // RFC 1952: no name, no time, unknown system.
@@ -149,7 +191,14 @@ fn a_file_that_changed_since_it_was_hashed_is_an_error() {
     };
     let write = |state| {
         let entries = [entry.clone()];
-        write_layer(&entries, &[Some(state)], 0, Vec::new(), Path::new("out"), &cancel)
+        write_layer(
+            &entries,
+            &[Some(state)],
+            0,
+            Vec::new(),
+            Path::new("out"),
+            &cancel,
+        )
     };
     write(state).unwrap();
     fs::write(&path, "second one").unwrap();
@@ -174,7 +223,9 @@ fn a_full_disk_is_told_as_such() {
             Ok(())
         }
     }
-    let noise: Vec<u8> = (0..1_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..1_000_000_u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
     let entry = PlannedEntry {
         path: "app".into(),
         source: FileSource::Bytes(Arc::from(noise)),
@@ -185,7 +236,10 @@ fn a_full_disk_is_told_as_such() {
     let BuildError::Write { path, source } = &error else {
         panic!("{error}");
     };
-    assert_eq!((path.as_path(), source.kind()), (Path::new("/full"), io::ErrorKind::StorageFull));
+    assert_eq!(
+        (path.as_path(), source.kind()),
+        (Path::new("/full"), io::ErrorKind::StorageFull)
+    );
 }
 
 #[test]
@@ -194,7 +248,14 @@ fn a_cancelled_layer_ends() {
     cancel.cancel();
     let plan = recipe(vec![(LayerKind::Binary, vec![file("/app", "x", 0o755)])]);
     let plan = ImagePlan::new(&plan, &context(plan.clone()), "app").unwrap();
-    let result = write_layer(&plan.layers[0].entries, &[None], 0, Vec::new(), Path::new("o"), &cancel);
+    let result = write_layer(
+        &plan.layers[0].entries,
+        &[None],
+        0,
+        Vec::new(),
+        Path::new("o"),
+        &cancel,
+    );
     assert!(matches!(result, Err(BuildError::Cancelled(_))));
 }
 

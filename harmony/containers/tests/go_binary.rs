@@ -1,0 +1,105 @@
+//! An image of a Go command from the module proxy.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flate2::read::GzDecoder;
+use harmony_containers::{GoBinary, NativeBuilder, OciLayout};
+use harmony_core::Context;
+use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
+use harmony_core::image::{BuildContext, Built, ImageLocation, ImageSource};
+use harmony_core::inventory::Platform;
+use harmony_types::ImageRef;
+
+const PACKAGE: &str = "github.com/nats-io/nats-server/v2";
+const VERSION: &str = "v2.15.2";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_server_becomes_an_image_and_the_second_time_at_once() {
+    let work = tempfile::tempdir().unwrap();
+    let first = build(work.path(), VERSION).await.unwrap();
+    let begin = Instant::now();
+    let again = build(work.path(), VERSION).await.unwrap();
+    assert!(
+        begin.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(first, again);
+
+    let Built::Image(image) = first else {
+        panic!("nothing was built");
+    };
+    let ImageLocation::OciLayout(path) = image.location else {
+        panic!("the image is not a layout");
+    };
+    let layout = OciLayout::open(path).unwrap();
+    let config = layout.config().unwrap().config().clone().unwrap();
+    assert_eq!(
+        config.entrypoint().as_deref().unwrap(),
+        ["/usr/local/bin/nats-server"]
+    );
+    let binary = program(&layout, "usr/local/bin/nats-server");
+    let program = work.path().join("program");
+    fs::write(&program, binary).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let said = Command::new(&program).arg("--version").output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&said.stdout).trim(),
+        format!("nats-server: {VERSION}")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_does_not_exist_is_told_by_go() {
+    let work = tempfile::tempdir().unwrap();
+    let error = build(work.path(), "v2.0.9999").await.unwrap_err();
+    let BuildError::HostStep {
+        program, output, ..
+    } = &error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(program, "go");
+    assert!(output.join("\n").contains("v2.0.9999"), "{output:?}");
+}
+
+async fn build(work: &Path, version: &str) -> Result<Built, BuildError> {
+    let context = BuildContext {
+        project_root: work.to_owned(),
+        source: ImageSource::Buildable(Arc::new(GoBinary::new(
+            PACKAGE,
+            version,
+            work.join("cache"),
+        ))),
+        platform: Platform::current(),
+        created: 1_700_000_000,
+        labels: BTreeMap::new(),
+    };
+    let image = ImageRef::parse("registry.test/nats:1").unwrap();
+    NativeBuilder::new(Context::new(), work.join("cache"))
+        .build(&context, &image)
+        .await
+}
+
+fn program(layout: &OciLayout, wanted: &str) -> Vec<u8> {
+    let mut content = Vec::new();
+    for layer in layout.manifest().layers() {
+        let file = fs::File::open(layout.blob(layer)).unwrap();
+        for entry in tar::Archive::new(GzDecoder::new(file)).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            if entry.path().unwrap() == Path::new(wanted) {
+                entry.read_to_end(&mut content).unwrap();
+            }
+        }
+    }
+    content
+}
