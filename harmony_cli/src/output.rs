@@ -17,6 +17,9 @@ pub(crate) fn data(text: &str) -> Result<(), RunError> {
 
 /// Writes what a person should see. Where stderr is closed there is nobody to tell, so its errors are dropped.
 pub(crate) fn message(text: &str) {
+    if text.is_empty() {
+        return;
+    }
     let mut stderr = anstream::stderr().lock();
     let _ = stderr
         .write_all(text.as_bytes())

@@ -42,8 +42,8 @@ impl Progress {
         let stop = CancellationToken::new();
         let screen = Screen::new(form == Form::Bars);
         let display = match form {
-            Form::Bars => Display::Bars(Bars::new(screen.clone())),
-            Form::Lines => Display::Lines(Lines::new(Instant::now())),
+            Form::Bars => Display::Bars(Bars::new(screen.clone(), context.mode())),
+            Form::Lines => Display::Lines(Lines::new(Instant::now(), context.mode())),
             Form::Json => Display::Json(Instant::now()),
             Form::Quiet => Display::Quiet,
         };
@@ -64,7 +64,7 @@ impl Progress {
     }
 }
 
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(250);
 
 async fn show_all(mut events: Events, mut display: Display, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(TICK);

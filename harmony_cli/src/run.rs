@@ -267,7 +267,7 @@ impl End<'_> {
             (Some(error), Some(report)) => {
                 output::message(&render::error(report, Some(error.score())));
                 if !planning {
-                    output::message(&summary::stopped(&self.results, self.scores));
+                    output::message(&summary::stopped(&self.results, self.scores, report.kind));
                 }
                 output::message(&args.more_about(report));
             }

@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use harmony_core::Outcome;
+use harmony_core::diagnostic::FailureKind;
 use harmony_core::outcome::{Action, Change};
+use harmony_core::{Mode, Outcome};
 use serde::Serialize;
 
 /// What one Score (or the preparation of the topology) came to.
@@ -40,21 +41,20 @@ impl Counts {
         counts
     }
 
+    fn is_unchanged(self) -> bool {
+        self.create + self.update + self.delete == 0
+    }
+
     pub(crate) fn of_all(results: &[ScoreResult]) -> Self {
         Self::of(results.iter().flat_map(|result| &result.outcome.changes))
     }
 
-    /// `2 created, 1 deleted, 3 unchanged`, or `no changes`.
-    pub(crate) fn done(self) -> String {
-        self.in_words(["created", "updated", "deleted"])
-    }
-
-    /// `2 to create, 1 to delete, 3 unchanged`, or `no changes`.
-    pub(crate) fn planned(self) -> String {
-        self.in_words(["to create", "to update", "to delete"])
-    }
-
-    fn in_words(self, words: [&str; 3]) -> String {
+    /// `2 created, 1 deleted, 3 unchanged`, when planning `2 to create, 1 to delete, 3 unchanged`; or `no changes`.
+    pub(crate) fn in_words(self, mode: Mode) -> String {
+        let words = match mode {
+            Mode::Apply => ["created", "updated", "deleted"],
+            Mode::Plan => ["to create", "to update", "to delete"],
+        };
         let effective = [self.create, self.update, self.delete];
         let mut parts: Vec<String> = effective
             .iter()
@@ -76,65 +76,37 @@ impl Counts {
 pub(crate) fn plan(results: &[ScoreResult]) -> String {
     let mut text = String::new();
     for result in results {
-        let counts = Counts::of(&result.outcome.changes);
-        let heading = Style::new().bold();
-        let _ = writeln!(
-            text,
-            "{heading}{}{heading:#}: {}",
-            result.score,
-            counts.planned()
-        );
-        for change in result.outcome.effective() {
-            plan_change(&mut text, change);
-        }
+        changes(&mut text, result, Mode::Plan);
         for check in &result.outcome.checks {
-            let _ = writeln!(text, "  ? check   {check}");
+            let _ = writeln!(text, "  ? check  {check}");
         }
     }
-    let _ = writeln!(text, "plan: {}", Counts::of_all(results).planned());
+    let _ = writeln!(
+        text,
+        "plan: {}",
+        Counts::of_all(results).in_words(Mode::Plan)
+    );
     text
 }
 
-fn plan_change(text: &mut String, change: &Change) {
-    let (sign, color) = match change.action {
-        Action::Create => ('+', AnsiColor::Green),
-        Action::Update => ('~', AnsiColor::Yellow),
-        Action::Delete => ('-', AnsiColor::Red),
-        Action::Unchanged => (' ', AnsiColor::White),
-    };
-    let style = color.on_default();
-    let _ = write!(
-        text,
-        "  {style}{sign} {:<7}{style:#} {}",
-        change.action, change.subject
-    );
-    if let Some(note) = &change.note {
-        let _ = write!(text, " ({note})");
-    }
-    text.push('\n');
-    for field in &change.fields {
-        let _ = writeln!(
-            text,
-            "      {}: {} -> {}",
-            field.path, field.before, field.after
-        );
-    }
-}
-
-/// What apply did: totals, then what a person wants to know next.
+/// What apply did: the changes, totals, then what a person wants to know next.
 pub(crate) fn applied(results: &[ScoreResult], elapsed: Duration) -> String {
+    let mut text = String::new();
+    for result in results {
+        if !result.outcome.is_unchanged() {
+            changes(&mut text, result, Mode::Apply);
+        }
+    }
+    text.push_str(&Counts::of_all(results).in_words(Mode::Apply));
     let checks: usize = results
         .iter()
         .map(|result| result.outcome.checks.len())
         .sum();
-    let mut text = Counts::of_all(results).done();
-    match checks {
-        0 => {}
-        1 => text.push_str("; 1 check passed"),
-        checks => {
-            let _ = write!(text, "; {checks} checks passed");
-        }
-    }
+    let _ = match checks {
+        0 => Ok(()),
+        1 => write!(text, "; 1 check passed"),
+        checks => write!(text, "; {checks} checks passed"),
+    };
     let _ = writeln!(text, " ({})", seconds(elapsed));
     let mut notes = results
         .iter()
@@ -150,6 +122,55 @@ pub(crate) fn applied(results: &[ScoreResult], elapsed: Duration) -> String {
     text
 }
 
+/// How far an apply came that did not end well; empty when it came nowhere.
+pub(crate) fn stopped(results: &[ScoreResult], scores: usize, kind: FailureKind) -> String {
+    // the first result is the preparation of the topology
+    let done = results.len().saturating_sub(1);
+    let counts = Counts::of_all(results);
+    if done == 0 && counts.is_unchanged() {
+        return String::new();
+    }
+    let word = if kind == FailureKind::Refused {
+        "refused"
+    } else {
+        "stopped"
+    };
+    let counts = counts.in_words(Mode::Apply);
+    format!("{word} after {done} of {scores} Scores; what they did stays: {counts}\n")
+}
+
+fn changes(text: &mut String, result: &ScoreResult, mode: Mode) {
+    let counts = Counts::of(&result.outcome.changes).in_words(mode);
+    let heading = Style::new().bold();
+    let _ = writeln!(text, "{heading}{}{heading:#}: {counts}", result.score);
+    for change in result.outcome.effective() {
+        let (sign, color) = match change.action {
+            Action::Create => ('+', AnsiColor::Green),
+            Action::Update => ('~', AnsiColor::Yellow),
+            Action::Delete => ('-', AnsiColor::Red),
+            Action::Unchanged => (' ', AnsiColor::White),
+        };
+        let style = color.on_default();
+        let _ = write!(
+            text,
+            "  {style}{sign} {:<6}{style:#} {}",
+            change.action.to_string(),
+            change.subject
+        );
+        if let Some(note) = &change.note {
+            let _ = write!(text, " ({note})");
+        }
+        text.push('\n');
+        for field in &change.fields {
+            let _ = writeln!(
+                text,
+                "      {}: {} -> {}",
+                field.path, field.before, field.after
+            );
+        }
+    }
+}
+
 /// `0.4 s`, `12.3 s`, `3 min 05 s`.
 pub(crate) fn seconds(elapsed: Duration) -> String {
     let whole = elapsed.as_secs();
@@ -158,14 +179,4 @@ pub(crate) fn seconds(elapsed: Duration) -> String {
     } else {
         format!("{} min {:02} s", whole / 60, whole % 60)
     }
-}
-
-/// How far a run came that did not end well.
-pub(crate) fn stopped(results: &[ScoreResult], scores: usize) -> String {
-    // the first result is the preparation of the topology
-    let done = results.len().saturating_sub(1);
-    let counts = Counts::of_all(results).done();
-    format!(
-        "stopped after {done} of {scores} Scores: {counts}; run the same command again to continue\n"
-    )
 }

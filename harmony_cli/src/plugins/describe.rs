@@ -76,7 +76,7 @@ fn first_line(help: &str, success: bool) -> Option<Description> {
     let plain = anstream::adapter::strip_str(help).to_string();
     let line = plain.lines().map(str::trim).find(|line| !line.is_empty());
     Some(match line {
-        Some(line) => Description::Line(line.to_owned()),
+        Some(line) => Description::Line(line.trim_end_matches('.').to_owned()),
         None => Description::Broken("--help says nothing".into()),
     })
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
+use harmony_core::Mode;
 use harmony_core::event::{Event, Position, StepEnd, StepId, Unit};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::lines::ending;
+use super::lines::{ending, why};
 use crate::summary::Counts;
 use crate::{output, render};
 
@@ -49,6 +50,7 @@ impl Screen {
 /// Draws events.
 pub(super) struct Bars {
     screen: Screen,
+    mode: Mode,
     steps: BTreeMap<StepId, Step>,
 }
 
@@ -67,9 +69,10 @@ const BAR_ITEMS: &str =
 const REDRAW: Duration = Duration::from_millis(120);
 
 impl Bars {
-    pub(super) fn new(screen: Screen) -> Self {
+    pub(super) fn new(screen: Screen, mode: Mode) -> Self {
         Self {
             screen,
+            mode,
             steps: BTreeMap::new(),
         }
     }
@@ -81,11 +84,11 @@ impl Bars {
                 self.screen.message(&format!("{bold}{score}{bold:#}\n"));
             }
             Event::ScoreFinished { score, outcome } => {
-                let counts = Counts::of(&outcome.changes);
-                self.ended(StepEnd::Done, &format!("{score}: {}", counts.done()));
+                let counts = Counts::of(&outcome.changes).in_words(self.mode);
+                self.ended(StepEnd::Done, &format!("{score}: {counts}"));
             }
             Event::ScoreFailed { score, report } => {
-                let text = format!("{score}: {}", report.message);
+                let text = format!("{score}: {}", why(report));
                 self.ended(StepEnd::Unfinished, &text);
             }
             Event::StepStarted { step, label } => self.begin(*step, label),

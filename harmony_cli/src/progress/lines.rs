@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use harmony_core::Mode;
+use harmony_core::diagnostic::{FailureKind, Report};
 use harmony_core::event::{Event, Position, StepEnd, StepId, Unit};
 use indicatif::HumanBytes;
 
 use crate::render;
 use crate::summary::{Counts, seconds};
+
+/// A step that ends sooner than this gets one line, not two.
+const BRIEF: Duration = Duration::from_millis(400);
 
 /// Between two lines of one step that goes on.
 const EVERY: Duration = Duration::from_secs(5);
@@ -19,22 +24,25 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Turns events into lines. Pure: it is told the time.
 pub(super) struct Lines {
     began: Instant,
+    mode: Mode,
     steps: BTreeMap<StepId, Step>,
 }
 
 struct Step {
     label: String,
     began: Instant,
-    printed: Instant,
+    /// When its last line was; `None` before its first.
+    printed: Option<Instant>,
     message: Option<String>,
     position: Option<Position>,
     news: bool,
 }
 
 impl Lines {
-    pub(super) fn new(began: Instant) -> Self {
+    pub(super) fn new(began: Instant, mode: Mode) -> Self {
         Self {
             began,
+            mode,
             steps: BTreeMap::new(),
         }
     }
@@ -44,26 +52,24 @@ impl Lines {
         match event {
             Event::ScoreStarted { score } => self.line(now, &format!("score {score}")),
             Event::ScoreFinished { score, outcome } => {
-                let counts = Counts::of(&outcome.changes);
-                self.line(now, &format!("score {score}: {}", counts.done()))
+                let counts = Counts::of(&outcome.changes).in_words(self.mode);
+                self.line(now, &format!("score {score}: {counts}"))
             }
             Event::ScoreFailed { score, report } => {
-                let text = format!("score {score}: failed, {}", report.message);
+                let text = format!("score {score}: {}", why(report));
                 self.line(now, &text)
             }
             Event::StepStarted { step, label } => {
-                let label = label.clone();
-                let line = self.line(now, &label);
                 let state = Step {
-                    label,
+                    label: label.clone(),
                     began: now,
-                    printed: now,
+                    printed: None,
                     message: None,
                     position: None,
                     news: false,
                 };
                 self.steps.insert(*step, state);
-                line
+                String::new()
             }
             Event::StepProgress {
                 step,
@@ -95,7 +101,14 @@ impl Lines {
     pub(super) fn tick(&mut self, now: Instant) -> String {
         let mut due = Vec::new();
         for step in self.steps.values_mut() {
-            let since = now.duration_since(step.printed);
+            let Some(printed) = step.printed else {
+                if now.duration_since(step.began) >= BRIEF {
+                    due.push(step.label.clone());
+                    step.printed = Some(now);
+                }
+                continue;
+            };
+            let since = now.duration_since(printed);
             if step.news && since >= EVERY {
                 due.push(format!("{}: {}", step.label, step.where_it_is()));
             } else if since >= SILENCE {
@@ -104,7 +117,7 @@ impl Lines {
             } else {
                 continue;
             }
-            step.printed = now;
+            step.printed = Some(now);
             step.news = false;
         }
         due.iter().map(|text| self.line(now, text)).collect()
@@ -138,6 +151,15 @@ impl Step {
             text.push_str(message);
         }
         text
+    }
+}
+
+/// Why a score ended badly, in a few words: the whole error is shown at the end.
+pub(super) fn why(report: &Report) -> String {
+    match report.kind {
+        FailureKind::Failed | FailureKind::Usage => format!("failed ({})", report.code),
+        FailureKind::Refused => format!("refused ({})", report.code),
+        FailureKind::Cancelled => "cancelled".into(),
     }
 }
 
