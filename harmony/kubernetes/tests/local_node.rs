@@ -232,11 +232,18 @@ async fn heals(ctx: &Context, node: &LocalNode) {
         );
         let outcome = timed(&format!("up after the death of {}", dead.len()), node.up(ctx)).await.unwrap();
         let note = outcome.changes[0].note.clone().unwrap();
-        let names: Vec<&str> = dead.iter().map(|component| component.as_str()).collect();
+        let mut names: Vec<&str> = dead.iter().map(|component| component.as_str()).collect();
+        if dead == [Component::Containerd] {
+            names.push("kubelet");
+        }
         assert_eq!(note, format!("start {}", names.join(", ")));
         assert_eq!(node.status().await.unwrap().health, Health::Ready);
         kubectl(node, &["get", "namespace", "kept"]);
     }
+    as_after_a_reboot(node).await;
+    timed("up after a reboot", node.up(ctx)).await.unwrap();
+    assert_eq!(node.status().await.unwrap().health, Health::Ready);
+    kubectl(node, &["get", "namespace", "kept"]);
     // As after a change of the configuration: what is out of date is replaced, the rest goes on.
     let pids = |status: harmony_kubernetes::local::node::NodeStatus| {
         status.components.into_iter().map(|one| (one.component, one.pid)).collect::<Vec<_>>()
@@ -247,6 +254,34 @@ async fn heals(ctx: &Context, node: &LocalNode) {
     let after = pids(node.status().await.unwrap());
     let replaced: Vec<_> = after.iter().filter(|one| !before.contains(one)).map(|one| one.0).collect();
     assert_eq!(replaced, [Component::Proxy]);
+}
+
+/// No process, mount, address and rule; the files, and a record of another boot.
+async fn as_after_a_reboot(node: &LocalNode) {
+    let config = node.config();
+    kill(node, &Component::ALL).await;
+    let group = format!("harmony-node-{}", config.name);
+    let pods = printed("sh", &["-c", &format!("find /sys/fs/cgroup -path '*{group}*' -name cgroup.procs -exec cat {{}} +")]);
+    for pid in pods.lines().map(str::to_owned).chain(marked(config).iter().map(ToString::to_string)) {
+        let _ = Command::new("kill").args(["-9", &pid]).stderr(Stdio::null()).status();
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let targets: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+    for target in targets.iter().rev().filter(|target| target.starts_with(config.state_dir.to_str().unwrap())) {
+        run(Command::new("umount").args(["--lazy", target]));
+    }
+    printed("ip", &["addr", "flush", "dev", "lo"]);
+    printed("ip", &["link", "set", "lo", "down"]);
+    printed("ip", &["route", "flush", "table", "main"]);
+    for table in ["nat", "filter", "mangle"] {
+        printed("iptables", &["-w", "-t", table, "-F"]);
+        printed("iptables", &["-w", "-t", table, "-X"]);
+    }
+    let record = config.state_dir.join("run/machine.json");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let text = fs::read_to_string(&record).unwrap();
+    assert!(text.contains(boot.trim()));
+    fs::write(&record, text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000")).unwrap();
 }
 
 async fn leaves_nothing(ctx: &Context, node: &LocalNode, before: Vec<String>) {
@@ -550,16 +585,21 @@ fn listening() -> Vec<(Ipv4Addr, u16)> {
 
 /// The sessions that were started for that node.
 fn processes_of(config: &LocalNodeConfig) -> Vec<i32> {
+    let leads_a_session = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_ascii_whitespace().collect();
+        fields.first() != Some(&"Z") && fields.get(3) == Some(&pid.to_string().as_str())
+    };
+    marked(config).into_iter().filter(leads_a_session).collect()
+}
+
+/// Every process that was started for that node, and its children.
+fn marked(config: &LocalNodeConfig) -> Vec<i32> {
     let mark = format!("HARMONY_NODE={}\0", config.state_dir.display());
     all_pids()
         .filter(|pid| {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             String::from_utf8_lossy(&environ).contains(&mark)
-        })
-        .filter(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_ascii_whitespace().collect();
-            fields.first() != Some(&"Z") && fields.get(3) == Some(&pid.to_string().as_str())
         })
         .collect()
 }

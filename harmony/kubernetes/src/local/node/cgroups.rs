@@ -12,6 +12,7 @@ use super::config::LocalNodeConfig;
 use super::error::LocalNodeError;
 use super::files;
 use super::machine::{CgroupDriver, Machine};
+use super::network::MachineRecord;
 
 /// Makes the group in every hierarchy that a kubelet with the `cgroupfs` driver uses.
 pub(super) fn ensure(config: &LocalNodeConfig, machine: &Machine) -> Result<(), LocalNodeError> {
@@ -31,12 +32,17 @@ pub(super) fn ensure(config: &LocalNodeConfig, machine: &Machine) -> Result<(), 
 }
 
 /// Kills every process of every pod and removes the group. Nothing there is fine.
-pub(super) async fn remove(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
+pub(super) async fn remove(config: &LocalNodeConfig, machine: &Machine) -> Result<(), LocalNodeError> {
     const EVERY: Duration = Duration::from_millis(20);
     const TRIES: u32 = 500;
+    // With the systemd driver a kubelet has no choice of name; ours is the only one on the machine.
+    let mut names = vec![Machine::cgroup_name(&config.name)];
+    if machine.cgroup_driver == CgroupDriver::Systemd && MachineRecord::read(config).is_some() {
+        names.push("kubepods.slice".to_owned());
+    }
     let groups: Vec<PathBuf> = hierarchies()
         .iter()
-        .map(|hierarchy| hierarchy.root().join(Machine::cgroup_name(&config.name)))
+        .flat_map(|hierarchy| names.iter().map(|name| hierarchy.root().join(name)))
         .filter(|group| group.exists())
         .collect();
     for group in &groups {

@@ -161,6 +161,8 @@ fn pod(program: &Path, image: &str) -> Value {
             ],
             "readinessProbe": { "httpGet": { "path": "/ready", "port": 8181 }, "periodSeconds": 1 },
             "livenessProbe": { "httpGet": { "path": "/health", "port": 8080 }, "initialDelaySeconds": 30 },
+            // As much as CoreDNS asks for elsewhere: names must resolve on a busy machine too.
+            "resources": { "requests": { "cpu": "100m", "memory": "70Mi" } },
             "securityContext": {
                 "allowPrivilegeEscalation": false,
                 "readOnlyRootFilesystem": true,

@@ -18,6 +18,7 @@ use super::containerd;
 use super::error::LocalNodeError;
 use super::files;
 use super::lock::Lock;
+use super::machine::Machine;
 use super::network::{self, MachineRecord};
 use super::packages;
 use super::preflight;
@@ -69,7 +70,7 @@ pub(super) async fn down(
     drain(ctx, config, running.contains_key(&Component::Containerd)).await;
     end(&mut running, &[Component::Containerd, Component::Etcd], GRACE).await?;
     end_children(config).await?;
-    cgroups::remove(config).await?;
+    cgroups::remove(config, &Machine::inspect()).await?;
     step.message("mounts and network");
     unmount_below(layout.state())?;
     if MachineRecord::read(config).is_some() {

@@ -65,6 +65,7 @@ pub(super) fn launch(inputs: Inputs<'_>, component: Component) -> Result<Launch,
         program,
         args: args.into_iter().map(OsString::from).collect(),
         log: log_of(&layout, component),
+        reaches_out: component == Component::Containerd,
         spec: files::fingerprint(parts.iter().map(Vec::as_slice)),
     })
 }

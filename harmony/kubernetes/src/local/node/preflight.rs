@@ -66,10 +66,14 @@ fn check_ports_now(config: &LocalNodeConfig, starting: &[Component]) -> Result<(
     let mut listening = listeners(&fs::read_to_string("/proc/net/tcp").unwrap_or_default());
     listening.extend(listeners(&fs::read_to_string("/proc/net/tcp6").unwrap_or_default()));
     for (component, address, field) in wanted {
-        if let (true, Some(taken)) = (starting.contains(&component), blocker(&listening, address)) {
-            let holder = process::socket_holder(taken.inode);
-            return Err(LocalNodeError::PortTaken { component, address, field, holder });
+        let Some(taken) = blocker(&listening, address).filter(|_| starting.contains(&component)) else { continue };
+        let holder = process::socket_holder(taken.inode);
+        // A process of ours that another run started just now, or that ends just now.
+        if holder.is_some_and(|pid| process::is_marked(pid, process::NODE_MARK, &config.state_dir)) {
+            continue;
         }
+        let holder = holder.map(|pid| format!("pid {pid}, `{}`", process::command_line(pid)));
+        return Err(LocalNodeError::PortTaken { component, address, field, holder });
     }
     Ok(())
 }
@@ -112,16 +116,16 @@ fn listeners(table: &str) -> Vec<Listener> {
 }
 
 /// No other node on this network: two kube-proxies rewrite each other's rules.
-pub(super) fn check_other_nodes(ours: &[i32]) -> Result<(), LocalNodeError> {
+pub(super) fn check_other_nodes(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     let here = namespace("self");
     let others = fs::read_dir("/proc").map_err(LocalNodeError::file("list", "/proc"))?;
     for pid in others.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok()) {
-        if ours.contains(&pid) || namespace(&pid.to_string()) != here {
-            continue;
-        }
         let command = process::command_line(pid);
-        if is_node_process(&command) {
+        if is_node_process(&command)
+            && namespace(&pid.to_string()) == here
+            && !process::is_marked(pid, process::NODE_MARK, &config.state_dir)
+        {
             return Err(LocalNodeError::OtherNode { command, pid });
         }
     }

@@ -105,6 +105,11 @@ fn inspect(pid: i32, mark: &str, value: &Path, boot: i64) -> Option<Marked> {
     Some(Marked { pid, name, spec, leader: stat.session == pid, started, rss_kib: rss_kib(pid), pidfd })
 }
 
+/// Whether that process carries the marker.
+pub(super) fn is_marked(pid: i32, mark: &str, value: &Path) -> bool {
+    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| marker_of(&environ, mark, value).is_some())
+}
+
 fn marker_of(environ: &[u8], mark: &str, value: &Path) -> Option<(String, String)> {
     let lookup = |key: &str| {
         environ.split(|byte| *byte == 0).find_map(|pair| {
@@ -164,6 +169,8 @@ pub(super) struct Launch {
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) log: PathBuf,
+    /// Whether it talks to hosts other than this machine.
+    pub(super) reaches_out: bool,
     /// Fingerprint of everything above and of the files it reads.
     pub(super) spec: String,
 }
@@ -178,7 +185,7 @@ pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(),
         .arg(&launch.program)
         .args(&launch.args)
         .env_clear()
-        .envs(passed_on())
+        .envs(passed_on(launch.reaches_out))
         .env(NODE_MARK, state)
         .env(COMPONENT_MARK, launch.name)
         .env(SPEC_MARK, &launch.spec)
@@ -191,9 +198,10 @@ pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(),
     Ok(())
 }
 
-/// What a daemon may see of this process' environment: where programs are, and how the machine reaches registries.
-fn passed_on() -> Vec<(OsString, OsString)> {
-    const KEYS: [&str; 9] = [
+/// What a daemon sees of this process' environment. How the machine reaches the outside is told only to what pulls
+/// images: a proxy in the environment would make the others look for each other out there.
+fn passed_on(reaches_out: bool) -> Vec<(OsString, OsString)> {
+    const OUTSIDE: [&str; 8] = [
         "HTTP_PROXY",
         "HTTPS_PROXY",
         "NO_PROXY",
@@ -202,12 +210,13 @@ fn passed_on() -> Vec<(OsString, OsString)> {
         "no_proxy",
         "SSL_CERT_FILE",
         "SSL_CERT_DIR",
-        "TZ",
     ];
-    KEYS.iter()
-        .filter_map(|key| Some((OsString::from(key), std::env::var_os(key)?)))
-        .chain([("PATH".into(), search_path()), ("HOME".into(), "/root".into())])
-        .collect()
+    let outside = OUTSIDE.iter().filter_map(|key| Some((OsString::from(key), std::env::var_os(key)?)));
+    let mut environment = vec![("PATH".into(), search_path()), ("HOME".into(), "/root".into())];
+    if reaches_out {
+        environment.extend(outside);
+    }
+    environment
 }
 
 /// `PATH` with the folders of system programs, which the `PATH` of an ordinary login lacks.
@@ -229,19 +238,15 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Pid and command line of whoever holds the socket with that inode.
-pub(super) fn socket_holder(inode: u64) -> Option<String> {
+/// Whoever holds the socket with that inode.
+pub(super) fn socket_holder(inode: u64) -> Option<i32> {
     let target = format!("socket:[{inode}]");
-    let holds = |pid: i32| {
+    let holds = |pid: &i32| {
         fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|mut fds| {
             fds.any(|fd| fd.is_ok_and(|fd| fs::read_link(fd.path()).is_ok_and(|link| link == Path::new(&target))))
         })
     };
-    let pid = fs::read_dir("/proc")
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .find(|pid| holds(*pid))?;
-    Some(format!("pid {pid}, `{}`", command_line(pid)))
+    fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok()).find(holds)
 }
 
 /// The command line of a process, cut to what fits a message.
@@ -285,6 +290,7 @@ mod tests {
             program: "/bin/sh".into(),
             args: vec!["-c".into(), "echo started; while :; do sleep 1; done".into()],
             log: log.clone(),
+            reaches_out: false,
             spec: "abc".into(),
         };
         launch(&sleep, Path::new("/usr/bin/setsid"), state.path()).unwrap();

@@ -102,8 +102,10 @@ pub(super) async fn client(kubeconfig: &Path) -> Result<Client, LocalNodeError> 
         source: std::io::Error::other(error),
     };
     let read = Kubeconfig::read_from(kubeconfig).map_err(unusable)?;
-    let config =
+    let mut config =
         Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(unusable)?;
+    // The client would take a proxy from the environment, and no proxy knows this machine's loopback link.
+    config.proxy_url = None;
     Client::try_from(config).map_err(LocalNodeError::api("make a client for the API server"))
 }
 

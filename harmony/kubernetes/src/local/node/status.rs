@@ -86,7 +86,7 @@ pub(super) async fn status(config: &LocalNodeConfig) -> Result<NodeStatus, Local
     Ok(NodeStatus { health, components, kubeconfig: layout.kubeconfig("admin") })
 }
 
-/// Asks each part once, the deepest first; patience is the caller's.
+/// Asks each part, the deepest first, with little patience: waiting is the caller's.
 async fn health(config: &LocalNodeConfig) -> Health {
     const AT_MOST: Duration = Duration::from_secs(2);
     let not_ready = |what: &str| Health::NotReady(what.to_owned());
@@ -100,5 +100,9 @@ async fn health(config: &LocalNodeConfig) -> Health {
     if tokio::time::timeout(AT_MOST, node).await.is_err() {
         return not_ready("the node is not Ready");
     }
-    if dns::answers(config).await { Health::Ready } else { not_ready("cluster DNS does not answer") }
+    let answers = ready::until(|| dns::answers(config));
+    match tokio::time::timeout(AT_MOST, answers).await {
+        Ok(()) => Health::Ready,
+        Err(_) => not_ready("cluster DNS does not answer"),
+    }
 }

@@ -33,14 +33,13 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcome, LocalNodeError> {
     preflight::check(config)?;
+    let machine = Machine::inspect();
+    let running = leaders(config)?;
+    preflight_against(config, &running, &machine).await?;
     if ctx.is_planning() {
-        let running = leaders(config)?;
-        preflight_against(config, &running, &Machine::inspect()).await?;
         return Ok(outcome(config, &missing(&running), &running));
     }
     let _lock = Lock::acquire(ctx, &config.layout().lock(), "the local node").await?;
-    let machine = Machine::inspect();
-    preflight_against(config, &leaders(config)?, &machine).await?;
     let (host, program) =
         tokio::try_join!(packages::ensure(ctx), program::ensure(ctx, &config.cache_dir))?;
     ctx.check_cancelled()?;
@@ -91,8 +90,7 @@ async fn preflight_against(
     running: &BTreeMap<Component, Marked>,
     machine: &Machine,
 ) -> Result<(), LocalNodeError> {
-    let ours: Vec<i32> = running.values().map(|one| one.pid).collect();
-    preflight::check_other_nodes(&ours)?;
+    preflight::check_other_nodes(config)?;
     preflight::check_ports(config, &missing(running)).await?;
     let network_is_ours = MachineRecord::read(config).is_some_and(|record| record.boot_id == machine.boot_id);
     if network_is_ours { Ok(()) } else { preflight::check_routes(config) }
@@ -131,22 +129,33 @@ fn launches(inputs: Inputs<'_>) -> Result<BTreeMap<Component, Launch>, LocalNode
         .collect()
 }
 
-/// Ends what runs with another program, other arguments or other files than it would be started with now.
+/// Ends what runs with another program, other arguments or other files than it would be started with now, and a
+/// kubelet whose containerd is gone: it would report the node as not ready some time after containerd is back.
 async fn end_outdated(
-    running: BTreeMap<Component, Marked>,
+    mut running: BTreeMap<Component, Marked>,
     launches: &BTreeMap<Component, Launch>,
     step: &Step,
 ) -> Result<BTreeMap<Component, Marked>, LocalNodeError> {
-    let mut kept = BTreeMap::new();
-    for (component, process) in running {
-        if launches.get(&component).is_some_and(|launch| launch.spec == process.spec) {
-            kept.insert(component, process);
-        } else {
-            step.message(format!("end {component}, which runs with an earlier configuration"));
+    for component in outdated(&running, launches) {
+        if let Some(process) = running.remove(&component) {
+            step.message(format!("end {component}, which is out of date"));
             process.stop(GRACE).await?;
         }
     }
-    Ok(kept)
+    Ok(running)
+}
+
+fn outdated(running: &BTreeMap<Component, Marked>, launches: &BTreeMap<Component, Launch>) -> Vec<Component> {
+    let is_current = |component: Component| {
+        let (process, launch) = (running.get(&component), launches.get(&component));
+        process.is_some_and(|process| launch.is_some_and(|launch| launch.spec == process.spec))
+    };
+    let has_runtime = is_current(Component::Containerd);
+    running
+        .keys()
+        .copied()
+        .filter(|component| !is_current(*component) || (*component == Component::Kubelet && !has_runtime))
+        .collect()
 }
 
 /// Since when the word of the kubelet counts, for one that runs already. The kernel's start of the machine is told in
