@@ -30,7 +30,7 @@ pub enum CheckError {
     #[error("version `{asked}` of {unit} is asked for, its source says `{found}`")]
     VersionMismatch {
         /// What is released.
-        unit: ReleaseUnit,
+        unit: Box<ReleaseUnit>,
         /// The version that was asked for.
         asked: Version,
         /// The version in the source.
@@ -159,7 +159,7 @@ pub async fn check(
     let written = written_version(app).await?;
     if written.version != *request.version {
         return Err(CheckError::VersionMismatch {
-            unit: app.unit.clone(),
+            unit: Box::new(app.unit.clone()),
             asked: request.version.clone(),
             found: written.version,
             place: written.place,

@@ -13,6 +13,10 @@ use crate::release_score::{ReleaseScore, TaggedReleaseScore};
 /// The arguments of a release, to be flattened into those of an app's binary.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Release")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, and any combination is legal"
+)]
 pub struct ReleaseArgs {
     /// Build and publish the image and the chart that a git tag names
     #[arg(long, requires = "from_tag")]

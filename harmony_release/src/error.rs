@@ -1,6 +1,5 @@
-//! Why a release or a deploy did not come about.
+//! Why a release did not come about.
 
-use harmony_core::capability::continuous_delivery::DeliveryError;
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::context::Cancelled;
 use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
@@ -10,7 +9,7 @@ use crate::chart::ChartError;
 use crate::check::CheckError;
 use crate::publish::PublishError;
 
-/// A release or deploy that did not come about: the error of the step that failed.
+/// A release that did not come about: the error of the step that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
     /// The apps cannot be registered together.
@@ -31,9 +30,6 @@ pub enum ReleaseError {
     /// The registry did not do what was asked.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The chart could not be delivered.
-    #[error(transparent)]
-    Delivery(#[from] DeliveryError),
     /// The run was cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -47,7 +43,6 @@ impl ReleaseError {
             Self::Chart(error) => error,
             Self::Image(error) => error,
             Self::Registry(error) => error,
-            Self::Delivery(error) => error,
             Self::Cancelled(error) => error,
         })
     }

@@ -2,14 +2,19 @@
 //!
 //! Needs `helm` (version 4; 3 does as well), named in HARMONY_HELM or on PATH.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
+use harmony_core::Inventory;
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::kubernetes::KubeObject;
-use harmony_release::ChartModel;
 use harmony_release::chart::{ChartContext, ChartError, ChartValues, derive};
+use harmony_release::{AppSpec, ChartModel, ChartSource, ReleaseArgs, release};
 use harmony_types::{Digest, ImageRef, ReleaseUnit, Version};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -220,5 +225,46 @@ fn helm_renders_the_objects_of_the_score() {
         lint.status.success(),
         "{}",
         String::from_utf8_lossy(&lint.stdout)
+    );
+}
+
+#[tokio::test]
+async fn helm_reads_the_archive_of_a_release() {
+    let (project, registry) = (common::Project::new(), tempfile::tempdir().unwrap());
+    let topology = common::DirectoryTopology::new(registry.path());
+    let app = AppSpec {
+        chart: ChartSource::from_score(Shop),
+        ..project.app()
+    };
+    let args = ReleaseArgs {
+        release: true,
+        from_tag: Some("shop-web-v1.2.3".into()),
+        ..ReleaseArgs::default()
+    };
+    let outcome = release(&[app], &Inventory::autoload(), topology, &args)
+        .await
+        .unwrap();
+    let archive = registry.path().join("shop-web-1.2.3.tgz");
+    let stored = registry.path().join("charts/team/shop-web/1.2.3.content");
+    std::fs::copy(stored, &archive).unwrap();
+
+    let objects = sorted(render(&archive, "production", &[]));
+    let containers = &objects["\"Deployment\"/\"web\""]["spec"]["template"]["spec"]["containers"];
+    assert_eq!(containers[0]["image"], outcome.records[0]["image"]);
+
+    let shown = Command::new(helm())
+        .args(["show", "chart"])
+        .arg(&archive)
+        .output()
+        .unwrap();
+    assert!(
+        shown.status.success(),
+        "{}",
+        String::from_utf8_lossy(&shown.stderr)
+    );
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        text.contains("version: 1.2.3") && text.contains("name: shop-web"),
+        "{text}"
     );
 }

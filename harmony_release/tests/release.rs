@@ -2,15 +2,19 @@
 
 mod common;
 
-use common::{DirectoryTopology, Project, shared, version};
+use std::sync::Arc;
+
+use common::{DirectoryTopology, Project};
 use harmony_core::chart::DeployTarget;
 use harmony_core::diagnostic::FailureKind;
 use harmony_core::outcome::Action;
 use harmony_core::verify::{ServicePort, SmokeCheck};
 use harmony_core::{InterpretError, Inventory, Outcome, Score};
 use harmony_release::{
-    AppSpec, ChartSource, DeployScore, ReleaseArgs, ReleaseScore, publish_image, release,
+    AppSpec, ChartSource, DeployScore, PinnedImage, ReleaseArgs, ReleaseScore, publish_image,
+    release,
 };
+use harmony_types::Version;
 
 const TAG: &str = "shop-web-v1.2.3";
 
@@ -165,7 +169,7 @@ async fn another_version_than_the_crates_is_refused() {
     );
 
     let score = ReleaseScore {
-        app: shared(project.app()),
+        app: Arc::new(project.app()),
         version: "2.0.0".parse().unwrap(),
     };
     refused(
@@ -283,17 +287,27 @@ async fn an_image_alone_needs_no_commit_and_names_none() {
     let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
     let topology = DirectoryTopology::new(registry.path());
     let inventory = Inventory::autoload();
-    let first = publish_image(&topology, &inventory, &project.app(), &version())
-        .await
-        .unwrap();
+    let first = publish_image(
+        &topology,
+        &inventory,
+        &project.app(),
+        &Version::new(1, 2, 3),
+    )
+    .await
+    .unwrap();
     assert_eq!(
-        first.pinned().map(|pinned| pinned.reference()),
+        first.pinned().map(PinnedImage::reference),
         Some(&first.image)
     );
     std::fs::remove_dir_all(project.root.path().join(".git")).unwrap();
-    let second = publish_image(&topology, &inventory, &project.app(), &version())
-        .await
-        .unwrap();
+    let second = publish_image(
+        &topology,
+        &inventory,
+        &project.app(),
+        &Version::new(1, 2, 3),
+    )
+    .await
+    .unwrap();
     assert_eq!(
         (second.change.action, &second.image),
         (Action::Unchanged, &first.image)
@@ -305,8 +319,8 @@ async fn a_deploy_is_done_when_its_checks_pass() {
     let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
     let topology = DirectoryTopology::new(registry.path());
     let deploy = |app| DeployScore {
-        app: shared(app),
-        version: version(),
+        app: Arc::new(app),
+        version: Version::new(1, 2, 3),
         target: DeployTarget::namespace("shop".parse().unwrap()),
     };
     let inventory = Inventory::autoload();
@@ -347,11 +361,11 @@ async fn a_deploy_whose_check_fails_is_a_failure() {
         },
     };
     let score = DeployScore {
-        app: shared(AppSpec {
+        app: Arc::new(AppSpec {
             smoke: vec![check],
             ..project.app()
         }),
-        version: version(),
+        version: Version::new(1, 2, 3),
         target: DeployTarget::namespace("shop".parse().unwrap()),
     };
     let error = score

@@ -95,7 +95,7 @@ fn chart_objects(
         .find(|object| object.reference().kind == "Secret")
     {
         return Err(ChartError::Secret {
-            unit: context.unit.clone(),
+            unit: Box::new(context.unit.clone()),
             object: secret.reference().to_string(),
         });
     }
@@ -167,7 +167,7 @@ fn same_objects(
         .or_else(|| right.iter().find(|name| !left.contains(name)))
         .or(left.first());
     Err(ChartError::NotDerivable {
-        unit: context.unit.clone(),
+        unit: Box::new(context.unit.clone()),
         object: odd.map(ToString::to_string).unwrap_or_default(),
         field: "metadata.name".to_owned(),
         problem: format!("is there or not depending on `{path}`"),
@@ -209,7 +209,7 @@ impl<'a> Place<'a> {
 
     fn refuse(&self, problem: impl Into<String>) -> ChartError {
         ChartError::NotDerivable {
-            unit: self.context.unit.clone(),
+            unit: Box::new(self.context.unit.clone()),
             object: self.object.clone(),
             field: self.field.clone(),
             problem: problem.into(),
@@ -341,7 +341,7 @@ fn compare(
     }
     if objects.len() != with_holes.len() {
         return Err(ChartError::NotDerivable {
-            unit: context.unit.clone(),
+            unit: Box::new(context.unit.clone()),
             object: format!("the list of {} objects", objects.len()),
             field: "length".to_owned(),
             problem: "depends on a value".to_owned(),

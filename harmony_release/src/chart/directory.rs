@@ -128,7 +128,7 @@ fn set_line(text: &str, key: &str, value: &str) -> Option<String> {
     for line in text.split_inclusive('\n') {
         if !found && line.starts_with(&start) {
             found = true;
-            result.push_str(&format!("{key}: \"{value}\"\n"));
+            result.extend([key, ": \"", value, "\"\n"]);
         } else {
             result.push_str(line);
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use flate2::{Compression, GzBuilder};
 use harmony_core::chart::PackagedChart;
 use harmony_types::Digest;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::directory::parse;
@@ -67,7 +67,7 @@ fn sorted(value: Value) -> Value {
             let mut entries: Vec<_> = map.into_iter().collect();
             entries.sort_by(|(left, _), (right, _)| left.cmp(right));
             let entries = entries.into_iter().map(|(key, item)| (key, sorted(item)));
-            Value::Object(Map::from_iter(entries))
+            Value::Object(entries.collect())
         }
         Value::Array(items) => items.into_iter().map(sorted).collect(),
         scalar => scalar,

@@ -19,8 +19,11 @@ pub fn to_yaml_for_go(value: &Value) -> Result<String, ChartError> {
     let mut options = SerializerOptions::default();
     // a long line folded in two, or a block whose last line break counts, are easy to misread: quoted text is not
     options.prefer_block_scalars = false;
-    serde_saphyr::to_string_with_options(&InOrder(value), options)
-        .map_err(|source| ChartError::Yaml { source })
+    serde_saphyr::to_string_with_options(&InOrder(value), options).map_err(|error| {
+        ChartError::Yaml {
+            source: error.into(),
+        }
+    })
 }
 
 const FIRST_KEYS: [&str; 3] = ["apiVersion", "kind", "metadata"];

@@ -1,10 +1,11 @@
 //! A topology whose registry and cluster are directories: small, but it keeps what it is given, refuses what a
 //! registry refuses, and writes nothing when it plans.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
 use harmony_core::{Context, InterpretError, Outcome, Topology};
 use harmony_release::chart::{ChartContext, ChartMetadata, Template};
 use harmony_release::{AppSpec, Chart, ChartSource, VersionSource};
-use harmony_types::{ChartRef, Digest, ImageRef, Namespace, ReleaseUnit, Version};
+use harmony_types::{ChartRef, Digest, ImageRef, Namespace, ReleaseUnit};
 use sha2::{Digest as _, Sha256};
 
 #[derive(Debug, Clone)]
@@ -67,15 +68,15 @@ impl DirectoryTopology {
         subject: Subject,
         reference: String,
     ) -> Result<Published, RegistryError> {
-        let published = |action| Published {
+        let outcome = |action| Published {
             change: Change::new(action, subject),
             digest: Some(digest.clone()),
         };
         match fs::read_to_string(self.root.join(path)) {
-            Ok(there) if there == digest.as_str() => Ok(published(Action::Unchanged)),
-            Ok(there) => Err(RegistryError::TagTaken {
+            Ok(found) if found == digest.as_str() => Ok(outcome(Action::Unchanged)),
+            Ok(found) => Err(RegistryError::TagTaken {
                 reference,
-                published: there.parse().unwrap(),
+                published: found.parse().unwrap(),
                 ours: digest.clone(),
             }),
             Err(_) => {
@@ -83,7 +84,7 @@ impl DirectoryTopology {
                     self.write(&format!("{path}.content"), content);
                     self.write(path, digest.as_str().as_bytes());
                 }
-                Ok(published(Action::Create))
+                Ok(outcome(Action::Create))
             }
         }
     }
@@ -108,7 +109,7 @@ fn chart_path(chart: &ChartRef) -> String {
 
 #[async_trait]
 impl Topology for DirectoryTopology {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "directory"
     }
 
@@ -139,16 +140,16 @@ impl ContainerBuilder for DirectoryTopology {
         };
         let path = context.project_root.join(path);
         let file = fs::read(&path).map_err(|source| BuildError::File { path, source })?;
-        let content = [
+        let image = [
             file,
             format!("{} {:?}", context.created, context.labels).into_bytes(),
         ]
         .concat();
-        self.write("built", &content);
+        self.write("built", &image);
         Ok(Built::Image(BuiltImage {
-            digest: digest(&content),
+            digest: digest(&image),
             location: ImageLocation::OciLayout(self.root.join("built")),
-            size: content.len() as u64,
+            size: image.len() as u64,
         }))
     }
 }
@@ -362,12 +363,4 @@ impl Project {
             }],
         }
     }
-}
-
-pub(crate) fn version() -> Version {
-    Version::new(1, 2, 3)
-}
-
-pub(crate) fn shared(app: AppSpec) -> Arc<AppSpec> {
-    Arc::new(app)
 }
