@@ -96,7 +96,6 @@ impl GoBinary {
         let cross = platform.architecture != go.architecture || platform.os != go.os;
         let home = self
             .cache_dir
-            .join("go")
             .join(format!(
                 "{}@{}",
                 self.package.replace('/', "_"),
@@ -269,7 +268,7 @@ mod tests {
         let (step, output) = binary.step("app", &go, &host, Path::new("/"));
         assert_eq!(
             output,
-            Path::new("/cache/go/example.com_app_v2@v2.0.1/go1.26.8-linux-amd64/bin/app")
+            Path::new("/cache/example.com_app_v2@v2.0.1/go1.26.8-linux-amd64/bin/app")
         );
         assert_eq!(step.outputs, [output]);
         assert_eq!(step.env["CGO_ENABLED"], "0");
@@ -281,9 +280,7 @@ mod tests {
         let (step, output) = binary.step("app", &go, &foreign, Path::new("/"));
         assert_eq!(
             output,
-            Path::new(
-                "/cache/go/example.com_app_v2@v2.0.1/go1.26.8-linux-arm64/bin/linux_arm64/app"
-            )
+            Path::new("/cache/example.com_app_v2@v2.0.1/go1.26.8-linux-arm64/bin/linux_arm64/app")
         );
         assert!(!step.env.contains_key("GOBIN"));
     }
