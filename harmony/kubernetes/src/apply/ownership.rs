@@ -1,0 +1,217 @@
+//! Whether an object already is what we would make it, told from one read.
+
+use serde_json::{Map, Value};
+
+/// True when a server-side apply of `wanted` by `manager` would change nothing: every wanted field has its value, is
+/// ours, and nothing else is.
+///
+/// Never true when it would change something. It may be false for an object that an apply would leave as it is, when the
+/// server writes a value in another way (`1000m` as `1`): then the apply finds out.
+pub(crate) fn is_as_applied(live: &Value, wanted: &Value, manager: &str) -> bool {
+    let owned = live
+        .pointer("/metadata/managedFields")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .find(|entry| {
+            entry["manager"] == manager
+                && entry["operation"] == "Apply"
+                && entry.get("subresource").is_none_or(|name| name == "")
+        })
+        .map(|entry| &entry["fieldsV1"]);
+    let wanted = without_identity(wanted);
+    match owned {
+        Some(owned) => matches(owned, &wanted, live),
+        None => wanted.as_object().is_some_and(Map::is_empty),
+    }
+}
+
+/// The fields that name an object are nobody's.
+fn without_identity(wanted: &Value) -> Value {
+    let mut wanted = wanted.clone();
+    if let Some(fields) = wanted.as_object_mut() {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+        let metadata = fields.get_mut("metadata").and_then(Value::as_object_mut);
+        if let Some(metadata) = metadata {
+            metadata.remove("name");
+            metadata.remove("namespace");
+            if metadata.is_empty() {
+                fields.remove("metadata");
+            }
+        }
+    }
+    wanted
+}
+
+/// Compares a `fieldsV1` set (keys `f:<field>`, `k:<keys of an entry>`, `v:<value of an entry>`, `.` for the thing
+/// itself) with what is wanted and what is there, without knowing the kind's schema: what the server treats as one value
+/// has no children in the set, and must then be equal as a whole.
+fn matches(owned: &Value, wanted: &Value, live: &Value) -> bool {
+    let Some(owned) = owned.as_object() else {
+        return false;
+    };
+    if owned.is_empty() {
+        return is_same(wanted, live);
+    }
+    let children = owned.iter().filter(|(key, _)| *key != ".");
+    match (wanted, live) {
+        (Value::Object(wanted), Value::Object(live)) => {
+            let wanted: Vec<_> = wanted
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .collect();
+            children.count() == wanted.len()
+                && wanted.iter().all(|(key, value)| {
+                    let owned = owned.get(&format!("f:{key}"));
+                    let live = live.get(*key);
+                    owned
+                        .zip(live)
+                        .is_some_and(|(owned, live)| matches(owned, value, live))
+                })
+        }
+        (Value::Array(wanted), Value::Array(live)) => {
+            let mut count = 0;
+            for (key, owned) in children {
+                count += 1;
+                let is_matched = match key.split_once(':') {
+                    Some(("k", keys)) => serde_json::from_str(keys)
+                        .is_ok_and(|keys| matches_entry(owned, &keys, wanted, live)),
+                    Some(("v", value)) => serde_json::from_str(value)
+                        .is_ok_and(|value| wanted.contains(&value) && live.contains(&value)),
+                    _ => false,
+                };
+                if !is_matched {
+                    return false;
+                }
+            }
+            count == wanted.len()
+        }
+        _ => false,
+    }
+}
+
+/// The server fills in a key that an entry leaves to its default (`protocol: TCP`).
+fn matches_entry(
+    owned: &Value,
+    keys: &Map<String, Value>,
+    wanted: &[Value],
+    live: &[Value],
+) -> bool {
+    let has_keys = |item: &&Value| {
+        keys.iter()
+            .all(|(key, value)| item.get(key).is_none_or(|own| own == value))
+    };
+    let wanted = wanted.iter().find(has_keys);
+    let live = live.iter().find(has_keys);
+    wanted
+        .zip(live)
+        .is_some_and(|(wanted, live)| matches(owned, wanted, live))
+}
+
+fn is_same(wanted: &Value, live: &Value) -> bool {
+    match (wanted, live) {
+        (Value::Number(wanted), Value::Number(live)) => {
+            wanted == live || wanted.as_f64() == live.as_f64()
+        }
+        _ => wanted == live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn wanted() -> Value {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "web", "namespace": "a", "labels": { "app": "web" } },
+            "spec": {
+                "replicas": 1,
+                "selector": { "matchLabels": { "app": "web" } },
+                "template": { "spec": { "containers": [{
+                    "name": "web", "image": "web:1", "args": ["-v"],
+                    "ports": [{ "containerPort": 80 }], "emptyThing": {},
+                }]}},
+            },
+        })
+    }
+
+    fn live() -> Value {
+        let mut live = wanted();
+        live["metadata"]["managedFields"] = json!([
+            { "manager": "other", "operation": "Apply", "fieldsV1": { "f:spec": { "f:paused": {} } } },
+            { "manager": "harmony", "operation": "Apply", "subresource": "status", "fieldsV1": {} },
+            { "manager": "harmony", "operation": "Apply", "fieldsV1": {
+                "f:metadata": { "f:labels": { "f:app": {} } },
+                "f:spec": {
+                    "f:replicas": {},
+                    "f:selector": {},
+                    "f:template": { "f:spec": { "f:containers": { "k:{\"name\":\"web\"}": {
+                        ".": {}, "f:name": {}, "f:image": {}, "f:args": {}, "f:emptyThing": {},
+                        "f:ports": { "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": { ".": {}, "f:containerPort": {} } },
+                    }}}},
+                },
+            }},
+        ]);
+        live["spec"]["template"]["spec"]["containers"][0]["ports"][0]["protocol"] = json!("TCP");
+        live["spec"]["revisionHistoryLimit"] = json!(10);
+        live
+    }
+
+    #[test]
+    fn what_was_applied_is_recognised() {
+        assert!(is_as_applied(&live(), &wanted(), "harmony"));
+    }
+
+    #[test]
+    fn another_value_or_a_field_more_or_less_is_not() {
+        let changed = |pointer: &str, value: Value| {
+            let mut wanted = wanted();
+            *wanted.pointer_mut(pointer).unwrap() = value;
+            wanted
+        };
+        let mut fewer = wanted();
+        fewer["spec"].as_object_mut().unwrap().remove("replicas");
+        let mut more = wanted();
+        more["spec"]["revisionHistoryLimit"] = json!(10);
+        let container = "/spec/template/spec/containers/0";
+        let cases = [
+            changed("/spec/replicas", json!(2)),
+            changed(&format!("{container}/image"), json!("web:2")),
+            changed(&format!("{container}/args"), json!(["-v", "-x"])),
+            changed(&format!("{container}/args"), json!([])),
+            changed("/spec/selector/matchLabels", json!({})),
+            changed("/metadata/labels", json!({})),
+            changed(
+                &format!("{container}/ports"),
+                json!([{ "containerPort": 80 }, { "containerPort": 81 }]),
+            ),
+            changed("/spec/template/spec/containers", json!([])),
+            fewer,
+            more,
+        ];
+        for wanted in cases {
+            assert!(!is_as_applied(&live(), &wanted, "harmony"), "{wanted}");
+        }
+        assert!(!is_as_applied(&live(), &wanted(), "somebody"));
+    }
+
+    #[test]
+    fn drift_by_another_manager_is_seen() {
+        let mut live = live();
+        live["spec"]["replicas"] = json!(5);
+        assert!(!is_as_applied(&live, &wanted(), "harmony"));
+        let mut live = super::tests::live();
+        live["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["-v", "-v"]);
+        assert!(!is_as_applied(&live, &wanted(), "harmony"));
+    }
+
+    #[test]
+    fn an_object_with_a_name_only_needs_no_apply() {
+        let namespace =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "a" } });
+        assert!(is_as_applied(&namespace, &namespace, "harmony"));
+    }
+}

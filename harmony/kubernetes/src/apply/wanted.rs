@@ -1,0 +1,55 @@
+//! An object as it is sent: what the server would rewrite anyway is written its way first.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+/// Drops nulls, which server-side apply takes as "not set", and moves a Secret's `stringData` into `data`: as
+/// `stringData` it would differ from what is stored in every comparison, and a removed key would stay.
+pub(crate) fn as_sent(body: &Value) -> Value {
+    let mut body = body.clone();
+    drop_nulls(&mut body);
+    if body["kind"] == "Secret"
+        && let Some(secret) = body.as_object_mut()
+        && let Some(Value::Object(texts)) = secret.remove("stringData")
+    {
+        let data = secret
+            .entry("data")
+            .or_insert_with(|| Value::Object(Map::new()));
+        if let Some(data) = data.as_object_mut() {
+            for (key, text) in texts {
+                let text = text.as_str().unwrap_or_default();
+                data.insert(key, Value::String(STANDARD.encode(text)));
+            }
+        }
+    }
+    body
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_secret_is_sent_as_it_is_stored() {
+        let sent = as_sent(&json!({
+            "kind": "Secret", "data": { "a": "YQ==" }, "stringData": { "b": "b" }, "immutable": null
+        }));
+        assert_eq!(
+            sent,
+            json!({ "kind": "Secret", "data": { "a": "YQ==", "b": "Yg==" } })
+        );
+    }
+}

@@ -1,0 +1,285 @@
+//! The adapter: one cluster, reached through an explicit kubeconfig.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use harmony_core::Context;
+use harmony_core::capability::KubernetesCluster;
+use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_core::event::Event;
+use harmony_core::kubernetes::{KubeObject, ObjectRef};
+use harmony_core::outcome::{Action, Change};
+use harmony_types::Namespace;
+use k8s_openapi::api::core::v1 as core;
+use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
+use kube::{Client, ResourceExt};
+use tokio::time::{Instant, sleep};
+
+use crate::kinds::Kinds;
+use crate::{apply, client, readiness};
+
+/// Whom the server lists as the owner of the fields that Harmony applies.
+pub const FIELD_MANAGER: &str = "harmony";
+
+/// How long the server may take for one request that is not a watch.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a deleted object may take until it is gone; a namespace needs the most.
+const DELETE_DEADLINE: Duration = Duration::from_secs(120);
+
+/// A Kubernetes cluster. Cheap to clone; clones share the connection and what is known of the cluster's kinds.
+///
+/// When its [`Context`] plans, the transport lets reads and dry runs through and nothing else.
+#[derive(Clone)]
+pub struct Cluster {
+    state: Arc<State>,
+}
+
+enum State {
+    Connected(Connection),
+    /// It does not exist yet; only a plan can be made for it.
+    Absent {
+        context: Context,
+        name: String,
+    },
+}
+
+/// What every operation needs.
+pub(crate) struct Connection {
+    pub(crate) context: Context,
+    pub(crate) client: Client,
+    pub(crate) endpoint: String,
+    pub(crate) kinds: Kinds,
+}
+
+impl Cluster {
+    /// The cluster of that context of that file, or of the file's current context. No other place is looked at: an
+    /// ambient kubeconfig is never taken by accident.
+    ///
+    /// # Errors
+    /// [`ClusterError::Kubeconfig`] for a file or credentials that do not lead there, [`ClusterError::Unreachable`] when
+    /// nobody answers within a few seconds.
+    pub async fn connect(
+        context: &Context,
+        kubeconfig: &Path,
+        kubeconfig_context: Option<&str>,
+    ) -> Result<Self, ClusterError> {
+        let connected = client::connect(context, kubeconfig, kubeconfig_context).await?;
+        Ok(Self {
+            state: Arc::new(State::Connected(Connection {
+                context: context.clone(),
+                client: connected.client,
+                endpoint: connected.endpoint,
+                kinds: Kinds::default(),
+            })),
+        })
+    }
+
+    /// A cluster that does not exist yet, to plan against: nothing is there, so everything would be created.
+    ///
+    /// Used without planning it is [`ClusterError::Unreachable`].
+    pub fn absent(context: &Context, name: impl Into<String>) -> Self {
+        Self {
+            state: Arc::new(State::Absent {
+                context: context.clone(),
+                name: name.into(),
+            }),
+        }
+    }
+
+    /// True for a cluster that does not exist yet.
+    pub fn is_absent(&self) -> bool {
+        matches!(&*self.state, State::Absent { .. })
+    }
+
+    /// The address of its API server, or the name of a cluster that is not there yet.
+    pub fn endpoint(&self) -> &str {
+        match &*self.state {
+            State::Connected(connection) => &connection.endpoint,
+            State::Absent { name, .. } => name,
+        }
+    }
+
+    /// `None` when a plan is made for a cluster that does not exist yet.
+    pub(crate) fn connection(&self) -> Result<Option<&Connection>, ClusterError> {
+        match &*self.state {
+            State::Connected(connection) => Ok(Some(connection)),
+            State::Absent { context, .. } if context.is_planning() => Ok(None),
+            State::Absent { name, .. } => Err(ClusterError::Unreachable {
+                endpoint: name.clone(),
+                source: "it was not brought up".into(),
+            }),
+        }
+    }
+
+    /// As [`Cluster::connection`], for what makes no sense in a plan.
+    pub(crate) fn connected(&self) -> Result<&Connection, ClusterError> {
+        self.connection()?.ok_or_else(|| ClusterError::Unreachable {
+            endpoint: self.endpoint().to_owned(),
+            source: "it does not exist yet, and planning does not bring it up".into(),
+        })
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.state {
+            State::Connected(connection) => write!(f, "Cluster({})", connection.endpoint),
+            State::Absent { name, .. } => write!(f, "Cluster({name}, absent)"),
+        }
+    }
+}
+
+#[async_trait]
+impl KubernetesCluster for Cluster {
+    async fn apply(&self, objects: &[KubeObject]) -> Result<Vec<Change>, ClusterError> {
+        match self.connection()? {
+            Some(connection) => apply::apply(connection, objects).await,
+            None => Ok(objects
+                .iter()
+                .map(|object| Change::new(Action::Create, object.reference().clone()))
+                .collect()),
+        }
+    }
+
+    async fn wait_ready(
+        &self,
+        objects: &[ObjectRef],
+        deadline: Duration,
+    ) -> Result<(), ClusterError> {
+        match self.connection()? {
+            Some(connection) if !connection.context.is_planning() => {
+                readiness::wait_ready(connection, objects, deadline).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn get(&self, object: &ObjectRef) -> Result<Option<KubeObject>, ClusterError> {
+        let Some(connection) = self.connection()? else {
+            return Ok(None);
+        };
+        let Some(kind) = connection.kind(object).await? else {
+            return Ok(None);
+        };
+        let attempt = connection.attempt("read", object);
+        let api = kind.api(&connection.client, object);
+        let request = tokio::time::timeout(REQUEST_TIMEOUT, api.get_opt(object.name.as_str()));
+        let found = connection
+            .context
+            .unless_cancelled(request)
+            .await?
+            .map_err(|elapsed| attempt.timed_out(elapsed))?
+            .map_err(|error| attempt.failed(error))?;
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let body = apply::to_value(found).map_err(|error| attempt.failed(error))?;
+        Ok(Some(KubeObject::from_value(body)?))
+    }
+
+    async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError> {
+        let unchanged = || Ok(Change::new(Action::Unchanged, object.clone()));
+        let Some(connection) = self.connection()? else {
+            return unchanged();
+        };
+        let Some(kind) = connection.kind(object).await? else {
+            return unchanged();
+        };
+        let api = kind.api(&connection.client, object);
+        let name = object.name.as_str();
+        let attempt = connection.attempt("delete", object);
+        let context = &connection.context;
+        let there = api
+            .get_opt(name)
+            .await
+            .map_err(|error| attempt.failed(error))?;
+        let Some(there) = there else {
+            return unchanged();
+        };
+        let change = Change::new(Action::Delete, object.clone());
+        if context.is_planning() {
+            return Ok(change);
+        }
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Foreground),
+            ..DeleteParams::default()
+        };
+        match api.delete(name, &parameters).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => return Err(attempt.failed(error)),
+        }
+        context.emit(Event::Changed {
+            change: change.clone(),
+        });
+        // Gone, or replaced by another object of the same name: both mean that the one we found is no more.
+        let began = Instant::now();
+        loop {
+            let found = context.unless_cancelled(api.get_metadata_opt(name)).await?;
+            let found = found.map_err(|error| attempt.failed(error))?;
+            match found {
+                Some(found) if found.uid() == there.uid() => {
+                    if began.elapsed() > DELETE_DEADLINE {
+                        let finalizers = found.finalizers().join(", ");
+                        return Err(ClusterError::Refused {
+                            object: object.clone(),
+                            reason: format!(
+                                "it is still there {} s after it was deleted (finalizers: {})",
+                                DELETE_DEADLINE.as_secs(),
+                                if finalizers.is_empty() {
+                                    "none"
+                                } else {
+                                    &finalizers
+                                },
+                            ),
+                            fields: Vec::new(),
+                        });
+                    }
+                }
+                _ => return Ok(change),
+            }
+            let elapsed = began.elapsed().as_millis();
+            sleep(Duration::from_millis(if elapsed < 2_000 {
+                100
+            } else {
+                500
+            }))
+            .await;
+        }
+    }
+
+    async fn namespaces(&self, prefix: &str) -> Result<Vec<Namespace>, ClusterError> {
+        let Some(connection) = self.connection()? else {
+            return Ok(Vec::new());
+        };
+        let all: Api<core::Namespace> = Api::all(connection.client.clone());
+        let everything = ListParams::default();
+        let request = all.list_metadata(&everything);
+        let listed = connection
+            .context
+            .unless_cancelled(request)
+            .await?
+            .map_err(|error| connection.unnamed(error))?;
+        let names = listed.items.iter().map(ResourceExt::name_any);
+        let mut names: Vec<Namespace> = names
+            .filter(|name| name.starts_with(prefix))
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+impl Connection {
+    /// A failure of a request that is about no single object.
+    pub(crate) fn unnamed(&self, error: kube::Error) -> ClusterError {
+        ClusterError::Unreachable {
+            endpoint: self.endpoint.clone(),
+            source: error.into(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Which kinds the cluster knows, asked once and again only when a kind is missing.
+
+use std::sync::Arc;
+
+use harmony_core::kubernetes::ObjectRef;
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
+use kube::discovery::{Discovery, Scope};
+use kube::{Client, Error};
+use tokio::sync::RwLock;
+
+/// What is known of a kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Kind {
+    pub(crate) resource: ApiResource,
+    pub(crate) is_namespaced: bool,
+    /// Whether its controller has a place to report to.
+    pub(crate) has_status: bool,
+}
+
+impl Kind {
+    /// The API of that object's kind, in its namespace.
+    ///
+    /// A namespaced object that names none is looked for in `default`, as kubectl does.
+    pub(crate) fn api(&self, client: &Client, object: &ObjectRef) -> Api<DynamicObject> {
+        if !self.is_namespaced {
+            return Api::all_with(client.clone(), &self.resource);
+        }
+        let namespace = object
+            .namespace
+            .as_ref()
+            .map_or("default", |name| name.as_str());
+        Api::namespaced_with(client.clone(), namespace, &self.resource)
+    }
+}
+
+/// The discovery of one cluster, shared by all clones of its client.
+#[derive(Clone, Default)]
+pub(crate) struct Kinds {
+    known: Arc<RwLock<Option<Discovery>>>,
+}
+
+impl Kinds {
+    /// The kind of that object; `None` when the cluster, asked again just now, does not know it.
+    pub(crate) async fn find(
+        &self,
+        client: &Client,
+        object: &ObjectRef,
+    ) -> Result<Option<Kind>, Error> {
+        let wanted = group_version_kind(object);
+        if let Some(kind) = self
+            .known
+            .read()
+            .await
+            .as_ref()
+            .and_then(|known| resolve(known, &wanted))
+        {
+            return Ok(Some(kind));
+        }
+        let mut known = self.known.write().await;
+        // Another task may have asked while this one waited for the lock.
+        if let Some(kind) = known.as_ref().and_then(|known| resolve(known, &wanted)) {
+            return Ok(Some(kind));
+        }
+        let fresh = discover(client).await?;
+        let kind = resolve(&fresh, &wanted);
+        *known = Some(fresh);
+        Ok(kind)
+    }
+}
+
+/// `apps/v1` and `Deployment`, split as discovery wants it.
+pub(crate) fn group_version_kind(object: &ObjectRef) -> GroupVersionKind {
+    let (group, version) = object
+        .api_version
+        .split_once('/')
+        .unwrap_or(("", &object.api_version));
+    GroupVersionKind::gvk(group, version, &object.kind)
+}
+
+/// Two requests whatever the number of kinds; servers before 1.26 are asked group by group.
+async fn discover(client: &Client) -> Result<Discovery, Error> {
+    match Discovery::new(client.clone()).run_aggregated().await {
+        Ok(discovery) if discovery.has_group("") => Ok(discovery),
+        _ => Discovery::new(client.clone()).run().await,
+    }
+}
+
+fn resolve(discovery: &Discovery, wanted: &GroupVersionKind) -> Option<Kind> {
+    let (resource, capabilities) = discovery.resolve_gvk(wanted)?;
+    let has_status = capabilities
+        .subresources
+        .iter()
+        .any(|(subresource, _)| subresource.plural.ends_with("status"));
+    Some(Kind {
+        resource,
+        is_namespaced: capabilities.scope == Scope::Namespaced,
+        has_status,
+    })
+}

@@ -1,0 +1,252 @@
+//! A command inside a ready pod.
+
+use std::time::Duration;
+
+use harmony_core::kubernetes::ObjectRef;
+use harmony_core::verify::ProbeFailure;
+use harmony_types::Namespace;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::api::{Api, AttachParams, DynamicObject, ListParams};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::seen;
+use crate::cluster::Connection;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const OUTPUT_LIMIT: u64 = 64 * 1024;
+const OUTPUT_LINES: usize = 20;
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// Passes when the command exits with 0; else its exit code and the end of its output are seen.
+pub(super) async fn run(
+    connection: &Connection,
+    namespace: &Namespace,
+    workload: &ObjectRef,
+    command: &[String],
+) -> Result<(), ProbeFailure> {
+    let workload = ObjectRef {
+        namespace: workload
+            .namespace
+            .clone()
+            .or_else(|| Some(namespace.clone())),
+        ..workload.clone()
+    };
+    tokio::time::timeout(TIMEOUT, execute(connection, &workload, command))
+        .await
+        .unwrap_or_else(|_| {
+            Err(ProbeFailure::new(format!(
+                "the command did not end within {} s",
+                TIMEOUT.as_secs()
+            )))
+        })
+}
+
+async fn execute(
+    connection: &Connection,
+    workload: &ObjectRef,
+    command: &[String],
+) -> Result<(), ProbeFailure> {
+    let pod = ready_pod(connection, workload).await?;
+    let namespace = workload
+        .namespace
+        .as_ref()
+        .map_or("default", |namespace| namespace.as_str());
+    let pods: Api<Pod> = Api::namespaced(connection.client.clone(), namespace);
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let parameters = AttachParams {
+        container: default_container(&pod),
+        stdin: false,
+        stdout: true,
+        stderr: true,
+        tty: false,
+        ..AttachParams::default()
+    };
+    let mut process = pods.exec(&name, command, &parameters).await.map_err(seen)?;
+    let output = process.stdout();
+    let errors = process.stderr();
+    let status = process.take_status();
+    let (output, errors, status) = tokio::join!(read_all(output), read_all(errors), async {
+        match status {
+            Some(status) => status.await,
+            None => None,
+        }
+    });
+    let Some(status) = status else {
+        return Err(ProbeFailure::new(format!(
+            "the connection to pod {name} ended before the command did"
+        )));
+    };
+    judge(&status, &output, &errors).map_err(|seen| {
+        let text = if errors.trim().is_empty() {
+            &output
+        } else {
+            &errors
+        };
+        let lines: Vec<_> = text.lines().collect();
+        let skip = lines.len().saturating_sub(OUTPUT_LINES);
+        let tail = lines.into_iter().skip(skip).map(str::to_owned).collect();
+        ProbeFailure::new(seen).with_details(tail)
+    })
+}
+
+/// `Err` says in a few words how the command ended.
+fn judge(status: &Status, output: &str, errors: &str) -> Result<(), String> {
+    if status.status.as_deref() == Some("Success") {
+        return Ok(());
+    }
+    let causes = status
+        .details
+        .iter()
+        .flat_map(|details| details.causes.iter().flatten());
+    let code = causes
+        .filter(|cause| cause.reason.as_deref() == Some("ExitCode"))
+        .find_map(|cause| cause.message.as_deref());
+    let message = status.message.as_deref().unwrap_or_default();
+    match code {
+        Some(code) => Err(format!("exit code {code}")),
+        None if output.is_empty() && errors.is_empty() => {
+            Err(format!("it could not be run: {message}"))
+        }
+        None => Err(message.to_owned()),
+    }
+}
+
+async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        let mut head = (&mut stream).take(OUTPUT_LIMIT);
+        // What was read until an error is all there is to show.
+        let _ = head.read_to_end(&mut bytes).await;
+        // The rest is drained, or the command would wait for us for ever.
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn default_container(pod: &Pod) -> Option<String> {
+    let named = pod
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(DEFAULT_CONTAINER));
+    let first = pod.spec.as_ref().and_then(|spec| spec.containers.first());
+    named
+        .cloned()
+        .or_else(|| first.map(|container| container.name.clone()))
+}
+
+/// The newest ready pod of a workload, by the workload's selector.
+async fn ready_pod(connection: &Connection, workload: &ObjectRef) -> Result<Pod, ProbeFailure> {
+    let kind = connection.kind(workload).await.map_err(seen)?;
+    let Some(kind) = kind else {
+        return Err(ProbeFailure::new(format!(
+            "the cluster does not know the kind of {workload}"
+        )));
+    };
+    let api: Api<DynamicObject> = kind.api(&connection.client, workload);
+    let object = api.get_opt(workload.name.as_str()).await.map_err(seen)?;
+    let object = object.ok_or_else(|| ProbeFailure::new(format!("{workload} does not exist")))?;
+    let namespace = workload
+        .namespace
+        .as_ref()
+        .map_or("default", |namespace| namespace.as_str());
+    let pods: Api<Pod> = Api::namespaced(connection.client.clone(), namespace);
+    if workload.kind == "Pod" {
+        return pods.get(workload.name.as_str()).await.map_err(seen);
+    }
+    let selector = selector_of(&object.data).ok_or_else(|| {
+        ProbeFailure::new(format!(
+            "{workload} has no selector by which its pods could be found"
+        ))
+    })?;
+    let listed = pods
+        .list(&ListParams::default().labels(&selector))
+        .await
+        .map_err(seen)?;
+    let is_ready = |pod: &Pod| {
+        let conditions = pod
+            .status
+            .iter()
+            .flat_map(|status| status.conditions.iter().flatten());
+        let mut conditions = conditions.filter(|one| one.type_ == "Ready");
+        pod.metadata.deletion_timestamp.is_none() && conditions.any(|one| one.status == "True")
+    };
+    let ready = listed.items.into_iter().filter(is_ready);
+    ready
+        .max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))
+        .ok_or_else(|| ProbeFailure::new(format!("{workload} has no ready pod")))
+}
+
+/// `app=web,tier in (front)`
+fn selector_of(object: &Value) -> Option<String> {
+    let selector = object.pointer("/spec/selector")?;
+    let labels = selector
+        .get("matchLabels")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    let mut parts: Vec<String> = labels
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
+        .collect();
+    for expression in selector
+        .get("matchExpressions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let key = expression["key"].as_str()?;
+        let values: Vec<_> = expression["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let values = values.join(",");
+        parts.push(match expression["operator"].as_str()? {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "Exists" => key.to_owned(),
+            "DoesNotExist" => format!("!{key}"),
+            _ => return None,
+        });
+    }
+    (!parts.is_empty()).then(|| parts.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_selector_is_written_as_the_server_reads_it() {
+        let object = json!({ "spec": { "selector": {
+            "matchLabels": { "app": "web" },
+            "matchExpressions": [
+                { "key": "tier", "operator": "In", "values": ["front", "edge"] },
+                { "key": "old", "operator": "DoesNotExist" },
+            ],
+        }}});
+        assert_eq!(
+            selector_of(&object).unwrap(),
+            "app=web,tier in (front,edge),!old"
+        );
+        assert_eq!(selector_of(&json!({ "spec": {} })), None);
+    }
+
+    #[test]
+    fn an_exit_code_is_told() {
+        let status = |value| serde_json::from_value::<Status>(value).unwrap();
+        let failed = status(json!({
+            "status": "Failure", "reason": "NonZeroExitCode", "message": "command terminated with non-zero exit code",
+            "details": { "causes": [{ "reason": "ExitCode", "message": "3" }] },
+        }));
+        assert_eq!(judge(&failed, "", "oops"), Err("exit code 3".into()));
+        assert_eq!(
+            judge(&status(json!({ "status": "Success" })), "", ""),
+            Ok(())
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! Reaching what runs in the cluster, as a user of it would, from outside it.
+//!
+//! Everything goes through the API server: `port-forward` to a ready pod behind a Service, `exec` in a ready pod of a
+//! workload. So a check needs no ingress, no node port and no route to the pod network.
+
+mod exec;
+mod http;
+mod nats;
+mod route;
+mod tunnel;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use harmony_core::capability::Prober;
+use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_core::capability::prober::Tunnel;
+use harmony_core::diagnostic::causes;
+use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
+use harmony_types::Namespace;
+use tokio::io::AsyncReadExt;
+
+use crate::cluster::Cluster;
+use route::Route;
+
+/// A port that lets a connection live that long is taken to be open: a refused one is told much earlier.
+const SETTLE: Duration = Duration::from_millis(500);
+
+#[async_trait]
+impl Prober for Cluster {
+    async fn probe(&self, namespace: &Namespace, check: &SmokeCheck) -> Result<(), ProbeFailure> {
+        let connection = self.connected().map_err(seen)?;
+        match check {
+            SmokeCheck::Http {
+                service,
+                path,
+                status,
+                contains,
+            } => {
+                let stream = route::open(connection, namespace, service).await?;
+                http::check(stream, service, path, *status, contains.as_deref()).await
+            }
+            SmokeCheck::Tcp { service } => {
+                accepts(route::open(connection, namespace, service).await?).await
+            }
+            SmokeCheck::Exec { workload, command } => {
+                exec::run(connection, namespace, workload, command).await
+            }
+            SmokeCheck::Nats { service } => {
+                nats::check(route::open(connection, namespace, service).await?).await
+            }
+            SmokeCheck::Custom(custom) => custom.run(self, namespace).await,
+            other => Err(ProbeFailure::new(format!(
+                "a cluster cannot run the check `{other}`"
+            ))),
+        }
+    }
+
+    async fn connect(
+        &self,
+        namespace: &Namespace,
+        service: &ServicePort,
+    ) -> Result<Tunnel, ClusterError> {
+        let connection = self.connected()?;
+        // Found once now, so that a Service that leads nowhere is told at once and with its reason.
+        Route::find(connection, namespace, service).await?;
+        tunnel::listen(self.clone(), namespace.clone(), service.clone()).await
+    }
+}
+
+/// An error as what a check saw: its causes are the details.
+fn seen(error: impl std::error::Error + 'static) -> ProbeFailure {
+    ProbeFailure::new(error.to_string()).with_details(causes(&error))
+}
+
+/// A connection is accepted when the pod sends something or keeps it open.
+async fn accepts(mut stream: route::Stream) -> Result<(), ProbeFailure> {
+    let mut first = [0_u8; 1];
+    match tokio::time::timeout(SETTLE, stream.io.read(&mut first)).await {
+        Err(_still_open) => Ok(()),
+        Ok(Ok(count)) if count > 0 => Ok(()),
+        Ok(ended) => Err(stream.why_it_ended(ended.err()).await),
+    }
+}

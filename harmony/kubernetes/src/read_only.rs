@@ -1,0 +1,146 @@
+//! The transport of planning: a layer below the client that refuses every request that could write.
+
+use std::task::{Context as TaskContext, Poll};
+
+use futures_util::future::{Either, Ready, ready};
+use http::{Method, Request};
+use kube::client::Body;
+use tower::{BoxError, Layer, Service};
+
+/// Lets reads and dry runs through; anything else never leaves this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadOnlyLayer;
+
+impl<S> Layer<S> for ReadOnlyLayer {
+    type Service = ReadOnly<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ReadOnly { inner }
+    }
+}
+
+/// See [`ReadOnlyLayer`].
+#[derive(Debug, Clone)]
+pub(crate) struct ReadOnly<S> {
+    inner: S,
+}
+
+/// A planning run tried to write: a fault of the adapter, caught before it did harm.
+#[derive(Debug, thiserror::Error)]
+#[error("refused to send `{method} {path}` while planning")]
+pub(crate) struct WriteRefused {
+    method: Method,
+    path: String,
+}
+
+impl<S> Service<Request<Body>> for ReadOnly<S>
+where
+    S: Service<Request<Body>>,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Either<Ready<Result<S::Response, BoxError>>, MapIntoBox<S::Future>>;
+
+    fn poll_ready(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if is_read(&request) {
+            Either::Right(MapIntoBox(Box::pin(self.inner.call(request))))
+        } else {
+            let refused = WriteRefused {
+                method: request.method().clone(),
+                path: request.uri().path().to_owned(),
+            };
+            Either::Left(ready(Err(refused.into())))
+        }
+    }
+}
+
+/// A future whose error is boxed.
+pub(crate) struct MapIntoBox<F>(std::pin::Pin<Box<F>>);
+
+impl<F, T, E> Future for MapIntoBox<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+    ) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context).map_err(Into::into)
+    }
+}
+
+/// A GET or HEAD of an object, or a dry run of anything.
+fn is_read<B>(request: &Request<B>) -> bool {
+    let uri = request.uri();
+    match *request.method() {
+        Method::GET | Method::HEAD => !acts(uri.path()),
+        _ => {
+            let mut pairs = uri.query().unwrap_or_default().split('&');
+            pairs.any(|pair| pair == "dryRun=All")
+        }
+    }
+}
+
+/// These subresources are GETs that act inside a pod or behind a Service.
+fn acts(path: &str) -> bool {
+    let parts: Vec<_> = path.split('/').collect();
+    // `/api/v1/namespaces/<namespace>/pods/<name>/exec` or `/api/v1/nodes/<name>/proxy`
+    let at = if parts.get(3) == Some(&"namespaces") && parts.len() > 6 {
+        7
+    } else {
+        5
+    };
+    let subresource = parts.get(at).copied().unwrap_or_default();
+    matches!(subresource, "exec" | "attach" | "portforward" | "proxy")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(method: Method, uri: &str) -> bool {
+        is_read(&Request::builder().method(method).uri(uri).body(()).unwrap())
+    }
+
+    #[test]
+    fn reads_and_dry_runs_pass_and_nothing_else() {
+        let configmap = "/api/v1/namespaces/a/configmaps/b";
+        assert!(allowed(Method::GET, configmap));
+        assert!(allowed(Method::HEAD, configmap));
+        assert!(allowed(
+            Method::PATCH,
+            &format!("{configmap}?dryRun=All&fieldManager=harmony")
+        ));
+        assert!(allowed(
+            Method::GET,
+            "/api/v1/namespaces/exec/pods/proxy/log"
+        ));
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            assert!(!allowed(method.clone(), configmap), "{method}");
+            assert!(
+                !allowed(method.clone(), &format!("{configmap}?dryRun=AllX")),
+                "{method}"
+            );
+        }
+        assert!(!allowed(
+            Method::GET,
+            "/api/v1/namespaces/a/pods/b/exec?command=rm"
+        ));
+        assert!(!allowed(
+            Method::GET,
+            "/api/v1/namespaces/a/pods/b/portforward"
+        ));
+        assert!(!allowed(
+            Method::GET,
+            "/api/v1/namespaces/a/services/b/proxy/"
+        ));
+    }
+}

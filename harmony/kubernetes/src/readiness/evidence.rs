@@ -1,0 +1,147 @@
+//! What else can be read about a failure: the latest events, and the last lines of the log.
+
+use std::sync::Arc;
+
+use harmony_core::verify::{FailureClass, Verdict};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{Api, LogParams};
+use tokio::time::timeout;
+
+use super::observed::event_time;
+use super::tracker::Culprit;
+use super::watch::Located;
+use crate::cluster::{Connection, REQUEST_TIMEOUT};
+
+const LOG_LINES: i64 = 20;
+const LOG_BYTES: i64 = 16 * 1024;
+const EVENTS: usize = 5;
+
+/// The verdict with everything that helps to understand it. What cannot be read is left out: evidence never hides the
+/// failure that it is about.
+pub(super) async fn gather(connection: &Connection, located: Located) -> Verdict {
+    let Located {
+        namespace,
+        failure,
+        events,
+    } = located;
+    let mut verdict = failure.verdict;
+    if let Some(culprit) = &failure.culprit {
+        verdict.evidence.extend(events_about(&events, culprit));
+        if let Some(namespace) = &namespace
+            && has_log(verdict.class)
+        {
+            let pods: Api<Pod> = Api::namespaced(connection.client.clone(), namespace.as_str());
+            verdict.evidence.extend(log_of(&pods, culprit).await);
+            verdict.hints.push(log_command(namespace.as_str(), culprit));
+        }
+    }
+    verdict
+}
+
+/// A container that never ran wrote nothing.
+fn has_log(class: FailureClass) -> bool {
+    matches!(
+        class,
+        FailureClass::CrashLoop
+            | FailureClass::OutOfMemory
+            | FailureClass::NotReady
+            | FailureClass::JobFailed
+            | FailureClass::ContainerStart
+    )
+}
+
+/// The latest events about the pod, oldest first, without those that only say that all goes well.
+fn events_about(events: &[Arc<Event>], culprit: &Culprit) -> Vec<String> {
+    let mut about: Vec<_> = events
+        .iter()
+        .filter(|event| event.involved_object.uid.as_deref() == Some(&culprit.uid))
+        .filter(|event| event.type_.as_deref() == Some("Warning"))
+        .collect();
+    about.sort_by_key(|event| event_time(event));
+    let skip = about.len().saturating_sub(EVENTS);
+    let text = |event: &&Arc<Event>| {
+        let reason = event.reason.as_deref().unwrap_or_default();
+        let message = event.message.as_deref().unwrap_or_default().trim_end();
+        match event.count {
+            Some(count) if count > 1 => format!("event {reason} ({count} times): {message}"),
+            _ => format!("event {reason}: {message}"),
+        }
+    };
+    about.iter().skip(skip).map(text).collect()
+}
+
+/// The last lines of the run that failed: the previous one where the container runs again or waits to.
+async fn log_of(pods: &Api<Pod>, culprit: &Culprit) -> Vec<String> {
+    let Ok(Ok(Some(pod))) = timeout(REQUEST_TIMEOUT, pods.get_opt(&culprit.pod)).await else {
+        return Vec::new();
+    };
+    let Some(container) = culprit.container.clone().or_else(|| first_restless(&pod)) else {
+        return Vec::new();
+    };
+    let was_restarted =
+        statuses(&pod).any(|status| status.name == container && status.restart_count > 0);
+    let is_running = statuses(&pod).any(|status| {
+        status.name == container
+            && status
+                .state
+                .as_ref()
+                .is_some_and(|state| state.running.is_some())
+    });
+    // A container that waits for its next start still has the log of its last one as its own.
+    let tries = if was_restarted && is_running {
+        [true, false]
+    } else {
+        [false, true]
+    };
+    for previous in tries {
+        let parameters = LogParams {
+            container: Some(container.clone()),
+            previous,
+            tail_lines: Some(LOG_LINES),
+            limit_bytes: Some(LOG_BYTES),
+            ..LogParams::default()
+        };
+        let log = timeout(REQUEST_TIMEOUT, pods.logs(&culprit.pod, &parameters)).await;
+        let Ok(Ok(log)) = log else { continue };
+        let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() {
+            continue;
+        }
+        let run = if previous { " (its previous run)" } else { "" };
+        let mut evidence = vec![format!(
+            "log of container {container}{run}, last {} lines:",
+            lines.len()
+        )];
+        evidence.extend(lines.into_iter().map(|line| format!("  {line}")));
+        return evidence;
+    }
+    vec![format!("container {container} wrote no log")]
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::ContainerStatus> {
+    let status = pod.status.iter();
+    status.flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    })
+}
+
+/// The container that is not ready, where the failure names none.
+fn first_restless(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let main = status.container_statuses.as_ref()?;
+    let restless = main.iter().find(|status| !status.ready).or(main.first())?;
+    Some(restless.name.clone())
+}
+
+fn log_command(namespace: &str, culprit: &Culprit) -> String {
+    let container = culprit
+        .container
+        .as_ref()
+        .map(|name| format!(" -c {name}"))
+        .unwrap_or_default();
+    format!(
+        "the whole log: `kubectl -n {namespace} logs {}{container} --previous`",
+        culprit.pod
+    )
+}

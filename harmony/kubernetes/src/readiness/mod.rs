@@ -1,0 +1,34 @@
+//! Whether what was applied works, and if not, why.
+//!
+//! A pure core decides, a thin shell watches:
+//!
+//! ```text
+//! watch (shell): lists and watches --> Surroundings --+
+//!                                                     |
+//!                 Tracker::decide(observed, now) <----+      one per awaited object; holds sticky evidence
+//!                    |        |         |
+//!                  Ready   Waiting    Failed --> evidence (shell): events and log lines --> Verdict
+//! ```
+//!
+//! The core knows no clock and no network: time is an argument, so that every class of failure is a unit test.
+//!
+//! Rules it keeps: only pods of the *current* revision count; "ready" needs the generation observed, the new pods
+//! ready and the old ones gone; the first cause of a container's trouble is kept, later and vaguer words do not replace
+//! it; every class has its own grace; a cause that another pod of the same revision disproves (it is ready) waits for
+//! the deadline.
+
+mod container;
+mod custom;
+mod evidence;
+mod observed;
+mod pods;
+mod tracker;
+mod watch;
+mod workload;
+
+pub use observed::{Observed, Surroundings};
+pub use tracker::{Culprit, Failure, Progress, Tracker};
+pub(crate) use watch::wait_ready;
+
+#[cfg(test)]
+mod tests;

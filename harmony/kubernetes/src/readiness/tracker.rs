@@ -1,0 +1,419 @@
+//! The decision about one awaited object, with what must be remembered between two looks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use harmony_core::kubernetes::ObjectRef;
+use harmony_core::verify::{Confidence, FailureClass, Verdict};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use super::container::Finding;
+use super::observed::{Observed, Surroundings};
+use super::pods::{Located, examine_pod, is_ready, is_young, restarts};
+use super::workload::{Assessment, Waiting, assess};
+
+/// How long an awaited object may be missing before it counts as gone.
+const ABSENT_GRACE: SignedDuration = SignedDuration::from_secs(5);
+
+/// How long a workload without readiness probes must run before that counts as serving.
+const SETTLE: SignedDuration = SignedDuration::from_secs(2);
+
+/// Where an awaited object stands.
+#[derive(Debug)]
+pub enum Progress {
+    /// Its current revision serves.
+    Ready,
+    /// Not yet.
+    Waiting {
+        /// A few words for whoever watches: `1/2 ready; pod web-6c9f: ContainerCreating`.
+        why: String,
+    },
+    /// It will not become ready.
+    Failed(Box<Failure>),
+}
+
+/// Why an object does not become ready.
+#[derive(Debug)]
+pub struct Failure {
+    /// The conclusion. Its evidence holds what the objects say; events and log lines are added by whoever can read them.
+    pub verdict: Verdict,
+    /// Whose log and events tell more.
+    pub culprit: Option<Culprit>,
+}
+
+/// A pod, and perhaps the one container of it that is at fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Culprit {
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// The container's name.
+    pub container: Option<String>,
+}
+
+/// Decides about one object. Holds what makes evidence sticky: the first cause that was seen for each container, and
+/// since when.
+#[derive(Debug)]
+pub struct Tracker {
+    target: ObjectRef,
+    began: Timestamp,
+    identity: Option<Identity>,
+    seen: BTreeMap<Place, Sticky>,
+    last: Last,
+    is_waiting: bool,
+    serving: Option<Serving>,
+}
+
+/// Since when it has served without a restart.
+#[derive(Debug, Clone, Copy)]
+struct Serving {
+    since: Timestamp,
+    restarts: i32,
+}
+
+/// Where something is wrong: a pod's uid and container, or the object itself.
+type Place = (Option<String>, Option<String>);
+
+#[derive(Debug)]
+struct Sticky {
+    located: Located,
+    since: Timestamp,
+    /// It held when last looked at.
+    is_current: bool,
+}
+
+/// The object that was applied, to notice when another takes its place.
+#[derive(Debug, PartialEq)]
+struct Identity {
+    uid: String,
+    /// What the pods of a workload are made from; an autoscaler changes `replicas`, which is not in it.
+    template: Value,
+}
+
+/// What was seen last, for the verdict at the deadline.
+#[derive(Debug, Default)]
+struct Last {
+    why: String,
+    hint: Option<String>,
+    culprit: Option<Culprit>,
+}
+
+impl Tracker {
+    /// Begins to track; `began` is now.
+    pub fn new(target: ObjectRef, began: Timestamp) -> Self {
+        Self {
+            target,
+            began,
+            identity: None,
+            seen: BTreeMap::new(),
+            last: Last::default(),
+            is_waiting: true,
+            serving: None,
+        }
+    }
+
+    /// Whether it was not ready when last looked at.
+    pub fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
+    /// What is tracked.
+    pub fn target(&self) -> &ObjectRef {
+        &self.target
+    }
+
+    /// Looks once. `now` never goes back.
+    pub fn decide(&mut self, observed: &Observed<'_>, now: Timestamp) -> Progress {
+        let progress = self.judge(observed, now);
+        self.is_waiting = !matches!(progress, Progress::Ready);
+        progress
+    }
+
+    fn judge(&mut self, observed: &Observed<'_>, now: Timestamp) -> Progress {
+        let Some(object) = observed.object else {
+            return self.absent(now);
+        };
+        if let Some(failure) = self.superseded(object) {
+            return Progress::Failed(Box::new(failure));
+        }
+        let waiting = match assess(&self.target, object, observed) {
+            Assessment::Ready => return Progress::Ready,
+            Assessment::Serving(pods) => return self.settle(&pods, now),
+            Assessment::Waiting(waiting) => waiting,
+        };
+        self.serving = None;
+        let found = self.findings(&waiting, observed.around, now);
+        self.remember(found, now);
+        self.last = Last {
+            why: waiting.why.clone(),
+            hint: waiting.hint.clone(),
+            culprit: waiting
+                .pods
+                .iter()
+                .find(|pod| !is_ready(pod))
+                .map(|pod| Culprit {
+                    pod: pod.metadata.name.clone().unwrap_or_default(),
+                    uid: pod.metadata.uid.clone().unwrap_or_default(),
+                    container: None,
+                }),
+        };
+        // A ready pod of the same revision disproves a cause that lies in the template.
+        let is_disproved = waiting.pods.iter().any(|pod| is_ready(pod));
+        let over = self.seen.values().filter(|sticky| {
+            let is_of_object = sticky.located.pod_uid.is_empty();
+            sticky.is_current && (is_of_object || !is_disproved) && is_over(sticky, now)
+        });
+        // The pod is nearer to the root than the object that owns it.
+        let over = over.min_by_key(|sticky| (sticky.located.pod_uid.is_empty(), sticky.since));
+        match over {
+            Some(sticky) => {
+                let failure = self.failure(self.root_of(sticky), now, false);
+                Progress::Failed(Box::new(failure))
+            }
+            None => Progress::Waiting { why: waiting.why },
+        }
+    }
+
+    /// An object that only says it got nowhere: what a pod says right now is the cause.
+    fn root_of<'a>(&'a self, sticky: &'a Sticky) -> &'a Sticky {
+        let is_leaf = !sticky.located.pod_uid.is_empty();
+        if is_leaf || sticky.located.finding.class != FailureClass::NotReady {
+            return sticky;
+        }
+        let of_pods = self
+            .seen
+            .values()
+            .filter(|other| other.is_current && !other.located.pod_uid.is_empty());
+        of_pods.min_by_key(|other| other.since).unwrap_or(sticky)
+    }
+
+    /// The verdict when time is up: the cause that was seen, else that it is not ready.
+    pub fn give_up(&self, now: Timestamp) -> Failure {
+        let current = self.seen.values().filter(|sticky| sticky.is_current);
+        if let Some(sticky) = current.min_by_key(|sticky| sticky.since) {
+            return self.failure(sticky, now, true);
+        }
+        let waited = now.duration_since(self.began).as_secs();
+        let mut hints = Vec::new();
+        hints.extend(self.last.hint.clone());
+        hints.push("run the same command again to wait on: what was applied stays".into());
+        Failure {
+            verdict: Verdict {
+                class: FailureClass::NotReady,
+                confidence: Confidence::Ambiguous,
+                summary: format!("{} is not ready after {waited} s", self.target),
+                subject: self.target.to_string(),
+                evidence: vec![self.last.why.clone()],
+                hints,
+            },
+            culprit: self.last.culprit.clone(),
+        }
+    }
+
+    /// Ready, once that has lasted: what crashes at start is ready for a moment where no probe says otherwise.
+    fn settle(&mut self, pods: &[Arc<Pod>], now: Timestamp) -> Progress {
+        let restarts = pods.iter().map(|pod| restarts(pod)).sum();
+        let serving = self.serving.filter(|serving| serving.restarts == restarts);
+        let serving = serving.unwrap_or(Serving {
+            since: now,
+            restarts,
+        });
+        self.serving = Some(serving);
+        let has_lasted = now.duration_since(serving.since) >= SETTLE;
+        if has_lasted || !pods.iter().any(|pod| is_young(pod, now)) {
+            return Progress::Ready;
+        }
+        self.last.why = "runs; without a readiness probe it is watched for a moment".into();
+        Progress::Waiting {
+            why: self.last.why.clone(),
+        }
+    }
+
+    fn absent(&mut self, now: Timestamp) -> Progress {
+        let was_there = self.identity.is_some();
+        // A Job that cleans up after itself was seen running before; what it did cannot be told any more.
+        if was_there || now.duration_since(self.began) >= ABSENT_GRACE {
+            let what = if was_there {
+                "was removed while it was awaited"
+            } else {
+                "does not exist"
+            };
+            return Progress::Failed(Box::new(self.plain_failure(
+                FailureClass::Superseded,
+                what,
+                "find out who removes it, then run the same command again",
+            )));
+        }
+        self.last.why = "does not exist yet".into();
+        Progress::Waiting {
+            why: self.last.why.clone(),
+        }
+    }
+
+    /// Compares with the object as it was at the first look.
+    fn superseded(&mut self, object: &Value) -> Option<Failure> {
+        let uid = object
+            .pointer("/metadata/uid")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let template = match self.target.api_version.as_str() {
+            "apps/v1" => object["spec"]["template"].clone(),
+            _ => Value::Null,
+        };
+        let identity = Identity {
+            uid: uid.to_owned(),
+            template,
+        };
+        match &self.identity {
+            None => {
+                self.identity = Some(identity);
+                None
+            }
+            Some(first) if *first == identity => None,
+            Some(first) => {
+                let what = if first.uid == identity.uid {
+                    "was changed by somebody else while it was awaited"
+                } else {
+                    "was replaced by somebody else while it was awaited"
+                };
+                Some(self.plain_failure(
+                    FailureClass::Superseded,
+                    what,
+                    "let one deployer at a time change it, then run the same command again",
+                ))
+            }
+        }
+    }
+
+    fn plain_failure(&self, class: FailureClass, what: &str, hint: &str) -> Failure {
+        Failure {
+            verdict: Verdict {
+                class,
+                confidence: Confidence::Final,
+                summary: format!("{} {what}", self.target),
+                subject: self.target.to_string(),
+                evidence: Vec::new(),
+                hints: vec![hint.into()],
+            },
+            culprit: None,
+        }
+    }
+
+    /// What is wrong now, by place.
+    fn findings(
+        &self,
+        waiting: &Waiting,
+        around: &Surroundings,
+        now: Timestamp,
+    ) -> Vec<(Place, Located)> {
+        let of_object = waiting.troubles.iter().map(|finding| {
+            let located = Located {
+                pod: String::new(),
+                pod_uid: String::new(),
+                container: None,
+                finding: finding.clone(),
+            };
+            ((None, None), located)
+        });
+        let of_pods = waiting
+            .pods
+            .iter()
+            .flat_map(|pod| examine_pod(pod, around, waiting.may_end, now))
+            .map(|located| {
+                (
+                    (Some(located.pod_uid.clone()), located.container.clone()),
+                    located,
+                )
+            });
+        of_object.chain(of_pods).collect()
+    }
+
+    /// Keeps the first words and the first time of each cause; a vaguer one does not replace it.
+    fn remember(&mut self, found: Vec<(Place, Located)>, now: Timestamp) {
+        for sticky in self.seen.values_mut() {
+            sticky.is_current = false;
+        }
+        for (place, located) in found {
+            match self.seen.get_mut(&place) {
+                Some(sticky) if located.finding.is_vague => sticky.is_current = true,
+                Some(sticky) if sticky.located.finding.class == located.finding.class => {
+                    sticky.is_current = true;
+                    // The count of restarts decides when it is over; the words of the first time stay where the
+                    // cause is the same.
+                    sticky.located.finding.grace = located.finding.grace;
+                    if located.finding.class == FailureClass::CrashLoop {
+                        sticky.located = located;
+                    }
+                }
+                _ => {
+                    let sticky = Sticky {
+                        located,
+                        since: now,
+                        is_current: true,
+                    };
+                    self.seen.insert(place, sticky);
+                }
+            }
+        }
+    }
+
+    fn failure(&self, sticky: &Sticky, now: Timestamp, at_deadline: bool) -> Failure {
+        let Located {
+            pod,
+            pod_uid,
+            container,
+            finding,
+        } = &sticky.located;
+        let confidence = match finding.grace {
+            _ if at_deadline => Confidence::Ambiguous,
+            Some(grace) if grace.is_zero() && !is_counted(finding.class) => Confidence::Final,
+            _ => Confidence::AfterGrace,
+        };
+        let who = match (container, pod.is_empty()) {
+            (Some(container), _) => format!("container {container} of {}", self.target),
+            (None, false) if self.target.kind != "Pod" => format!("a pod of {}", self.target),
+            _ => self.target.to_string(),
+        };
+        let lasted = now.duration_since(sticky.since).as_secs();
+        let place = match (container, pod.is_empty()) {
+            (Some(container), _) => format!("pod {pod}, container {container}: "),
+            (None, false) => format!("pod {pod}: "),
+            (None, true) => String::new(),
+        };
+        let mut hints = vec![finding.hint.clone()];
+        hints.extend(self.last.hint.clone());
+        Failure {
+            verdict: Verdict {
+                class: finding.class,
+                confidence,
+                summary: format!("{who} {}", finding.what),
+                subject: self.target.to_string(),
+                evidence: vec![format!("{place}{} (for {lasted} s)", finding.seen)],
+                hints,
+            },
+            culprit: (!pod.is_empty())
+                .then(|| Culprit {
+                    pod: pod.clone(),
+                    uid: pod_uid.clone(),
+                    container: container.clone(),
+                })
+                .or_else(|| self.last.culprit.clone()),
+        }
+    }
+}
+
+fn is_over(sticky: &Sticky, now: Timestamp) -> bool {
+    let Finding { grace, .. } = &sticky.located.finding;
+    grace.is_some_and(|grace| now.duration_since(sticky.since) >= grace)
+}
+
+/// Classes that are told by how often or how long something happened.
+fn is_counted(class: FailureClass) -> bool {
+    matches!(
+        class,
+        FailureClass::CrashLoop | FailureClass::OutOfMemory | FailureClass::NotReady
+    )
+}

@@ -1,0 +1,411 @@
+//! The shell of readiness: watches namespaces, asks the trackers, gathers evidence when one says no.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{BoxStream, SelectAll};
+use futures_util::{StreamExt, TryStreamExt};
+use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_core::kubernetes::ObjectRef;
+use harmony_types::Namespace;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::evidence;
+use super::workload::has_readiness;
+use super::{Failure, Observed, Progress, Surroundings, Tracker};
+use crate::cluster::{Connection, REQUEST_TIMEOUT};
+use crate::kinds::Kind;
+
+/// Graces run out and lost watches are noticed even when nothing is heard.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(500);
+
+/// Changes come in bursts; one look serves them all.
+const BURST: Duration = Duration::from_millis(30);
+
+/// Waits until each object's current revision serves.
+///
+/// Level-triggered: a watch only says that it is time to look, the lists say what is. A watch that ends is opened again
+/// with a fresh list.
+pub(crate) async fn wait_ready(
+    connection: &Connection,
+    objects: &[ObjectRef],
+    deadline: Duration,
+) -> Result<(), ClusterError> {
+    let context = &connection.context;
+    let until = Instant::now() + deadline;
+    let awaited: Vec<&ObjectRef> = objects
+        .iter()
+        .filter(|object| has_readiness(object))
+        .collect();
+    let mut watched = context
+        .unless_cancelled(Watched::open(connection, &awaited))
+        .await??;
+    let mut trackers: Vec<Tracker> = awaited
+        .into_iter()
+        .map(|object| Tracker::new(object.clone(), Timestamp::now()))
+        .collect();
+    let step =
+        (trackers.len() > 1).then(|| context.step(format!("wait for {} objects", trackers.len())));
+    let step = step.or_else(|| {
+        trackers
+            .first()
+            .map(|only| context.step(format!("wait for {}", only.target())))
+    });
+    let mut said = String::new();
+    let failure = loop {
+        let (waiting, failed) = look(&mut trackers, &watched);
+        if let Some(failure) = failed {
+            break failure;
+        }
+        let Some(first) = waiting.first() else {
+            if let Some(step) = step {
+                step.done("ready");
+            }
+            return Ok(());
+        };
+        let message = match waiting.len() {
+            1 => first.clone(),
+            more => format!("{first} (and {} more)", more - 1),
+        };
+        if message != said {
+            if let Some(step) = &step {
+                step.message(&message);
+            }
+            said = message;
+        }
+        if Instant::now() >= until {
+            let Some(failure) = give_up(&trackers, &watched) else {
+                return Ok(());
+            };
+            break failure;
+        }
+        context.unless_cancelled(watched.changed(until)).await?;
+    };
+    let gathered = evidence::gather(connection, failure);
+    let verdict = context.unless_cancelled(gathered).await?;
+    Err(ClusterError::NotReady(Box::new(verdict)))
+}
+
+/// Where a failure was found: the namespace is needed to read logs.
+pub(super) struct Located {
+    pub(super) namespace: Option<Namespace>,
+    pub(super) failure: Failure,
+    pub(super) events: Vec<Arc<Event>>,
+}
+
+/// Asks every tracker; what is still awaited, and the first failure.
+fn look(trackers: &mut [Tracker], watched: &Watched) -> (Vec<String>, Option<Located>) {
+    let now = Timestamp::now();
+    let around = watched.surroundings();
+    let mut waiting = Vec::new();
+    for tracker in trackers {
+        let target = tracker.target().clone();
+        let around = watched
+            .namespace_of(&target)
+            .and_then(|namespace| around.get(namespace));
+        let nothing = Surroundings::default();
+        let around = around.unwrap_or(&nothing);
+        let (object, has_status) = watched.object(&target);
+        let observed = Observed {
+            object: object.as_ref(),
+            has_status,
+            around,
+        };
+        match tracker.decide(&observed, now) {
+            Progress::Ready => {}
+            Progress::Waiting { why } => waiting.push(format!("{target}: {why}")),
+            Progress::Failed(failure) => {
+                let located = Located {
+                    namespace: watched.namespace_of(&target).cloned(),
+                    failure: *failure,
+                    events: around.events.clone(),
+                };
+                return (waiting, Some(located));
+            }
+        }
+    }
+    (waiting, None)
+}
+
+/// At the deadline: the verdict of the first object that is not ready, workloads before the Services that lead to them.
+fn give_up(trackers: &[Tracker], watched: &Watched) -> Option<Located> {
+    let now = Timestamp::now();
+    let around = watched.surroundings();
+    let is_symptom = |tracker: &Tracker| tracker.target().kind == "Service";
+    let not_ready = trackers.iter().filter(|tracker| tracker.is_waiting());
+    let tracker = not_ready
+        .min_by_key(|tracker| is_symptom(tracker))
+        .or(trackers.first());
+    let tracker = tracker?;
+    let namespace = watched.namespace_of(tracker.target()).cloned();
+    let events = namespace
+        .as_ref()
+        .and_then(|namespace| around.get(namespace))
+        .map(|around| around.events.clone())
+        .unwrap_or_default();
+    Some(Located {
+        namespace,
+        failure: tracker.give_up(now),
+        events,
+    })
+}
+
+/// The stores that follow the cluster, and the signal that one of them changed.
+struct Watched {
+    namespaces: BTreeMap<Namespace, Around>,
+    targets: Vec<Target>,
+    signals: SelectAll<BoxStream<'static, ()>>,
+}
+
+/// The stores of one namespace.
+struct Around {
+    pods: Store<Pod>,
+    replica_sets: Store<ReplicaSet>,
+    revisions: Store<ControllerRevision>,
+    events: Store<Event>,
+    endpoints: Store<EndpointSlice>,
+}
+
+/// The store of one awaited kind in one place.
+struct Target {
+    api_version: String,
+    kind: String,
+    namespace: Option<Namespace>,
+    has_status: bool,
+    store: Store<DynamicObject>,
+    resource: ApiResource,
+}
+
+impl Watched {
+    /// Opens every watch and waits for the first lists.
+    async fn open(connection: &Connection, objects: &[&ObjectRef]) -> Result<Self, ClusterError> {
+        let mut signals = SelectAll::new();
+        let client = &connection.client;
+        let mut namespaces = BTreeMap::new();
+        let mut targets: Vec<Target> = Vec::new();
+        let mut wanted = BTreeSet::new();
+        for object in objects {
+            let kind = connection.kind(object).await?;
+            let kind = kind.ok_or_else(|| ClusterError::UnknownKind {
+                object: (*object).clone(),
+            })?;
+            let namespace = place_of(object, &kind)?;
+            if let Some(namespace) = &namespace
+                && needs_surroundings(object)
+            {
+                namespaces
+                    .entry(namespace.clone())
+                    .or_insert_with(|| Around::open(client, namespace, &mut signals));
+            }
+            if wanted.insert((
+                object.api_version.clone(),
+                object.kind.clone(),
+                namespace.clone(),
+            )) {
+                let (store, changes) = follow(kind.api(client, object), kind.resource.clone());
+                signals.push(changes);
+                targets.push(Target {
+                    api_version: object.api_version.clone(),
+                    kind: object.kind.clone(),
+                    namespace,
+                    has_status: kind.has_status,
+                    store,
+                    resource: kind.resource,
+                });
+            }
+        }
+        let mut watched = Self {
+            namespaces,
+            targets,
+            signals,
+        };
+        watched.fill(connection).await?;
+        Ok(watched)
+    }
+
+    /// Drives the watches until every store holds its first list.
+    async fn fill(&mut self, connection: &Connection) -> Result<(), ClusterError> {
+        let filled = async {
+            while !self.is_filled() {
+                if self.signals.next().await.is_none() {
+                    break;
+                }
+            }
+        };
+        timeout(REQUEST_TIMEOUT, filled)
+            .await
+            .map_err(|elapsed| ClusterError::Unreachable {
+                endpoint: connection.endpoint.clone(),
+                source: elapsed.into(),
+            })
+    }
+
+    fn is_filled(&self) -> bool {
+        self.targets.iter().all(|target| is_filled(&target.store))
+            && self.namespaces.values().all(|around| {
+                is_filled(&around.pods)
+                    && is_filled(&around.replica_sets)
+                    && is_filled(&around.revisions)
+                    && is_filled(&around.events)
+                    && is_filled(&around.endpoints)
+            })
+    }
+
+    /// Returns when it is time to look again.
+    async fn changed(&mut self, until: Instant) {
+        let latest = until.min(Instant::now() + LOOK_AT_LEAST_EVERY);
+        if timeout_at(latest, self.signals.next())
+            .await
+            .is_ok_and(|signal| signal.is_none())
+        {
+            // Every watch ended, which they do not by themselves; look at the clock's pace.
+            sleep(LOOK_AT_LEAST_EVERY).await;
+        }
+        let burst = Instant::now() + BURST;
+        while timeout_at(burst, self.signals.next())
+            .await
+            .is_ok_and(|signal| signal.is_some())
+        {}
+    }
+
+    fn surroundings(&self) -> BTreeMap<&Namespace, Surroundings> {
+        let read = |around: &Around| Surroundings {
+            pods: around.pods.state(),
+            replica_sets: around.replica_sets.state(),
+            revisions: around.revisions.state(),
+            events: around.events.state(),
+            endpoints: around.endpoints.state(),
+        };
+        self.namespaces
+            .iter()
+            .map(|(namespace, around)| (namespace, read(around)))
+            .collect()
+    }
+
+    fn target(&self, object: &ObjectRef) -> Option<&Target> {
+        self.targets.iter().find(|target| {
+            target.api_version == object.api_version
+                && target.kind == object.kind
+                && (object.namespace.is_none()
+                    || target.namespace == object.namespace
+                    || target.namespace.is_none())
+        })
+    }
+
+    fn namespace_of(&self, object: &ObjectRef) -> Option<&Namespace> {
+        self.target(object)?.namespace.as_ref()
+    }
+
+    /// The object as it is, and whether its kind has a status.
+    fn object(&self, object: &ObjectRef) -> (Option<Value>, bool) {
+        let Some(target) = self.target(object) else {
+            return (None, false);
+        };
+        let mut key = reflector::ObjectRef::new_with(object.name.as_str(), target.resource.clone());
+        if let Some(namespace) = &target.namespace {
+            key = key.within(namespace.as_str());
+        }
+        let found = target.store.get(&key);
+        let found = found.and_then(|found| serde_json::to_value(&*found).ok());
+        (found, target.has_status)
+    }
+}
+
+impl Around {
+    fn open(
+        client: &Client,
+        namespace: &Namespace,
+        signals: &mut SelectAll<BoxStream<'static, ()>>,
+    ) -> Self {
+        let name = namespace.as_str();
+        let (pods, changes) = follow(Api::namespaced(client.clone(), name), ());
+        signals.push(changes);
+        let (replica_sets, changes) = follow(Api::namespaced(client.clone(), name), ());
+        signals.push(changes);
+        let (revisions, changes) = follow(Api::namespaced(client.clone(), name), ());
+        signals.push(changes);
+        let (events, changes) = follow(Api::namespaced(client.clone(), name), ());
+        signals.push(changes);
+        let (endpoints, changes) = follow(Api::namespaced(client.clone(), name), ());
+        signals.push(changes);
+        Self {
+            pods,
+            replica_sets,
+            revisions,
+            events,
+            endpoints,
+        }
+    }
+}
+
+/// A store that follows what `api` lists, and a signal for each change of it. Errors are retried for ever with growing
+/// pauses: the deadline ends the wait.
+fn follow<K>(api: Api<K>, kind: K::DynamicType) -> (Store<K>, BoxStream<'static, ()>)
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K::DynamicType: Eq + Hash + Clone + Debug + Send + Sync + Unpin,
+{
+    let writer = reflector::store::Writer::new(kind);
+    let store = writer.as_reader();
+    let changes = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .inspect_err(|error| tracing::debug!(%error, "a watch ended and is opened again"))
+        .map(|_event| ())
+        .boxed();
+    (store, changes)
+}
+
+/// Whether the first list has come: `wait_until_ready` resolves without waiting then.
+fn is_filled<K>(store: &Store<K>) -> bool
+where
+    K: kube::runtime::reflector::Lookup + Clone + 'static,
+    K::DynamicType: Eq + Hash + Clone,
+{
+    use futures_util::FutureExt;
+    store.wait_until_ready().now_or_never().is_some()
+}
+
+/// The namespace an object lives in; a namespaced object that names none is in `default`.
+fn place_of(object: &ObjectRef, kind: &Kind) -> Result<Option<Namespace>, ClusterError> {
+    if !kind.is_namespaced {
+        return Ok(None);
+    }
+    match &object.namespace {
+        Some(namespace) => Ok(Some(namespace.clone())),
+        None => Namespace::parse("default")
+            .map(Some)
+            .map_err(|source| ClusterError::Request {
+                verb: "await",
+                object: object.clone(),
+                source: source.into(),
+            }),
+    }
+}
+
+/// Whether the pods, events and endpoints of its namespace tell of the object.
+fn needs_surroundings(object: &ObjectRef) -> bool {
+    let group = object
+        .api_version
+        .rsplit_once('/')
+        .map_or("", |(group, _)| group);
+    matches!(group, "apps" | "batch")
+        || (group.is_empty()
+            && matches!(
+                object.kind.as_str(),
+                "Pod" | "Service" | "PersistentVolumeClaim"
+            ))
+}

@@ -1,0 +1,582 @@
+//! Readiness of the server's own kinds.
+
+use std::sync::Arc;
+
+use harmony_core::kubernetes::ObjectRef;
+use harmony_core::verify::FailureClass;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::container::Finding;
+use super::custom;
+use super::observed::{Observed, Surroundings, is_owned_by, label, name, uid};
+use super::pods::{doing, is_leaving, is_ready};
+
+/// What an object says of itself.
+#[derive(Debug)]
+pub(super) enum Assessment {
+    /// It serves.
+    Ready,
+    /// It serves, with these pods.
+    Serving(Vec<Arc<Pod>>),
+    /// Not yet.
+    Waiting(Waiting),
+}
+
+/// What is known of an object that is not ready.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// A few words for whoever watches.
+    pub(super) why: String,
+    /// The pods of its current revision.
+    pub(super) pods: Vec<Arc<Pod>>,
+    /// Whether these pods are meant to end.
+    pub(super) may_end: bool,
+    /// What is wrong with the object itself rather than with a pod.
+    pub(super) troubles: Vec<Finding>,
+    /// What to say at the deadline beside the above.
+    pub(super) hint: Option<String>,
+}
+
+impl Waiting {
+    pub(super) fn because(why: impl Into<String>) -> Assessment {
+        Assessment::Waiting(Self {
+            why: why.into(),
+            ..Self::default()
+        })
+    }
+
+    fn with(why: impl Into<String>, trouble: Finding) -> Assessment {
+        Assessment::Waiting(Self {
+            why: why.into(),
+            troubles: vec![trouble],
+            ..Self::default()
+        })
+    }
+}
+
+/// Reads an object that is there.
+pub(super) fn assess(target: &ObjectRef, object: &Value, observed: &Observed<'_>) -> Assessment {
+    let group = target
+        .api_version
+        .rsplit_once('/')
+        .map_or("", |(group, _)| group);
+    let around = observed.around;
+    match (group, target.kind.as_str()) {
+        ("apps", "Deployment") => typed(object, |object| deployment(object, around)),
+        ("apps", "StatefulSet") => typed(object, |object| stateful_set(object, around)),
+        ("apps", "DaemonSet") => typed(object, |object| daemon_set(object, around)),
+        ("batch", "Job") => typed(object, |object| job(object, around)),
+        ("", "Pod") => typed(object, |object| pod(object)),
+        ("", "Service") => typed(object, |object| service(object, around)),
+        ("", "PersistentVolumeClaim") => typed(object, |object| claim(object, around)),
+        ("", "Namespace") => namespace(object),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            typed(object, |object| definition(object))
+        }
+        _ if !has_readiness(target) => Assessment::Ready,
+        _ => custom::assess(object, observed.has_status),
+    }
+}
+
+/// Whether there is anything to wait for: the kinds above, and custom resources.
+pub(super) fn has_readiness(target: &ObjectRef) -> bool {
+    let group = target
+        .api_version
+        .rsplit_once('/')
+        .map_or("", |(group, _)| group);
+    match group {
+        "apps" => matches!(
+            target.kind.as_str(),
+            "Deployment" | "StatefulSet" | "DaemonSet"
+        ),
+        "batch" => target.kind == "Job",
+        "" => matches!(
+            target.kind.as_str(),
+            "Pod" | "Service" | "PersistentVolumeClaim" | "Namespace"
+        ),
+        "apiextensions.k8s.io" => true,
+        // Other kinds of the server's own groups say nothing of readiness.
+        group => group.contains('.') && !group.ends_with(".k8s.io"),
+    }
+}
+
+fn typed<K: DeserializeOwned>(object: &Value, read: impl FnOnce(&K) -> Assessment) -> Assessment {
+    match serde_json::from_value(object.clone()) {
+        Ok(object) => read(&object),
+        Err(error) => Waiting::because(format!("its state cannot be read: {error}")),
+    }
+}
+
+/// Whether the controller has seen the latest change.
+fn is_observed(generation: Option<i64>, observed: Option<i64>) -> bool {
+    observed.unwrap_or(0) >= generation.unwrap_or(0)
+}
+
+const NOT_OBSERVED: &str = "its controller has not seen the change yet";
+
+fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
+    let status = object.status.clone().unwrap_or_default();
+    if !is_observed(object.metadata.generation, status.observed_generation) {
+        return Waiting::because(NOT_OBSERVED);
+    }
+    let spec = object.spec.as_ref();
+    let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let own = uid(&object.metadata);
+    let current = current_replica_set(object, around);
+    let pods: Vec<_> = current
+        .map(|set| around.pods_of(uid(&set.metadata)).cloned().collect())
+        .unwrap_or_default();
+    let old_pods = around
+        .replica_sets
+        .iter()
+        .filter(|set| is_owned_by(&set.metadata, own))
+        .filter(|set| current.is_none_or(|current| uid(&current.metadata) != uid(&set.metadata)))
+        .flat_map(|set| around.pods_of(uid(&set.metadata)))
+        .filter(|pod| !has_ended(pod))
+        .count();
+    let updated = status.updated_replicas.unwrap_or(0);
+    let available = status.available_replicas.unwrap_or(0);
+    let all = status.replicas.unwrap_or(0);
+    if current.is_some()
+        && updated == wanted
+        && available == wanted
+        && all == wanted
+        && old_pods == 0
+    {
+        return Assessment::Serving(pods);
+    }
+    let ready = ready_of(&pods);
+    let why = if ready >= wanted && old_pods > 0 {
+        format!("{ready}/{wanted} ready; {old_pods} of the old revision still running")
+    } else {
+        progress(ready, wanted, &pods)
+    };
+    let mut troubles = Vec::new();
+    let conditions = status.conditions.unwrap_or_default();
+    let refusal = current
+        .and_then(|set| set.status.as_ref()?.conditions.as_ref())
+        .and_then(|all| {
+            all.iter()
+                .find(|one| one.type_ == "ReplicaFailure" && one.status == "True")
+        })
+        .map(|condition| condition.message.clone().unwrap_or_default());
+    // A quota that the old pods fill is freed when they go.
+    let frees_quota = old_pods > 0;
+    troubles.extend(refusal.map(|message| pods_refused(&message, frees_quota)));
+    let stuck = conditions.iter().find(|one| {
+        one.type_ == "Progressing" && one.reason.as_deref() == Some("ProgressDeadlineExceeded")
+    });
+    troubles.extend(stuck.map(|condition| {
+        Finding::new(
+            FailureClass::NotReady,
+            0,
+            "made no progress within its progress deadline",
+            condition.message.clone().unwrap_or_default(),
+            "read the events of its pods",
+        )
+    }));
+    Assessment::Waiting(Waiting {
+        why,
+        pods,
+        troubles,
+        ..Waiting::default()
+    })
+}
+
+/// The ReplicaSet of the revision that the Deployment's controller last wrote down.
+fn current_replica_set<'a>(
+    object: &Deployment,
+    around: &'a Surroundings,
+) -> Option<&'a ReplicaSet> {
+    const REVISION: &str = "deployment.kubernetes.io/revision";
+    let revision = object.metadata.annotations.as_ref()?.get(REVISION)?;
+    let mut owned = around
+        .replica_sets
+        .iter()
+        .filter(|set| is_owned_by(&set.metadata, uid(&object.metadata)));
+    owned
+        .find(|set| {
+            set.metadata
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(REVISION))
+                == Some(revision)
+        })
+        .map(AsRef::as_ref)
+}
+
+fn stateful_set(object: &StatefulSet, around: &Surroundings) -> Assessment {
+    let status = object.status.clone().unwrap_or_default();
+    if !is_observed(object.metadata.generation, status.observed_generation) {
+        return Waiting::because(NOT_OBSERVED);
+    }
+    let spec = object.spec.as_ref();
+    let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
+    let replaces_pods = strategy.and_then(|strategy| strategy.type_.as_deref()) != Some("OnDelete");
+    let partition = strategy
+        .and_then(|strategy| strategy.rolling_update.as_ref()?.partition)
+        .unwrap_or(0);
+    let revision = status.update_revision.as_deref();
+    let is_current = |pod: &Arc<Pod>| {
+        !replaces_pods || label(&pod.metadata, "controller-revision-hash") == revision
+    };
+    let own = uid(&object.metadata);
+    let (pods, old): (Vec<_>, Vec<_>) = around.pods_of(own).cloned().partition(is_current);
+    let updated = status.updated_replicas.unwrap_or(0);
+    let is_updated = !replaces_pods || updated >= (wanted - partition).max(0);
+    let ready = status.ready_replicas.unwrap_or(0);
+    let available = status.available_replicas.unwrap_or(ready);
+    if is_updated && ready == wanted && available == wanted && status.replicas == wanted {
+        return Assessment::Serving(pods);
+    }
+    // It replaces a pod only when the one before is ready, so a broken pod of the old revision stops it for good.
+    let stuck = old
+        .iter()
+        .find(|pod| partition == 0 && !is_ready(pod) && !is_leaving(pod));
+    let hint = stuck.map(|pod| {
+        let pod = name(&pod.metadata);
+        format!("the pod {pod} of the old revision is not ready and holds up the update: delete it")
+    });
+    Assessment::Waiting(Waiting {
+        why: progress(ready_of(&pods), wanted, &pods),
+        troubles: failed_create(own, around),
+        pods,
+        hint,
+        ..Waiting::default()
+    })
+}
+
+fn daemon_set(object: &DaemonSet, around: &Surroundings) -> Assessment {
+    let status = object.status.clone().unwrap_or_default();
+    if !is_observed(object.metadata.generation, status.observed_generation) {
+        return Waiting::because(NOT_OBSERVED);
+    }
+    let wanted = status.desired_number_scheduled;
+    let updated = status.updated_number_scheduled.unwrap_or(0);
+    let available = status.number_available.unwrap_or(0);
+    let own = uid(&object.metadata);
+    let revisions = around
+        .revisions
+        .iter()
+        .filter(|revision| is_owned_by(&revision.metadata, own));
+    let newest = revisions.max_by_key(|revision| revision.revision);
+    let hash = newest.and_then(|revision| label(&revision.metadata, "controller-revision-hash"));
+    let pods: Vec<_> = around
+        .pods_of(own)
+        .filter(|pod| hash.is_some() && label(&pod.metadata, "controller-revision-hash") == hash)
+        .cloned()
+        .collect();
+    if updated == wanted && available == wanted {
+        return Assessment::Serving(pods);
+    }
+    Assessment::Waiting(Waiting {
+        why: progress(ready_of(&pods), wanted, &pods),
+        troubles: failed_create(own, around),
+        pods,
+        ..Waiting::default()
+    })
+}
+
+fn job(object: &Job, around: &Surroundings) -> Assessment {
+    let status = object.status.clone().unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let has = |wanted: &str| {
+        conditions
+            .iter()
+            .find(|one| one.type_ == wanted && one.status == "True")
+    };
+    let is_suspended = object
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.suspend)
+        .unwrap_or(false);
+    if has("Complete").is_some() || is_suspended {
+        return Assessment::Ready;
+    }
+    let own = uid(&object.metadata);
+    let pods: Vec<_> = around.pods_of(own).cloned().collect();
+    let wanted = object
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.completions)
+        .unwrap_or(1);
+    let succeeded = status.succeeded.unwrap_or(0);
+    let failed = status.failed.unwrap_or(0);
+    let running = pods.iter().find(|pod| !has_ended(pod));
+    let mut why = format!("{succeeded}/{wanted} done");
+    if failed > 0 {
+        why = format!("{why}, {failed} failed");
+    }
+    if let Some(pod) = running {
+        why = format!("{why}; pod {}: {}", name(&pod.metadata), doing(pod));
+    }
+    let mut troubles = failed_create(own, around);
+    troubles.extend(
+        has("Failed")
+            .or_else(|| has("FailureTarget"))
+            .map(|condition| {
+                let reason = condition.reason.clone().unwrap_or_default();
+                let message = condition.message.clone().unwrap_or_default();
+                Finding::new(
+                    FailureClass::JobFailed,
+                    0,
+                    format!("failed: {message}"),
+                    format!("{reason}: {message}"),
+                    "read the log of its pod above; delete the Job before it is run again",
+                )
+            }),
+    );
+    Assessment::Waiting(Waiting {
+        why,
+        pods,
+        may_end: true,
+        troubles,
+        ..Waiting::default()
+    })
+}
+
+fn pod(object: &Pod) -> Assessment {
+    let phase = object
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    if is_ready(object) {
+        return Assessment::Serving(vec![Arc::new(object.clone())]);
+    }
+    if phase == Some("Succeeded") {
+        return Assessment::Ready;
+    }
+    let may_end = object
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.restart_policy.as_deref())
+        != Some("Always");
+    let why = doing(object);
+    let mut troubles = Vec::new();
+    if phase == Some("Failed") {
+        let status = object.status.as_ref();
+        let reason = status
+            .and_then(|status| status.reason.clone())
+            .unwrap_or_default();
+        let message = status
+            .and_then(|status| status.message.clone())
+            .unwrap_or_default();
+        troubles.push(Finding::new(
+            FailureClass::CrashLoop,
+            0,
+            format!("failed: {why}"),
+            format!("phase Failed {reason} {message}")
+                .trim_end()
+                .to_owned(),
+            "read its log above",
+        ));
+    }
+    Assessment::Waiting(Waiting {
+        why,
+        pods: vec![Arc::new(object.clone())],
+        may_end,
+        troubles,
+        ..Waiting::default()
+    })
+}
+
+fn service(object: &Service, around: &Surroundings) -> Assessment {
+    let Some(spec) = &object.spec else {
+        return Assessment::Ready;
+    };
+    let selector = spec.selector.clone().unwrap_or_default();
+    if spec.type_.as_deref() == Some("ExternalName") || selector.is_empty() {
+        return Assessment::Ready;
+    }
+    let own = name(&object.metadata);
+    let mut endpoints = around
+        .endpoints
+        .iter()
+        .filter(|slice| label(&slice.metadata, "kubernetes.io/service-name") == Some(own))
+        .flat_map(|slice| &slice.endpoints);
+    let is_serving = endpoints.any(|endpoint| {
+        let conditions = endpoint.conditions.as_ref();
+        conditions.is_none_or(|conditions| conditions.ready != Some(false))
+    });
+    if is_serving {
+        return Assessment::Ready;
+    }
+    let selected = |pod: &&Arc<Pod>| {
+        selector
+            .iter()
+            .all(|(key, value)| label(&pod.metadata, key) == Some(value.as_str()))
+    };
+    let pods: Vec<_> = around.pods.iter().filter(selected).cloned().collect();
+    let text: Vec<_> = selector
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let text = text.join(",");
+    if pods.is_empty() {
+        return Assessment::Waiting(Waiting {
+            why: format!("no pod has its labels {text}"),
+            hint: Some("let the Service's selector equal the labels of the pod template".into()),
+            ..Waiting::default()
+        });
+    }
+    // Its pods' own troubles are told by their workload, whose revision is known.
+    if ready_of(&pods) > 0 {
+        let ports: Vec<_> = spec
+            .ports
+            .iter()
+            .flatten()
+            .filter_map(|port| port.target_port.as_ref())
+            .collect();
+        let named = ports.iter().find_map(|port| match port {
+            IntOrString::String(port) => Some(port),
+            IntOrString::Int(_) => None,
+        });
+        return Assessment::Waiting(Waiting {
+            why: "its pods are ready, but it has no endpoint yet".into(),
+            hint: named.map(|port| {
+                format!("check that a container of the pods has a port named `{port}`")
+            }),
+            ..Waiting::default()
+        });
+    }
+    Waiting::because(format!(
+        "none of the {} pods with its labels {text} is ready",
+        pods.len()
+    ))
+}
+
+fn claim(object: &PersistentVolumeClaim, around: &Surroundings) -> Assessment {
+    let phase = object
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    if phase == Some("Bound") {
+        return Assessment::Ready;
+    }
+    let events = around.events_of(uid(&object.metadata));
+    let latest = |wanted: &[&str]| {
+        events.iter().find(|event| {
+            event
+                .reason
+                .as_deref()
+                .is_some_and(|reason| wanted.contains(&reason))
+        })
+    };
+    // It is bound when the first pod uses it: waiting for it alone would never end.
+    if latest(&["WaitForFirstConsumer", "WaitForPodScheduled"]).is_some() {
+        return Assessment::Ready;
+    }
+    let why = format!("the claim is {}", phase.unwrap_or("Pending"));
+    if phase == Some("Lost") {
+        let what = "lost its volume";
+        let hint = "restore the volume, or delete the claim";
+        return Waiting::with(
+            why,
+            Finding::new(FailureClass::MissingReference, 0, what, "phase Lost", hint),
+        );
+    }
+    match latest(&["FailedBinding", "ProvisioningFailed"]) {
+        Some(event) => {
+            let message = event.message.clone().unwrap_or_default();
+            let what = format!("cannot be bound: {message}");
+            let hint = "name a StorageClass that the cluster has, or make one the default";
+            let finding = Finding::new(FailureClass::MissingReference, 30, what, message, hint);
+            Waiting::with(why, finding)
+        }
+        None => Waiting::because(why),
+    }
+}
+
+fn namespace(object: &Value) -> Assessment {
+    match object.pointer("/status/phase").and_then(Value::as_str) {
+        Some("Active") => Assessment::Ready,
+        phase => Waiting::because(format!("the namespace is {}", phase.unwrap_or("new"))),
+    }
+}
+
+fn definition(object: &CustomResourceDefinition) -> Assessment {
+    let conditions = object
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.clone())
+        .unwrap_or_default();
+    let state = |wanted: &str| conditions.iter().find(|one| one.type_ == wanted);
+    if let Some(names) = state("NamesAccepted").filter(|names| names.status == "False") {
+        let message = names.message.clone().unwrap_or_default();
+        let what = format!("clashes with another definition: {message}");
+        let hint = "give the kind, its plural or its short names another name";
+        let finding = Finding::new(FailureClass::NotReady, 0, what, message, hint);
+        return Waiting::with("its names are not accepted", finding);
+    }
+    match state("Established") {
+        Some(established) if established.status == "True" => Assessment::Ready,
+        _ => Waiting::because("the definition is not established yet"),
+    }
+}
+
+fn has_ended(pod: &Arc<Pod>) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+fn ready_of(pods: &[Arc<Pod>]) -> i32 {
+    let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+    i32::try_from(ready).unwrap_or(i32::MAX)
+}
+
+/// `1/2 ready; pod web-6c9f: ContainerCreating`
+fn progress(ready: i32, wanted: i32, pods: &[Arc<Pod>]) -> String {
+    let mut text = format!("{ready}/{wanted} ready");
+    if let Some(pod) = pods.iter().find(|pod| !is_ready(pod)) {
+        text = format!("{text}; pod {}: {}", name(&pod.metadata), doing(pod));
+    }
+    text
+}
+
+/// The server refused to make pods: quota, policy, a missing account.
+fn pods_refused(message: &str, frees_quota: bool) -> Finding {
+    let is_quota = message.contains("exceeded quota");
+    let hint = if is_quota {
+        "raise the namespace's ResourceQuota, or lower what the pods request"
+    } else if message.contains("serviceaccount") {
+        "create the ServiceAccount in the same namespace, or mend its name in the Score"
+    } else {
+        "change the pod template so that the namespace's policies let it in"
+    };
+    let what = format!("gets no pods: {message}");
+    let finding = Finding::new(FailureClass::PodsRefused, 5, what, message, hint);
+    if is_quota && frees_quota {
+        Finding {
+            grace: None,
+            ..finding
+        }
+    } else {
+        finding
+    }
+}
+
+/// StatefulSets, DaemonSets and Jobs tell of refused pods by events only.
+fn failed_create(own: &str, around: &Surroundings) -> Vec<Finding> {
+    let events = around.events_of(own);
+    let newest = events.iter().find(|event| {
+        matches!(
+            event.reason.as_deref(),
+            Some("FailedCreate" | "SuccessfulCreate")
+        )
+    });
+    let refused = newest.filter(|event| event.reason.as_deref() == Some("FailedCreate"));
+    refused
+        .map(|event| pods_refused(event.message.as_deref().unwrap_or_default(), false))
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,300 @@
+//! A namespace of a real cluster for one test, and the image that its pods run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use harmony_core::Context;
+use harmony_core::capability::KubernetesCluster;
+use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_core::kubernetes::{KubeObject, ObjectRef};
+use harmony_core::outcome::{Action, Change};
+use harmony_core::verify::Verdict;
+use harmony_kubernetes::Cluster;
+use harmony_kubernetes::local::node::LocalNode;
+use harmony_types::{ImageRef, Namespace};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+
+/// Names the kubeconfig of another cluster than the local node. Its nodes must be able to run the peer's image.
+const KUBECONFIG: &str = "HARMONY_TEST_KUBECONFIG";
+
+/// The prefix of all namespaces of these tests.
+pub(crate) const PREFIX: &str = "test-cluster-";
+
+/// A namespace of its own, gone at the end of the test.
+pub(crate) struct Stage {
+    pub(crate) cluster: Cluster,
+    pub(crate) context: Context,
+    pub(crate) namespace: Namespace,
+}
+
+/// Runs a test in a namespace of its own, which is removed whether it passes or not.
+pub(crate) async fn in_namespace<F: Future<Output = ()> + Send + 'static>(
+    test: impl FnOnce(Arc<Stage>) -> F,
+) {
+    let stage = Arc::new(Stage::open().await);
+    let result = tokio::spawn(test(Arc::clone(&stage))).await;
+    let namespace = object(
+        &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": stage.namespace } }),
+    );
+    // By a run of its own: the test's may have been cancelled.
+    let removed = reconnected().await.delete(namespace.reference()).await;
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic.into_panic());
+    }
+    removed.unwrap();
+}
+
+/// The kubeconfig of the cluster under test; the local node is brought up when it is not.
+async fn kubeconfig() -> PathBuf {
+    static READY: OnceCell<PathBuf> = OnceCell::const_new();
+    let ready = READY.get_or_init(|| async {
+        // Several providers are linked into nothing here, but the choice is made by the program, not by the library.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        if let Some(named) = std::env::var_os(KUBECONFIG) {
+            return named.into();
+        }
+        let node = LocalNode::default();
+        node.up(&Context::new()).await.unwrap_or_else(|error| {
+            panic!("the tests need a cluster: the local node (which needs root), or one that {KUBECONFIG} names: {error}")
+        });
+        node.kubeconfig()
+    });
+    ready.await.clone()
+}
+
+impl Stage {
+    async fn open() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let context = Context::new();
+        let cluster = Cluster::connect(&context, &kubeconfig().await, None)
+            .await
+            .unwrap();
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!(
+            "{PREFIX}{:x}-{:x}-{count}",
+            std::process::id(),
+            since.as_secs() % 0xff_ffff
+        );
+        let stage = Self {
+            cluster,
+            context,
+            namespace: name.parse().unwrap(),
+        };
+        let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": stage.namespace } });
+        stage.cluster.apply(&[object(&body)]).await.unwrap();
+        stage
+    }
+
+    /// The same cluster, planning.
+    pub(crate) async fn planning(&self) -> Cluster {
+        Cluster::connect(&self.context.planning(), &kubeconfig().await, None)
+            .await
+            .unwrap()
+    }
+
+    /// The objects with this namespace.
+    pub(crate) fn objects(&self, bodies: impl IntoIterator<Item = Value>) -> Vec<KubeObject> {
+        let placed = bodies.into_iter().map(|mut body| {
+            body["metadata"]["namespace"] = json!(self.namespace);
+            object(&body)
+        });
+        placed.collect()
+    }
+
+    pub(crate) async fn apply(&self, bodies: impl IntoIterator<Item = Value>) -> Vec<Change> {
+        self.cluster.apply(&self.objects(bodies)).await.unwrap()
+    }
+
+    /// Applies and waits; the verdict when it does not become ready.
+    pub(crate) async fn deploy(
+        &self,
+        bodies: impl IntoIterator<Item = Value>,
+        deadline: u64,
+    ) -> Result<(), Verdict> {
+        let objects = self.objects(bodies);
+        self.cluster.apply(&objects).await.unwrap();
+        let references: Vec<_> = objects
+            .iter()
+            .map(|object| object.reference().clone())
+            .collect();
+        match self
+            .cluster
+            .wait_ready(&references, Duration::from_secs(deadline))
+            .await
+        {
+            Ok(()) => Ok(()),
+            Err(ClusterError::NotReady(verdict)) => Err(*verdict),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn reference(&self, api_version: &str, kind: &str, name: &str) -> ObjectRef {
+        ObjectRef {
+            api_version: api_version.into(),
+            kind: kind.into(),
+            namespace: Some(self.namespace.clone()),
+            name: name.parse().unwrap(),
+        }
+    }
+
+    /// kubectl of the local node, as somebody who is not Harmony.
+    pub(crate) fn somebody_else(&self, arguments: &[&str]) {
+        let mut command = LocalNode::default()
+            .kubectl()
+            .expect("these tests use the local node's kubectl");
+        let output = command
+            .args(["-n", self.namespace.as_str()])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+pub(crate) fn object(body: &Value) -> KubeObject {
+    KubeObject::new(body).unwrap()
+}
+
+pub(crate) fn actions(changes: &[Change]) -> Vec<Action> {
+    changes.iter().map(|change| change.action).collect()
+}
+
+pub(crate) fn config_map(name: &str, value: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "key": value } })
+}
+
+/// A Deployment of one replica with the container `app`, which runs the peer with these arguments.
+pub(crate) async fn deployment(name: &str, arguments: &[&str]) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name },
+        "spec": {
+            "replicas": 1,
+            "selector": { "matchLabels": { "app": name } },
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": {
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{
+                        "name": "app",
+                        "image": peer_image().await.to_string(),
+                        "imagePullPolicy": "IfNotPresent",
+                        "args": arguments,
+                        "ports": [{ "name": "main", "containerPort": 8080 }],
+                    }],
+                },
+            },
+        },
+    })
+}
+
+pub(crate) fn service(name: &str, target_port: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": name },
+        "spec": { "selector": { "app": name }, "ports": [{ "name": "main", "port": 80, "targetPort": target_port }] },
+    })
+}
+
+/// The image of the peer, built and imported once.
+pub(crate) async fn peer_image() -> &'static ImageRef {
+    static IMAGE: OnceCell<ImageRef> = OnceCell::const_new();
+    let image = IMAGE.get_or_init(|| async {
+        kubeconfig().await;
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("peer");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/peer.rs");
+        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let status = Command::new(rustc)
+            .args([
+                "--edition=2024",
+                "-O",
+                "-Cstrip=symbols",
+                "-Ctarget-feature=+crt-static",
+            ])
+            // Named, so that the flag reaches the program and not the host's macros.
+            .args(["--target", &target, "-o"])
+            .args([&program, &source])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let (layout, digest) = layout(folder.path(), &program);
+        let image: ImageRef = format!("registry.test/harmony/peer@{digest}")
+            .parse()
+            .unwrap();
+        LocalNode::default()
+            .import_image(&Context::new(), &layout, &image)
+            .await
+            .unwrap();
+        image
+    });
+    image.await
+}
+
+/// An OCI layout of an image with that one file as `/peer`.
+fn layout(folder: &Path, program: &Path) -> (PathBuf, String) {
+    let layout = folder.join("layout");
+    let blobs = layout.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let store = |content: &[u8], media_type: &str| {
+        let hex: String = Sha256::digest(content)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        std::fs::write(blobs.join(&hex), content).unwrap();
+        json!({
+            "mediaType": format!("application/vnd.oci.image.{media_type}"),
+            "digest": format!("sha256:{hex}"),
+            "size": content.len(),
+        })
+    };
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    let content = std::fs::read(program).unwrap();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o755);
+    tar.append_data(&mut header, "peer", content.as_slice())
+        .unwrap();
+    let layer = store(&tar.into_inner().unwrap(), "layer.v1.tar");
+    let config = json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "config": { "Entrypoint": ["/peer"] },
+        "rootfs": { "type": "layers", "diff_ids": [layer["digest"]] },
+    });
+    let config = store(config.to_string().as_bytes(), "config.v1+json");
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": config,
+        "layers": [layer],
+    });
+    let manifest = store(manifest.to_string().as_bytes(), "manifest.v1+json");
+    let digest = manifest["digest"].as_str().unwrap().to_owned();
+    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
+    std::fs::write(layout.join("index.json"), index.to_string()).unwrap();
+    std::fs::write(
+        layout.join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )
+    .unwrap();
+    (layout, digest)
+}
+
+/// The cluster under test, by a run of its own.
+pub(crate) async fn reconnected() -> Cluster {
+    Cluster::connect(&Context::new(), &kubeconfig().await, None)
+        .await
+        .unwrap()
+}
