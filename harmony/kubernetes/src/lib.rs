@@ -1,0 +1,47 @@
+//! Kubernetes for Harmony: the adapter behind `KubernetesCluster`, `Prober` and `ContinuousDelivery`, and clusters on
+//! this machine.
+//!
+//! It must not know: Scores, topologies, releases, how images are built or pushed. It speaks the values of
+//! `harmony_core`; the structs of `k8s_openapi` stay inside, except in [`readiness::Surroundings`], the input of the pure
+//! decisions.
+//!
+//! # Code map
+//!
+//! Start with [`Cluster`] (`cluster.rs`): every operation of the port is a few lines there that lead to the module that
+//! does it.
+//!
+//! | module | what it does | its pure core |
+//! | --- | --- | --- |
+//! | [`cluster`] | [`Cluster`]: one cluster from an explicit kubeconfig; get, delete, namespaces | |
+//! | `client`, `read_only` | the connection; while planning, a transport that refuses writes | what counts as a read |
+//! | `kinds`, `fault` | discovery, cached; the server's answers as errors of the port | both |
+//! | [`apply`] | server-side apply: ranks, one read for what is unchanged, dry run for a plan | [`apply::difference`], ownership, order |
+//! | [`readiness`] | waits for the current revision, finds out why not, gathers logs and events | [`readiness::Tracker`] |
+//! | `probe` | HTTP, TCP, exec and NATS checks, tunnels; all through the API server | routes, answers |
+//! | [`chart`] | from a packaged chart to objects: our format here, others by `helm` | [`chart::render()`] |
+//! | [`delivery`] | [`DirectDelivery`]: chart, namespace, inventory, apply, prune | the inventory |
+//! | [`local`] | clusters on this machine: k3d, and a node without Docker | |
+//!
+//! # What holds everywhere
+//!
+//! - The ambient kubeconfig is never read.
+//! - While planning nothing can be written: the transport refuses it, whatever the code above does.
+//! - Values of Secrets appear in no error, change, event or `Debug` output.
+//! - Every operation may be cancelled or killed at any await and run again.
+//!
+//! The binary installs the TLS provider (`rustls`, aws-lc-rs) before it connects.
+
+pub mod apply;
+pub mod chart;
+mod client;
+pub mod cluster;
+pub mod delivery;
+mod fault;
+mod kinds;
+pub mod local;
+mod probe;
+mod read_only;
+pub mod readiness;
+
+pub use cluster::{Cluster, FIELD_MANAGER};
+pub use delivery::DirectDelivery;
