@@ -28,7 +28,9 @@ pub struct K3d {
 
 impl Default for K3d {
     fn default() -> Self {
-        Self { cluster: "harmony".into() }
+        Self {
+            cluster: "harmony".into(),
+        }
     }
 }
 
@@ -99,7 +101,9 @@ impl Diagnostic for K3dError {
 
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Missing { .. } | Self::Name { .. } | Self::NoCluster { .. } => FailureKind::Refused,
+            Self::Missing { .. } | Self::Name { .. } | Self::NoCluster { .. } => {
+                FailureKind::Refused
+            }
             Self::Cancelled(cancelled) => cancelled.kind(),
             _ => FailureKind::Failed,
         }
@@ -156,7 +160,9 @@ impl Cluster {
 
     /// Those that run pods, so not the load balancer.
     fn kubernetes_nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(|node| matches!(node.role.as_str(), "server" | "agent"))
+        self.nodes
+            .iter()
+            .filter(|node| matches!(node.role.as_str(), "server" | "agent"))
     }
 }
 
@@ -169,7 +175,11 @@ impl K3d {
         let cluster = cluster.into();
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let ends_well = !cluster.starts_with('-') && !cluster.ends_with('-');
-        if cluster.is_empty() || cluster.len() > MAX_NAME || !cluster.chars().all(allowed) || !ends_well {
+        if cluster.is_empty()
+            || cluster.len() > MAX_NAME
+            || !cluster.chars().all(allowed)
+            || !ends_well
+        {
             return Err(K3dError::Name { name: cluster });
         }
         Ok(Self { cluster })
@@ -177,8 +187,12 @@ impl K3d {
 
     /// Whether k3d is installed and a Docker engine answers.
     pub async fn is_available() -> bool {
-        let (Ok(_), Ok(docker)) = (find("k3d"), find("docker")) else { return false };
-        tool::run(&docker, &["version", "--format", "{{.Server.Version}}"]).await.is_ok()
+        let (Ok(_), Ok(docker)) = (find("k3d"), find("docker")) else {
+            return false;
+        };
+        tool::run(&docker, &["version", "--format", "{{.Server.Version}}"])
+            .await
+            .is_ok()
     }
 
     /// Creates the cluster, or starts it when it is stopped; returns when its API server answers.
@@ -199,7 +213,10 @@ impl K3d {
         let step = ctx.step(format!("{} the k3d cluster {}", action, self.cluster));
         ctx.unless_cancelled(tool::run(&k3d, &arguments))
             .await?
-            .map_err(|source| K3dError::Command { action: "bring the k3d cluster up", source })?;
+            .map_err(|source| K3dError::Command {
+                action: "bring the k3d cluster up",
+                source,
+            })?;
         step.done("");
         Ok(outcome)
     }
@@ -211,7 +228,10 @@ impl K3d {
     pub async fn kubeconfig(&self) -> Result<PathBuf, K3dError> {
         let printed = tool::run(&find("k3d")?, &["kubeconfig", "write", &self.cluster])
             .await
-            .map_err(|source| K3dError::Command { action: "write the kubeconfig of the k3d cluster", source })?;
+            .map_err(|source| K3dError::Command {
+                action: "write the kubeconfig of the k3d cluster",
+                source,
+            })?;
         Ok(printed.trim().into())
     }
 
@@ -220,18 +240,34 @@ impl K3d {
     ///
     /// # Errors
     /// [`K3dError::NoCluster`], [`K3dError::Import`].
-    pub async fn import_image(&self, ctx: &Context, layout: &Path, image: &ImageRef) -> Result<Change, K3dError> {
+    pub async fn import_image(
+        &self,
+        ctx: &Context,
+        layout: &Path,
+        image: &ImageRef,
+    ) -> Result<Change, K3dError> {
         let docker = find("docker")?;
-        let no_cluster = || K3dError::NoCluster { cluster: self.cluster.clone() };
-        let cluster = self.find_cluster(&find("k3d")?).await?.ok_or_else(no_cluster)?;
+        let no_cluster = || K3dError::NoCluster {
+            cluster: self.cluster.clone(),
+        };
+        let cluster = self
+            .find_cluster(&find("k3d")?)
+            .await?
+            .ok_or_else(no_cluster)?;
         let mut whole: Option<Change> = None;
         for node in cluster.kubernetes_nodes() {
             let containerd = Containerd::behind(ctr_in(&docker, &node.name));
             let change = ctx
                 .unless_cancelled(images::import(&containerd, layout, image))
                 .await?
-                .map_err(|source| K3dError::Import { node: node.name.clone(), source })?;
-            if whole.as_ref().is_none_or(|whole| whole.action == Action::Unchanged) {
+                .map_err(|source| K3dError::Import {
+                    node: node.name.clone(),
+                    source,
+                })?;
+            if whole
+                .as_ref()
+                .is_none_or(|whole| whole.action == Action::Unchanged)
+            {
                 whole = Some(change);
             }
         }
@@ -245,12 +281,17 @@ impl K3d {
     pub async fn delete(&self, ctx: &Context) -> Result<Outcome, K3dError> {
         let k3d = find("k3d")?;
         if self.find_cluster(&k3d).await?.is_none() {
-            return Ok(Change::new(Action::Unchanged, Subject::Cluster(self.cluster.clone())).into());
+            return Ok(
+                Change::new(Action::Unchanged, Subject::Cluster(self.cluster.clone())).into(),
+            );
         }
         if !ctx.is_planning() {
             tool::run(&k3d, &["cluster", "delete", &self.cluster])
                 .await
-                .map_err(|source| K3dError::Command { action: "delete the k3d cluster", source })?;
+                .map_err(|source| K3dError::Command {
+                    action: "delete the k3d cluster",
+                    source,
+                })?;
         }
         Ok(Change::new(Action::Delete, Subject::Cluster(self.cluster.clone())).into())
     }
@@ -258,8 +299,13 @@ impl K3d {
     async fn find_cluster(&self, k3d: &Path) -> Result<Option<Cluster>, K3dError> {
         let printed = tool::run(k3d, &["cluster", "list", "--output", "json"])
             .await
-            .map_err(|source| K3dError::Command { action: "list k3d's clusters; does a Docker engine run?", source })?;
-        Ok(parse_clusters(&printed)?.into_iter().find(|cluster| cluster.name == self.cluster))
+            .map_err(|source| K3dError::Command {
+                action: "list k3d's clusters; does a Docker engine run?",
+                source,
+            })?;
+        Ok(parse_clusters(&printed)?
+            .into_iter()
+            .find(|cluster| cluster.name == self.cluster))
     }
 
     fn create_arguments(&self) -> Vec<String> {
@@ -280,7 +326,15 @@ impl K3d {
     }
 
     fn start_arguments(&self) -> Vec<String> {
-        ["cluster", "start", &self.cluster, "--wait", "--timeout=300s"].map(str::to_owned).into()
+        [
+            "cluster",
+            "start",
+            &self.cluster,
+            "--wait",
+            "--timeout=300s",
+        ]
+        .map(str::to_owned)
+        .into()
     }
 }
 
@@ -297,7 +351,13 @@ fn parse_clusters(printed: &str) -> Result<Vec<Cluster>, K3dError> {
 
 /// The client of the containerd inside a node; k3s has it on the path of its image.
 fn ctr_in(docker: &Path, node: &str) -> [OsString; 5] {
-    [docker.into(), "exec".into(), "-i".into(), node.into(), "ctr".into()]
+    [
+        docker.into(),
+        "exec".into(),
+        "-i".into(),
+        node.into(),
+        "ctr".into(),
+    ]
 }
 
 #[cfg(test)]
@@ -317,11 +377,17 @@ mod tests {
     fn a_cluster_runs_when_its_nodes_do() {
         let clusters = parse_clusters(LISTED).unwrap();
         assert!(!clusters[1].is_running());
-        let names: Vec<&str> = clusters[1].kubernetes_nodes().map(|node| node.name.as_str()).collect();
+        let names: Vec<&str> = clusters[1]
+            .kubernetes_nodes()
+            .map(|node| node.name.as_str())
+            .collect();
         assert_eq!(names, ["k3d-harmony-server-0", "k3d-harmony-agent-0"]);
         assert!(parse_clusters(&LISTED.replace("false", "true")).unwrap()[1].is_running());
         assert!(parse_clusters("null\n").unwrap().is_empty());
-        assert!(matches!(parse_clusters("FATA[0000] no docker"), Err(K3dError::List { .. })));
+        assert!(matches!(
+            parse_clusters("FATA[0000] no docker"),
+            Err(K3dError::List { .. })
+        ));
     }
 
     #[test]
@@ -346,8 +412,15 @@ mod tests {
     #[test]
     fn images_go_into_the_containerd_of_each_node() {
         let command = ctr_in(Path::new("/usr/bin/docker"), "k3d-harmony-server-0");
-        assert_eq!(command.map(|word| word.into_string().unwrap()), [
-            "/usr/bin/docker", "exec", "-i", "k3d-harmony-server-0", "ctr"
-        ]);
+        assert_eq!(
+            command.map(|word| word.into_string().unwrap()),
+            [
+                "/usr/bin/docker",
+                "exec",
+                "-i",
+                "k3d-harmony-server-0",
+                "ctr"
+            ]
+        );
     }
 }

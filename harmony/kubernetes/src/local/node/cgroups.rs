@@ -20,9 +20,14 @@ pub(super) fn ensure(config: &LocalNodeConfig, machine: &Machine) -> Result<(), 
         return Ok(());
     }
     let all = hierarchies();
-    let legacy = all.iter().any(|hierarchy| matches!(hierarchy, Hierarchy::Legacy(_)));
+    let legacy = all
+        .iter()
+        .any(|hierarchy| matches!(hierarchy, Hierarchy::Legacy(_)));
     // Where any hierarchy of version 1 is mounted, the kubelet looks only at those.
-    for hierarchy in all.into_iter().filter(|one| matches!(one, Hierarchy::Legacy(_)) == legacy) {
+    for hierarchy in all
+        .into_iter()
+        .filter(|one| matches!(one, Hierarchy::Legacy(_)) == legacy)
+    {
         if let Hierarchy::Unified(root) = &hierarchy {
             delegate_controllers(root);
         }
@@ -32,7 +37,10 @@ pub(super) fn ensure(config: &LocalNodeConfig, machine: &Machine) -> Result<(), 
 }
 
 /// Kills every process of every pod and removes the group. Nothing there is fine.
-pub(super) async fn remove(config: &LocalNodeConfig, machine: &Machine) -> Result<(), LocalNodeError> {
+pub(super) async fn remove(
+    config: &LocalNodeConfig,
+    machine: &Machine,
+) -> Result<(), LocalNodeError> {
     const EVERY: Duration = Duration::from_millis(20);
     const TRIES: u32 = 500;
     // With the systemd driver a kubelet has no choice of name; ours is the only one on the machine.
@@ -52,7 +60,9 @@ pub(super) async fn remove(config: &LocalNodeConfig, machine: &Machine) -> Resul
             kill_all(group);
             match remove_tree(group) {
                 Ok(()) => break,
-                Err(error) if left == 0 => return Err(LocalNodeError::file("remove", group)(error)),
+                Err(error) if left == 0 => {
+                    return Err(LocalNodeError::file("remove", group)(error));
+                }
                 Err(_) => left -= 1,
             }
             tokio::time::sleep(EVERY).await;
@@ -85,8 +95,12 @@ fn hierarchies() -> Vec<Hierarchy> {
 fn parse_hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
     let mut found = Vec::new();
     for line in mountinfo.lines() {
-        let Some((before, after)) = line.split_once(" - ") else { continue };
-        let Some(target) = before.split(' ').nth(4) else { continue };
+        let Some((before, after)) = line.split_once(" - ") else {
+            continue;
+        };
+        let Some(target) = before.split(' ').nth(4) else {
+            continue;
+        };
         match after.split(' ').next() {
             Some("cgroup") => found.push(Hierarchy::Legacy(target.into())),
             Some("cgroup2") => found.push(Hierarchy::Unified(target.into())),
@@ -102,7 +116,10 @@ fn delegate_controllers(root: &Path) {
     for controller in available.split_ascii_whitespace() {
         // Some cannot be handed down on some machines, for example `cpu` with real-time processes; the kubelet says
         // by name which of those it needs are missing.
-        let _ = fs::write(root.join("cgroup.subtree_control"), format!("+{controller}"));
+        let _ = fs::write(
+            root.join("cgroup.subtree_control"),
+            format!("+{controller}"),
+        );
     }
 }
 
@@ -126,8 +143,12 @@ fn pids_below(group: &Path) -> Vec<i32> {
 
 fn kill_all(group: &Path) {
     for pid in pids_below(group) {
-        let Some(pid) = Pid::from_raw(pid) else { continue };
-        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        let Some(pid) = Pid::from_raw(pid) else {
+            continue;
+        };
+        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
+            continue;
+        };
         // Still in the group now that the pidfd holds it, so it is not another process that got the number.
         if pids_below(group).contains(&pid.as_raw_nonzero().get()) {
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
@@ -152,7 +173,10 @@ mod tests {
     #[test]
     fn both_versions_are_found() {
         let unified = "30 25 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
-        assert_eq!(parse_hierarchies(unified), [Hierarchy::Unified("/sys/fs/cgroup".into())]);
+        assert_eq!(
+            parse_hierarchies(unified),
+            [Hierarchy::Unified("/sys/fs/cgroup".into())]
+        );
         let hybrid = "\
 31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
 32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw

@@ -48,7 +48,9 @@ impl Component {
     }
 
     pub(super) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|component| component.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|component| component.as_str() == name)
     }
 }
 

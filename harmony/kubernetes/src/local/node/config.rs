@@ -63,7 +63,11 @@ impl LocalNodeConfig {
     /// [`LocalNodeError::Config`] with the field, its value and the reason.
     pub fn validate(&self) -> Result<(), LocalNodeError> {
         let refuse = |field: &'static str, value: String, reason: &str| {
-            Err(LocalNodeError::Config { field, value, reason: reason.to_owned() })
+            Err(LocalNodeError::Config {
+                field,
+                value,
+                reason: reason.to_owned(),
+            })
         };
         let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.name.is_empty()
@@ -72,19 +76,41 @@ impl LocalNodeConfig {
             || self.name.starts_with('-')
             || self.name.ends_with('-')
         {
-            return refuse("name", self.name.clone(), "must be 1 to 63 of a-z, 0-9 and -, not - at an end");
+            return refuse(
+                "name",
+                self.name.clone(),
+                "must be 1 to 63 of a-z, 0-9 and -, not - at an end",
+            );
         }
-        for (field, path) in [("state_dir", &self.state_dir), ("cache_dir", &self.cache_dir)] {
+        for (field, path) in [
+            ("state_dir", &self.state_dir),
+            ("cache_dir", &self.cache_dir),
+        ] {
             let value = path.display().to_string();
             if !path.is_absolute() || path.parent().is_none() {
-                return refuse(field, value, "must be an absolute path below the root folder");
+                return refuse(
+                    field,
+                    value,
+                    "must be an absolute path below the root folder",
+                );
             }
-            if path.to_str().is_none_or(|path| path.contains([',', '\n', '"', ' '])) {
-                return refuse(field, value, "must be UTF-8 without commas, quotes, spaces and line breaks");
+            if path
+                .to_str()
+                .is_none_or(|path| path.contains([',', '\n', '"', ' ']))
+            {
+                return refuse(
+                    field,
+                    value,
+                    "must be UTF-8 without commas, quotes, spaces and line breaks",
+                );
             }
         }
         if self.layout().containerd_socket().as_os_str().len() > MAX_SOCKET_PATH {
-            return refuse("state_dir", self.state_dir.display().to_string(), "is too long for the sockets in it");
+            return refuse(
+                "state_dir",
+                self.state_dir.display().to_string(),
+                "is too long for the sockets in it",
+            );
         }
         let ports = [
             ("api_port", self.api_port),
@@ -100,8 +126,15 @@ impl LocalNodeConfig {
                 return refuse(field, port.to_string(), &format!("is also the {other}"));
             }
         }
-        if self.address.is_loopback() || self.address.is_unspecified() || self.address.is_multicast() {
-            return refuse("address", self.address.to_string(), "must be a unicast address outside 127.0.0.0/8");
+        if self.address.is_loopback()
+            || self.address.is_unspecified()
+            || self.address.is_multicast()
+        {
+            return refuse(
+                "address",
+                self.address.to_string(),
+                "must be a unicast address outside 127.0.0.0/8",
+            );
         }
         for (field, net, prefixes) in [
             // the API server refuses a larger service range; DNS needs the tenth address
@@ -112,22 +145,33 @@ impl LocalNodeConfig {
                 return refuse(field, net.to_string(), "has bits set behind its prefix");
             }
             if !prefixes.contains(&net.prefix_len()) {
-                let reason = format!("needs a prefix of /{} to /{}", prefixes.start(), prefixes.end());
+                let reason = format!(
+                    "needs a prefix of /{} to /{}",
+                    prefixes.start(),
+                    prefixes.end()
+                );
                 return refuse(field, net.to_string(), &reason);
             }
             if net.contains(&self.address) {
                 return refuse(field, net.to_string(), "contains the address of the node");
             }
         }
-        if self.service_cidr.contains(&self.pod_cidr) || self.pod_cidr.contains(&self.service_cidr) {
-            return refuse("pod_cidr", self.pod_cidr.to_string(), "overlaps the service_cidr");
+        if self.service_cidr.contains(&self.pod_cidr) || self.pod_cidr.contains(&self.service_cidr)
+        {
+            return refuse(
+                "pod_cidr",
+                self.pod_cidr.to_string(),
+                "overlaps the service_cidr",
+            );
         }
         Ok(())
     }
 
     /// Where the files of this node lie.
     pub(super) fn layout(&self) -> Layout {
-        Layout { state: self.state_dir.clone() }
+        Layout {
+            state: self.state_dir.clone(),
+        }
     }
 
     /// The address of the API server as clients write it.
@@ -271,18 +315,45 @@ mod tests {
         assert_eq!(refused(|c| c.name = "Node_1".into()), Some("name"));
         assert_eq!(refused(|c| c.name = "-a".into()), Some("name"));
         assert_eq!(refused(|c| c.name = "a".repeat(64)), Some("name"));
-        assert_eq!(refused(|c| c.state_dir = "relative".into()), Some("state_dir"));
+        assert_eq!(
+            refused(|c| c.state_dir = "relative".into()),
+            Some("state_dir")
+        );
         assert_eq!(refused(|c| c.state_dir = "/".into()), Some("state_dir"));
-        assert_eq!(refused(|c| c.state_dir = "/var/lib/my node".into()), Some("state_dir"));
-        assert_eq!(refused(|c| c.state_dir = format!("/{}", "x".repeat(90)).into()), Some("state_dir"));
+        assert_eq!(
+            refused(|c| c.state_dir = "/var/lib/my node".into()),
+            Some("state_dir")
+        );
+        assert_eq!(
+            refused(|c| c.state_dir = format!("/{}", "x".repeat(90)).into()),
+            Some("state_dir")
+        );
         assert_eq!(refused(|c| c.cache_dir = "cache".into()), Some("cache_dir"));
         assert_eq!(refused(|c| c.api_port = 0), Some("api_port"));
-        assert_eq!(refused(|c| c.etcd_peer_port = c.etcd_client_port), Some("etcd_peer_port"));
-        assert_eq!(refused(|c| c.address = Ipv4Addr::LOCALHOST), Some("address"));
-        assert_eq!(refused(|c| c.address = Ipv4Addr::new(10, 96, 3, 4)), Some("service_cidr"));
-        assert_eq!(refused(|c| c.service_cidr = "10.96.0.1/16".parse().unwrap()), Some("service_cidr"));
-        assert_eq!(refused(|c| c.service_cidr = "10.0.0.0/8".parse().unwrap()), Some("service_cidr"));
-        assert_eq!(refused(|c| c.pod_cidr = "10.96.4.0/24".parse().unwrap()), Some("pod_cidr"));
+        assert_eq!(
+            refused(|c| c.etcd_peer_port = c.etcd_client_port),
+            Some("etcd_peer_port")
+        );
+        assert_eq!(
+            refused(|c| c.address = Ipv4Addr::LOCALHOST),
+            Some("address")
+        );
+        assert_eq!(
+            refused(|c| c.address = Ipv4Addr::new(10, 96, 3, 4)),
+            Some("service_cidr")
+        );
+        assert_eq!(
+            refused(|c| c.service_cidr = "10.96.0.1/16".parse().unwrap()),
+            Some("service_cidr")
+        );
+        assert_eq!(
+            refused(|c| c.service_cidr = "10.0.0.0/8".parse().unwrap()),
+            Some("service_cidr")
+        );
+        assert_eq!(
+            refused(|c| c.pod_cidr = "10.96.4.0/24".parse().unwrap()),
+            Some("pod_cidr")
+        );
     }
 
     #[test]
@@ -290,6 +361,9 @@ mod tests {
         let config = LocalNodeConfig::default();
         assert_eq!(config.api_service_address(), Ipv4Addr::new(10, 96, 0, 1));
         assert_eq!(config.dns_service_address(), Ipv4Addr::new(10, 96, 0, 10));
-        assert_eq!(config.layout().lock(), Path::new("/var/lib/harmony/local-node.lock"));
+        assert_eq!(
+            config.layout().lock(),
+            Path::new("/var/lib/harmony/local-node.lock")
+        );
     }
 }

@@ -26,19 +26,30 @@ pub(in crate::local) struct Containerd {
 impl Containerd {
     /// The containerd of a node of ours.
     pub(super) fn new(ctr: &Path, layout: &Layout) -> Self {
-        Self { ctr: vec![ctr.into(), "--address".into(), layout.containerd_socket().into()] }
+        Self {
+            ctr: vec![
+                ctr.into(),
+                "--address".into(),
+                layout.containerd_socket().into(),
+            ],
+        }
     }
 
     /// One that a command in front reaches, such as `docker exec -i NODE ctr`.
     pub(in crate::local) fn behind(command: impl IntoIterator<Item = OsString>) -> Self {
-        Self { ctr: command.into_iter().collect() }
+        Self {
+            ctr: command.into_iter().collect(),
+        }
     }
 
     /// A `ctr` command, not yet run.
     pub(super) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         let mut words = self.ctr.iter();
         let mut command = Command::new(words.next().map_or(OsStr::new("ctr"), OsString::as_os_str));
-        command.args(words).args(["--namespace", NAMESPACE]).args(args);
+        command
+            .args(words)
+            .args(["--namespace", NAMESPACE])
+            .args(args);
         command
     }
 
@@ -49,12 +60,19 @@ impl Containerd {
     /// The digest of the manifest that a name stands for, when there is an image of that name. Its content is then
     /// complete: an import gives the name last.
     pub(super) async fn digest_of(&self, name: &str) -> Result<Option<String>, LocalNodeError> {
-        Ok(listed_digest(&self.run(&["images", "list", &format!("name=={name}")]).await?, name))
+        Ok(listed_digest(
+            &self
+                .run(&["images", "list", &format!("name=={name}")])
+                .await?,
+            name,
+        ))
     }
 
     /// Gives an image one more name.
     pub(super) async fn name_image(&self, present: &str, name: &str) -> Result<(), LocalNodeError> {
-        self.run(&["images", "tag", "--force", present, name]).await.map(drop)
+        self.run(&["images", "tag", "--force", present, name])
+            .await
+            .map(drop)
     }
 
     /// Waits until the part of containerd that serves the kubelet has noticed a new image, so that a pod that is
@@ -77,13 +95,18 @@ impl Containerd {
 
 /// True when the node's containerd takes connections; it does so only once all its plugins are loaded.
 pub(super) async fn answers(layout: &Layout) -> bool {
-    UnixStream::connect(layout.containerd_socket()).await.is_ok()
+    UnixStream::connect(layout.containerd_socket())
+        .await
+        .is_ok()
 }
 
 /// Stops and removes every pod, giving its network back.
 pub(super) async fn drain(layout: &Layout, program: &Program) -> Result<(), LocalNodeError> {
     let mut drain = Command::new(&program.node);
-    drain.arg("drain").arg("--endpoint").arg(format!("unix://{}", layout.containerd_socket().display()));
+    drain
+        .arg("drain")
+        .arg("--endpoint")
+        .arg(format!("unix://{}", layout.containerd_socket().display()));
     tool::finish(drain, "").await.map(drop)
 }
 
@@ -105,6 +128,9 @@ mod tests {
                      h/a:1 application/vnd.oci.image.manifest.v1+json sha256:aa 1.4 MiB linux/amd64 -\n";
         assert_eq!(listed_digest(table, "h/a:1").as_deref(), Some("sha256:aa"));
         assert_eq!(listed_digest(table, "h/a"), None);
-        assert_eq!(listed_digest("REF TYPE DIGEST SIZE PLATFORMS LABELS\n", "h/a:1"), None);
+        assert_eq!(
+            listed_digest("REF TYPE DIGEST SIZE PLATFORMS LABELS\n", "h/a:1"),
+            None
+        );
     }
 }

@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 
@@ -28,7 +28,9 @@ pub(super) async fn apply(
     program: &Program,
     image: &str,
 ) -> Result<(), LocalNodeError> {
-    let applied = objects(config, machine, &program.node, image).into_iter().map(|object| apply_one(client, object));
+    let applied = objects(config, machine, &program.node, image)
+        .into_iter()
+        .map(|object| apply_one(client, object));
     futures_util::future::try_join_all(applied).await.map(drop)
 }
 
@@ -46,13 +48,22 @@ impl Object {
         name: &'static str,
         mut body: Value,
     ) -> Self {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+        let resource =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
         if let Some(body) = body.as_object_mut() {
             body.insert("apiVersion".into(), json!(resource.api_version));
             body.insert("kind".into(), json!(kind));
-            body.insert("metadata".into(), json!({ "name": name, "namespace": namespace }));
+            body.insert(
+                "metadata".into(),
+                json!({ "name": name, "namespace": namespace }),
+            );
         }
-        Self { resource, namespaced: namespace.is_some(), name, body }
+        Self {
+            resource,
+            namespaced: namespace.is_some(),
+            name,
+            body,
+        }
     }
 }
 
@@ -67,10 +78,15 @@ async fn apply_one(client: &Client, object: Object) -> Result<(), LocalNodeError
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let mut left = TRIES;
     loop {
-        match api.patch(object.name, &params, &Patch::Apply(&object.body)).await {
+        match api
+            .patch(object.name, &params, &Patch::Apply(&object.body))
+            .await
+        {
             Ok(_) => return Ok(()),
             // An API server that has just started creates kube-system and its own roles while it serves already.
-            Err(kube::Error::Api(status)) if left > 0 && matches!(status.code, 403 | 404 | 429 | 500..) => {
+            Err(kube::Error::Api(status))
+                if left > 0 && matches!(status.code, 403 | 404 | 429 | 500..) =>
+            {
                 left -= 1;
                 tokio::time::sleep(EVERY).await;
             }
@@ -82,14 +98,29 @@ async fn apply_one(client: &Client, object: Object) -> Result<(), LocalNodeError
     }
 }
 
-fn objects(config: &LocalNodeConfig, machine: &Machine, program: &Path, image: &str) -> Vec<Object> {
+fn objects(
+    config: &LocalNodeConfig,
+    machine: &Machine,
+    program: &Path,
+    image: &str,
+) -> Vec<Object> {
     let (namespaced, everywhere) = (Some(NAMESPACE), None);
     let labels = json!({ "k8s-app": "kube-dns" });
     let role = "system:coredns";
     vec![
-        Object::new(("", "v1", "ServiceAccount", "serviceaccounts"), namespaced, "coredns", json!({})),
         Object::new(
-            ("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles"),
+            ("", "v1", "ServiceAccount", "serviceaccounts"),
+            namespaced,
+            "coredns",
+            json!({}),
+        ),
+        Object::new(
+            (
+                "rbac.authorization.k8s.io",
+                "v1",
+                "ClusterRole",
+                "clusterroles",
+            ),
             everywhere,
             role,
             json!({ "rules": [
@@ -102,7 +133,12 @@ fn objects(config: &LocalNodeConfig, machine: &Machine, program: &Path, image: &
             ] }),
         ),
         Object::new(
-            ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"),
+            (
+                "rbac.authorization.k8s.io",
+                "v1",
+                "ClusterRoleBinding",
+                "clusterrolebindings",
+            ),
             everywhere,
             role,
             json!({
@@ -183,7 +219,11 @@ fn pod(program: &Path, image: &str) -> Value {
 }
 
 fn corefile(machine: &Machine) -> String {
-    let forward = if machine.has_name_server() { "    forward . /etc/resolv.conf\n" } else { "" };
+    let forward = if machine.has_name_server() {
+        "    forward . /etc/resolv.conf\n"
+    } else {
+        ""
+    };
     format!(
         ".:53 {{\n    errors\n    health\n    ready\n    \
          kubernetes cluster.local in-addr.arpa ip6.arpa {{\n        \
@@ -199,13 +239,25 @@ pub(super) async fn answers(config: &LocalNodeConfig) -> bool {
     let ask = async {
         // A new port each time: the kernel keeps sending a known pair of ports where it went before.
         let socket = UdpSocket::bind((config.address, 0)).await.ok()?;
-        socket.connect(SocketAddr::new(config.dns_service_address().into(), 53)).await.ok()?;
-        socket.send(&query("kubernetes.default.svc.cluster.local")).await.ok()?;
+        socket
+            .connect(SocketAddr::new(config.dns_service_address().into(), 53))
+            .await
+            .ok()?;
+        socket
+            .send(&query("kubernetes.default.svc.cluster.local"))
+            .await
+            .ok()?;
         let mut answer = [0_u8; 512];
         let length = socket.recv(&mut answer).await.ok()?;
-        answer.get(..length).map(|answer| is_answer(answer, config.api_service_address()))
+        answer
+            .get(..length)
+            .map(|answer| is_answer(answer, config.api_service_address()))
     };
-    tokio::time::timeout(PATIENCE, ask).await.ok().flatten().unwrap_or(false)
+    tokio::time::timeout(PATIENCE, ask)
+        .await
+        .ok()
+        .flatten()
+        .unwrap_or(false)
 }
 
 const QUERY_ID: [u8; 2] = *b"HN";
@@ -226,8 +278,16 @@ fn query(name: &str) -> Vec<u8> {
 /// True for an answer without error whose last record is that address.
 fn is_answer(packet: &[u8], address: Ipv4Addr) -> bool {
     let byte = |index: usize| packet.get(index).copied().unwrap_or(0);
-    let (is_response, code, answers) = (byte(2) & 0x80 != 0, byte(3) & 0x0f, u16::from_be_bytes([byte(6), byte(7)]));
-    packet.starts_with(&QUERY_ID) && is_response && code == 0 && answers > 0 && packet.ends_with(&address.octets())
+    let (is_response, code, answers) = (
+        byte(2) & 0x80 != 0,
+        byte(3) & 0x0f,
+        u16::from_be_bytes([byte(6), byte(7)]),
+    );
+    packet.starts_with(&QUERY_ID)
+        && is_response
+        && code == 0
+        && answers > 0
+        && packet.ends_with(&address.octets())
 }
 
 #[cfg(test)]
@@ -236,7 +296,10 @@ mod tests {
 
     #[test]
     fn a_query_is_as_rfc_1035_draws_it() {
-        assert_eq!(query("a.bc"), b"HN\x01\0\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01");
+        assert_eq!(
+            query("a.bc"),
+            b"HN\x01\0\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01"
+        );
     }
 
     #[test]
@@ -258,7 +321,10 @@ mod tests {
     fn names_outside_are_forwarded_only_where_somebody_answers() {
         let alone = Machine::example();
         assert!(!corefile(&alone).contains("forward"));
-        let connected = Machine { resolv_conf: "nameserver 10.0.0.2\n".into(), ..alone };
+        let connected = Machine {
+            resolv_conf: "nameserver 10.0.0.2\n".into(),
+            ..alone
+        };
         assert!(corefile(&connected).contains("    forward . /etc/resolv.conf\n    cache 30\n"));
     }
 }

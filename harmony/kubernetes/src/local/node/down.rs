@@ -68,7 +68,12 @@ pub(super) async fn down(
     end(&mut running, &STATELESS, Duration::ZERO).await?;
     step.message("pods");
     drain(ctx, config, running.contains_key(&Component::Containerd)).await;
-    end(&mut running, &[Component::Containerd, Component::Etcd], GRACE).await?;
+    end(
+        &mut running,
+        &[Component::Containerd, Component::Etcd],
+        GRACE,
+    )
+    .await?;
     end_children(config).await?;
     cgroups::remove(config, &Machine::inspect()).await?;
     step.message("mounts and network");
@@ -92,7 +97,11 @@ fn outcome(config: &LocalNodeConfig, keep: Keep) -> Result<Outcome, LocalNodeErr
     let something_left = !process::find(process::NODE_MARK, &config.state_dir)?.is_empty()
         || layout.run().exists()
         || (keep == Keep::Nothing && layout.state().exists());
-    let action = if something_left { Action::Delete } else { Action::Unchanged };
+    let action = if something_left {
+        Action::Delete
+    } else {
+        Action::Unchanged
+    };
     Ok(Change::new(action, Subject::Cluster(config.name.clone())).into())
 }
 
@@ -101,21 +110,27 @@ async fn end(
     which: &[Component],
     grace: Duration,
 ) -> Result<(), LocalNodeError> {
-    let ending = which.iter().filter_map(|component| running.remove(component)).map(|one| one.stop(grace));
+    let ending = which
+        .iter()
+        .filter_map(|component| running.remove(component))
+        .map(|one| one.stop(grace));
     futures_util::future::try_join_all(ending).await.map(drop)
 }
 
 /// Lets containerd stop the pods, which also gives their network back. What it cannot do is done by force later.
 async fn drain(ctx: &Context, config: &LocalNodeConfig, containerd_runs: bool) {
     let layout = config.layout();
-    let (true, Some(program)) = (containerd_runs, program::find_built(&config.cache_dir)) else { return };
+    let (true, Some(program)) = (containerd_runs, program::find_built(&config.cache_dir)) else {
+        return;
+    };
     if !containerd::answers(&layout).await {
         return;
     }
     match tokio::time::timeout(DRAIN_AT_MOST, containerd::drain(&layout, &program)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            let message = format!("containerd could not remove all pods, they are killed instead: {error}");
+            let message =
+                format!("containerd could not remove all pods, they are killed instead: {error}");
             ctx.emit(Event::Warning { message });
         }
         Err(_) => {
@@ -139,7 +154,8 @@ async fn end_children(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
 fn unmount_below(folder: &Path) -> Result<(), LocalNodeError> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for target in mounts_below(&mountinfo, folder) {
-        let done = unmount(&target, UnmountFlags::empty()).or_else(|_| unmount(&target, UnmountFlags::DETACH));
+        let done = unmount(&target, UnmountFlags::empty())
+            .or_else(|_| unmount(&target, UnmountFlags::DETACH));
         match done {
             // One that is listed twice can go with its twin.
             Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
@@ -165,9 +181,16 @@ fn mounts_below(mountinfo: &str, folder: &Path) -> Vec<PathBuf> {
 
 /// The kernel writes space, tab, line break and backslash as three octal digits.
 fn unescape(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (code, plain)| {
+        text.replace(code, plain)
+    })
 }
 
 /// What kubelet and containerd leave at places that cannot be configured.
@@ -179,8 +202,13 @@ fn remove_traces(layout: &Layout) -> Result<(), LocalNodeError> {
         }
     }
     // A shim that was killed leaves its socket; its bundle says which that was.
-    let bundles = layout.containerd_state().join("io.containerd.runtime.v2.task");
-    for bundle in entries(&bundles).iter().flat_map(|namespace| entries(namespace)) {
+    let bundles = layout
+        .containerd_state()
+        .join("io.containerd.runtime.v2.task");
+    for bundle in entries(&bundles)
+        .iter()
+        .flat_map(|namespace| entries(namespace))
+    {
         let address = fs::read_to_string(bundle.join("address")).unwrap_or_default();
         if let Some(socket) = address.trim().strip_prefix("unix://") {
             files::remove(Path::new(socket))?;
@@ -192,8 +220,13 @@ fn remove_traces(layout: &Layout) -> Result<(), LocalNodeError> {
     if UnixStream::connect(&socket).is_err() {
         files::remove(&socket)?;
     }
-    for folder in [logs, plugins, Path::new("/var/lib/kubelet"), Path::new("/run/containerd/s"), Path::new("/run/containerd")]
-    {
+    for folder in [
+        logs,
+        plugins,
+        Path::new("/var/lib/kubelet"),
+        Path::new("/run/containerd/s"),
+        Path::new("/run/containerd"),
+    ] {
         // Removed when empty; anything in it is somebody else's.
         let _ = fs::remove_dir(folder);
     }
@@ -201,7 +234,11 @@ fn remove_traces(layout: &Layout) -> Result<(), LocalNodeError> {
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -220,7 +257,11 @@ mod tests {
 ";
         assert_eq!(
             mounts_below(mountinfo, Path::new("/state")),
-            [Path::new("/state/a/b"), Path::new("/state/with space"), Path::new("/state/a")]
+            [
+                Path::new("/state/a/b"),
+                Path::new("/state/with space"),
+                Path::new("/state/a")
+            ]
         );
     }
 }

@@ -90,7 +90,7 @@ pub enum LocalNodeError {
         output: Vec<String>,
     },
     /// There is no Go toolchain and none could be fetched.
-    #[error("no Go toolchain of version {needed} or later{}", found_suffix(found))]
+    #[error("no Go toolchain of version {needed} or later{}", found_suffix(found.as_deref()))]
     GoMissing {
         /// What `go.mod` asks for.
         needed: String,
@@ -215,24 +215,43 @@ pub enum LocalNodeError {
     Cancelled(#[from] Cancelled),
 }
 
-fn found_suffix(found: &Option<String>) -> String {
-    found.as_ref().map(|found| format!(" (found {found})")).unwrap_or_default()
+fn found_suffix(found: Option<&str>) -> String {
+    found
+        .map(|found| format!(" (found {found})"))
+        .unwrap_or_default()
 }
 
 impl LocalNodeError {
-    pub(super) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { action, path, source }
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
     }
 
-    pub(super) fn process(action: &'static str, what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn process(
+        action: &'static str,
+        what: impl Into<String>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
-        move |source| Self::Process { action, what, source }
+        move |source| Self::Process {
+            action,
+            what,
+            source,
+        }
     }
 
     pub(super) fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let action = action.into();
-        move |source| Self::Api { action, source: Box::new(source) }
+        move |source| Self::Api {
+            action,
+            source: Box::new(source),
+        }
     }
 }
 
@@ -282,10 +301,12 @@ impl Diagnostic for LocalNodeError {
     fn place(&self) -> Option<String> {
         let shown = |path: &Path| Some(path.display().to_string());
         match self {
-            Self::NoSpace { path, .. } | Self::File { path, .. } | Self::Archive { path, .. } => shown(path),
-            Self::Config { field, .. } | Self::PortTaken { field, .. } | Self::RouteOverlap { field, .. } => {
-                Some(format!("LocalNodeConfig::{field}"))
+            Self::NoSpace { path, .. } | Self::File { path, .. } | Self::Archive { path, .. } => {
+                shown(path)
             }
+            Self::Config { field, .. }
+            | Self::PortTaken { field, .. }
+            | Self::RouteOverlap { field, .. } => Some(format!("LocalNodeConfig::{field}")),
             Self::ProgramBuild { log, .. } | Self::ComponentDied { log, .. } => shown(log),
             Self::NotReady { logs, .. } => shown(logs),
             _ => None,
@@ -294,7 +315,10 @@ impl Diagnostic for LocalNodeError {
 
     fn evidence(&self) -> Vec<String> {
         match self {
-            Self::PortTaken { holder, .. } => holder.iter().map(|holder| format!("held by {holder}")).collect(),
+            Self::PortTaken { holder, .. } => holder
+                .iter()
+                .map(|holder| format!("held by {holder}"))
+                .collect(),
             Self::PackageInstall { output, .. }
             | Self::ProgramBuild { output, .. }
             | Self::ComponentDied { output, .. }

@@ -19,7 +19,11 @@ pub(super) enum Access {
 }
 
 /// Writes `content` unless the file already holds it; true when it was written.
-pub(super) fn write_if_changed(path: &Path, content: &[u8], access: Access) -> Result<bool, LocalNodeError> {
+pub(super) fn write_if_changed(
+    path: &Path,
+    content: &[u8],
+    access: Access,
+) -> Result<bool, LocalNodeError> {
     let mode = match access {
         Access::Secret => 0o600,
         Access::Public => 0o644,
@@ -74,7 +78,9 @@ pub(super) fn remove(path: &Path) -> Result<(), LocalNodeError> {
         Err(error) => Err(error),
     };
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LocalNodeError::file("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(LocalNodeError::file("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -91,13 +97,21 @@ pub(super) fn tail(path: &Path, lines: usize) -> Vec<String> {
         file.read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    read().map(|bytes| last_lines(&String::from_utf8_lossy(&bytes), lines)).unwrap_or_default()
+    read()
+        .map(|bytes| last_lines(&String::from_utf8_lossy(&bytes), lines))
+        .unwrap_or_default()
 }
 
 /// The last lines that say something.
 pub(super) fn last_lines(text: &str, lines: usize) -> Vec<String> {
-    let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect()
+    let all: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    all.iter()
+        .skip(all.len().saturating_sub(lines))
+        .map(|line| (*line).to_owned())
+        .collect()
 }
 
 /// SHA-256 over parts, each preceded by its length so that no two lists of parts collide; lower-case hex.
@@ -117,10 +131,12 @@ pub(super) fn sha256(content: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -133,18 +149,37 @@ mod tests {
         let path = folder.path().join("deep/key");
         assert!(write_if_changed(&path, b"a", Access::Secret).unwrap());
         assert!(!write_if_changed(&path, b"a", Access::Secret).unwrap());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert!(write_if_changed(&path, b"b", Access::Secret).unwrap());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(write_if_changed(&path, b"b", Access::Secret).unwrap(), "a loosened mode is put right");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file stays");
+        assert!(
+            write_if_changed(&path, b"b", Access::Secret).unwrap(),
+            "a loosened mode is put right"
+        );
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1,
+            "no temporary file stays"
+        );
     }
 
     #[test]
     fn fingerprints_keep_parts_apart() {
-        assert_ne!(fingerprint([b"ab".as_slice(), b"c"]), fingerprint([b"a".as_slice(), b"bc"]));
-        assert_eq!(sha256(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_ne!(
+            fingerprint([b"ab".as_slice(), b"c"]),
+            fingerprint([b"a".as_slice(), b"bc"])
+        );
+        assert_eq!(
+            sha256(b""),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
     }
 
     #[test]

@@ -33,7 +33,10 @@ pub(in crate::local) async fn import(
         && *pinned != digest
     {
         let reason = format!("it holds {digest}, not {pinned}");
-        return Err(LocalNodeError::Archive { path: layout.to_owned(), reason });
+        return Err(LocalNodeError::Archive {
+            path: layout.to_owned(),
+            reason,
+        });
     }
     let pinned = image.clone().with_digest(digest.clone());
     let repository = containerd_repository(image);
@@ -55,12 +58,19 @@ pub(in crate::local) async fn import(
         containerd.name_image(&by_digest, name).await?;
     }
     containerd.wait_until_noticed(&by_digest).await?;
-    let action = if by_tag.is_some() && old_tag.is_some() { Action::Update } else { Action::Create };
+    let action = if by_tag.is_some() && old_tag.is_some() {
+        Action::Update
+    } else {
+        Action::Create
+    };
     Ok(Change::new(action, pinned))
 }
 
 /// Whether containerd has the image under that name; by digest where the reference has one.
-pub(super) async fn is_present(containerd: &Containerd, image: &ImageRef) -> Result<bool, LocalNodeError> {
+pub(super) async fn is_present(
+    containerd: &Containerd,
+    image: &ImageRef,
+) -> Result<bool, LocalNodeError> {
     let repository = containerd_repository(image);
     let name = match (image.digest(), image.tag()) {
         (Some(digest), _) => format!("{repository}@{digest}"),
@@ -80,13 +90,30 @@ fn containerd_repository(image: &ImageRef) -> String {
 }
 
 /// Feeds a layout to containerd's standard input: it may be in another mount namespace. A folder is packed on the way.
-async fn load(containerd: &Containerd, layout: &Path, repository: &str) -> Result<(), LocalNodeError> {
-    let mut import = containerd.command(&["images", "import", "--digests", "--base-name", repository, "-"]);
-    import.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+async fn load(
+    containerd: &Containerd,
+    layout: &Path,
+    repository: &str,
+) -> Result<(), LocalNodeError> {
+    let mut import = containerd.command(&[
+        "images",
+        "import",
+        "--digests",
+        "--base-name",
+        repository,
+        "-",
+    ]);
+    import
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let shown = tool::describe(&import);
     let failed = || LocalNodeError::process("run", format!("`{shown}`"));
     let mut child = import.spawn().map_err(failed())?;
-    let Some(stdin) = child.stdin.take() else { return Err(failed()(io::ErrorKind::BrokenPipe.into())) };
+    let Some(stdin) = child.stdin.take() else {
+        return Err(failed()(io::ErrorKind::BrokenPipe.into()));
+    };
     let mut stdin = File::from(stdin.into_owned_fd().map_err(failed())?);
     let source = layout.to_owned();
     let feeding = tokio::task::spawn_blocking(move || {
@@ -99,7 +126,9 @@ async fn load(containerd: &Containerd, layout: &Path, repository: &str) -> Resul
         }
     });
     let output = child.wait_with_output().await.map_err(failed())?;
-    let fed = feeding.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    let fed = feeding
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)));
     if !output.status.success() {
         return Err(LocalNodeError::Tool {
             command: shown,
@@ -122,14 +151,21 @@ struct Descriptor {
 
 /// The digest of the one image of a layout.
 fn manifest_digest(layout: &Path) -> Result<Digest, LocalNodeError> {
-    let refuse = |reason: String| LocalNodeError::Archive { path: layout.to_owned(), reason };
+    let refuse = |reason: String| LocalNodeError::Archive {
+        path: layout.to_owned(),
+        reason,
+    };
     let index = read_index(layout)
         .map_err(LocalNodeError::file("read", layout))?
         .ok_or_else(|| refuse("it has no index.json".into()))?;
-    let index: Index = serde_json::from_slice(&index).map_err(|error| refuse(format!("its index.json: {error}")))?;
+    let index: Index = serde_json::from_slice(&index)
+        .map_err(|error| refuse(format!("its index.json: {error}")))?;
     match index.manifests.as_slice() {
         [one] => Ok(one.digest.clone()),
-        several => Err(refuse(format!("it holds {} images, not one", several.len()))),
+        several => Err(refuse(format!(
+            "it holds {} images, not one",
+            several.len()
+        ))),
     }
 }
 
@@ -173,9 +209,13 @@ impl PauseImage {
     /// Assembles the image; the same program gives the same bytes.
     pub(super) fn assemble(program: &Path) -> Result<Self, LocalNodeError> {
         let read = fs::read(program).map_err(LocalNodeError::file("read", program))?;
-        let (archive, manifest) = pause_archive(&read).map_err(LocalNodeError::file("pack", program))?;
+        let (archive, manifest) =
+            pause_archive(&read).map_err(LocalNodeError::file("pack", program))?;
         let tag = manifest.get(..16).unwrap_or(&manifest);
-        Ok(Self { name: format!("{PAUSE_REPOSITORY}:{tag}"), archive })
+        Ok(Self {
+            name: format!("{PAUSE_REPOSITORY}:{tag}"),
+            archive,
+        })
     }
 
     /// Imports the image unless it is there.
@@ -183,9 +223,11 @@ impl PauseImage {
         if containerd.digest_of(&self.name).await?.is_some() {
             return Ok(());
         }
-        let mut file = tempfile::NamedTempFile::new().map_err(LocalNodeError::file("create", "a temporary file"))?;
+        let mut file = tempfile::NamedTempFile::new()
+            .map_err(LocalNodeError::file("create", "a temporary file"))?;
         let path: PathBuf = file.path().to_owned();
-        io::Write::write_all(&mut file, &self.archive).map_err(LocalNodeError::file("write", &path))?;
+        io::Write::write_all(&mut file, &self.archive)
+            .map_err(LocalNodeError::file("write", &path))?;
         let mut import = containerd.command(&["images", "import", "--base-name", PAUSE_REPOSITORY]);
         import.arg(&path);
         tool::finish(import, "").await?;
@@ -200,7 +242,11 @@ fn pause_archive(program: &[u8]) -> io::Result<(Vec<u8>, String)> {
         append(&mut builder, "pause", program, 0o755)?;
         builder.into_inner()?
     };
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
     let config = json!({
         "architecture": architecture,
         "os": "linux",
@@ -221,23 +267,44 @@ fn pause_archive(program: &[u8]) -> io::Result<(Vec<u8>, String)> {
     })
     .to_string();
     let manifest_digest = files::sha256(manifest.as_bytes());
-    let mut entry = descriptor("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+    let mut entry = descriptor(
+        "application/vnd.oci.image.manifest.v1+json",
+        manifest.as_bytes(),
+    );
     if let Some(entry) = entry.as_object_mut() {
         let tag = manifest_digest.get(..16).unwrap_or(&manifest_digest);
-        entry.insert("annotations".into(), json!({ "org.opencontainers.image.ref.name": tag }));
+        entry.insert(
+            "annotations".into(),
+            json!({ "org.opencontainers.image.ref.name": tag }),
+        );
     }
     let index = json!({ "schemaVersion": 2, "manifests": [entry] }).to_string();
 
     let mut archive = tar::Builder::new(Vec::new());
-    append(&mut archive, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#, 0o644)?;
+    append(
+        &mut archive,
+        "oci-layout",
+        br#"{"imageLayoutVersion":"1.0.0"}"#,
+        0o644,
+    )?;
     append(&mut archive, "index.json", index.as_bytes(), 0o644)?;
     for blob in [config.as_bytes(), manifest.as_bytes(), &layer] {
-        append(&mut archive, &format!("blobs/sha256/{}", files::sha256(blob)), blob, 0o644)?;
+        append(
+            &mut archive,
+            &format!("blobs/sha256/{}", files::sha256(blob)),
+            blob,
+            0o644,
+        )?;
     }
     Ok((archive.into_inner()?, manifest_digest))
 }
 
-fn append(builder: &mut tar::Builder<Vec<u8>>, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
+fn append(
+    builder: &mut tar::Builder<Vec<u8>>,
+    path: &str,
+    content: &[u8],
+    mode: u32,
+) -> io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_size(content.len() as u64);
     header.set_mode(mode);
@@ -252,14 +319,19 @@ mod tests {
     #[test]
     fn the_same_program_gives_the_same_image() {
         let (one, digest) = pause_archive(b"program").unwrap();
-        assert_eq!(pause_archive(b"program").unwrap(), (one.clone(), digest.clone()));
+        assert_eq!(
+            pause_archive(b"program").unwrap(),
+            (one.clone(), digest.clone())
+        );
         assert_ne!(pause_archive(b"other").unwrap().1, digest);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pause.tar");
         fs::write(&path, one).unwrap();
         assert_eq!(manifest_digest(&path).unwrap().hex(), digest);
         let unpacked = folder.path().join("layout");
-        tar::Archive::new(File::open(&path).unwrap()).unpack(&unpacked).unwrap();
+        tar::Archive::new(File::open(&path).unwrap())
+            .unpack(&unpacked)
+            .unwrap();
         assert_eq!(manifest_digest(&unpacked).unwrap().hex(), digest);
     }
 
@@ -279,11 +351,26 @@ mod tests {
             append(&mut builder, "./index.json", index.as_bytes(), 0o644).unwrap();
             builder.into_inner().unwrap()
         };
-        assert_eq!(reason("text", &b"no archive at all ".repeat(100)), "it has no index.json");
-        assert_eq!(reason("none", &with_index(r#"{"manifests":[]}"#)), "it holds 0 images, not one");
+        assert_eq!(
+            reason("text", &b"no archive at all ".repeat(100)),
+            "it has no index.json"
+        );
+        assert_eq!(
+            reason("none", &with_index(r#"{"manifests":[]}"#)),
+            "it holds 0 images, not one"
+        );
         assert!(reason("broken", &with_index("{")).starts_with("its index.json: "));
-        assert!(reason("digest", &with_index(r#"{"manifests":[{"digest":"md5:x"}]}"#)).starts_with("its index.json"));
-        assert!(matches!(manifest_digest(Path::new("/no/such")), Err(LocalNodeError::File { .. })));
+        assert!(
+            reason(
+                "digest",
+                &with_index(r#"{"manifests":[{"digest":"md5:x"}]}"#)
+            )
+            .starts_with("its index.json")
+        );
+        assert!(matches!(
+            manifest_digest(Path::new("/no/such")),
+            Err(LocalNodeError::File { .. })
+        ));
     }
 
     #[test]

@@ -18,18 +18,26 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Takes the lock, waiting for another run to let go of it.
-    pub(super) async fn acquire(ctx: &Context, path: &Path, of: &str) -> Result<Self, LocalNodeError> {
+    pub(super) async fn acquire(
+        ctx: &Context,
+        path: &Path,
+        of: &str,
+    ) -> Result<Self, LocalNodeError> {
         const EVERY: Duration = Duration::from_millis(100);
         let mut waiting = None;
         loop {
             ctx.check_cancelled()?;
-            if let Some(lock) = Self::try_acquire(path).map_err(LocalNodeError::file("lock", path))? {
+            if let Some(lock) =
+                Self::try_acquire(path).map_err(LocalNodeError::file("lock", path))?
+            {
                 if let Some(step) = waiting {
                     harmony_core::event::Step::done(step, "");
                 }
                 return Ok(lock);
             }
-            waiting.get_or_insert_with(|| ctx.step(format!("wait for another run to finish with {of}")));
+            waiting.get_or_insert_with(|| {
+                ctx.step(format!("wait for another run to finish with {of}"))
+            });
             ctx.unless_cancelled(tokio::time::sleep(EVERY)).await?;
         }
     }
@@ -38,15 +46,24 @@ impl Lock {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Whoever held it may have removed the file meanwhile; then this lock is on nothing.
-        let same = fs::metadata(path).is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
-        Ok(same.then(|| Self { file, path: path.to_owned() }))
+        let same = fs::metadata(path)
+            .is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
+        Ok(same.then(|| Self {
+            file,
+            path: path.to_owned(),
+        }))
     }
 
     /// Lets go of the lock and leaves no file.
@@ -87,6 +104,9 @@ mod tests {
         let ctx = Context::new();
         let _held = Lock::acquire(&ctx, &path, "x").await.unwrap();
         ctx.cancellation().cancel();
-        assert!(matches!(Lock::acquire(&ctx, &path, "x").await, Err(LocalNodeError::Cancelled(_))));
+        assert!(matches!(
+            Lock::acquire(&ctx, &path, "x").await,
+            Err(LocalNodeError::Cancelled(_))
+        ));
     }
 }

@@ -34,10 +34,18 @@ impl Machine {
         let systemd = Path::new("/run/systemd/system").exists();
         // With systemd-resolved, /etc/resolv.conf names a server on loopback, which no pod can reach.
         let resolved = read("/run/systemd/resolve/resolv.conf");
-        let resolv_conf = if resolved.is_empty() { read("/etc/resolv.conf") } else { resolved };
+        let resolv_conf = if resolved.is_empty() {
+            read("/etc/resolv.conf")
+        } else {
+            resolved
+        };
         Self {
             may_raise_limits: has_capability(&read("/proc/self/status"), CAP_SYS_RESOURCE),
-            cgroup_driver: if unified && systemd { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs },
+            cgroup_driver: if unified && systemd {
+                CgroupDriver::Systemd
+            } else {
+                CgroupDriver::Cgroupfs
+            },
             resolv_conf: reachable_from_pods(&resolv_conf),
             boot_id: read("/proc/sys/kernel/random/boot_id").trim().to_owned(),
         }
@@ -50,7 +58,9 @@ impl Machine {
 
     /// True when cluster DNS has somebody to ask for names outside the cluster.
     pub(super) fn has_name_server(&self) -> bool {
-        self.resolv_conf.lines().any(|line| line.starts_with("nameserver"))
+        self.resolv_conf
+            .lines()
+            .any(|line| line.starts_with("nameserver"))
     }
 
     #[cfg(test)]
@@ -76,9 +86,10 @@ fn reachable_from_pods(resolv_conf: &str) -> String {
     let mut kept = String::new();
     for line in resolv_conf.lines().map(str::trim) {
         let keep = match line.split_once(char::is_whitespace) {
-            Some(("nameserver", server)) => {
-                server.trim().parse::<std::net::IpAddr>().is_ok_and(|server| !server.is_loopback())
-            }
+            Some(("nameserver", server)) => server
+                .trim()
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|server| !server.is_loopback()),
             Some(("search" | "options", _)) => true,
             _ => false,
         };
@@ -96,16 +107,28 @@ mod tests {
 
     #[test]
     fn capabilities_are_read_by_bit() {
-        assert!(has_capability("Name:\tx\nCapEff:\t000001ffffffffff\n", CAP_SYS_RESOURCE));
-        assert!(!has_capability("CapEff:\t000001fffeffffff\n", CAP_SYS_RESOURCE));
+        assert!(has_capability(
+            "Name:\tx\nCapEff:\t000001ffffffffff\n",
+            CAP_SYS_RESOURCE
+        ));
+        assert!(!has_capability(
+            "CapEff:\t000001fffeffffff\n",
+            CAP_SYS_RESOURCE
+        ));
         assert!(!has_capability("", CAP_SYS_RESOURCE));
     }
 
     #[test]
     fn servers_on_loopback_are_dropped() {
         let text = "# made by x\nnameserver 127.0.0.53\nnameserver 10.0.0.2\nnameserver ::1\nsearch lan\nnonsense\n";
-        assert_eq!(reachable_from_pods(text), "nameserver 10.0.0.2\nsearch lan\n");
-        let machine = Machine { resolv_conf: reachable_from_pods("nameserver 127.0.0.53\n"), ..Machine::example() };
+        assert_eq!(
+            reachable_from_pods(text),
+            "nameserver 10.0.0.2\nsearch lan\n"
+        );
+        let machine = Machine {
+            resolv_conf: reachable_from_pods("nameserver 127.0.0.53\n"),
+            ..Machine::example()
+        };
         assert!(!machine.has_name_server());
     }
 }

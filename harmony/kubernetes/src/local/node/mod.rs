@@ -44,6 +44,7 @@ mod process;
 mod program;
 mod ready;
 mod registries;
+mod settings;
 mod status;
 pub(super) mod tool;
 mod toolchain;
@@ -138,7 +139,8 @@ impl LocalNode {
         image: &ImageRef,
     ) -> Result<Change, LocalNodeError> {
         let containerd = self.containerd().await?;
-        ctx.unless_cancelled(images::import(&containerd, layout, image)).await?
+        ctx.unless_cancelled(images::import(&containerd, layout, image))
+            .await?
     }
 
     /// Whether the node has the image under that name; by digest where the reference has one.
@@ -161,8 +163,13 @@ impl LocalNode {
         trust: &RegistryTrust,
     ) -> Result<Change, LocalNodeError> {
         preflight::check_root()?;
-        let (path, changed) = registries::trust(&self.config.layout(), registry, trust, ctx.mode())?;
-        let action = if changed { Action::Update } else { Action::Unchanged };
+        let (path, changed) =
+            registries::trust(&self.config.layout(), registry, trust, ctx.mode())?;
+        let action = if changed {
+            Action::Update
+        } else {
+            Action::Unchanged
+        };
         Ok(Change::new(action, Subject::File(path)))
     }
 

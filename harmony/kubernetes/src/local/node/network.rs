@@ -52,9 +52,17 @@ impl MachineRecord {
     fn of_now(machine: &Machine) -> Self {
         let settings = SETTINGS
             .iter()
-            .filter_map(|key| Some(((*key).to_owned(), fs::read_to_string(setting(key)).ok()?.trim().to_owned())))
+            .filter_map(|key| {
+                Some((
+                    (*key).to_owned(),
+                    fs::read_to_string(setting(key)).ok()?.trim().to_owned(),
+                ))
+            })
             .collect();
-        Self { boot_id: machine.boot_id.clone(), settings }
+        Self {
+            boot_id: machine.boot_id.clone(),
+            settings,
+        }
     }
 }
 
@@ -75,28 +83,60 @@ pub(super) async fn ensure(
     tool::run_with_input(&host.ip, &["-batch", "-"], &addresses_and_routes(config)).await?;
     let present = tool::run(&host.iptables_tool("save"), &[] as &[&str]).await?;
     if let Some(rules) = missing_rules(&present, &config.pod_cidr.to_string()) {
-        tool::run_with_input(&host.iptables_tool("restore"), &["--noflush", "--wait"], &rules).await?;
+        tool::run_with_input(
+            &host.iptables_tool("restore"),
+            &["--noflush", "--wait"],
+            &rules,
+        )
+        .await?;
     }
     let forward = setting("net/ipv4/ip_forward");
     fs::write(&forward, "1").map_err(LocalNodeError::file("write", forward))
 }
 
 /// Takes everything back. Does nothing on a machine that is not marked as changed by this node.
-pub(super) async fn remove(config: &LocalNodeConfig, host: &HostPrograms) -> Result<(), LocalNodeError> {
-    let Some(record) = MachineRecord::read(config) else { return Ok(()) };
+pub(super) async fn remove(
+    config: &LocalNodeConfig,
+    host: &HostPrograms,
+) -> Result<(), LocalNodeError> {
+    let Some(record) = MachineRecord::read(config) else {
+        return Ok(());
+    };
     for family in ["iptables", "ip6tables"] {
-        let (save, restore) = (host.sibling(&format!("{family}-save")), host.sibling(&format!("{family}-restore")));
+        let (save, restore) = (
+            host.sibling(&format!("{family}-save")),
+            host.sibling(&format!("{family}-restore")),
+        );
         // A kernel without IPv6 has no ip6tables, and nothing to remove there.
-        let Ok(present) = tool::run(&save, &[] as &[&str]).await else { continue };
+        let Ok(present) = tool::run(&save, &[] as &[&str]).await else {
+            continue;
+        };
         let rules = removal(&present);
         if !rules.is_empty() {
             tool::run_with_input(&restore, &["--noflush", "--wait"], &rules).await?;
         }
     }
     for gone in [
-        vec!["route".to_owned(), "del".into(), config.service_cidr.to_string(), "dev".into(), "lo".into()],
-        vec!["route".into(), "del".into(), "unreachable".into(), config.pod_cidr.to_string()],
-        vec!["addr".into(), "del".into(), format!("{}/32", config.address), "dev".into(), "lo".into()],
+        vec![
+            "route".to_owned(),
+            "del".into(),
+            config.service_cidr.to_string(),
+            "dev".into(),
+            "lo".into(),
+        ],
+        vec![
+            "route".into(),
+            "del".into(),
+            "unreachable".into(),
+            config.pod_cidr.to_string(),
+        ],
+        vec![
+            "addr".into(),
+            "del".into(),
+            format!("{}/32", config.address),
+            "dev".into(),
+            "lo".into(),
+        ],
     ] {
         // The only failure is that it is gone already.
         let _ = tool::run(&host.ip, &gone).await;
@@ -111,7 +151,12 @@ pub(super) async fn remove(config: &LocalNodeConfig, host: &HostPrograms) -> Res
 }
 
 fn addresses_and_routes(config: &LocalNodeConfig) -> String {
-    let LocalNodeConfig { address, service_cidr, pod_cidr, .. } = config;
+    let LocalNodeConfig {
+        address,
+        service_cidr,
+        pod_cidr,
+        ..
+    } = config;
     format!(
         "link set lo up\n\
          addr replace {address}/32 dev lo\n\
@@ -141,7 +186,10 @@ fn wanted_rules(pods: &str) -> [(&'static str, Vec<String>, String); 2] {
         ),
         (
             "filter",
-            vec![format!("-A {CHAIN} -s {pods} -j ACCEPT"), format!("-A {CHAIN} -d {pods} -j ACCEPT")],
+            vec![
+                format!("-A {CHAIN} -s {pods} -j ACCEPT"),
+                format!("-A {CHAIN} -d {pods} -j ACCEPT"),
+            ],
             format!("-A FORWARD -j {CHAIN}"),
         ),
     ]
@@ -150,24 +198,27 @@ fn wanted_rules(pods: &str) -> [(&'static str, Vec<String>, String); 2] {
 /// What `iptables-restore --noflush` must be told, from what `iptables-save` printed; nothing when all is there.
 fn missing_rules(present: &str, pods: &str) -> Option<String> {
     let tables = tables(present);
-    let mut input = String::new();
+    let mut input: Vec<String> = Vec::new();
     for (table, rules, jump) in wanted_rules(pods) {
         let lines = tables.get(table).cloned().unwrap_or_default();
-        let ours: Vec<&str> =
-            lines.iter().copied().filter(|line| line.starts_with(&format!("-A {CHAIN} "))).collect();
+        let ours: Vec<&str> = lines
+            .iter()
+            .copied()
+            .filter(|line| line.starts_with(&format!("-A {CHAIN} ")))
+            .collect();
         let has_jump = lines.contains(&jump.as_str());
         if ours == rules && has_jump {
             continue;
         }
         // Declaring a chain empties it.
-        input.push_str(&format!("*{table}\n:{CHAIN} - [0:0]\n{}\n", rules.join("\n")));
+        input.extend([format!("*{table}"), format!(":{CHAIN} - [0:0]")]);
+        input.extend(rules);
         if !has_jump {
-            input.push_str(&jump);
-            input.push('\n');
+            input.push(jump);
         }
-        input.push_str("COMMIT\n");
+        input.push("COMMIT".into());
     }
-    (!input.is_empty()).then_some(input)
+    (!input.is_empty()).then(|| as_text(&input))
 }
 
 /// The lines of each table of `iptables-save`.
@@ -186,9 +237,13 @@ fn tables(saved: &str) -> BTreeMap<&str, Vec<&str>> {
 
 /// What removes our chain, those of kube-proxy, and the port mappings of our pods, leaving every other rule.
 fn removal(saved: &str) -> String {
-    let mut input = String::new();
+    let mut input: Vec<String> = Vec::new();
     for (table, lines) in tables(saved) {
-        let chain_of = |line: &str| line.strip_prefix(':').and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+        let chain_of = |line: &str| {
+            line.strip_prefix(':')
+                .and_then(|rest| rest.split(' ').next())
+                .map(str::to_owned)
+        };
         let chains: Vec<String> = lines.iter().filter_map(|line| chain_of(line)).collect();
         let jumps_of = |line: &str| -> Option<(String, String)> {
             let chain = line.strip_prefix("-A ")?.split(' ').next()?.to_owned();
@@ -203,36 +258,43 @@ fn removal(saved: &str) -> String {
             .filter(|target| target.starts_with("CNI-"))
             .collect();
         let ours = |chain: &str| {
-            chain == CHAIN || chain.starts_with("KUBE-") || mapped.iter().any(|mapped| mapped == chain)
+            chain == CHAIN
+                || chain.starts_with("KUBE-")
+                || mapped.iter().any(|mapped| mapped == chain)
         };
         let mut gone: Vec<&String> = chains.iter().filter(|chain| ours(chain)).collect();
         // The chains that port mappings share go with the last mapping.
-        let others_map = chains.iter().any(|chain| chain.starts_with("CNI-DN-") && !ours(chain));
+        let others_map = chains
+            .iter()
+            .any(|chain| chain.starts_with("CNI-DN-") && !ours(chain));
         if !others_map {
-            gone.extend(chains.iter().filter(|chain| chain.starts_with("CNI-HOSTPORT-")));
+            gone.extend(
+                chains
+                    .iter()
+                    .filter(|chain| chain.starts_with("CNI-HOSTPORT-")),
+            );
         }
         if gone.is_empty() {
             continue;
         }
-        input.push_str(&format!("*{table}\n"));
-        for chain in &gone {
-            input.push_str(&format!(":{chain} - [0:0]\n"));
-        }
+        input.push(format!("*{table}"));
+        input.extend(gone.iter().map(|chain| format!(":{chain} - [0:0]")));
         for line in &lines {
             if let Some((chain, target)) = jumps_of(line)
                 && gone.iter().any(|gone| **gone == target)
                 && !gone.iter().any(|gone| **gone == chain)
             {
-                input.push_str(&line.replacen("-A ", "-D ", 1));
-                input.push('\n');
+                input.push(line.replacen("-A ", "-D ", 1));
             }
         }
-        for chain in &gone {
-            input.push_str(&format!("-X {chain}\n"));
-        }
-        input.push_str("COMMIT\n");
+        input.extend(gone.iter().map(|chain| format!("-X {chain}")));
+        input.push("COMMIT".into());
     }
-    input
+    as_text(&input)
+}
+
+fn as_text(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 #[cfg(test)]
@@ -261,9 +323,19 @@ COMMIT
 ";
         assert_eq!(missing_rules(saved, PODS), None);
         let other_range = missing_rules(saved, "10.245.0.0/24").unwrap();
-        assert!(!other_range.contains("-A FORWARD"), "a jump is not repeated: {other_range}");
-        assert!(other_range.contains(":HARMONY-NODE - [0:0]\n-A HARMONY-NODE -s 10.245.0.0/24 -j ACCEPT"));
-        assert!(missing_rules("", PODS).unwrap().contains("-A POSTROUTING -j HARMONY-NODE\nCOMMIT"));
+        assert!(
+            !other_range.contains("-A FORWARD"),
+            "a jump is not repeated: {other_range}"
+        );
+        assert!(
+            other_range
+                .contains(":HARMONY-NODE - [0:0]\n-A HARMONY-NODE -s 10.245.0.0/24 -j ACCEPT")
+        );
+        assert!(
+            missing_rules("", PODS)
+                .unwrap()
+                .contains("-A POSTROUTING -j HARMONY-NODE\nCOMMIT")
+        );
     }
 
     #[test]
@@ -311,7 +383,10 @@ COMMIT
 "
         );
         let shared = saved.replace(":CNI-DN-ours", ":CNI-DN-other - [0:0]\n:CNI-DN-ours");
-        assert!(!removal(&shared).contains("-X CNI-HOSTPORT-DNAT"), "another network still maps ports");
+        assert!(
+            !removal(&shared).contains("-X CNI-HOSTPORT-DNAT"),
+            "another network still maps ports"
+        );
         assert_eq!(removal("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"), "");
     }
 }

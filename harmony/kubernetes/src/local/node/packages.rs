@@ -33,19 +33,51 @@ struct Wanted {
 }
 
 const PROGRAMS: [Wanted; 9] = [
-    Wanted { program: "containerd", package: "containerd" },
-    Wanted { program: "containerd-shim-runc-v2", package: "containerd" },
-    Wanted { program: "ctr", package: "containerd" },
-    Wanted { program: "runc", package: "runc" },
-    Wanted { program: "ip", package: "iproute2" },
-    Wanted { program: "iptables", package: "iptables" },
-    Wanted { program: "iptables-save", package: "iptables" },
-    Wanted { program: "setsid", package: "util-linux" },
-    Wanted { program: "mount", package: "mount" },
+    Wanted {
+        program: "containerd",
+        package: "containerd",
+    },
+    Wanted {
+        program: "containerd-shim-runc-v2",
+        package: "containerd",
+    },
+    Wanted {
+        program: "ctr",
+        package: "containerd",
+    },
+    Wanted {
+        program: "runc",
+        package: "runc",
+    },
+    Wanted {
+        program: "ip",
+        package: "iproute2",
+    },
+    Wanted {
+        program: "iptables",
+        package: "iptables",
+    },
+    Wanted {
+        program: "iptables-save",
+        package: "iptables",
+    },
+    Wanted {
+        program: "setsid",
+        package: "util-linux",
+    },
+    Wanted {
+        program: "mount",
+        package: "mount",
+    },
 ];
 
 /// Where distributions put network plugins: Debian, upstream, Alpine and Fedora.
-const PLUGIN_FOLDERS: [&str; 4] = ["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni/bin"];
+const PLUGIN_FOLDERS: [&str; 4] = [
+    "/usr/lib/cni",
+    "/opt/cni/bin",
+    "/usr/libexec/cni",
+    "/usr/lib/cni/bin",
+];
 const PLUGINS: [&str; 4] = ["ptp", "host-local", "portmap", "loopback"];
 const PLUGIN_PACKAGE: &str = "containernetworking-plugins";
 
@@ -65,7 +97,10 @@ pub(super) async fn ensure(ctx: &Context) -> Result<HostPrograms, LocalNodeError
 
 fn refuse(missing: &[Wanted]) -> LocalNodeError {
     LocalNodeError::PackagesMissing {
-        programs: missing.iter().map(|wanted| wanted.program.to_owned()).collect(),
+        programs: missing
+            .iter()
+            .map(|wanted| wanted.program.to_owned())
+            .collect(),
         packages: packages_of(missing),
     }
 }
@@ -83,14 +118,19 @@ pub(super) fn find_installed() -> Result<HostPrograms, LocalNodeError> {
 }
 
 fn find() -> Result<HostPrograms, Vec<Wanted>> {
-    let mut missing: Vec<Wanted> =
-        PROGRAMS.into_iter().filter(|wanted| search(wanted.program).is_none()).collect();
+    let mut missing: Vec<Wanted> = PROGRAMS
+        .into_iter()
+        .filter(|wanted| search(wanted.program).is_none())
+        .collect();
     let plugins = PLUGIN_FOLDERS
         .iter()
         .map(Path::new)
         .find(|folder| PLUGINS.iter().all(|plugin| folder.join(plugin).is_file()));
     if plugins.is_none() {
-        missing.push(Wanted { program: "the network plugins of containers", package: PLUGIN_PACKAGE });
+        missing.push(Wanted {
+            program: "the network plugins of containers",
+            package: PLUGIN_PACKAGE,
+        });
     }
     let path = |program: &str| search(program).unwrap_or_default();
     match plugins {
@@ -109,26 +149,42 @@ fn find() -> Result<HostPrograms, Vec<Wanted>> {
 
 /// A program on the search path.
 pub(in crate::local) fn search(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&process::search_path()).map(|folder| folder.join(program)).find(|path| path.is_file())
+    std::env::split_paths(&process::search_path())
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
 }
 
 /// Installs Debian packages, without the ones they only recommend.
-pub(super) async fn install(ctx: &Context, packages: &[&'static str]) -> Result<(), LocalNodeError> {
+pub(super) async fn install(
+    ctx: &Context,
+    packages: &[&'static str],
+) -> Result<(), LocalNodeError> {
     let Some(apt) = search("apt-get") else {
         return Err(LocalNodeError::PackagesMissing {
-            programs: packages.iter().map(|package| (*package).to_owned()).collect(),
+            programs: packages
+                .iter()
+                .map(|package| (*package).to_owned())
+                .collect(),
             packages: packages.to_vec(),
         });
     };
     let step = ctx.step(format!("install {} with apt", packages.join(", ")));
-    let mut install = vec!["install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"];
+    let mut install = vec![
+        "install",
+        "-y",
+        "--no-install-recommends",
+        "-o",
+        "DPkg::Lock::Timeout=120",
+    ];
     install.extend(packages);
     let first = ctx.unless_cancelled(apt_get(&apt, &install, &step)).await?;
     if first.is_err() {
         // The lists of a fresh or long unused machine name packages that are not there any more.
         step.message("apt-get update");
-        ctx.unless_cancelled(apt_get(&apt, &["update"], &step)).await??;
-        ctx.unless_cancelled(apt_get(&apt, &install, &step)).await??;
+        ctx.unless_cancelled(apt_get(&apt, &["update"], &step))
+            .await??;
+        ctx.unless_cancelled(apt_get(&apt, &install, &step))
+            .await??;
     }
     step.done("");
     Ok(())
@@ -151,7 +207,10 @@ async fn apt_get(apt: &Path, args: &[&str], step: &Step) -> Result<(), LocalNode
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(failed()(std::io::ErrorKind::BrokenPipe.into()));
     };
-    let (mut out, mut err) = (BufReader::new(stdout).lines(), BufReader::new(stderr).lines());
+    let (mut out, mut err) = (
+        BufReader::new(stdout).lines(),
+        BufReader::new(stderr).lines(),
+    );
     let mut kept: Vec<String> = Vec::new();
     let (mut out_open, mut err_open) = (true, true);
     while out_open || err_open {
@@ -175,7 +234,11 @@ async fn apt_get(apt: &Path, args: &[&str], step: &Step) -> Result<(), LocalNode
         return Ok(());
     }
     let output = kept.split_off(kept.len().saturating_sub(KEPT_LINES));
-    Err(LocalNodeError::PackageInstall { command: shown, status: status.to_string(), output })
+    Err(LocalNodeError::PackageInstall {
+        command: shown,
+        status: status.to_string(),
+        output,
+    })
 }
 
 #[cfg(test)]
@@ -184,7 +247,17 @@ mod tests {
 
     #[test]
     fn a_package_is_asked_for_once() {
-        assert_eq!(packages_of(&PROGRAMS), ["containerd", "iproute2", "iptables", "mount", "runc", "util-linux"]);
+        assert_eq!(
+            packages_of(&PROGRAMS),
+            [
+                "containerd",
+                "iproute2",
+                "iptables",
+                "mount",
+                "runc",
+                "util-linux"
+            ]
+        );
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::path::Path;
 
 use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,14 @@ struct Wish {
 
 impl Wish {
     fn client(name: &'static str, user: impl Into<String>, group: Option<&'static str>) -> Self {
-        Self { name, issuer: CLUSTER_CA, user: user.into(), group, dns_names: Vec::new(), addresses: Vec::new() }
+        Self {
+            name,
+            issuer: CLUSTER_CA,
+            user: user.into(),
+            group,
+            dns_names: Vec::new(),
+            addresses: Vec::new(),
+        }
     }
 
     fn fingerprint(&self, authority: &str) -> String {
@@ -61,23 +68,40 @@ fn wishes(config: &LocalNodeConfig) -> Vec<Wish> {
     let node = IpAddr::V4(config.address);
     vec![
         Wish {
-            dns_names: ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-                .into_iter()
-                .map(str::to_owned)
-                .chain(["kubernetes.default.svc.cluster.local".to_owned()])
-                .collect(),
+            dns_names: [
+                "localhost",
+                "kubernetes",
+                "kubernetes.default",
+                "kubernetes.default.svc",
+            ]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(["kubernetes.default.svc.cluster.local".to_owned()])
+            .collect(),
             addresses: vec![loopback, node, config.api_service_address().into()],
             ..Wish::client("kube-apiserver", "kube-apiserver", None)
         },
         Wish::client("admin", "local-admin", Some("system:masters")),
-        Wish::client("kube-apiserver-kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters")),
-        Wish::client("kube-controller-manager", "system:kube-controller-manager", None),
+        Wish::client(
+            "kube-apiserver-kubelet-client",
+            "kube-apiserver-kubelet-client",
+            Some("system:masters"),
+        ),
+        Wish::client(
+            "kube-controller-manager",
+            "system:kube-controller-manager",
+            None,
+        ),
         Wish::client("kube-scheduler", "system:kube-scheduler", None),
         Wish::client("kube-proxy", "system:kube-proxy", None),
         Wish {
             dns_names: vec![config.name.clone()],
             addresses: vec![node],
-            ..Wish::client("kubelet", format!("system:node:{}", config.name), Some("system:nodes"))
+            ..Wish::client(
+                "kubelet",
+                format!("system:node:{}", config.name),
+                Some("system:nodes"),
+            )
         },
         Wish {
             issuer: ETCD_CA,
@@ -85,7 +109,10 @@ fn wishes(config: &LocalNodeConfig) -> Vec<Wish> {
             addresses: vec![loopback],
             ..Wish::client("etcd", "etcd", None)
         },
-        Wish { issuer: ETCD_CA, ..Wish::client("etcd-client", "kube-apiserver", None) },
+        Wish {
+            issuer: ETCD_CA,
+            ..Wish::client("etcd-client", "kube-apiserver", None)
+        },
     ]
 }
 
@@ -107,7 +134,8 @@ impl Issued {
 }
 
 fn days_after(from: Timestamp, days: i64) -> Timestamp {
-    from.checked_add((days * 24).hours()).unwrap_or(Timestamp::MAX)
+    from.checked_add((days * 24).hours())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// Makes every key and certificate that is missing, differs from its wish, or ends soon.
@@ -115,8 +143,10 @@ pub(super) fn ensure(config: &LocalNodeConfig, now: Timestamp) -> Result<(), Loc
     let layout = config.layout();
     files::create_private_dir(&layout.pki(""))?;
     let record_path = layout.pki("issued.json");
-    let mut record: Record =
-        fs::read(&record_path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let mut record: Record = fs::read(&record_path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
     let mut authorities = BTreeMap::new();
     for name in [CLUSTER_CA, ETCD_CA] {
         let wish = files::fingerprint([b"authority", name.as_bytes()]);
@@ -128,9 +158,19 @@ pub(super) fn ensure(config: &LocalNodeConfig, now: Timestamp) -> Result<(), Loc
         authorities.insert(name, read_pem(&layout.pki(&format!("{name}.crt")))?);
     }
     for wish in wishes(config) {
-        let authority = authorities.get(wish.issuer).map(String::as_str).unwrap_or_default();
+        let authority = authorities
+            .get(wish.issuer)
+            .map(String::as_str)
+            .unwrap_or_default();
         let fingerprint = wish.fingerprint(authority);
-        if !is_current(&layout, &record, wish.name, &fingerprint, now, RENEW_LEAF_DAYS) {
+        if !is_current(
+            &layout,
+            &record,
+            wish.name,
+            &fingerprint,
+            now,
+            RENEW_LEAF_DAYS,
+        ) {
             let not_after = days_after(now, LEAF_DAYS);
             issue(&layout, &wish, now, not_after)?;
             note(&record_path, &mut record, wish.name, fingerprint, not_after)?;
@@ -139,8 +179,18 @@ pub(super) fn ensure(config: &LocalNodeConfig, now: Timestamp) -> Result<(), Loc
     ensure_service_account_key(&layout)
 }
 
-fn is_current(layout: &Layout, record: &Record, name: &str, wish: &str, now: Timestamp, renew_days: i64) -> bool {
-    record.certificates.get(name).is_some_and(|issued| issued.holds(wish, now, renew_days))
+fn is_current(
+    layout: &Layout,
+    record: &Record,
+    name: &str,
+    wish: &str,
+    now: Timestamp,
+    renew_days: i64,
+) -> bool {
+    record
+        .certificates
+        .get(name)
+        .is_some_and(|issued| issued.holds(wish, now, renew_days))
         && layout.pki(&format!("{name}.key")).exists()
         && layout.pki(&format!("{name}.crt")).exists()
 }
@@ -152,7 +202,9 @@ fn note(
     wish: String,
     not_after: Timestamp,
 ) -> Result<(), LocalNodeError> {
-    record.certificates.insert(name.to_owned(), Issued { wish, not_after });
+    record
+        .certificates
+        .insert(name.to_owned(), Issued { wish, not_after });
     let json = serde_json::to_vec_pretty(record).unwrap_or_default();
     files::write_if_changed(path, &json, Access::Secret).map(drop)
 }
@@ -163,7 +215,10 @@ fn issue_authority(
     now: Timestamp,
     not_after: Timestamp,
 ) -> Result<(), LocalNodeError> {
-    let failed = |source| LocalNodeError::Certificate { name: name.to_owned(), source };
+    let failed = |source| LocalNodeError::Certificate {
+        name: name.to_owned(),
+        source,
+    };
     let key = KeyPair::generate().map_err(failed)?;
     let mut params = authority_params(name);
     set_validity(&mut params, now, not_after);
@@ -176,22 +231,39 @@ fn authority_params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = distinguished_name(&format!("harmony local node {name}"), None);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     params
 }
 
-fn issue(layout: &Layout, wish: &Wish, now: Timestamp, not_after: Timestamp) -> Result<(), LocalNodeError> {
-    let failed = |source| LocalNodeError::Certificate { name: wish.name.to_owned(), source };
-    let authority_key = KeyPair::from_pem(&read_pem(&layout.pki(&format!("{}.key", wish.issuer)))?).map_err(failed)?;
+fn issue(
+    layout: &Layout,
+    wish: &Wish,
+    now: Timestamp,
+    not_after: Timestamp,
+) -> Result<(), LocalNodeError> {
+    let failed = |source| LocalNodeError::Certificate {
+        name: wish.name.to_owned(),
+        source,
+    };
+    let authority_key = KeyPair::from_pem(&read_pem(&layout.pki(&format!("{}.key", wish.issuer)))?)
+        .map_err(failed)?;
     let issuer = Issuer::new(authority_params(wish.issuer), authority_key);
     let key = KeyPair::generate().map_err(failed)?;
     let mut params = CertificateParams::new(wish.dns_names.clone()).map_err(failed)?;
-    params.subject_alt_names.extend(wish.addresses.iter().copied().map(SanType::IpAddress));
+    params
+        .subject_alt_names
+        .extend(wish.addresses.iter().copied().map(SanType::IpAddress));
     params.distinguished_name = distinguished_name(&wish.user, wish.group);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     if !wish.addresses.is_empty() {
-        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        params
+            .extended_key_usages
+            .push(ExtendedKeyUsagePurpose::ServerAuth);
     }
     params.use_authority_key_identifier_extension = true;
     set_validity(&mut params, now, not_after);
@@ -200,10 +272,17 @@ fn issue(layout: &Layout, wish: &Wish, now: Timestamp, not_after: Timestamp) -> 
 }
 
 fn ensure_service_account_key(layout: &Layout) -> Result<(), LocalNodeError> {
-    let failed = |source| LocalNodeError::Certificate { name: SERVICE_ACCOUNT.to_owned(), source };
-    let (private, public) =
-        (layout.pki(&format!("{SERVICE_ACCOUNT}.key")), layout.pki(&format!("{SERVICE_ACCOUNT}.pub")));
-    let kept = fs::read_to_string(&private).ok().and_then(|pem| KeyPair::from_pem(&pem).ok());
+    let failed = |source| LocalNodeError::Certificate {
+        name: SERVICE_ACCOUNT.to_owned(),
+        source,
+    };
+    let (private, public) = (
+        layout.pki(&format!("{SERVICE_ACCOUNT}.key")),
+        layout.pki(&format!("{SERVICE_ACCOUNT}.pub")),
+    );
+    let kept = fs::read_to_string(&private)
+        .ok()
+        .and_then(|pem| KeyPair::from_pem(&pem).ok());
     let key = match kept {
         Some(key) => key,
         None => KeyPair::generate().map_err(failed)?,
@@ -213,9 +292,22 @@ fn ensure_service_account_key(layout: &Layout) -> Result<(), LocalNodeError> {
     Ok(())
 }
 
-fn write_pair(layout: &Layout, name: &str, key: &KeyPair, certificate: &str) -> Result<(), LocalNodeError> {
-    files::write_if_changed(&layout.pki(&format!("{name}.key")), key.serialize_pem().as_bytes(), Access::Secret)?;
-    files::write_if_changed(&layout.pki(&format!("{name}.crt")), certificate.as_bytes(), Access::Public)?;
+fn write_pair(
+    layout: &Layout,
+    name: &str,
+    key: &KeyPair,
+    certificate: &str,
+) -> Result<(), LocalNodeError> {
+    files::write_if_changed(
+        &layout.pki(&format!("{name}.key")),
+        key.serialize_pem().as_bytes(),
+        Access::Secret,
+    )?;
+    files::write_if_changed(
+        &layout.pki(&format!("{name}.crt")),
+        certificate.as_bytes(),
+        Access::Public,
+    )?;
     Ok(())
 }
 
@@ -236,7 +328,11 @@ fn distinguished_name(user: &str, group: Option<&str>) -> DistinguishedName {
 fn set_validity(params: &mut CertificateParams, now: Timestamp, not_after: Timestamp) {
     let day = |timestamp: Timestamp| {
         let date = Zoned::new(timestamp, TimeZone::UTC).date();
-        rcgen::date_time_ymd(i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs())
+        rcgen::date_time_ymd(
+            i32::from(date.year()),
+            date.month().unsigned_abs(),
+            date.day().unsigned_abs(),
+        )
     };
     params.not_before = day(days_after(now, -1));
     params.not_after = day(not_after);
@@ -249,21 +345,31 @@ mod tests {
     use super::*;
 
     fn config(folder: &Path) -> LocalNodeConfig {
-        LocalNodeConfig { state_dir: folder.join("node"), ..LocalNodeConfig::default() }
+        LocalNodeConfig {
+            state_dir: folder.join("node"),
+            ..LocalNodeConfig::default()
+        }
     }
 
     fn snapshot(config: &LocalNodeConfig) -> BTreeMap<String, String> {
         fs::read_dir(config.layout().pki(""))
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), read_pem(&path).unwrap()))
+            .map(|path| {
+                (
+                    path.file_name().unwrap().to_str().unwrap().to_owned(),
+                    read_pem(&path).unwrap(),
+                )
+            })
             .collect()
     }
 
     fn changed(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
         after
             .iter()
-            .filter(|(name, pem)| name.ends_with(".crt") && before.get(*name) != Some(pem))
+            .filter(|(name, pem)| {
+                name.strip_suffix(".crt").is_some() && before.get(*name) != Some(pem)
+            })
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -275,9 +381,22 @@ mod tests {
         let now = Timestamp::now();
         ensure(&config, now).unwrap();
         let first = snapshot(&config);
-        assert_eq!(first.keys().filter(|name| name.ends_with(".key")).count(), 12);
-        for name in first.keys().filter(|name| name.ends_with(".key")) {
-            let mode = fs::metadata(config.layout().pki(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            first
+                .keys()
+                .filter(|name| name.strip_suffix(".key").is_some())
+                .count(),
+            12
+        );
+        for name in first
+            .keys()
+            .filter(|name| name.strip_suffix(".key").is_some())
+        {
+            let mode = fs::metadata(config.layout().pki(name))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777;
             assert_eq!(mode, 0o600, "{name}");
         }
         ensure(&config, now).unwrap();
@@ -301,10 +420,17 @@ mod tests {
         config.address = Ipv4Addr::new(10, 98, 0, 1);
         ensure(&config, days_after(now, LEAF_DAYS - RENEW_LEAF_DAYS + 1)).unwrap();
         let moved = snapshot(&config);
-        assert_eq!(changed(&renewed, &moved), ["kube-apiserver.crt", "kubelet.crt"]);
+        assert_eq!(
+            changed(&renewed, &moved),
+            ["kube-apiserver.crt", "kubelet.crt"]
+        );
 
         fs::remove_file(config.layout().pki("issued.json")).unwrap();
         ensure(&config, now).unwrap();
-        assert_eq!(changed(&moved, &snapshot(&config)).len(), 11, "without its record nothing is trusted");
+        assert_eq!(
+            changed(&moved, &snapshot(&config)).len(),
+            11,
+            "without its record nothing is trusted"
+        );
     }
 }

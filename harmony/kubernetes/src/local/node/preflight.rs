@@ -25,24 +25,44 @@ pub(super) fn check(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
 /// Every operation on the node needs root.
 pub(super) fn check_root() -> Result<(), LocalNodeError> {
     let uid = rustix::process::geteuid();
-    if uid.is_root() { Ok(()) } else { Err(LocalNodeError::NotRoot { uid: uid.as_raw() }) }
+    if uid.is_root() {
+        Ok(())
+    } else {
+        Err(LocalNodeError::NotRoot { uid: uid.as_raw() })
+    }
 }
 
 /// Free space at a folder that need not exist yet.
-pub(super) fn check_space(folder: &Path, purpose: &'static str, needed_mib: u64) -> Result<(), LocalNodeError> {
-    let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let stat = rustix::fs::statvfs(existing)
-        .map_err(|error| LocalNodeError::file("look at the file system of", existing)(error.into()))?;
+pub(super) fn check_space(
+    folder: &Path,
+    purpose: &'static str,
+    needed_mib: u64,
+) -> Result<(), LocalNodeError> {
+    let existing = folder
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
+    let stat = rustix::fs::statvfs(existing).map_err(|error| {
+        LocalNodeError::file("look at the file system of", existing)(error.into())
+    })?;
     let free_mib = stat.f_bavail.saturating_mul(stat.f_frsize) / (1024 * 1024);
     if free_mib < needed_mib {
-        return Err(LocalNodeError::NoSpace { path: folder.to_owned(), purpose, free_mib, needed_mib });
+        return Err(LocalNodeError::NoSpace {
+            path: folder.to_owned(),
+            purpose,
+            free_mib,
+            needed_mib,
+        });
     }
     Ok(())
 }
 
 /// The ports of components that are about to start must be free. Ports that nobody holds by name are waited for: a
 /// process that was killed keeps its sockets for a moment after it has gone from the list of processes.
-pub(super) async fn check_ports(config: &LocalNodeConfig, starting: &[Component]) -> Result<(), LocalNodeError> {
+pub(super) async fn check_ports(
+    config: &LocalNodeConfig,
+    starting: &[Component],
+) -> Result<(), LocalNodeError> {
     const EVERY: Duration = Duration::from_millis(20);
     const AT_MOST: Duration = Duration::from_secs(3);
     let started = Instant::now();
@@ -60,20 +80,39 @@ fn check_ports_now(config: &LocalNodeConfig, starting: &[Component]) -> Result<(
     let wanted = [
         (Component::ApiServer, config.api_address(), "api_port"),
         (Component::Kubelet, config.kubelet_address(), "kubelet_port"),
-        (Component::Etcd, config.etcd_client_address(), "etcd_client_port"),
-        (Component::Etcd, config.etcd_peer_address(), "etcd_peer_port"),
+        (
+            Component::Etcd,
+            config.etcd_client_address(),
+            "etcd_client_port",
+        ),
+        (
+            Component::Etcd,
+            config.etcd_peer_address(),
+            "etcd_peer_port",
+        ),
     ];
     let mut listening = listeners(&fs::read_to_string("/proc/net/tcp").unwrap_or_default());
-    listening.extend(listeners(&fs::read_to_string("/proc/net/tcp6").unwrap_or_default()));
+    listening.extend(listeners(
+        &fs::read_to_string("/proc/net/tcp6").unwrap_or_default(),
+    ));
     for (component, address, field) in wanted {
-        let Some(taken) = blocker(&listening, address).filter(|_| starting.contains(&component)) else { continue };
+        let Some(taken) = blocker(&listening, address).filter(|_| starting.contains(&component))
+        else {
+            continue;
+        };
         let holder = process::socket_holder(taken.inode);
         // A process of ours that another run started just now, or that ends just now.
-        if holder.is_some_and(|pid| process::is_marked(pid, process::NODE_MARK, &config.state_dir)) {
+        if holder.is_some_and(|pid| process::is_marked(pid, process::NODE_MARK, &config.state_dir))
+        {
             continue;
         }
         let holder = holder.map(|pid| format!("pid {pid}, `{}`", process::command_line(pid)));
-        return Err(LocalNodeError::PortTaken { component, address, field, holder });
+        return Err(LocalNodeError::PortTaken {
+            component,
+            address,
+            field,
+            holder,
+        });
     }
     Ok(())
 }
@@ -87,9 +126,9 @@ struct Listener {
 }
 
 fn blocker(listening: &[Listener], wanted: SocketAddr) -> Option<&Listener> {
-    listening
-        .iter()
-        .find(|one| one.port == wanted.port() && one.address.is_none_or(|address| address == wanted.ip()))
+    listening.iter().find(|one| {
+        one.port == wanted.port() && one.address.is_none_or(|address| address == wanted.ip())
+    })
 }
 
 /// The listening sockets of `/proc/net/tcp` or `tcp6`, proc(5). Addresses are words in the byte order of the machine.
@@ -110,7 +149,11 @@ fn listeners(table: &str) -> Vec<Listener> {
             _ if address.bytes().all(|byte| byte == b'0') => None,
             _ => Some(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
         };
-        Some(Listener { address, port: u16::from_str_radix(port, 16).ok()?, inode: fields.get(9)?.parse().ok()? })
+        Some(Listener {
+            address,
+            port: u16::from_str_radix(port, 16).ok()?,
+            inode: fields.get(9)?.parse().ok()?,
+        })
     };
     table.lines().skip(1).filter_map(parse).collect()
 }
@@ -135,7 +178,10 @@ pub(super) fn check_other_nodes(config: &LocalNodeConfig) -> Result<(), LocalNod
 /// A kubelet or kube-proxy, be it a program of its own or the first argument of one that has all in it.
 fn is_node_process(command: &str) -> bool {
     let mut words = command.split(' ');
-    let program = words.next().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
+    let program = words
+        .next()
+        .and_then(|program| program.rsplit('/').next())
+        .unwrap_or_default();
     let first = words.next().unwrap_or_default();
     match program {
         "kubelet" | "kube-proxy" | "kubelite" => true,
@@ -179,11 +225,18 @@ fn overlap(config: &LocalNodeConfig, routes: &[Route]) -> Result<(), LocalNodeEr
 
 /// `/proc/net/route`: destination and mask are words in the byte order of the machine.
 fn routes(table: &str) -> Vec<Route> {
-    let word = |text: &str| Some(Ipv4Addr::from(u32::from_str_radix(text, 16).ok()?.to_ne_bytes()));
+    let word = |text: &str| {
+        Some(Ipv4Addr::from(
+            u32::from_str_radix(text, 16).ok()?.to_ne_bytes(),
+        ))
+    };
     let parse = |line: &str| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let net = Ipv4Net::with_netmask(word(fields.get(1)?)?, word(fields.get(7)?)?).ok()?;
-        Some(Route { link: (*fields.first()?).to_owned(), net })
+        Some(Route {
+            link: (*fields.first()?).to_owned(),
+            net,
+        })
     };
     table.lines().skip(1).filter_map(parse).collect()
 }
@@ -212,9 +265,17 @@ mod tests {
         assert_eq!(blocked("127.0.0.1:2379"), Some(111));
         assert_eq!(blocked("10.99.0.1:2379"), None);
         assert_eq!(blocked("10.99.0.1:8080"), Some(222));
-        assert_eq!(blocked("10.99.0.1:6443"), None, "a connection is no listener");
+        assert_eq!(
+            blocked("10.99.0.1:6443"),
+            None,
+            "a connection is no listener"
+        );
         assert_eq!(blocked("10.99.0.1:10250"), Some(444));
-        assert_eq!(blocked("127.0.0.1:2380"), None, "an IPv6 loopback listener leaves IPv4 alone");
+        assert_eq!(
+            blocked("127.0.0.1:2380"),
+            None,
+            "an IPv6 loopback listener leaves IPv4 alone"
+        );
     }
 
     #[test]
@@ -226,8 +287,15 @@ mod tests {
         };
         assert!(check_ports_now(&config, &[Component::Scheduler]).is_ok());
         match check_ports_now(&config, &[Component::Etcd]).unwrap_err() {
-            LocalNodeError::PortTaken { field: "etcd_client_port", holder: Some(holder), .. } => {
-                assert!(holder.contains(&format!("pid {}", std::process::id())), "{holder}");
+            LocalNodeError::PortTaken {
+                field: "etcd_client_port",
+                holder: Some(holder),
+                ..
+            } => {
+                assert!(
+                    holder.contains(&format!("pid {}", std::process::id())),
+                    "{holder}"
+                );
             }
             other => panic!("{other}"),
         }
@@ -245,7 +313,11 @@ tun0\t0000600A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
         assert_eq!(all.len(), 3);
         let mut config = LocalNodeConfig::default();
         match overlap(&config, &all) {
-            Err(LocalNodeError::RouteOverlap { field: "service_cidr", route, .. }) => {
+            Err(LocalNodeError::RouteOverlap {
+                field: "service_cidr",
+                route,
+                ..
+            }) => {
                 assert_eq!(route, "10.96.0.0/16 dev tun0");
             }
             other => panic!("{other:?}"),
@@ -256,10 +328,21 @@ tun0\t0000600A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
 
     #[test]
     fn other_nodes_are_known_by_their_programs() {
-        for command in ["/usr/bin/kubelet --config x", "k3s server", "/usr/local/bin/k3s agent", "/x/localnode kubelet"] {
+        for command in [
+            "/usr/bin/kubelet --config x",
+            "k3s server",
+            "/usr/local/bin/k3s agent",
+            "/x/localnode kubelet",
+        ] {
             assert!(is_node_process(command), "{command}");
         }
-        for command in ["k3s kubectl get pods", "vim kubelet", "localnode kubectl", "", "grep kubelet"] {
+        for command in [
+            "k3s kubectl get pods",
+            "vim kubelet",
+            "localnode kubectl",
+            "",
+            "grep kubelet",
+        ] {
             assert!(!is_node_process(command), "{command}");
         }
     }
@@ -268,7 +351,12 @@ tun0\t0000600A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
     fn no_space_is_said_in_mib() {
         let folder = Path::new("/var/lib/no/such/folder/yet");
         match check_space(folder, "a test", u64::MAX) {
-            Err(LocalNodeError::NoSpace { path, free_mib, needed_mib: u64::MAX, .. }) => {
+            Err(LocalNodeError::NoSpace {
+                path,
+                free_mib,
+                needed_mib: u64::MAX,
+                ..
+            }) => {
                 assert!(path == folder && free_mib > 0);
             }
             other => panic!("{other:?}"),

@@ -63,7 +63,10 @@ impl Marked {
         if self.ends_within(AFTER_KILL).await {
             return Ok(());
         }
-        Err(LocalNodeError::Unkillable { what: self.name, pid: self.pid })
+        Err(LocalNodeError::Unkillable {
+            what: self.name,
+            pid: self.pid,
+        })
     }
 
     async fn ends_within(&self, time: Duration) -> bool {
@@ -102,12 +105,21 @@ fn inspect(pid: i32, mark: &str, value: &Path, boot: i64) -> Option<Marked> {
     let stat = read_stat(pid).filter(Stat::is_alive)?;
     let since_boot = stat.start_ticks / rustix::param::clock_ticks_per_second();
     let started = Timestamp::from_second(boot + i64::try_from(since_boot).ok()?).ok()?;
-    Some(Marked { pid, name, spec, leader: stat.session == pid, started, rss_kib: rss_kib(pid), pidfd })
+    Some(Marked {
+        pid,
+        name,
+        spec,
+        leader: stat.session == pid,
+        started,
+        rss_kib: rss_kib(pid),
+        pidfd,
+    })
 }
 
 /// Whether that process carries the marker.
 pub(super) fn is_marked(pid: i32, mark: &str, value: &Path) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| marker_of(&environ, mark, value).is_some())
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environ| marker_of(&environ, mark, value).is_some())
 }
 
 fn marker_of(environ: &[u8], mark: &str, value: &Path) -> Option<(String, String)> {
@@ -117,8 +129,12 @@ fn marker_of(environ: &[u8], mark: &str, value: &Path) -> Option<(String, String
             Some(String::from_utf8_lossy(rest).into_owned())
         })
     };
-    (lookup(mark)? == value.to_str()?)
-        .then(|| (lookup(COMPONENT_MARK).unwrap_or_default(), lookup(SPEC_MARK).unwrap_or_default()))
+    (lookup(mark)? == value.to_str()?).then(|| {
+        (
+            lookup(COMPONENT_MARK).unwrap_or_default(),
+            lookup(SPEC_MARK).unwrap_or_default(),
+        )
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -140,7 +156,10 @@ fn read_stat(pid: i32) -> Option<Stat> {
 
 /// `/proc/PID/stat`, proc(5): the name in parentheses may itself hold spaces and parentheses.
 fn parse_stat(text: &str) -> Option<Stat> {
-    let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+    let fields: Vec<&str> = text
+        .get(text.rfind(')')? + 1..)?
+        .split_ascii_whitespace()
+        .collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
         session: fields.get(3)?.parse().ok()?,
@@ -152,13 +171,22 @@ fn rss_kib(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok())
+        .find_map(|line| {
+            line.strip_prefix("VmRSS:")?
+                .trim()
+                .strip_suffix("kB")?
+                .trim()
+                .parse()
+                .ok()
+        })
         .unwrap_or(0)
 }
 
 fn boot_time() -> i64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()).unwrap_or(0)
+    stat.lines()
+        .find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 /// How a process of the node is started.
@@ -179,7 +207,9 @@ pub(super) struct Launch {
 /// machine, its output in a log.
 pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(), LocalNodeError> {
     let log = open_log(&launch.log).map_err(LocalNodeError::file("open", &launch.log))?;
-    let errors = log.try_clone().map_err(LocalNodeError::file("open", &launch.log))?;
+    let errors = log
+        .try_clone()
+        .map_err(LocalNodeError::file("open", &launch.log))?;
     let mut command = tokio::process::Command::new(setsid);
     command
         .arg(&launch.program)
@@ -194,7 +224,9 @@ pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(),
         .stdout(log)
         .stderr(errors);
     // The handle is dropped: tokio reaps the process if it ends while this one still lives.
-    command.spawn().map_err(LocalNodeError::process("start", launch.name))?;
+    command
+        .spawn()
+        .map_err(LocalNodeError::process("start", launch.name))?;
     Ok(())
 }
 
@@ -211,8 +243,13 @@ fn passed_on(reaches_out: bool) -> Vec<(OsString, OsString)> {
         "SSL_CERT_FILE",
         "SSL_CERT_DIR",
     ];
-    let outside = OUTSIDE.iter().filter_map(|key| Some((OsString::from(key), std::env::var_os(key)?)));
-    let mut environment = vec![("PATH".into(), search_path()), ("HOME".into(), "/root".into())];
+    let outside = OUTSIDE
+        .iter()
+        .filter_map(|key| Some((OsString::from(key), std::env::var_os(key)?)));
+    let mut environment = vec![
+        ("PATH".into(), search_path()),
+        ("HOME".into(), "/root".into()),
+    ];
     if reaches_out {
         environment.extend(outside);
     }
@@ -222,7 +259,14 @@ fn passed_on(reaches_out: bool) -> Vec<(OsString, OsString)> {
 /// `PATH` with the folders of system programs, which the `PATH` of an ordinary login lacks.
 pub(super) fn search_path() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
-    for folder in ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"] {
+    for folder in [
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+    ] {
         if !path.is_empty() {
             path.push(":");
         }
@@ -243,10 +287,17 @@ pub(super) fn socket_holder(inode: u64) -> Option<i32> {
     let target = format!("socket:[{inode}]");
     let holds = |pid: &i32| {
         fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|mut fds| {
-            fds.any(|fd| fd.is_ok_and(|fd| fs::read_link(fd.path()).is_ok_and(|link| link == Path::new(&target))))
+            fds.any(|fd| {
+                fd.is_ok_and(|fd| {
+                    fs::read_link(fd.path()).is_ok_and(|link| link == Path::new(&target))
+                })
+            })
         })
     };
-    fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok()).find(holds)
+    fs::read_dir("/proc")
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .find(holds)
 }
 
 /// The command line of a process, cut to what fits a message.
@@ -269,14 +320,25 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let text = "12 (a) b (c) S 1 12 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 4242 1 2";
-        assert_eq!(parse_stat(text), Some(Stat { state: 'S', session: 7, start_ticks: 4242 }));
+        assert_eq!(
+            parse_stat(text),
+            Some(Stat {
+                state: 'S',
+                session: 7,
+                start_ticks: 4242
+            })
+        );
         assert_eq!(parse_stat("12 (x) Z"), None);
     }
 
     #[test]
     fn only_the_whole_value_of_the_marker_counts() {
-        let environ = b"PATH=/bin\0HARMONY_NODE=/var/a\0HARMONY_NODE_COMPONENT=etcd\0HARMONY_NODE_SPEC=1\0";
-        assert_eq!(marker_of(environ, NODE_MARK, Path::new("/var/a")), Some(("etcd".into(), "1".into())));
+        let environ =
+            b"PATH=/bin\0HARMONY_NODE=/var/a\0HARMONY_NODE_COMPONENT=etcd\0HARMONY_NODE_SPEC=1\0";
+        assert_eq!(
+            marker_of(environ, NODE_MARK, Path::new("/var/a")),
+            Some(("etcd".into(), "1".into()))
+        );
         assert_eq!(marker_of(environ, NODE_MARK, Path::new("/var/ab")), None);
         assert_eq!(marker_of(environ, "HARMONY_NOD", Path::new("/var/a")), None);
     }
@@ -288,7 +350,10 @@ mod tests {
         let sleep = Launch {
             name: "sleep",
             program: "/bin/sh".into(),
-            args: vec!["-c".into(), "echo started; while :; do sleep 1; done".into()],
+            args: vec![
+                "-c".into(),
+                "echo started; while :; do sleep 1; done".into(),
+            ],
             log: log.clone(),
             reaches_out: false,
             spec: "abc".into(),
@@ -298,13 +363,22 @@ mod tests {
         let leader = loop {
             let mut found = find(NODE_MARK, state.path()).unwrap();
             found.retain(|process| process.leader);
-            if let (Some(process), 1) = (found.pop(), fs::read_to_string(&log).unwrap().lines().count()) {
+            if let (Some(process), 1) = (
+                found.pop(),
+                fs::read_to_string(&log).unwrap().lines().count(),
+            ) {
                 break process;
             }
-            assert!(std::time::Instant::now() < deadline, "the process never appeared");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the process never appeared"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        assert_eq!((leader.name.as_str(), leader.spec.as_str()), ("sleep", "abc"));
+        assert_eq!(
+            (leader.name.as_str(), leader.spec.as_str()),
+            ("sleep", "abc")
+        );
         leader.stop(Duration::from_secs(5)).await.unwrap();
         for child in find(NODE_MARK, state.path()).unwrap() {
             child.stop(Duration::ZERO).await.unwrap();

@@ -34,7 +34,10 @@ const SOURCES: [(&str, &str); 5] = [
     ("go.sum", include_str!("../../../localnode/go.sum")),
     ("main.go", include_str!("../../../localnode/main.go")),
     ("drain.go", include_str!("../../../localnode/drain.go")),
-    ("pause/main.go", include_str!("../../../localnode/pause/main.go")),
+    (
+        "pause/main.go",
+        include_str!("../../../localnode/pause/main.go"),
+    ),
 ];
 
 /// The release that `go.mod` requires, which the API server would not know of itself.
@@ -74,7 +77,12 @@ pub(super) async fn ensure(ctx: &Context, cache: &Path) -> Result<Program, Local
         return Ok(program);
     }
     files::create_dir(&folder)?;
-    let _lock = Lock::acquire(ctx, &folder.join(".lock"), "the build of the node's program").await?;
+    let _lock = Lock::acquire(
+        ctx,
+        &folder.join(".lock"),
+        "the build of the node's program",
+    )
+    .await?;
     if let Some(program) = built(&target) {
         return Ok(program);
     }
@@ -95,23 +103,36 @@ pub(super) fn find_built(cache: &Path) -> Option<Program> {
 fn needed_go() -> GoVersion {
     // A go.mod of ours without a version would be a mistake that `go build` reports better than we could.
     const NONE: GoVersion = GoVersion::new(1, 0);
-    SOURCES[0].1.lines().find_map(|line| GoVersion::parse(line.strip_prefix("go ")?)).unwrap_or(NONE)
+    SOURCES[0]
+        .1
+        .lines()
+        .find_map(|line| GoVersion::parse(line.strip_prefix("go ")?))
+        .unwrap_or(NONE)
 }
 
 /// The first half names the sources, so that their builds are found without asking for the version of Go.
 fn key(go: &Go) -> String {
     let toolchain = files::fingerprint([go.version.as_bytes()]);
-    format!("{}-{}", sources_key(), toolchain.get(..8).unwrap_or_default())
+    format!(
+        "{}-{}",
+        sources_key(),
+        toolchain.get(..8).unwrap_or_default()
+    )
 }
 
 fn sources_key() -> String {
-    let parts = SOURCES.iter().flat_map(|(name, content)| [name.as_bytes(), content.as_bytes()]);
+    let parts = SOURCES
+        .iter()
+        .flat_map(|(name, content)| [name.as_bytes(), content.as_bytes()]);
     let hash = files::fingerprint(parts.chain([LINK_FLAGS.as_bytes()]));
     hash.get(..16).unwrap_or_default().to_owned()
 }
 
 fn built(target: &Path) -> Option<Program> {
-    let program = Program { node: target.join("localnode"), pause: target.join("pause") };
+    let program = Program {
+        node: target.join("localnode"),
+        pause: target.join("pause"),
+    };
     (program.node.is_file() && program.pause.is_file()).then_some(program)
 }
 
@@ -120,7 +141,12 @@ fn newest_of_these_sources(folder: &Path) -> Option<Program> {
     fs::read_dir(folder)
         .ok()?
         .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)))
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(&prefix))
+        })
         .max_by_key(|entry| entry.metadata().and_then(|meta| meta.modified()).ok())
         .and_then(|entry| built(&entry.path()))
 }
@@ -130,8 +156,15 @@ async fn end_orphans(folder: &Path) -> Result<(), LocalNodeError> {
     for orphan in process::find(BUILD_MARK, folder)? {
         orphan.stop(Duration::ZERO).await?;
     }
-    for leftover in fs::read_dir(folder).map_err(LocalNodeError::file("list", folder))?.filter_map(Result::ok) {
-        if leftover.file_name().to_str().is_some_and(|name| name.starts_with("build-")) {
+    for leftover in fs::read_dir(folder)
+        .map_err(LocalNodeError::file("list", folder))?
+        .filter_map(Result::ok)
+    {
+        if leftover
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with("build-"))
+        {
             files::remove(&leftover.path())?;
         }
     }
@@ -175,16 +208,29 @@ async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(
         command.env("HOME", folder);
     }
     let started = Instant::now();
-    let (status, lines) = ctx.unless_cancelled(compile(command, &step, started)).await??;
+    let (status, lines) = ctx
+        .unless_cancelled(compile(command, &step, started))
+        .await??;
     files::write_if_changed(&log, lines.join("\n").as_bytes(), Access::Public)?;
     if !status.success() {
         let status = match status.signal() {
             Some(signal) => format!("ended by signal {signal}"),
             None => status.to_string(),
         };
-        let complaints: Vec<String> = lines.into_iter().filter(|line| !is_progress(line)).collect();
-        let output = complaints.iter().skip(complaints.len().saturating_sub(SHOWN_LINES)).cloned().collect();
-        return Err(LocalNodeError::ProgramBuild { status, log, output });
+        let complaints: Vec<String> = lines
+            .into_iter()
+            .filter(|line| !is_progress(line))
+            .collect();
+        let output = complaints
+            .iter()
+            .skip(complaints.len().saturating_sub(SHOWN_LINES))
+            .cloned()
+            .collect();
+        return Err(LocalNodeError::ProgramBuild {
+            status,
+            log,
+            output,
+        });
     }
     files::remove(target)?;
     fs::rename(&output, target).map_err(LocalNodeError::file("move the program to", target))?;
@@ -211,8 +257,11 @@ async fn compile(
     const EVERY: Duration = Duration::from_secs(2);
     let failed = || LocalNodeError::process("run", "`go build`");
     let mut child = command.spawn().map_err(failed())?;
-    let mut guard =
-        GroupGuard(child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)));
+    let mut guard = GroupGuard(
+        child
+            .id()
+            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)),
+    );
     let Some(stderr) = child.stderr.take() else {
         return Err(failed()(std::io::ErrorKind::BrokenPipe.into()));
     };
@@ -246,7 +295,8 @@ async fn compile(
 
 /// `go build -v` prints the path of each package it compiles, and each module it downloads.
 fn is_progress(line: &str) -> bool {
-    line.starts_with("go: downloading ") || !(line.starts_with(['#', '\t', ' ']) || line.contains(": "))
+    line.starts_with("go: downloading ")
+        || !(line.starts_with(['#', '\t', ' ']) || line.contains(": "))
 }
 
 fn progress(compiled: u64, downloaded: u64, last: &str, elapsed: Duration) -> String {
@@ -265,8 +315,14 @@ mod tests {
 
     #[test]
     fn another_go_is_another_program() {
-        let go = |version: &str| Go { command: "go".into(), version: version.into() };
-        let (one, two) = (key(&go("go1.26.8 linux/amd64")), key(&go("go1.26.9 linux/amd64")));
+        let go = |version: &str| Go {
+            command: "go".into(),
+            version: version.into(),
+        };
+        let (one, two) = (
+            key(&go("go1.26.8 linux/amd64")),
+            key(&go("go1.26.9 linux/amd64")),
+        );
         assert_ne!(one, two);
         assert_eq!(one.len(), 16 + 1 + 8);
         assert!(one.starts_with(&sources_key()) && two.starts_with(&sources_key()));
@@ -274,10 +330,19 @@ mod tests {
 
     #[test]
     fn complaints_are_told_from_progress() {
-        for line in ["go: downloading k8s.io/api v0.34.4", "k8s.io/kubernetes/pkg/kubelet", "internal/abi"] {
+        for line in [
+            "go: downloading k8s.io/api v0.34.4",
+            "k8s.io/kubernetes/pkg/kubelet",
+            "internal/abi",
+        ] {
             assert!(is_progress(line), "{line}");
         }
-        for line in ["# harmony.local/localnode", "./main.go:3:2: undefined: x", "\tat line", "go: no such: x"] {
+        for line in [
+            "# harmony.local/localnode",
+            "./main.go:3:2: undefined: x",
+            "\tat line",
+            "go: no such: x",
+        ] {
             assert!(!is_progress(line), "{line}");
         }
     }
@@ -295,6 +360,9 @@ mod tests {
         fs::write(target.join("localnode"), "x").unwrap();
         assert!(newest_of_these_sources(folder.path()).is_none());
         fs::write(target.join("pause"), "x").unwrap();
-        assert_eq!(newest_of_these_sources(folder.path()).unwrap().node, target.join("localnode"));
+        assert_eq!(
+            newest_of_these_sources(folder.path()).unwrap().node,
+            target.join("localnode")
+        );
     }
 }

@@ -60,17 +60,30 @@ async fn first_to_end(config: &LocalNodeConfig, needed: &[Component]) -> LocalNo
 
 fn running(config: &LocalNodeConfig) -> Result<Vec<Component>, LocalNodeError> {
     let found = process::find(process::NODE_MARK, &config.state_dir)?;
-    Ok(found.iter().filter(|one| one.leader).filter_map(|one| Component::parse(&one.name)).collect())
+    Ok(found
+        .iter()
+        .filter(|one| one.leader)
+        .filter_map(|one| Component::parse(&one.name))
+        .collect())
 }
 
 fn died(config: &LocalNodeConfig, component: Component) -> LocalNodeError {
     const SHOWN: usize = 8;
     let log = launch_plan::log_of(&config.layout(), component);
     let output = files::tail(&log, SHOWN);
-    LocalNodeError::ComponentDied { component, log, output }
+    LocalNodeError::ComponentDied {
+        component,
+        log,
+        output,
+    }
 }
 
-fn not_ready(config: &LocalNodeConfig, needed: &[Component], what: &str, elapsed: Duration) -> LocalNodeError {
+fn not_ready(
+    config: &LocalNodeConfig,
+    needed: &[Component],
+    what: &str,
+    elapsed: Duration,
+) -> LocalNodeError {
     let logs = config.layout().logs();
     let seen = needed
         .iter()
@@ -79,7 +92,12 @@ fn not_ready(config: &LocalNodeConfig, needed: &[Component], what: &str, elapsed
             Some(format!("{component}: {last}"))
         })
         .collect();
-    LocalNodeError::NotReady { what: what.to_owned(), seconds: elapsed.as_secs(), seen, logs }
+    LocalNodeError::NotReady {
+        what: what.to_owned(),
+        seconds: elapsed.as_secs(),
+        seen,
+        logs,
+    }
 }
 
 /// Asks until it is so.
@@ -102,8 +120,9 @@ pub(super) async fn client(kubeconfig: &Path) -> Result<Client, LocalNodeError> 
         source: std::io::Error::other(error),
     };
     let read = Kubeconfig::read_from(kubeconfig).map_err(unusable)?;
-    let mut config =
-        Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(unusable)?;
+    let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+        .await
+        .map_err(unusable)?;
     // The client would take a proxy from the environment, and no proxy knows this machine's loopback link.
     config.proxy_url = None;
     Client::try_from(config).map_err(LocalNodeError::api("make a client for the API server"))
@@ -129,7 +148,10 @@ pub(super) async fn node_is_ready(client: &Client, name: &str, since: Timestamp)
 }
 
 fn says_ready(node: &Node, since: Timestamp) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let conditions = node
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
     conditions.into_iter().flatten().any(|condition| {
         condition.type_ == "Ready"
             && condition.status == "True"

@@ -32,14 +32,22 @@ pub(super) fn trust(
         RegistryTrust::Authority(pem) => {
             if !pem.contains("-----BEGIN CERTIFICATE-----") {
                 let reason = "it holds no certificate in PEM";
-                return Err(LocalNodeError::Reference { what: "a certificate authority", value: host.to_string(), reason });
+                return Err(LocalNodeError::Reference {
+                    what: "a certificate authority",
+                    value: host.to_string(),
+                    reason,
+                });
             }
             ("https", format!("  ca = \"{}\"\n", authority.display()))
         }
         RegistryTrust::PlainHttp if host.is_loopback() => ("http", String::new()),
         RegistryTrust::PlainHttp => {
             let reason = "plain HTTP is for registries on loopback only";
-            return Err(LocalNodeError::Reference { what: "a registry without TLS", value: host.to_string(), reason });
+            return Err(LocalNodeError::Reference {
+                what: "a registry without TLS",
+                value: host.to_string(),
+                reason,
+            });
         }
     };
     let hosts = format!(
@@ -69,7 +77,10 @@ mod tests {
     #[test]
     fn plain_http_stays_on_this_machine() {
         let folder = tempfile::tempdir().unwrap();
-        let config = LocalNodeConfig { state_dir: folder.path().into(), ..LocalNodeConfig::default() };
+        let config = LocalNodeConfig {
+            state_dir: folder.path().into(),
+            ..LocalNodeConfig::default()
+        };
         let layout = config.layout();
         let set = |host: &str, how: &RegistryTrust| {
             let host = RegistryHost::parse(host).unwrap();
@@ -79,14 +90,25 @@ mod tests {
             Ok::<_, LocalNodeError>(changed)
         };
         assert!(set("127.0.0.1:5000", &RegistryTrust::PlainHttp).unwrap());
-        assert!(!set("127.0.0.1:5000", &RegistryTrust::PlainHttp).unwrap(), "the second time nothing changes");
+        assert!(
+            !set("127.0.0.1:5000", &RegistryTrust::PlainHttp).unwrap(),
+            "the second time nothing changes"
+        );
         assert!(set("localhost:5000", &RegistryTrust::PlainHttp).unwrap());
         assert!(set("10.0.0.1:5000", &RegistryTrust::PlainHttp).is_err());
         assert!(set("127.evil.com", &RegistryTrust::PlainHttp).is_err());
         let ca = RegistryTrust::Authority("-----BEGIN CERTIFICATE-----\n".into());
         assert!(set("10.0.0.1:5000", &ca).unwrap());
         assert!(set("10.0.0.1:5000", &RegistryTrust::Authority("junk".into())).is_err());
-        let hosts = std::fs::read_to_string(layout.registry_config_dir().join("10.0.0.1:5000/hosts.toml")).unwrap();
-        assert!(hosts.starts_with("server = \"https://10.0.0.1:5000\"") && hosts.contains("ca.crt"), "{hosts}");
+        let hosts = std::fs::read_to_string(
+            layout
+                .registry_config_dir()
+                .join("10.0.0.1:5000/hosts.toml"),
+        )
+        .unwrap();
+        assert!(
+            hosts.starts_with("server = \"https://10.0.0.1:5000\"") && hosts.contains("ca.crt"),
+            "{hosts}"
+        );
     }
 }

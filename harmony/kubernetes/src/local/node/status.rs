@@ -55,7 +55,10 @@ pub struct NodeStatus {
 impl NodeStatus {
     /// Resident memory of all components together, in KiB.
     pub fn rss_kib(&self) -> u64 {
-        self.components.iter().map(|component| component.rss_kib).sum()
+        self.components
+            .iter()
+            .map(|component| component.rss_kib)
+            .sum()
     }
 }
 
@@ -64,8 +67,10 @@ pub(super) async fn status(config: &LocalNodeConfig) -> Result<NodeStatus, Local
     preflight::check_root()?;
     let layout = config.layout();
     let running = up::leaders(config)?;
-    let missing: Vec<Component> =
-        Component::ALL.into_iter().filter(|component| !running.contains_key(component)).collect();
+    let missing: Vec<Component> = Component::ALL
+        .into_iter()
+        .filter(|component| !running.contains_key(component))
+        .collect();
     let health = if running.is_empty() {
         Health::Down
     } else if !missing.is_empty() {
@@ -83,7 +88,11 @@ pub(super) async fn status(config: &LocalNodeConfig) -> Result<NodeStatus, Local
             log: super::launch_plan::log_of(&layout, component),
         })
         .collect();
-    Ok(NodeStatus { health, components, kubeconfig: layout.kubeconfig("admin") })
+    Ok(NodeStatus {
+        health,
+        components,
+        kubeconfig: layout.kubeconfig("admin"),
+    })
 }
 
 /// Asks each part, the deepest first, with little patience: waiting is the caller's.
@@ -93,7 +102,10 @@ async fn health(config: &LocalNodeConfig) -> Health {
     let Ok(client) = ready::client(&config.layout().kubeconfig("admin")).await else {
         return not_ready("the administrator's kubeconfig is unusable");
     };
-    if !tokio::time::timeout(AT_MOST, ready::api_is_ready(&client)).await.unwrap_or(false) {
+    if !tokio::time::timeout(AT_MOST, ready::api_is_ready(&client))
+        .await
+        .unwrap_or(false)
+    {
         return not_ready("the API server is not ready");
     }
     let node = ready::node_is_ready(&client, &config.name, Timestamp::UNIX_EPOCH);

@@ -14,7 +14,10 @@ use super::process;
 const SHOWN_LINES: usize = 12;
 
 /// Runs a program and returns what it printed on its standard output.
-pub(in crate::local) async fn run<A: AsRef<OsStr>>(program: &Path, args: &[A]) -> Result<String, LocalNodeError> {
+pub(in crate::local) async fn run<A: AsRef<OsStr>>(
+    program: &Path,
+    args: &[A],
+) -> Result<String, LocalNodeError> {
     run_with_input(program, args, "").await
 }
 
@@ -35,16 +38,25 @@ pub(super) async fn finish(mut command: Command, input: &str) -> Result<String, 
     command
         .env("PATH", process::search_path())
         .env("LC_ALL", "C")
-        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
+        .stdin(if input.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(LocalNodeError::process("run", format!("`{shown}`")))?;
+    let mut child = command
+        .spawn()
+        .map_err(LocalNodeError::process("run", format!("`{shown}`")))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that ends before it has read everything says why on its standard error.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
-    let output = child.wait_with_output().await.map_err(LocalNodeError::process("run", format!("`{shown}`")))?;
+    let output = child
+        .wait_with_output()
+        .await
+        .map_err(LocalNodeError::process("run", format!("`{shown}`")))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

