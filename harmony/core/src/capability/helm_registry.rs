@@ -1,5 +1,7 @@
 //! Storing and finding charts.
 
+use std::sync::Arc;
+
 use ambassador::delegatable_trait;
 use async_trait::async_trait;
 use harmony_types::{ChartRef, Digest};
@@ -37,4 +39,20 @@ pub trait HelmRegistry: Send + Sync {
     /// # Errors
     /// See [`RegistryError`].
     async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError>;
+}
+
+/// Shared by the parts of a topology that store charts and that deliver them.
+#[async_trait]
+impl<R: HelmRegistry + ?Sized> HelmRegistry for Arc<R> {
+    async fn push_chart(&self, chart: &PackagedChart, to: &ChartRef) -> Result<Published, RegistryError> {
+        (**self).push_chart(chart, to).await
+    }
+
+    async fn resolve_chart(&self, chart: &ChartRef) -> Result<Option<Digest>, RegistryError> {
+        (**self).resolve_chart(chart).await
+    }
+
+    async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
+        (**self).pull_chart(chart).await
+    }
 }

@@ -1,6 +1,7 @@
 //! Storing and finding container images, and the errors that all registries share.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ambassador::delegatable_trait;
 use async_trait::async_trait;
@@ -41,6 +42,22 @@ pub trait OciRegistry: Send + Sync {
 
     /// Where this registry is, and under which path it keeps our images.
     fn registry_url(&self) -> &RegistryLocation;
+}
+
+/// Shared by the parts of a topology that store images and that deliver charts.
+#[async_trait]
+impl<R: OciRegistry + ?Sized> OciRegistry for Arc<R> {
+    async fn push_image(&self, image: &Built, to: &ImageRef) -> Result<Published, RegistryError> {
+        (**self).push_image(image, to).await
+    }
+
+    async fn resolve_image(&self, image: &ImageRef) -> Result<Option<Digest>, RegistryError> {
+        (**self).resolve_image(image).await
+    }
+
+    fn registry_url(&self) -> &RegistryLocation {
+        (**self).registry_url()
+    }
 }
 
 /// What came of pushing an image or a chart.

@@ -1,0 +1,141 @@
+//! The whole fleet platform.
+
+use std::sync::Arc;
+
+use harmony::core::capability::{ContainerBuilder, KubernetesCluster, OciRegistry, Prober};
+use harmony::core::verify::Verified;
+use harmony::scores::nats::NatsStorage;
+use harmony::types::{ImageRef, Namespace, Version};
+use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony_reconciler_contracts::{DeviceId, TenantId};
+use harmony_release::{AppSpec, publish_image};
+
+use crate::{FleetAgentScore, FleetNatsAuth, FleetNatsScore, FleetOperatorScore, apps};
+
+/// NATS, the operator and, for who wants to see it live, simulated devices: images first, then each component, each
+/// verified before the next.
+#[derive(Debug, Clone)]
+pub struct FleetServerScore {
+    /// Where everything runs.
+    pub namespace: Namespace,
+    /// Whose fleet it is.
+    pub tenant: TenantId,
+    /// Where NATS keeps the device registry.
+    pub storage: NatsStorage,
+    /// The devices to simulate, one pod each.
+    pub devices: Vec<DeviceId>,
+    /// What the images are made of.
+    pub apps: FleetApps,
+}
+
+/// What the images of the platform are made of.
+#[derive(Debug, Clone)]
+pub struct FleetApps {
+    /// The operator.
+    pub operator: Arc<AppSpec>,
+    /// The agent.
+    pub agent: Arc<AppSpec>,
+    /// The version of both.
+    pub version: Version,
+    /// The NATS server.
+    pub nats: Arc<AppSpec>,
+    /// Its version.
+    pub nats_version: Version,
+}
+
+/// The images of the platform, named by digest as far as they are built.
+struct Images {
+    nats: ImageRef,
+    operator: ImageRef,
+    agent: Option<ImageRef>,
+}
+
+impl FleetServerScore {
+    /// The name of this Score.
+    pub const NAME: &str = "fleet-server";
+
+    /// A platform with one simulated device, its images made of the working tree that this program was built from.
+    pub fn local(namespace: Namespace) -> Self {
+        Self {
+            namespace,
+            tenant: "default".parse().expect("a valid name"),
+            storage: NatsStorage::Pod,
+            devices: vec!["device-1".parse().expect("a valid name")],
+            apps: FleetApps {
+                operator: Arc::new(apps::operator(apps::workspace())),
+                agent: Arc::new(apps::agent(apps::workspace())),
+                version: env!("CARGO_PKG_VERSION").parse().expect("a version of this workspace"),
+                nats: Arc::new(apps::nats()),
+                nats_version: apps::NATS_VERSION.parse().expect("a valid version"),
+            },
+        }
+    }
+
+    /// All at once: what is built first goes into a cluster that may still be coming up while the others compile.
+    async fn images<T>(&self, inventory: &Inventory, topology: &T, outcome: &mut Outcome) -> Result<Images, InterpretError>
+    where
+        T: Topology + ContainerBuilder + OciRegistry,
+    {
+        let publish = async |app: &AppSpec, version: &Version| {
+            publish_image(topology, inventory, app, version).await.map_err(|error| InterpretError::new(Self::NAME, error))
+        };
+        let agent = async {
+            if self.devices.is_empty() { Ok(None) } else { publish(&self.apps.agent, &self.apps.version).await.map(Some) }
+        };
+        let (nats, operator, agent) = tokio::try_join!(
+            publish(&self.apps.nats, &self.apps.nats_version),
+            publish(&self.apps.operator, &self.apps.version),
+            agent
+        )?;
+        let images = Images {
+            nats: nats.image,
+            operator: operator.image,
+            agent: agent.as_ref().map(|agent| agent.image.clone()),
+        };
+        outcome.changes.extend([nats.change, operator.change]);
+        outcome.changes.extend(agent.map(|agent| agent.change));
+        Ok(images)
+    }
+}
+
+impl<T> Score<T> for FleetServerScore
+where
+    T: Topology + ContainerBuilder + OciRegistry + KubernetesCluster + Prober,
+{
+    fn name(&self) -> String {
+        Self::NAME.into()
+    }
+
+    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl<T> Interpret<T> for FleetServerScore
+where
+    T: Topology + ContainerBuilder + OciRegistry + KubernetesCluster + Prober,
+{
+    async fn execute(&self, inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+        let mut outcome = Outcome::default();
+        let images = self.images(inventory, topology, &mut outcome).await?;
+        let nats = FleetNatsScore {
+            namespace: self.namespace.clone(),
+            image: images.nats,
+            tenant: self.tenant.clone(),
+            auth: FleetNatsAuth::UserPassword,
+            storage: self.storage.clone(),
+        };
+        outcome.absorb(Verified::new(nats).interpret(inventory, topology).await?);
+        let operator = FleetOperatorScore::new(self.namespace.clone(), images.operator, self.tenant.clone());
+        outcome.absorb(Verified::new(operator).interpret(inventory, topology).await?);
+        if let Some(image) = images.agent {
+            for device in &self.devices {
+                let agent =
+                    FleetAgentScore::pod(device.clone(), self.tenant.clone(), self.namespace.clone(), image.clone());
+                outcome.absorb(Verified::new(agent).interpret(inventory, topology).await?);
+            }
+        }
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,141 @@
+//! What lets `harmony-fleet` on this machine find the fleet.
+
+use std::path::PathBuf;
+
+use harmony::core::capability::KubernetesCluster;
+use harmony::core::capability::kubernetes_cluster::ClusterError;
+use harmony::core::diagnostic::{Code, Diagnostic};
+use harmony::core::kubernetes::ObjectRef;
+use harmony::core::outcome::{Action, Change, Subject};
+use harmony::scores::nats::CLIENT_PORT;
+use harmony::types::Namespace;
+use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony_fleet_adapters_nats::{ContextError, FleetContext};
+use harmony_reconciler_contracts::TenantId;
+use secrecy::ExposeSecret;
+
+use crate::FleetNatsScore;
+use crate::credentials::{FleetCredentials, Role};
+
+/// Writes the private file from which `harmony-fleet` reads where NATS is and how it is let in.
+///
+/// It names NATS by its address inside the cluster, so it is for a cluster on this machine, whose service addresses
+/// this machine reaches. For any other cluster, `harmony-fleet` is given an address with `--nats-url`.
+#[derive(Debug, Clone)]
+pub struct FleetToolsScore {
+    /// Where the fleet runs.
+    pub namespace: Namespace,
+    /// Whose fleet it is.
+    pub tenant: TenantId,
+    /// The file; `harmony-fleet` looks at [`FleetContext::default_path`].
+    pub path: PathBuf,
+}
+
+impl FleetToolsScore {
+    /// The name of this Score.
+    pub const NAME: &str = "fleet-tools";
+
+    /// `None` while the cluster has no NATS, as when planning on a fresh one.
+    async fn context<T: KubernetesCluster>(&self, topology: &T) -> Result<Option<FleetContext>, ClusterError> {
+        let service = ObjectRef {
+            api_version: "v1".into(),
+            kind: "Service".into(),
+            namespace: Some(self.namespace.clone()),
+            name: FleetNatsScore::NAME.parse().expect("a valid name"),
+        };
+        let Some(service) = topology.get(&service).await? else { return Ok(None) };
+        let Some(address) = service.body().pointer("/spec/clusterIP").and_then(|address| address.as_str()) else {
+            return Ok(None);
+        };
+        let credentials = FleetCredentials::read_or_make(topology, &self.namespace).await?;
+        Ok(Some(FleetContext {
+            nats_url: format!("nats://{address}:{CLIENT_PORT}"),
+            tenant: self.tenant.clone(),
+            user: Role::Tools.user().to_string(),
+            password: credentials.password(Role::Tools).clone(),
+        }))
+    }
+
+    /// What has to be done to the file so that it holds `wanted`.
+    fn decide(there: Option<&FleetContext>, wanted: Option<&FleetContext>) -> Action {
+        let key = |context: &FleetContext| {
+            let password = context.password.expose_secret().to_owned();
+            (context.nats_url.clone(), context.tenant.clone(), context.user.clone(), password)
+        };
+        match (there.map(key), wanted.map(key)) {
+            (None, _) => Action::Create,
+            (there, wanted) if there == wanted => Action::Unchanged,
+            _ => Action::Update,
+        }
+    }
+}
+
+impl<T: Topology + KubernetesCluster> Score<T> for FleetToolsScore {
+    fn name(&self) -> String {
+        Self::NAME.into()
+    }
+
+    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl<T: Topology + KubernetesCluster> Interpret<T> for FleetToolsScore {
+    async fn execute(&self, _inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+        let wanted = self.context(topology).await.map_err(|error| InterpretError::new(Self::NAME, error))?;
+        let file_error = |source| InterpretError::new(Self::NAME, ToolsError { path: self.path.clone(), source });
+        // A file of an older format or a damaged one is replaced: everything in it is known here.
+        let there = FleetContext::load(&self.path).unwrap_or(None);
+        let action = Self::decide(there.as_ref(), wanted.as_ref());
+        if let (Some(wanted), false) = (&wanted, action == Action::Unchanged || topology.context().is_planning()) {
+            wanted.save(&self.path).map_err(file_error)?;
+        }
+        Ok(Outcome::from(Change::new(action, Subject::File(self.path.clone()))))
+    }
+}
+
+/// The file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep the fleet's address and password for `harmony-fleet`")]
+struct ToolsError {
+    path: PathBuf,
+    source: ContextError,
+}
+
+impl Diagnostic for ToolsError {
+    fn code(&self) -> Code {
+        Code::new(601)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.path.display().to_string())
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![
+            "the fleet itself is deployed; only this machine's file is missing".into(),
+            "make that folder yours to write, or set XDG_STATE_HOME, and run the same command again".into(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_written_only_when_it_differs() {
+        let context = |url: &str| FleetContext {
+            nats_url: url.into(),
+            tenant: "default".parse().unwrap(),
+            user: "tools".into(),
+            password: "secret".to_owned().into(),
+        };
+        let (one, other) = (context("nats://10.0.0.1:4222"), context("nats://10.0.0.2:4222"));
+        assert_eq!(FleetToolsScore::decide(None, None), Action::Create);
+        assert_eq!(FleetToolsScore::decide(None, Some(&one)), Action::Create);
+        assert_eq!(FleetToolsScore::decide(Some(&one), Some(&one)), Action::Unchanged);
+        assert_eq!(FleetToolsScore::decide(Some(&one), Some(&other)), Action::Update);
+    }
+}

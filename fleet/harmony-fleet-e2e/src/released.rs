@@ -1,0 +1,141 @@
+//! Releases for real: a clone of this repository, a registry with TLS and a password, the production Scores.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use harmony::core::chart::DeployTarget;
+use harmony::core::diagnostic::Report;
+use harmony::kubernetes::local::node::{LocalNode, RegistryTrust};
+use harmony_registry::testing::RegistryPeer;
+use harmony::scores::PullSecretScore;
+use harmony::topologies::{CiSettings, Kubeconfig};
+use harmony::types::{Namespace, Version};
+use harmony::{CiTopology, Context, Inventory, Outcome, Score};
+use harmony_fleet_deploy::apps;
+use harmony_release::{DeployScore, ReleaseScore};
+
+use crate::stack::readable;
+
+/// The name of the Secret that lets the cluster pull from the registry.
+pub const PULL_SECRET: &str = "registry";
+
+/// A clone of this repository at its current commit, and a registry to release it to.
+#[derive(Debug)]
+pub struct ReleaseRig {
+    /// The registry, with TLS and a password.
+    pub registry: RegistryPeer,
+    clone: tempfile::TempDir,
+}
+
+impl ReleaseRig {
+    /// Starts the registry, clones, and lets the node trust the registry's authority.
+    ///
+    /// # Errors
+    /// The registry's program or git is missing.
+    pub async fn start() -> anyhow::Result<Self> {
+        harmony::install_crypto();
+        let registry = RegistryPeer::start().await?;
+        let clone = tempfile::tempdir()?;
+        run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(apps::workspace()).arg(clone.path()))?;
+        let trust = RegistryTrust::Authority(std::fs::read_to_string(registry.ca_file())?);
+        LocalNode::default().trust_registry(&Context::new(), registry.host(), &trust)?;
+        Ok(Self { registry, clone })
+    }
+
+    /// The root of the clone.
+    pub fn root(&self) -> &Path {
+        self.clone.path()
+    }
+
+    /// What a CI job has: the registry's login and, for the deploy, the node's kubeconfig.
+    ///
+    /// # Errors
+    /// The registry's settings are not usable.
+    pub fn ci(&self) -> anyhow::Result<CiTopology> {
+        Ok(CiTopology::new(CiSettings {
+            location: self.registry.location("team"),
+            registry: self.registry.settings(),
+            kubeconfig: Some(Kubeconfig { path: LocalNode::default().kubeconfig(), context: None }),
+        })?)
+    }
+
+    /// Releases the operator from the clone as `version`.
+    ///
+    /// # Errors
+    /// What the release refused or failed at.
+    pub async fn release(&self, version: &Version) -> anyhow::Result<Result<Outcome, Report>> {
+        let app = Arc::new(apps::operator(self.root()));
+        let release = ReleaseScore { app, version: version.clone() };
+        Ok(release.interpret(&Inventory::autoload(), &self.ci()?).await.map_err(|error| error.report()))
+    }
+
+    /// Deploys a released operator beside a NATS that is in `namespace` already.
+    ///
+    /// # Errors
+    /// It did not come up, or does not work.
+    pub async fn deploy(&self, version: &Version, namespace: &Namespace) -> anyhow::Result<Outcome> {
+        let (topology, inventory) = (self.ci()?, Inventory::autoload());
+        let secret = PullSecretScore {
+            namespace: namespace.clone(),
+            name: PULL_SECRET.parse()?,
+            registry: self.registry.host().clone(),
+            user: RegistryPeer::USER.into(),
+            password: RegistryPeer::PASSWORD.into(),
+        };
+        secret.interpret(&inventory, &topology).await.map_err(readable)?;
+        let values = [("pullSecret".to_owned(), PULL_SECRET.into())].into();
+        let deploy = DeployScore {
+            app: Arc::new(apps::operator(self.root())),
+            version: version.clone(),
+            target: DeployTarget::InCluster { namespace: namespace.clone(), values },
+        };
+        deploy.interpret(&inventory, &topology).await.map_err(readable)
+    }
+
+    /// Makes the operator of the clone another version, and commits that.
+    ///
+    /// # Errors
+    /// The manifest does not look as it should, or git fails.
+    pub fn set_operator_version(&self, version: &Version) -> anyhow::Result<()> {
+        let manifest = self.root().join("fleet/harmony-fleet-operator/Cargo.toml");
+        let before = std::fs::read_to_string(&manifest)?;
+        let line = format!("version = \"{version}\"");
+        let after = before.replacen("version.workspace = true", &line, 1);
+        anyhow::ensure!(after != before, "{} inherits no version", manifest.display());
+        std::fs::write(&manifest, after)?;
+        let lock = self.root().join("Cargo.lock");
+        let name = "name = \"harmony-fleet-operator\"\nversion = ";
+        let text = std::fs::read_to_string(&lock)?;
+        let (head, tail) = text.split_once(name).context("the operator is in Cargo.lock")?;
+        let (_, tail) = tail.split_once('\n').context("a line")?;
+        std::fs::write(&lock, format!("{head}{name}\"{version}\"\n{tail}"))?;
+        self.commit(&format!("Make the operator {version}"))
+    }
+
+    /// Commits everything in the clone.
+    ///
+    /// # Errors
+    /// Git fails.
+    pub fn commit(&self, subject: &str) -> anyhow::Result<()> {
+        self.git(&["add", "--all"])?;
+        let who = ["-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", subject];
+        self.git(&who)
+    }
+
+    /// A file of the clone.
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.root().join(path)
+    }
+
+    fn git(&self, args: &[&str]) -> anyhow::Result<()> {
+        run(Command::new("git").arg("-C").arg(self.root()).args(args))
+    }
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status()?;
+    anyhow::ensure!(status.success(), "{command:?}: {status}");
+    Ok(())
+}

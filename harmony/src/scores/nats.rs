@@ -1,0 +1,126 @@
+//! A NATS server with JetStream.
+
+mod config;
+mod objects;
+
+use std::time::Duration;
+
+use harmony_core::capability::KubernetesCluster;
+use harmony_core::verify::{ServicePort, SmokeCheck, Verifiable};
+use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony_types::{ImageRef, Namespace, ResourceName};
+use secrecy::SecretString;
+
+use super::K8sResourceScore;
+
+/// The port that clients connect to.
+pub const CLIENT_PORT: u16 = 4222;
+/// The port of the server's own health and statistics pages.
+pub const MONITOR_PORT: u16 = 8222;
+
+/// One NATS server with JetStream in a namespace, as a StatefulSet behind a Service of the same name.
+#[derive(Debug, Clone)]
+pub struct NatsScore {
+    /// The name of the StatefulSet and of the Service.
+    pub name: ResourceName,
+    /// Where it runs; created when it is missing.
+    pub namespace: Namespace,
+    /// The image, whose entrypoint is `nats-server`. Offline machines assemble one from the program.
+    pub image: ImageRef,
+    /// Where JetStream keeps its streams.
+    pub storage: NatsStorage,
+    /// Who may connect, and what each may do.
+    pub users: Vec<NatsUser>,
+    /// How long it may take to become ready.
+    pub deadline: Duration,
+}
+
+/// Where JetStream keeps its streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NatsStorage {
+    /// In the pod: lost with it. For laptops and tests.
+    Pod,
+    /// In a volume that is claimed once and outlives the pod.
+    Volume {
+        /// The size, in the units of Kubernetes: `10Gi`.
+        size: String,
+        /// The storage class; `None` for the cluster's default.
+        class: Option<ResourceName>,
+    },
+}
+
+/// Somebody who may connect with a password.
+#[derive(Debug, Clone)]
+pub struct NatsUser {
+    /// The name; letters, digits, `-` and `_`.
+    pub name: ResourceName,
+    /// The password; never printed.
+    pub password: SecretString,
+    /// What the user may publish and subscribe to.
+    pub permissions: NatsPermissions,
+}
+
+/// What a user may do. Subjects are those of NATS, with `*` and `>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NatsPermissions {
+    /// Everything in its account.
+    All,
+    /// Only this.
+    Only {
+        /// Subjects it may publish to.
+        publish: Vec<String>,
+        /// Subjects it may subscribe to.
+        subscribe: Vec<String>,
+        /// Whether it may answer requests at their reply subject.
+        reply: bool,
+    },
+}
+
+impl NatsScore {
+    /// The address for clients inside the cluster.
+    pub fn url(&self) -> String {
+        format!("nats://{}.{}.svc.cluster.local:{CLIENT_PORT}", self.name, self.namespace)
+    }
+
+    fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
+        let name = self.name.to_string();
+        let objects = objects::build(self).map_err(|error| InterpretError::new(&name, error))?;
+        let service = ServicePort { service: self.name.clone(), port: CLIENT_PORT };
+        let mut score = K8sResourceScore::new(name, self.namespace.clone(), objects);
+        score.checks = vec![SmokeCheck::Nats { service }];
+        score.deadline = self.deadline;
+        Ok(score)
+    }
+}
+
+impl<T: Topology + KubernetesCluster> Score<T> for NatsScore {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl<T: Topology + KubernetesCluster> Interpret<T> for NatsScore {
+    async fn execute(&self, inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+        self.resources()?.execute(inventory, topology).await
+    }
+}
+
+#[async_trait]
+impl<T: Topology + KubernetesCluster> Verifiable<T> for NatsScore {
+    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
+        Verifiable::wait_ready(&self.resources()?, topology).await
+    }
+
+    fn smoke_checks(&self) -> Vec<SmokeCheck> {
+        vec![SmokeCheck::Nats { service: ServicePort { service: self.name.clone(), port: CLIENT_PORT } }]
+    }
+
+    fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+}

@@ -1,0 +1,92 @@
+//! The configuration file of the server: pure text from the Score.
+
+use std::fmt::Write as _;
+
+use secrecy::ExposeSecret;
+
+use super::{CLIENT_PORT, MONITOR_PORT, NatsPermissions, NatsScore};
+
+/// Where the configuration is mounted.
+pub(super) const FOLDER: &str = "/etc/nats";
+/// Where JetStream keeps its streams.
+pub(super) const STORE: &str = "/data";
+
+/// The whole file. It holds passwords and therefore lives in a Secret.
+pub(super) fn render(score: &NatsScore) -> String {
+    let mut text = format!(
+        "server_name: {name}\nlisten: 0.0.0.0:{CLIENT_PORT}\nhttp: 0.0.0.0:{MONITOR_PORT}\n\
+         lame_duck_grace_period: 1s\nlame_duck_duration: 5s\n\
+         jetstream {{\n  store_dir: {STORE}\n}}\n",
+        name = quote(score.name.as_str()),
+    );
+    if !score.users.is_empty() {
+        text.push_str("authorization {\n  users: [\n");
+        for user in &score.users {
+            let name = quote(user.name.as_str());
+            let password = quote(user.password.expose_secret());
+            let permissions = permissions(&user.permissions);
+            let _ = writeln!(text, "    {{ user: {name}, password: {password}{permissions} }}");
+        }
+        text.push_str("  ]\n}\n");
+    }
+    text
+}
+
+fn permissions(permissions: &NatsPermissions) -> String {
+    let NatsPermissions::Only { publish, subscribe, reply } = permissions else { return String::new() };
+    let list = |subjects: &[String]| subjects.iter().map(|subject| quote(subject)).collect::<Vec<_>>().join(", ");
+    format!(
+        ", permissions: {{ publish: {{ allow: [{}] }}, subscribe: {{ allow: [{}] }}{} }}",
+        list(publish),
+        list(subscribe),
+        if *reply { ", allow_responses: true" } else { "" }
+    )
+}
+
+/// A string as the configuration language reads it back, whatever it holds.
+fn quote(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{NatsStorage, NatsUser};
+    use super::*;
+
+    #[test]
+    fn users_and_their_permissions_are_written() {
+        let score = NatsScore {
+            name: "nats".parse().unwrap(),
+            namespace: "fleet".parse().unwrap(),
+            image: "registry.example.com/nats:2.15.2".parse().unwrap(),
+            storage: NatsStorage::Pod,
+            users: vec![
+                NatsUser {
+                    name: "operator".parse().unwrap(),
+                    password: "pa\"ss\\word".to_owned().into(),
+                    permissions: NatsPermissions::All,
+                },
+                NatsUser {
+                    name: "device".parse().unwrap(),
+                    password: "secret".to_owned().into(),
+                    permissions: NatsPermissions::Only {
+                        publish: vec!["fleet.v1.t.d.hb".into()],
+                        subscribe: vec!["_INBOX.d.>".into()],
+                        reply: true,
+                    },
+                },
+            ],
+            deadline: Duration::from_secs(1),
+        };
+        let text = render(&score);
+        assert!(text.contains(r#"{ user: "operator", password: "pa\"ss\\word" }"#), "{text}");
+        assert!(
+            text.contains(
+                r#"permissions: { publish: { allow: ["fleet.v1.t.d.hb"] }, subscribe: { allow: ["_INBOX.d.>"] }, allow_responses: true } }"#
+            ),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! The Kubernetes objects of the server.
+
+use std::collections::BTreeMap;
+
+use harmony_core::kubernetes::{KubeObject, ObjectError};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, Namespace, PersistentVolumeClaim,
+    PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, Secret, SecretVolumeSource, Service,
+    ServicePort, ServiceSpec, Volume, VolumeMount, VolumeResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use sha2::{Digest as _, Sha256};
+
+use super::{CLIENT_PORT, MONITOR_PORT, NatsScore, NatsStorage, config};
+
+const CONFIG_FILE: &str = "nats.conf";
+
+/// Changes with the configuration, so that the pod is replaced and reads it.
+const CONFIG_MARK: &str = "harmony.dev/config";
+
+/// The first 32 bits of the configuration's hash: enough to see a change, too little to try passwords against.
+fn config_mark(score: &NatsScore) -> String {
+    let hash = Sha256::digest(config::render(score).as_bytes());
+    hash.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+pub(super) fn build(score: &NatsScore) -> Result<Vec<KubeObject>, ObjectError> {
+    Ok(vec![
+        KubeObject::new(&namespace(score))?,
+        KubeObject::new(&configuration(score))?,
+        KubeObject::new(&service(score))?,
+        KubeObject::new(&stateful_set(score))?,
+    ])
+}
+
+fn namespace(score: &NatsScore) -> Namespace {
+    let metadata = ObjectMeta { name: Some(score.namespace.to_string()), ..ObjectMeta::default() };
+    Namespace { metadata, ..Namespace::default() }
+}
+
+fn configuration(score: &NatsScore) -> Secret {
+    let text = config::render(score);
+    Secret {
+        metadata: metadata(score, format!("{}-config", score.name)),
+        data: Some(BTreeMap::from([(CONFIG_FILE.to_owned(), ByteString(text.into_bytes()))])),
+        ..Secret::default()
+    }
+}
+
+fn service(score: &NatsScore) -> Service {
+    let port = |name: &str, port: u16| ServicePort {
+        name: Some(name.into()),
+        port: port.into(),
+        protocol: Some("TCP".into()),
+        target_port: Some(IntOrString::String(name.into())),
+        ..ServicePort::default()
+    };
+    Service {
+        metadata: metadata(score, score.name.to_string()),
+        spec: Some(ServiceSpec {
+            selector: Some(labels(score)),
+            ports: Some(vec![port("client", CLIENT_PORT), port("monitor", MONITOR_PORT)]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
+
+fn stateful_set(score: &NatsScore) -> StatefulSet {
+    StatefulSet {
+        metadata: metadata(score, score.name.to_string()),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(1),
+            service_name: Some(score.name.to_string()),
+            selector: LabelSelector { match_labels: Some(labels(score)), ..LabelSelector::default() },
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels(score)),
+                    annotations: Some(BTreeMap::from([(CONFIG_MARK.to_owned(), config_mark(score))])),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(score)),
+            },
+            volume_claim_templates: claim(score).map(|claim| vec![claim]),
+            ..StatefulSetSpec::default()
+        }),
+        ..StatefulSet::default()
+    }
+}
+
+fn pod(score: &NatsScore) -> PodSpec {
+    let port = |name: &str, port: u16| ContainerPort {
+        name: Some(name.into()),
+        container_port: port.into(),
+        protocol: Some("TCP".into()),
+        ..ContainerPort::default()
+    };
+    let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
+        name: name.into(),
+        mount_path: path.into(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    };
+    let healthy = |period: i32| Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some("/healthz".into()),
+            port: IntOrString::String("monitor".into()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        ..Probe::default()
+    };
+    let mut volumes = vec![Volume {
+        name: "config".into(),
+        secret: Some(SecretVolumeSource { secret_name: Some(format!("{}-config", score.name)), ..SecretVolumeSource::default() }),
+        ..Volume::default()
+    }];
+    if score.storage == NatsStorage::Pod {
+        volumes.push(Volume {
+            name: "data".into(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Volume::default()
+        });
+    }
+    PodSpec {
+        termination_grace_period_seconds: Some(10),
+        automount_service_account_token: Some(false),
+        containers: vec![Container {
+            name: "nats".into(),
+            image: Some(score.image.to_string()),
+            args: Some(vec!["--config".into(), format!("{}/{CONFIG_FILE}", config::FOLDER)]),
+            ports: Some(vec![port("client", CLIENT_PORT), port("monitor", MONITOR_PORT)]),
+            volume_mounts: Some(vec![mount("config", config::FOLDER, true), mount("data", config::STORE, false)]),
+            readiness_probe: Some(healthy(1)),
+            liveness_probe: Some(Probe { initial_delay_seconds: Some(10), ..healthy(10) }),
+            resources: Some(ResourceRequirements {
+                requests: Some(BTreeMap::from([
+                    ("cpu".to_owned(), Quantity("20m".into())),
+                    ("memory".to_owned(), Quantity("32Mi".into())),
+                ])),
+                ..ResourceRequirements::default()
+            }),
+            ..Container::default()
+        }],
+        volumes: Some(volumes),
+        ..PodSpec::default()
+    }
+}
+
+fn claim(score: &NatsScore) -> Option<PersistentVolumeClaim> {
+    let NatsStorage::Volume { size, class } = &score.storage else { return None };
+    Some(PersistentVolumeClaim {
+        metadata: ObjectMeta { name: Some("data".into()), ..ObjectMeta::default() },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".into()]),
+            storage_class_name: class.as_ref().map(ToString::to_string),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some(BTreeMap::from([("storage".to_owned(), Quantity(size.clone()))])),
+                ..VolumeResourceRequirements::default()
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        ..PersistentVolumeClaim::default()
+    })
+}
+
+fn labels(score: &NatsScore) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("app.kubernetes.io/name".to_owned(), "nats".to_owned()),
+        ("app.kubernetes.io/instance".to_owned(), score.name.to_string()),
+    ])
+}
+
+fn metadata(score: &NatsScore, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(score.namespace.to_string()),
+        labels: Some(labels(score)),
+        ..ObjectMeta::default()
+    }
+}

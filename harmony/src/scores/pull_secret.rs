@@ -1,0 +1,95 @@
+//! The credentials that a cluster pulls images with.
+
+use std::collections::BTreeMap;
+
+use harmony_core::capability::KubernetesCluster;
+use harmony_core::kubernetes::{KubeObject, ObjectError};
+use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony_types::{Namespace, RegistryHost, ResourceName};
+use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+/// A Secret of type `kubernetes.io/dockerconfigjson`, for workloads whose images are in a private registry.
+#[derive(Debug, Clone)]
+pub struct PullSecretScore {
+    /// Where the workloads run; created when it is missing.
+    pub namespace: Namespace,
+    /// The name that workloads give in `imagePullSecrets`.
+    pub name: ResourceName,
+    /// Which registry the credentials are for.
+    pub registry: RegistryHost,
+    /// The user, best one that may only pull.
+    pub user: String,
+    /// Its password or token; never printed.
+    pub password: SecretString,
+}
+
+impl PullSecretScore {
+    fn objects(&self) -> Result<Vec<KubeObject>, ObjectError> {
+        let namespace = NamespaceObject {
+            metadata: ObjectMeta { name: Some(self.namespace.to_string()), ..ObjectMeta::default() },
+            ..NamespaceObject::default()
+        };
+        let config = json!({ "auths": { self.registry.to_string(): {
+            "username": self.user,
+            "password": self.password.expose_secret(),
+        }}});
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(self.name.to_string()),
+                namespace: Some(self.namespace.to_string()),
+                ..ObjectMeta::default()
+            },
+            type_: Some("kubernetes.io/dockerconfigjson".into()),
+            string_data: None,
+            data: Some(BTreeMap::from([(
+                ".dockerconfigjson".to_owned(),
+                k8s_openapi::ByteString(config.to_string().into_bytes()),
+            )])),
+            ..Secret::default()
+        };
+        Ok(vec![KubeObject::new(&namespace)?, KubeObject::new(&secret)?])
+    }
+}
+
+impl<T: Topology + KubernetesCluster> Score<T> for PullSecretScore {
+    fn name(&self) -> String {
+        format!("pull-secret-{}", self.name)
+    }
+
+    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl<T: Topology + KubernetesCluster> Interpret<T> for PullSecretScore {
+    async fn execute(&self, _inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+        let name = Score::<T>::name(self);
+        let objects = self.objects().map_err(|error| InterpretError::new(&name, error))?;
+        topology.apply(&objects).await.map(Outcome::from).map_err(|error| InterpretError::new(&name, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_in_the_object_and_in_no_debug_text() {
+        let score = PullSecretScore {
+            namespace: "fleet".parse().unwrap(),
+            name: "pull".parse().unwrap(),
+            registry: "registry.example.com".parse().unwrap(),
+            user: "robot".into(),
+            password: "s3cret-word".to_owned().into(),
+        };
+        let objects = score.objects().unwrap();
+        let data = objects[1].body()["data"][".dockerconfigjson"].as_str().unwrap().to_owned();
+        assert!(!data.is_empty());
+        let debug = format!("{score:?} {objects:?}");
+        assert!(!debug.contains("s3cret-word") && !debug.contains(&data), "{debug}");
+    }
+}

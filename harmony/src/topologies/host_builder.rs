@@ -1,0 +1,38 @@
+//! The builders of the machine this process runs on.
+
+use harmony_containers::{DockerBuilder, NativeBuilder};
+use harmony_core::capability::ContainerBuilder;
+use harmony_core::capability::container_builder::BuildError;
+use harmony_core::image::{BuildContext, Built, ImageSource};
+use harmony_core::{Context, async_trait};
+use harmony_types::ImageRef;
+
+use crate::dirs;
+
+/// Builds recipes without a daemon, and Dockerfiles with the docker engine of this machine.
+#[derive(Debug, Clone)]
+pub struct HostBuilder {
+    native: NativeBuilder,
+    docker: DockerBuilder,
+}
+
+impl HostBuilder {
+    /// Nothing is started or asked before the first build.
+    pub fn new(context: &Context) -> Self {
+        let cache = dirs::cache().join("images");
+        Self {
+            native: NativeBuilder::new(context.clone(), &cache),
+            docker: DockerBuilder::new(context.clone(), &cache),
+        }
+    }
+}
+
+#[async_trait]
+impl ContainerBuilder for HostBuilder {
+    async fn build(&self, context: &BuildContext, image: &ImageRef) -> Result<Built, BuildError> {
+        match context.source {
+            ImageSource::Buildable(_) => self.native.build(context, image).await,
+            ImageSource::Dockerfile { .. } => self.docker.build(context, image).await,
+        }
+    }
+}

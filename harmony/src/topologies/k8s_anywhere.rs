@@ -1,0 +1,189 @@
+//! A laptop, or any Kubernetes that a kubeconfig names.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ambassador::Delegate;
+use harmony_core::capability::container_builder::{BuildError, ambassador_impl_ContainerBuilder};
+use harmony_core::capability::continuous_delivery::{DeliveryError, ambassador_impl_ContinuousDelivery};
+use harmony_core::capability::helm_registry::ambassador_impl_HelmRegistry;
+use harmony_core::capability::kubernetes_cluster::{ClusterError, ambassador_impl_KubernetesCluster};
+use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation, ambassador_impl_OciRegistry};
+use harmony_core::capability::prober::{Tunnel, ambassador_impl_Prober};
+use harmony_core::capability::{ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober};
+use harmony_core::chart::{DeployTarget, PackagedChart};
+use harmony_core::diagnostic::AnyDiagnostic;
+use harmony_core::image::{BuildContext, Built};
+use harmony_core::kubernetes::{KubeObject, ObjectRef};
+use harmony_core::outcome::Change;
+use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
+use harmony_core::{Context, InterpretError, Outcome, Topology, async_trait};
+use harmony_kubernetes::Cluster;
+use harmony_kubernetes::delivery::DirectDelivery;
+use harmony_kubernetes::local::node::{Health, LocalNode};
+use harmony_registry::OciRegistryClient;
+use harmony_types::{ChartRef, Digest, ImageRef, Namespace};
+
+use super::registry_env::{self, RegistryEnvError};
+use super::{ChartStore, HostBuilder, LazyCluster, NodeImages};
+use crate::dirs;
+
+/// Kubernetes wherever it is: a cluster that a kubeconfig names, else one on this machine, which it brings up.
+///
+/// Never the ambient kubeconfig: what a person's `kubectl` points at by chance is not deployed to.
+#[derive(Debug, Delegate)]
+#[delegate(ContainerBuilder, target = "builder")]
+#[delegate(OciRegistry, target = "images")]
+#[delegate(HelmRegistry, target = "charts")]
+#[delegate(KubernetesCluster, target = "cluster")]
+#[delegate(Prober, target = "cluster")]
+#[delegate(ContinuousDelivery, target = "delivery")]
+pub struct K8sAnywhereTopology {
+    context: Context,
+    choice: ClusterChoice,
+    builder: HostBuilder,
+    images: Images,
+    charts: ChartStore,
+    cluster: LazyCluster,
+    delivery: DirectDelivery<LazyCluster, ChartStore>,
+}
+
+/// Which cluster.
+#[derive(Debug, Clone)]
+pub enum ClusterChoice {
+    /// A real single-node Kubernetes on this machine, without Docker. Images go into the node itself.
+    LocalNode(LocalNode),
+    /// The cluster that a kubeconfig names. Images go to the registry that the environment names.
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// The context in it; `None` for its current one.
+        context: Option<String>,
+    },
+}
+
+/// Where images go.
+#[derive(Debug, Delegate)]
+#[delegate(OciRegistry)]
+enum Images {
+    Node(NodeImages),
+    Registry(OciRegistryClient),
+}
+
+impl ClusterChoice {
+    /// The variable that names a kubeconfig.
+    pub const KUBECONFIG: &str = "HARMONY_KUBECONFIG";
+    /// The variable that names a context of it.
+    pub const KUBE_CONTEXT: &str = "HARMONY_KUBE_CONTEXT";
+
+    /// The cluster of `HARMONY_KUBECONFIG` when that is set, else the local node.
+    pub fn from_env() -> Self {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        match set(Self::KUBECONFIG) {
+            Some(path) => Self::Kubeconfig {
+                path: path.into(),
+                context: set(Self::KUBE_CONTEXT).map(|context| context.to_string_lossy().into_owned()),
+            },
+            None => Self::LocalNode(LocalNode::default()),
+        }
+    }
+}
+
+impl K8sAnywhereTopology {
+    /// With the cluster that [`ClusterChoice::from_env`] finds.
+    ///
+    /// # Errors
+    /// The cluster is named, but no registry that it could pull images from.
+    pub fn from_env() -> Result<Self, RegistryEnvError> {
+        Self::new(ClusterChoice::from_env())
+    }
+
+    /// With that cluster. Nothing is started or asked yet.
+    ///
+    /// # Errors
+    /// As [`K8sAnywhereTopology::from_env`].
+    pub fn new(choice: ClusterChoice) -> Result<Self, RegistryEnvError> {
+        Self::compose(Context::new(), choice)
+    }
+
+    /// The kubeconfig of its cluster; the file exists once the topology is ready.
+    pub fn kubeconfig(&self) -> PathBuf {
+        match &self.choice {
+            ClusterChoice::LocalNode(node) => node.kubeconfig(),
+            ClusterChoice::Kubeconfig { path, .. } => path.clone(),
+        }
+    }
+
+    /// True when the addresses of Services are reached from this machine.
+    pub fn is_on_this_machine(&self) -> bool {
+        matches!(self.choice, ClusterChoice::LocalNode(_))
+    }
+
+    fn compose(context: Context, choice: ClusterChoice) -> Result<Self, RegistryEnvError> {
+        let cluster = LazyCluster::new(prepare(context.clone(), choice.clone()));
+        let images = match &choice {
+            ClusterChoice::LocalNode(node) => {
+                Images::Node(NodeImages::new(context.clone(), node.clone(), cluster.clone()))
+            }
+            ClusterChoice::Kubeconfig { .. } => Images::Registry(registry_env::client(&context)?),
+        };
+        let charts = ChartStore::new(context.clone(), dirs::cache().join("charts"));
+        let location = images.registry_url().clone();
+        let delivery = DirectDelivery::new(context.clone(), cluster.clone(), charts.clone(), location);
+        let builder = HostBuilder::new(&context);
+        Ok(Self { context, choice, builder, images, charts, cluster, delivery })
+    }
+}
+
+/// Brings the cluster about and connects to it.
+async fn prepare(context: Context, choice: ClusterChoice) -> Result<Cluster, AnyDiagnostic> {
+    match choice {
+        ClusterChoice::LocalNode(node) => {
+            if context.is_planning() {
+                let status = node.status().await.map_err(AnyDiagnostic::new)?;
+                if status.health != Health::Ready {
+                    return Ok(Cluster::absent(&context, "local node"));
+                }
+            } else {
+                node.up(&context).await.map_err(AnyDiagnostic::new)?;
+            }
+            connect(&context, &node.kubeconfig(), None).await
+        }
+        ClusterChoice::Kubeconfig { path, context: named } => connect(&context, &path, named.as_deref()).await,
+    }
+}
+
+async fn connect(context: &Context, kubeconfig: &Path, named: Option<&str>) -> Result<Cluster, AnyDiagnostic> {
+    Cluster::connect(context, kubeconfig, named).await.map_err(AnyDiagnostic::new)
+}
+
+#[async_trait]
+impl Topology for K8sAnywhereTopology {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn into_planning(self) -> Self {
+        let planning = Self::compose(self.context.planning(), self.choice);
+        planning.expect("the same settings were accepted when this topology was made")
+    }
+
+    /// Refuses at once what could never come up (not root, a port that is taken), then brings the cluster up in the
+    /// background: images are built meanwhile, and whoever needs the cluster waits for it.
+    async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
+        let failed = |error| InterpretError::new("local cluster", error);
+        let outcome = match &self.choice {
+            ClusterChoice::LocalNode(node) => node.up(&self.context.planning()).await.map_err(failed)?,
+            ClusterChoice::Kubeconfig { .. } => {
+                self.cluster.cluster().await.map_err(|error| InterpretError::new("cluster", error))?;
+                Outcome::unchanged()
+            }
+        };
+        self.cluster.begin();
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,22 @@
+//! Where Scores run. Each topology is a struct of adapters; what it can do it says with one `#[delegate]` line each.
+//!
+//! | topology | builds with | images go to | charts go to | delivers by |
+//! | --- | --- | --- | --- | --- |
+//! | [`K8sAnywhereTopology`] | native assembler, docker for Dockerfiles | the node itself | a folder | direct apply |
+//! | [`CiTopology`] | native assembler, docker for Dockerfiles | an OCI registry | the same registry | direct apply |
+
+mod chart_store;
+mod ci;
+mod host_builder;
+mod k8s_anywhere;
+mod lazy_cluster;
+mod node_images;
+mod registry_env;
+
+pub use chart_store::ChartStore;
+pub use ci::{CiSettings, CiTopology, Kubeconfig};
+pub use host_builder::HostBuilder;
+pub use k8s_anywhere::{ClusterChoice, K8sAnywhereTopology};
+pub use lazy_cluster::LazyCluster;
+pub use node_images::NodeImages;
+pub use registry_env::{REGISTRY, RegistryEnvError};

@@ -1,0 +1,82 @@
+//! The image store of a cluster on this machine, where a laptop's images go instead of a registry.
+
+use harmony_core::capability::OciRegistry;
+use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
+use harmony_core::diagnostic::AnyDiagnostic;
+use harmony_core::image::{Built, ImageLocation};
+use harmony_core::outcome::{Action, Change};
+use harmony_core::{Context, async_trait};
+use harmony_kubernetes::local::node::LocalNode;
+use harmony_types::{Digest, ImageRef};
+
+use super::LazyCluster;
+
+/// The host part of the names of images that exist on this machine only. Nothing is ever pulled from there.
+pub(super) const LOCAL_HOST: &str = "harmony.localhost:5000";
+
+/// Puts images into the local node.
+///
+/// Unlike a registry it lets a version be replaced: a laptop deploys what it has just built, by digest.
+#[derive(Debug, Clone)]
+pub struct NodeImages {
+    context: Context,
+    node: LocalNode,
+    cluster: LazyCluster,
+    location: RegistryLocation,
+}
+
+impl NodeImages {
+    /// The images of `node`, which `cluster` brings up.
+    pub fn new(context: Context, node: LocalNode, cluster: LazyCluster) -> Self {
+        let host = LOCAL_HOST.parse().expect("a valid host");
+        let location = RegistryLocation::new(host, None).expect("no project is not too long");
+        Self { context, node, cluster, location }
+    }
+
+    async fn is_present(&self, image: &ImageRef) -> Result<bool, RegistryError> {
+        if self.context.is_planning() && !self.cluster.is_there().await? {
+            return Ok(false);
+        }
+        self.node.has_image(image).await.map_err(|error| RegistryError::Adapter(AnyDiagnostic::new(error)))
+    }
+}
+
+#[async_trait]
+impl OciRegistry for NodeImages {
+    async fn push_image(&self, image: &Built, to: &ImageRef) -> Result<Published, RegistryError> {
+        self.cluster.cluster().await.map_err(RegistryError::Adapter)?;
+        let digest = image.digest().cloned();
+        let change = match image {
+            Built::Predicted(None) => Change::new(Action::Update, to.clone()).with_note("digest known after build"),
+            Built::Predicted(Some(digest)) => {
+                let pinned = to.clone().with_digest(digest.clone());
+                let action = if self.is_present(&pinned).await? { Action::Unchanged } else { Action::Create };
+                Change::new(action, to.clone()).with_note(digest.short())
+            }
+            Built::Image(built) => {
+                let ImageLocation::OciLayout(layout) = &built.location else {
+                    return Err(RegistryError::Local {
+                        what: to.to_string(),
+                        source: "an image that a docker daemon holds cannot be put into the local node yet".into(),
+                    });
+                };
+                let pinned = to.clone().with_digest(built.digest.clone());
+                self.node
+                    .import_image(&self.context, layout, &pinned)
+                    .await
+                    .map_err(|error| RegistryError::Adapter(AnyDiagnostic::new(error)))?
+            }
+        };
+        Ok(Published { change, digest })
+    }
+
+    /// Only images named by digest are looked for: a tag of a laptop's image says nothing.
+    async fn resolve_image(&self, image: &ImageRef) -> Result<Option<Digest>, RegistryError> {
+        let Some(digest) = image.digest().cloned() else { return Ok(None) };
+        Ok(self.is_present(image).await?.then_some(digest))
+    }
+
+    fn registry_url(&self) -> &RegistryLocation {
+        &self.location
+    }
+}

@@ -1,0 +1,112 @@
+//! The registry that the environment names.
+
+use harmony_core::Context;
+use harmony_core::capability::oci_registry::RegistryLocation;
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_registry::{OciRegistryClient, RegistrySettings};
+use harmony_types::{RegistryHost, Repository};
+
+/// The variable that names the registry and, after a slash, the path for our images and charts:
+/// `registry.example.com/team`.
+pub const REGISTRY: &str = "HARMONY_REGISTRY";
+
+/// A client for the registry of [`REGISTRY`]; logins come from the environment and the files of `docker login`.
+pub(super) fn client(context: &Context) -> Result<OciRegistryClient, RegistryEnvError> {
+    OciRegistryClient::new(context.clone(), location()?, RegistrySettings::from_env())
+        .map_err(|error| RegistryEnvError::Settings(Box::new(error)))
+}
+
+/// What [`REGISTRY`] names.
+pub(super) fn location() -> Result<RegistryLocation, RegistryEnvError> {
+    let text = std::env::var(REGISTRY).ok().filter(|text| !text.is_empty()).ok_or(RegistryEnvError::Missing)?;
+    parse(&text)
+}
+
+fn parse(text: &str) -> Result<RegistryLocation, RegistryEnvError> {
+    let invalid = |reason: String, hint: String| RegistryEnvError::Invalid { value: text.to_owned(), reason, hint };
+    let (host, project) = match text.trim_end_matches('/').split_once('/') {
+        Some((host, project)) => (host, Some(project)),
+        None => (text.trim_end_matches('/'), None),
+    };
+    let host: RegistryHost = host.parse().map_err(|error: harmony_types::RegistryHostError| {
+        let hint = error.hint();
+        invalid(error.to_string(), hint)
+    })?;
+    let repository = |error: harmony_types::RepositoryError| {
+        let hint = error.hint();
+        invalid(error.to_string(), hint)
+    };
+    let project = project.map(str::parse::<Repository>).transpose().map_err(repository)?;
+    RegistryLocation::new(host, project).map_err(repository)
+}
+
+/// The environment names no usable registry.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryEnvError {
+    /// It names none.
+    #[error("no registry is named for images and charts")]
+    Missing,
+    /// What it names is no registry.
+    #[error("`{value}` in {REGISTRY} does not name a registry: {reason}")]
+    Invalid {
+        /// The value.
+        value: String,
+        /// Which rule it breaks.
+        reason: String,
+        /// What to write instead.
+        hint: String,
+    },
+    /// The settings beside it are not usable.
+    #[error(transparent)]
+    Settings(Box<harmony_core::capability::oci_registry::RegistryError>),
+}
+
+impl Diagnostic for RegistryEnvError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Missing | Self::Invalid { .. } => Code::new(209),
+            Self::Settings(error) => error.code(),
+        }
+    }
+
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Missing | Self::Invalid { .. } => Some(format!("environment variable {REGISTRY}")),
+            Self::Settings(error) => error.place(),
+        }
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        match self {
+            Self::Settings(error) => error.evidence(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Missing => vec![format!("set {REGISTRY}, for example to `registry.example.com/team`")],
+            Self::Invalid { hint, .. } => vec![hint.clone()],
+            Self::Settings(error) => error.hints(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn host_and_path_are_told_apart() {
+        let shown = |text: &str| parse(text).map(|location| location.to_string());
+        assert_eq!(shown("registry.example.com").unwrap(), "registry.example.com");
+        assert_eq!(shown("localhost:5000/team/apps/").unwrap(), "localhost:5000/team/apps");
+        for wrong in ["", "registry.example.com/Team", "https://registry.example.com", "registry.example.com/a//b"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
