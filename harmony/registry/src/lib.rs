@@ -1,1 +1,56 @@
-//! harmony_registry
+//! OCI registries: images and Helm charts in, out, and looked up.
+//!
+//! [`OciRegistryClient`] implements the capabilities `OciRegistry` and `HelmRegistry` for any registry that speaks the
+//! OCI distribution API; [`harbor::Harbor`] adds Harbor's projects. This crate must not know how images are built
+//! (`harmony_containers`), what a release is (`harmony_release`) or anything of Kubernetes: it takes an OCI layout and
+//! a packaged chart, and gives digests.
+//!
+//! ```text
+//! client ---> push --+-> blob, manifest --+-> transport --+-> auth ---> credentials
+//!        \--> pull --+                    |               +-> endpoint (where we go)
+//!                                         |               \-> wire (the gate for plans; TLS) ---> the registry
+//!   layout, chart ---> artifact ----------+                        \-> answer (what an error means)
+//! ```
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `client` | [`OciRegistryClient`]: start here; what is promised, and the order of a push |
+//! | [`settings`] | what the user and the environment say |
+//! | [`error`] | failures beside those of the port |
+//! | [`harbor`] | Harbor's projects |
+//! | `push`, `blob`, `manifest` | the steps of a push; what to do about a published version is the pure `push::decide` |
+//! | `pull` | images to a layout, charts to memory, checked |
+//! | `artifact`, `layout`, `chart` | what is pushed, and where it comes from |
+//! | `transport` | one call: login, redirects, retries |
+//! | `auth`, `credentials` | proving who we are; finding out who we are |
+//! | `endpoint` | pure: which hosts are gone to, and which get credentials |
+//! | `wire`, `answer` | one request; what went wrong |
+//! | `testing` (feature) | a real registry for tests to start and stop |
+//!
+//! Manifests are the types of `oci-client`. Its client is not used: it sends 4 MiB at a time one after the other,
+//! does not mount across repositories of one login, does not retry, and would be a second way to the registry beside
+//! the one that refuses to write while planning.
+
+mod answer;
+mod artifact;
+mod auth;
+mod blob;
+mod chart;
+mod client;
+mod credentials;
+mod endpoint;
+pub mod error;
+pub mod harbor;
+mod hashing;
+mod layout;
+mod manifest;
+mod pull;
+mod push;
+pub mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod transport;
+mod wire;
+
+pub use client::OciRegistryClient;
+pub use settings::{Credentials, Environment, RegistrySettings};

@@ -1,0 +1,158 @@
+//! What is pushed: manifests and the blobs they name. An image and a chart are the same here.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures_util::stream;
+use harmony_types::{Digest, Repository};
+use reqwest::Body;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+
+use crate::hashing::Hashing;
+use crate::layout::LayoutError;
+
+/// How much of a blob is in memory at once, times the number of blobs sent at once.
+const PIECE: usize = 128 * 1024;
+
+/// Manifests and blobs, whole and consistent.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    /// A manifest after all that it names; the last one is the artifact itself.
+    pub(crate) manifests: Vec<Manifest>,
+    /// The configs and layers of all manifests, each once.
+    pub(crate) blobs: Vec<Blob>,
+    /// A repository of the same registry that may have some of the blobs, such as that of the base image.
+    pub(crate) relative: Option<Repository>,
+}
+
+impl Artifact {
+    /// What there is to send at most, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.blobs.iter().map(|blob| blob.size).sum()
+    }
+}
+
+/// A manifest or an index, byte for byte as its digest wants it.
+#[derive(Debug, Clone)]
+pub(crate) struct Manifest {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) bytes: Bytes,
+}
+
+/// A config or a layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Blob {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) source: BlobSource,
+}
+
+/// Where the bytes of a blob are.
+#[derive(Debug, Clone)]
+pub(crate) enum BlobSource {
+    Memory(Bytes),
+    /// A part of a file: the whole of it in a layout directory, a stretch of it in an archive.
+    File {
+        path: PathBuf,
+        offset: u64,
+    },
+}
+
+/// Where a body that finds its own bytes wrong says so. Its request then fails in one of many ways; this is why.
+pub(crate) type Fault = Arc<OnceLock<LayoutError>>;
+
+impl Blob {
+    /// The bytes as a body, read as they are sent and counted in `sent`.
+    ///
+    /// They are hashed on the way. When they are not what the digest says (a file that changed after the build), the
+    /// last piece is held back: no registry takes the blob, and `fault` tells why.
+    pub(crate) fn body(&self, sent: &Arc<AtomicU64>, fault: &Fault) -> Body {
+        let reading = Reading {
+            left: self.size,
+            hashing: Some(Hashing::like(&self.digest)),
+            blob: self.clone(),
+            file: None,
+            sent: Arc::clone(sent),
+            fault: Arc::clone(fault),
+        };
+        Body::wrap_stream(stream::try_unfold(reading, Reading::next))
+    }
+}
+
+struct Reading {
+    blob: Blob,
+    file: Option<tokio::fs::File>,
+    left: u64,
+    hashing: Option<Hashing>,
+    sent: Arc<AtomicU64>,
+    fault: Fault,
+}
+
+impl Reading {
+    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let piece = match self.read().await {
+            Ok(piece) => piece,
+            Err(source) => {
+                let digest = self.blob.digest.clone();
+                return Err(self.fail(LayoutError::Blob { digest, source }));
+            }
+        };
+        if let Some(hashing) = &mut self.hashing {
+            hashing.update(&piece);
+        }
+        self.left -= piece.len() as u64;
+        if self.left == 0
+            && let Some(hashing) = self.hashing.take()
+        {
+            let found = hashing.finish();
+            if found != self.blob.digest {
+                let digest = self.blob.digest.clone();
+                return Err(self.fail(LayoutError::Changed { digest, found }));
+            }
+        }
+        self.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        Ok(Some((piece, self)))
+    }
+
+    async fn read(&mut self) -> io::Result<Bytes> {
+        let length = PIECE.min(usize::try_from(self.left).unwrap_or(PIECE));
+        match &self.blob.source {
+            BlobSource::Memory(bytes) => {
+                let at = bytes
+                    .len()
+                    .saturating_sub(usize::try_from(self.left).unwrap_or(0));
+                bytes
+                    .get(at..at + length)
+                    .map(|piece| bytes.slice_ref(piece))
+                    .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            }
+            BlobSource::File { path, offset } => {
+                let file = match &mut self.file {
+                    Some(file) => file,
+                    none => {
+                        let mut file = tokio::fs::File::open(path).await?;
+                        file.seek(io::SeekFrom::Start(*offset)).await?;
+                        none.insert(file)
+                    }
+                };
+                let mut piece = vec![0; length];
+                file.read_exact(&mut piece).await?;
+                Ok(piece.into())
+            }
+        }
+    }
+
+    fn fail(&self, error: LayoutError) -> io::Error {
+        let shown = io::Error::other(error.to_string());
+        // The first reason stands.
+        drop(self.fault.set(error));
+        shown
+    }
+}

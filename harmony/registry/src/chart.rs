@@ -1,0 +1,255 @@
+//! Charts as Helm stores them in OCI registries: the `Chart.yaml` is the config, the archive the only layer.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use harmony_core::chart::PackagedChart;
+use harmony_types::{ChartRef, Digest, Version};
+use jiff::Timestamp;
+use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
+use serde_json::Value;
+
+use crate::artifact::{Artifact, Blob, BlobSource, Manifest};
+use crate::error::ClientError;
+use crate::hashing;
+
+/// The media type of the `Chart.yaml` (Helm, HIP 6).
+pub(crate) const CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
+/// The media type of the archive (Helm, HIP 6).
+pub(crate) const CONTENT: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+
+const TITLE: &str = "org.opencontainers.image.title";
+const VERSION: &str = "org.opencontainers.image.version";
+const CREATED: &str = "org.opencontainers.image.created";
+const DESCRIPTION: &str = "org.opencontainers.image.description";
+
+/// The manifest and blobs of a chart. The same chart always gives the same bytes: the time is the commit's, and maps
+/// are sorted.
+pub(crate) fn artifact(chart: &PackagedChart, to: &ChartRef) -> Result<Artifact, ClientError> {
+    let other = || ClientError::OtherChart {
+        chart: format!("{} {}", chart.name, chart.version),
+        reference: to.to_string(),
+    };
+    if chart.name != to.name().as_str() || chart.version != *to.version() {
+        return Err(other());
+    }
+    let config = blob(Bytes::from(sorted(&chart.metadata).to_string()));
+    let content = blob(Bytes::copy_from_slice(&chart.archive));
+    let created = Timestamp::from_second(chart.created).map_err(|_| other())?;
+    let mut annotations = BTreeMap::from([
+        (TITLE.to_owned(), chart.name.clone()),
+        (VERSION.to_owned(), chart.version.to_string()),
+        (CREATED.to_owned(), created.to_string()),
+    ]);
+    if let Some(description) = chart.metadata.get("description").and_then(Value::as_str) {
+        annotations.insert(DESCRIPTION.to_owned(), description.to_owned());
+    }
+    let manifest = OciImageManifest {
+        media_type: Some(OCI_IMAGE_MEDIA_TYPE.to_owned()),
+        config: descriptor(CONFIG, &config),
+        layers: vec![descriptor(CONTENT, &content)],
+        annotations: Some(annotations),
+        ..OciImageManifest::default()
+    };
+    let bytes = serde_json::to_vec(&manifest)
+        .map(Bytes::from)
+        .map_err(|_| other())?;
+    Ok(Artifact {
+        manifests: vec![Manifest {
+            digest: hashing::sha256(&bytes),
+            media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(),
+            bytes,
+        }],
+        blobs: vec![config, content],
+        relative: None,
+    })
+}
+
+/// What the manifest of a chart says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) config: Digest,
+    pub(crate) content: Digest,
+    pub(crate) created: i64,
+}
+
+/// Reads the manifest of a chart.
+pub(crate) fn parts(manifest: &[u8], reference: &str) -> Result<Parts, ClientError> {
+    let no = |reason: String| ClientError::NotAChart {
+        reference: reference.to_owned(),
+        reason,
+    };
+    let manifest: OciImageManifest = serde_json::from_slice(manifest)
+        .map_err(|error| no(format!("its manifest cannot be understood: {error}")))?;
+    if manifest.config.media_type != CONFIG {
+        return Err(no(format!(
+            "its config is `{}`",
+            manifest.config.media_type
+        )));
+    }
+    let content = manifest
+        .layers
+        .iter()
+        .find(|layer| layer.media_type == CONTENT)
+        .ok_or_else(|| no("it has no archive".into()))?;
+    let digest = |text: &str| Digest::parse(text).map_err(|error| no(error.to_string()));
+    let created = manifest
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(CREATED)?.parse::<Timestamp>().ok());
+    Ok(Parts {
+        config: digest(&manifest.config.digest)?,
+        content: digest(&content.digest)?,
+        // Charts of others may not say; the beginning of time stands for that.
+        created: created.map_or(0, Timestamp::as_second),
+    })
+}
+
+/// Puts a chart together from its parts, which were checked against their digests.
+pub(crate) fn packaged(
+    parts: Parts,
+    config: &[u8],
+    content: &[u8],
+    reference: &str,
+) -> Result<PackagedChart, ClientError> {
+    let no = |reason: String| ClientError::NotAChart {
+        reference: reference.to_owned(),
+        reason,
+    };
+    let metadata: Value = serde_json::from_slice(config)
+        .map_err(|error| no(format!("its config cannot be understood: {error}")))?;
+    let field = |name: &str| {
+        metadata
+            .get(name)
+            .and_then(Value::as_str)
+            .ok_or_else(|| no(format!("its config has no `{name}`")))
+    };
+    let name = field("name")?.to_owned();
+    let version = Version::parse(field("version")?).map_err(|error| no(error.to_string()))?;
+    Ok(PackagedChart {
+        name,
+        version,
+        archive: content.into(),
+        archive_digest: parts.content,
+        created: parts.created,
+        metadata,
+    })
+}
+
+/// The same JSON with the keys of every object in order: whether `serde_json` sorts them is decided by whoever else
+/// is built into the same program, and must not decide a digest.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> = fields.iter().collect();
+            let fields = fields
+                .into_iter()
+                .map(|(key, value)| (key.clone(), sorted(value)));
+            Value::Object(fields.collect())
+        }
+        Value::Array(values) => Value::Array(values.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
+
+fn blob(bytes: Bytes) -> Blob {
+    Blob {
+        digest: hashing::sha256(&bytes),
+        size: bytes.len() as u64,
+        source: BlobSource::Memory(bytes),
+    }
+}
+
+fn descriptor(media_type: &str, blob: &Blob) -> OciDescriptor {
+    OciDescriptor {
+        media_type: media_type.to_owned(),
+        digest: blob.digest.to_string(),
+        // A blob in memory is far below this limit.
+        size: i64::try_from(blob.size).unwrap_or(i64::MAX),
+        ..OciDescriptor::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn chart() -> PackagedChart {
+        let archive: &[u8] = b"the archive";
+        PackagedChart {
+            name: "operator".into(),
+            version: Version::parse("0.1.0").expect("a version"),
+            metadata: json!({"version": "0.1.0", "name": "operator", "apiVersion": "v2", "description": "It operates"}),
+            archive: archive.into(),
+            archive_digest: hashing::sha256(archive),
+            created: 1_767_225_600,
+        }
+    }
+
+    fn reference(text: &str) -> ChartRef {
+        ChartRef::parse(text).expect("a chart reference")
+    }
+
+    #[test]
+    fn a_chart_survives_the_way_through_its_manifest() {
+        let chart = chart();
+        let to = reference("oci://localhost:5000/fleet/operator:0.1.0");
+        let artifact = artifact(&chart, &to).expect("an artifact");
+        let manifest = &artifact.manifests[0];
+        let parts = parts(&manifest.bytes, "it").expect("a chart's manifest");
+        assert_eq!(parts.content, chart.archive_digest);
+        let config = chart.metadata.to_string();
+        let back = packaged(parts, config.as_bytes(), &chart.archive, "it").expect("a chart");
+        assert_eq!(back, chart);
+    }
+
+    #[test]
+    fn the_bytes_of_the_manifest_are_settled() {
+        let to = reference("oci://localhost:5000/fleet/operator:0.1.0");
+        let artifact = artifact(&chart(), &to).expect("an artifact");
+        let text = String::from_utf8(artifact.manifests[0].bytes.to_vec()).expect("text");
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","#,
+                r#""config":{"mediaType":"application/vnd.cncf.helm.config.v1+json","digest":"sha256:"#,
+                r#"3dd14efde050497d4a28bb285292547dc71745b3559d97af6d89ee4fbc3d0e44","size":83},"#,
+                r#""layers":[{"mediaType":"application/vnd.cncf.helm.chart.content.v1.tar+gzip","#,
+                r#""digest":"sha256:c8d18c54d108f4f0237eb4e1c4473cfd3dbd267afe97c2d967003bda0f546e08","size":11}],"#,
+                r#""annotations":{"org.opencontainers.image.created":"2026-01-01T00:00:00Z","#,
+                r#""org.opencontainers.image.description":"It operates","#,
+                r#""org.opencontainers.image.title":"operator","org.opencontainers.image.version":"0.1.0"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_chart_goes_nowhere_but_under_its_own_name() {
+        for to in [
+            "oci://localhost:5000/fleet/other:0.1.0",
+            "oci://localhost:5000/fleet/operator:0.2.0",
+        ] {
+            let error = artifact(&chart(), &reference(to)).expect_err("another name");
+            assert_eq!(
+                error.to_string(),
+                format!("the chart `operator 0.1.0` cannot be pushed as `{to}`")
+            );
+        }
+    }
+
+    #[test]
+    fn an_image_is_no_chart() {
+        let manifest = json!({
+            "schemaVersion": 2,
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:00", "size": 2},
+            "layers": []
+        });
+        let error = parts(manifest.to_string().as_bytes(), "r/x:1").expect_err("an image");
+        assert_eq!(
+            error.to_string(),
+            "`r/x:1` is no Helm chart: its config is `application/vnd.oci.image.config.v1+json`"
+        );
+    }
+}

@@ -1,0 +1,371 @@
+//! The adapter: an OCI registry as the place of images and charts.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use harmony_core::Context;
+use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
+use harmony_core::capability::{HelmRegistry, OciRegistry};
+use harmony_core::chart::PackagedChart;
+use harmony_core::event::Step;
+use harmony_core::image::{Built, BuiltImage, ImageLocation};
+use harmony_core::inventory::Platform;
+use harmony_core::outcome::{Action, Change, Subject};
+use harmony_types::{ChartRef, Digest, ImageRef, RegistryHost, Repository};
+
+use crate::artifact::Artifact;
+use crate::auth::Scope;
+use crate::error::ClientError;
+use crate::push::{self, Decision, KnownBlobs};
+use crate::settings::RegistrySettings;
+use crate::transport::Transport;
+use crate::{chart, layout, manifest, pull};
+
+/// The largest `Chart.yaml` and the largest chart archive that are read.
+const CHART_CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
+const CHART_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// A client of one OCI registry: distribution, Harbor, zot, GHCR and the like.
+///
+/// **Guarantees.** A published version is never changed. A version becomes visible last, when all of it is there, and
+/// is read back. What the registry has is not sent again, so a run after a broken one continues it. While planning,
+/// nothing but GET and HEAD leaves this process. Cancelling takes effect at once, also in the middle of an upload.
+///
+/// **TLS.** Always, with the authorities of the machine and those of the settings. Registries on this machine
+/// (`localhost`, `127.0.0.0/8`, `[::1]`) may speak plain HTTP: they are asked for TLS first.
+///
+/// **Logins** are looked for in this order when the registry asks for one: the settings, `HARMONY_REGISTRY_USER` and
+/// `HARMONY_REGISTRY_PASSWORD`, docker's `config.json` (`DOCKER_CONFIG`) and podman's `auth.json`, both with
+/// credential helpers; else anonymous.
+///
+/// Calls that can be repeated are, a few times, when the connection breaks or the registry answers 429, 502, 503 or
+/// 504; a registry that cannot be connected to fails at once.
+#[derive(Debug)]
+pub struct OciRegistryClient {
+    context: Context,
+    location: RegistryLocation,
+    transport: Transport,
+    known: KnownBlobs,
+}
+
+impl OciRegistryClient {
+    /// A client for the registry of `location`. Nothing is asked of the registry yet.
+    ///
+    /// # Errors
+    /// The file of additional authorities is missing or holds none; the environment names a user without a password
+    /// or the other way round; TLS cannot be set up on this machine. See [`ClientError`].
+    pub fn new(
+        context: Context,
+        location: RegistryLocation,
+        settings: RegistrySettings,
+    ) -> Result<Self, RegistryError> {
+        let transport = Transport::new(&context, location.host(), settings)?;
+        Ok(Self {
+            context,
+            location,
+            transport,
+            known: KnownBlobs::default(),
+        })
+    }
+
+    /// Writes the image for one platform to an OCI layout at `directory`, as its only manifest, every byte checked.
+    ///
+    /// May be repeated after a failure: what is there and whole is not read again. It writes to this machine also
+    /// while planning, and never to the registry.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]; an image that does not exist is [`RegistryError::NotFound`].
+    pub async fn pull_image(
+        &self,
+        image: &ImageRef,
+        platform: &Platform,
+        directory: &Path,
+    ) -> Result<BuiltImage, RegistryError> {
+        self.context
+            .unless_cancelled(self.pull(image, platform, directory))
+            .await?
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    async fn pull(
+        &self,
+        image: &ImageRef,
+        platform: &Platform,
+        directory: &Path,
+    ) -> Result<BuiltImage, RegistryError> {
+        let name = self.name_of(image)?;
+        let scope = Scope::pull(image.repository().clone());
+        let reference = image.to_string();
+        let step = self.context.step(format!("pull image {image}"));
+        let manifest =
+            pull::of_platform(&self.transport, &scope, &name, platform, &reference).await?;
+        let built = pull::image(&self.transport, &scope, &manifest, directory, &step).await?;
+        step.done(push::shown_size(built.size));
+        Ok(built)
+    }
+
+    async fn publish_image(
+        &self,
+        image: &Built,
+        to: &ImageRef,
+    ) -> Result<Published, RegistryError> {
+        let name = match to.tag() {
+            Some(tag) => tag.to_string(),
+            None => self.name_of(to)?,
+        };
+        let target = Target {
+            registry: to.registry(),
+            repository: to.repository(),
+            name: &name,
+            tagged: to.tag().is_some(),
+            named: to.digest(),
+            reference: to.to_string(),
+            subject: to.clone().into(),
+        };
+        let contents = || self.image_contents(image, to);
+        self.publish(target, image.digest(), contents).await
+    }
+
+    async fn image_contents(
+        &self,
+        image: &Built,
+        to: &ImageRef,
+    ) -> Result<Artifact, RegistryError> {
+        let reference = to.to_string();
+        let Built::Image(BuiltImage {
+            digest, location, ..
+        }) = image
+        else {
+            return Err(ClientError::NotBuilt { reference }.into());
+        };
+        let place = match location {
+            ImageLocation::OciLayout(path) => {
+                let (path, digest, registry) = (
+                    path.clone(),
+                    digest.clone(),
+                    self.transport.registry().clone(),
+                );
+                let read = move || layout::read(&path, &digest, &registry);
+                let failed = |source| RegistryError::Local {
+                    what: format!("the image for `{reference}`"),
+                    source,
+                };
+                return tokio::task::spawn_blocking(read)
+                    .await
+                    .map_err(|error| failed(error.into()))?
+                    .map_err(|error| failed(error.into()));
+            }
+            ImageLocation::DockerDaemon(name) => format!("in the docker daemon as `{name}`"),
+            ImageLocation::Registry(name) => format!("in a registry as `{name}`"),
+        };
+        Err(ClientError::NotInLayout { reference, place }.into())
+    }
+
+    async fn publish_chart(
+        &self,
+        chart: &PackagedChart,
+        to: &ChartRef,
+    ) -> Result<Published, RegistryError> {
+        let artifact = chart::artifact(chart, to)?;
+        let digest = artifact
+            .manifests
+            .last()
+            .map(|manifest| manifest.digest.clone());
+        let target = Target {
+            registry: to.registry(),
+            repository: &to.repository(),
+            name: &to.version().to_string(),
+            tagged: true,
+            named: to.digest(),
+            reference: to.to_string(),
+            subject: to.clone().into(),
+        };
+        self.publish(target, digest.as_ref(), || std::future::ready(Ok(artifact)))
+            .await
+    }
+
+    /// The one way in which anything is published; see [`crate::push`].
+    async fn publish<C, F>(
+        &self,
+        target: Target<'_>,
+        ours: Option<&Digest>,
+        contents: C,
+    ) -> Result<Published, RegistryError>
+    where
+        C: FnOnce() -> F,
+        F: Future<Output = Result<Artifact, RegistryError>>,
+    {
+        self.check_registry(target.registry, &target.reference)?;
+        if let (Some(named), Some(ours)) = (target.named, ours)
+            && named != ours
+        {
+            return Err(ClientError::OtherDigest {
+                reference: target.reference,
+                ours: ours.clone(),
+            }
+            .into());
+        }
+        let planning = self.context.is_planning();
+        let scope = if planning {
+            Scope::pull(target.repository.clone())
+        } else {
+            Scope::push(target.repository.clone())
+        };
+        let step = self.context.step(format!("push {}", target.subject));
+        let published = manifest::resolve(&self.transport, &scope, target.name).await?;
+        let note = |digest: Option<&Digest>| match digest {
+            Some(digest) => digest.to_string(),
+            None => "digest known after build".to_owned(),
+        };
+        let (action, note) = match push::decide(published, ours) {
+            Decision::Nothing => {
+                step.skipped("already published");
+                (Action::Unchanged, note(ours))
+            }
+            Decision::Refuse { published, ours } => {
+                return Err(RegistryError::TagTaken {
+                    reference: target.reference,
+                    published,
+                    ours,
+                });
+            }
+            Decision::KnownAfterBuild { published } if planning => {
+                step.skipped("already published");
+                let note = format!(
+                    "published as {published}; whether this build is the same is known after build"
+                );
+                (Action::Unchanged, note)
+            }
+            Decision::Publish if planning => {
+                step.skipped("would be published");
+                (Action::Create, note(ours))
+            }
+            Decision::Publish | Decision::KnownAfterBuild { .. } => {
+                self.send(&target, &scope, contents().await?, step).await?;
+                (Action::Create, note(ours))
+            }
+        };
+        Ok(Published {
+            change: Change::new(action, target.subject).with_note(note),
+            digest: ours.cloned(),
+        })
+    }
+
+    async fn send(
+        &self,
+        target: &Target<'_>,
+        scope: &Scope,
+        artifact: Artifact,
+        step: Step,
+    ) -> Result<(), RegistryError> {
+        let tally = push::contents(&self.transport, &self.known, scope, &artifact, &step).await?;
+        if let Some(top) = artifact.manifests.last().filter(|_| target.tagged) {
+            push::tag(&self.transport, scope, target.name, top, &target.reference).await?;
+        }
+        step.done(tally.to_string());
+        Ok(())
+    }
+
+    async fn chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
+        let reference = chart.to_string();
+        let artifact = chart.as_artifact();
+        let name = self.name_of(&artifact)?;
+        let scope = Scope::pull(chart.repository());
+        let step = self.context.step(format!("pull chart {chart}"));
+        let manifest = pull::manifest(&self.transport, &scope, &name, &reference).await?;
+        let parts = chart::parts(&manifest.bytes, &reference)?;
+        let config =
+            pull::small_blob(&self.transport, &scope, &parts.config, CHART_CONFIG_LIMIT).await?;
+        let content =
+            pull::small_blob(&self.transport, &scope, &parts.content, CHART_LIMIT).await?;
+        let packaged = chart::packaged(parts, &config, &content, &reference)?;
+        step.done(push::shown_size(content.len() as u64));
+        Ok(packaged)
+    }
+
+    async fn resolve(&self, image: &ImageRef) -> Result<Option<Digest>, RegistryError> {
+        let name = self.name_of(image)?;
+        let scope = Scope::pull(image.repository().clone());
+        manifest::resolve(&self.transport, &scope, &name).await
+    }
+
+    /// The digest, else the tag, of something in this registry.
+    fn name_of(&self, image: &ImageRef) -> Result<String, ClientError> {
+        let reference = image.to_string();
+        self.check_registry(image.registry(), &reference)?;
+        match image.reference() {
+            Some(name) => Ok(name.to_owned()),
+            None => Err(ClientError::NoTag { reference }),
+        }
+    }
+
+    fn check_registry(&self, registry: &RegistryHost, reference: &str) -> Result<(), ClientError> {
+        if registry == self.transport.registry() {
+            return Ok(());
+        }
+        Err(ClientError::OtherRegistry {
+            reference: reference.to_owned(),
+            registry: self.transport.registry().clone(),
+        })
+    }
+}
+
+/// Where something is published.
+struct Target<'a> {
+    registry: &'a RegistryHost,
+    repository: &'a Repository,
+    /// The tag, or the digest when there is none.
+    name: &'a str,
+    tagged: bool,
+    /// The digest in the reference, which has to be that of the content.
+    named: Option<&'a Digest>,
+    reference: String,
+    subject: Subject,
+}
+
+#[async_trait]
+impl OciRegistry for OciRegistryClient {
+    async fn push_image(&self, image: &Built, to: &ImageRef) -> Result<Published, RegistryError> {
+        self.context
+            .unless_cancelled(self.publish_image(image, to))
+            .await?
+    }
+
+    async fn resolve_image(&self, image: &ImageRef) -> Result<Option<Digest>, RegistryError> {
+        self.context.unless_cancelled(self.resolve(image)).await?
+    }
+
+    fn registry_url(&self) -> &RegistryLocation {
+        &self.location
+    }
+}
+
+#[async_trait]
+impl HelmRegistry for OciRegistryClient {
+    async fn push_chart(
+        &self,
+        chart: &PackagedChart,
+        to: &ChartRef,
+    ) -> Result<Published, RegistryError> {
+        self.context
+            .unless_cancelled(self.publish_chart(chart, to))
+            .await?
+    }
+
+    async fn resolve_chart(&self, chart: &ChartRef) -> Result<Option<Digest>, RegistryError> {
+        self.context
+            .unless_cancelled(self.resolve(&chart.as_artifact()))
+            .await?
+    }
+
+    async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
+        self.context.unless_cancelled(self.chart(chart)).await?
+    }
+}

@@ -1,0 +1,272 @@
+//! Failures that need more words than the port's own errors have.
+
+use std::path::PathBuf;
+
+use harmony_core::capability::oci_registry::RegistryError;
+use harmony_core::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind};
+use harmony_types::{Digest, RegistryHost};
+
+/// A failure of this adapter; it reaches callers inside [`RegistryError::Adapter`].
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The file of additional authorities cannot be read.
+    #[error("cannot read the certificate authorities in `{}`", path.display())]
+    CaFileUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file of additional authorities holds none.
+    #[error("`{}` holds no certificate in PEM form", path.display())]
+    CaFileInvalid {
+        /// The file.
+        path: PathBuf,
+        /// Why, where the parser says it.
+        #[source]
+        source: Option<BoxError>,
+    },
+    /// TLS cannot be set up on this machine at all.
+    #[error("cannot set up TLS")]
+    Tls {
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The environment names half a login.
+    #[error("`{set}` is set, but `{missing}` is not")]
+    HalfCredentials {
+        /// The variable that is set.
+        set: &'static str,
+        /// The variable that is not.
+        missing: &'static str,
+    },
+    /// The image or chart belongs to another registry; its credentials are not ours to use.
+    #[error("`{reference}` is not in the registry `{registry}`")]
+    OtherRegistry {
+        /// The image or chart.
+        reference: String,
+        /// The registry of this client.
+        registry: RegistryHost,
+    },
+    /// The image is named neither by tag nor by digest.
+    #[error("`{reference}` has neither a tag nor a digest")]
+    NoTag {
+        /// The image.
+        reference: String,
+    },
+    /// The digest in the reference is not the one of the image to push.
+    #[error("`{reference}` names other content than the image to push, which is `{ours}`")]
+    OtherDigest {
+        /// The reference to push to.
+        reference: String,
+        /// The digest of the image.
+        ours: Digest,
+    },
+    /// The image was built where this client cannot read it.
+    #[error("the image for `{reference}` is {place}, not in an OCI layout")]
+    NotInLayout {
+        /// What it should be pushed as.
+        reference: String,
+        /// Where it is.
+        place: String,
+    },
+    /// A prediction cannot be pushed.
+    #[error("the image for `{reference}` was only predicted, not built")]
+    NotBuilt {
+        /// What it should be pushed as.
+        reference: String,
+    },
+    /// The chart and the reference it should be pushed to do not fit together.
+    #[error("the chart `{chart}` cannot be pushed as `{reference}`")]
+    OtherChart {
+        /// Name and version in the chart.
+        chart: String,
+        /// Where it should go.
+        reference: String,
+    },
+    /// What is there is no Helm chart.
+    #[error("`{reference}` is no Helm chart: {reason}")]
+    NotAChart {
+        /// What was read.
+        reference: String,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// An index has no image for the wanted platform.
+    #[error("`{reference}` has no image for {platform}")]
+    NoPlatform {
+        /// The index.
+        reference: String,
+        /// The wanted platform.
+        platform: String,
+        /// The platforms it has.
+        available: Vec<String>,
+    },
+    /// What arrived does not have the digest it was asked for by.
+    #[error("the registry sent other content than `{expected}` for {what}")]
+    Corrupt {
+        /// What was read.
+        what: String,
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The digest of what arrived.
+        received: Digest,
+    },
+    /// The registry sent more than this kind of thing may have.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// What was read.
+        what: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// The registry points somewhere this client does not go.
+    #[error("the registry `{registry}` points to `{target}`, which is refused: {reason}")]
+    UnsafeTarget {
+        /// The registry.
+        registry: RegistryHost,
+        /// Scheme and host it points to.
+        target: String,
+        /// Which rule it breaks.
+        reason: &'static str,
+    },
+    /// A write was tried while planning. A programming error: whoever writes has to look at the mode first.
+    #[error("programming error: {method} {path} while planning")]
+    WriteWhilePlanning {
+        /// The method.
+        method: String,
+        /// What it was for.
+        path: String,
+    },
+    /// What was pulled cannot be written here.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The project has a name that Harbor does not take.
+    #[error("`{value}` is no name of a Harbor project: {reason}")]
+    ProjectName {
+        /// The refused name.
+        value: String,
+        /// Which rule it breaks.
+        reason: &'static str,
+    },
+}
+
+impl From<ClientError> for RegistryError {
+    fn from(error: ClientError) -> Self {
+        Self::Adapter(AnyDiagnostic::new(error))
+    }
+}
+
+impl Diagnostic for ClientError {
+    fn code(&self) -> Code {
+        Code::new(match self {
+            Self::CaFileUnreadable { .. } => 220,
+            Self::CaFileInvalid { .. } => 221,
+            Self::Tls { .. } => 222,
+            Self::HalfCredentials { .. } => 223,
+            Self::OtherRegistry { .. } => 224,
+            Self::NoTag { .. } => 225,
+            Self::OtherDigest { .. } => 226,
+            Self::NotInLayout { .. } => 227,
+            Self::NotBuilt { .. } => 228,
+            Self::OtherChart { .. } => 229,
+            Self::NotAChart { .. } => 238,
+            Self::NoPlatform { .. } => 231,
+            Self::Corrupt { .. } => 232,
+            Self::TooLarge { .. } => 233,
+            Self::UnsafeTarget { .. } => 234,
+            Self::WriteWhilePlanning { .. } => 235,
+            Self::Write { .. } => 236,
+            Self::ProjectName { .. } => 237,
+        })
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::CaFileUnreadable { .. }
+            | Self::CaFileInvalid { .. }
+            | Self::Tls { .. }
+            | Self::HalfCredentials { .. }
+            | Self::OtherRegistry { .. }
+            | Self::NoTag { .. }
+            | Self::OtherDigest { .. }
+            | Self::NotInLayout { .. }
+            | Self::NotBuilt { .. }
+            | Self::OtherChart { .. }
+            | Self::WriteWhilePlanning { .. }
+            | Self::ProjectName { .. } => FailureKind::Refused,
+            Self::NotAChart { .. }
+            | Self::NoPlatform { .. }
+            | Self::Corrupt { .. }
+            | Self::TooLarge { .. }
+            | Self::UnsafeTarget { .. }
+            | Self::Write { .. } => FailureKind::Failed,
+        }
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        match self {
+            Self::NoPlatform { available, .. } => vec![format!("it has: {}", available.join(", "))],
+            Self::Corrupt {
+                expected, received, ..
+            } => vec![
+                format!("expected: {expected}"),
+                format!("received: {received}"),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::CaFileUnreadable { .. } | Self::CaFileInvalid { .. } => {
+                "name a PEM file (`-----BEGIN CERTIFICATE-----`) in HARMONY_REGISTRY_CA, or unset it"
+            }
+            Self::Tls { .. } => {
+                "install the certificate authorities of the distribution, on Debian: `apt-get install ca-certificates`"
+            }
+            Self::HalfCredentials { missing, .. } => {
+                return vec![format!("set `{missing}` too, or unset both")];
+            }
+            Self::OtherRegistry { registry, .. } => {
+                return vec![format!(
+                    "name it below `{registry}`, or use a topology with that registry"
+                )];
+            }
+            Self::NoTag { .. } => "add a tag, as in `registry.example.com/team/my-app:1.0.0`",
+            Self::OtherDigest { .. } => "leave the digest out of the reference to push to",
+            Self::NotInLayout { .. } => {
+                "use a builder that writes an OCI layout or archive, or the registry the image is in"
+            }
+            Self::NotBuilt { .. } => "build with the same context that pushes",
+            Self::OtherChart { .. } => {
+                "push a chart under the name and version in its `Chart.yaml`"
+            }
+            Self::NotAChart { .. } => "check the reference: it may name an image",
+            Self::NoPlatform { .. } => "use an image that is built for this platform",
+            Self::Corrupt { .. } => {
+                "run the same command again; if it stays, the registry's storage or a proxy on the way is broken"
+            }
+            Self::TooLarge { .. } => "check the reference: this is not what a release puts there",
+            Self::UnsafeTarget { .. } => {
+                "behind a proxy, let it pass `Host` and `X-Forwarded-Proto` on, or set the registry's public URL"
+            }
+            Self::WriteWhilePlanning { .. } => "report this as a bug of Harmony",
+            Self::Write { .. } => {
+                "free space or check the permissions, then run the same command again"
+            }
+            Self::ProjectName { .. } => {
+                "write lower-case letters, digits, `.`, `_` and `-`, beginning and ending with a letter or digit"
+            }
+        };
+        vec![hint.into()]
+    }
+}

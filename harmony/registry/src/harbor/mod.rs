@@ -1,0 +1,209 @@
+//! Harbor: an OCI registry whose projects exist before anything is pushed to them.
+
+mod project_name;
+
+use std::fmt;
+
+use ambassador::Delegate;
+use harmony_core::Context;
+use harmony_core::capability::helm_registry::{HelmRegistry, ambassador_impl_HelmRegistry};
+use harmony_core::capability::oci_registry::{
+    OciRegistry, Published, RegistryError, RegistryLocation, ambassador_impl_OciRegistry,
+};
+use harmony_core::chart::PackagedChart;
+use harmony_core::image::Built;
+use harmony_core::outcome::{Action, Change, Subject};
+use harmony_types::{ChartRef, Digest, ImageRef};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+
+pub use project_name::ProjectName;
+
+use crate::auth::Identity;
+use crate::client::OciRegistryClient;
+use crate::settings::RegistrySettings;
+use crate::transport::{Call, Payload, Target, retrying};
+use crate::wire::Failure;
+
+const PROJECT_LIMIT: u64 = 1024 * 1024;
+
+/// Harbor, by its REST API version 2.0 beside the OCI one.
+///
+/// The login may be a robot account (`robot$fleet+ci`). It needs the right to create projects only when one is
+/// missing.
+#[derive(Debug, Delegate)]
+#[delegate(OciRegistry, target = "client")]
+#[delegate(HelmRegistry, target = "client")]
+pub struct Harbor {
+    client: OciRegistryClient,
+}
+
+/// Who may pull from a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// Everybody, without a login.
+    Public,
+    /// Its members.
+    Private,
+}
+
+impl fmt::Display for Visibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        })
+    }
+}
+
+impl Harbor {
+    /// As [`OciRegistryClient::new`].
+    ///
+    /// # Errors
+    /// As [`OciRegistryClient::new`].
+    pub fn new(
+        context: Context,
+        location: RegistryLocation,
+        settings: RegistrySettings,
+    ) -> Result<Self, RegistryError> {
+        Ok(Self {
+            client: OciRegistryClient::new(context, location, settings)?,
+        })
+    }
+
+    /// The project that this registry's location lies in: the first part of its path.
+    ///
+    /// # Errors
+    /// The location has no path: Harbor keeps nothing outside projects.
+    pub fn project(&self) -> Result<ProjectName, RegistryError> {
+        let location = self.client.registry_url();
+        let first = location
+            .project()
+            .and_then(|project| project.components().next())
+            .unwrap_or_default();
+        Ok(ProjectName::parse(first)?)
+    }
+
+    /// Makes sure that the project exists. One that exists keeps its visibility: to show or hide what others put
+    /// there is not for a release to decide; a difference is told in the note of the change.
+    ///
+    /// While planning, says whether it would be created.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]; [`RegistryError::Denied`] also when the login may not create projects.
+    pub async fn ensure_project(
+        &self,
+        name: &ProjectName,
+        visibility: Visibility,
+    ) -> Result<Change, RegistryError> {
+        self.client
+            .context()
+            .unless_cancelled(self.ensure(name, visibility))
+            .await?
+    }
+
+    async fn ensure(
+        &self,
+        name: &ProjectName,
+        visibility: Visibility,
+    ) -> Result<Change, RegistryError> {
+        let subject = Subject::RegistryProject(name.to_string());
+        if let Some(found) = retrying(|| self.find(name)).await? {
+            let change = Change::new(Action::Unchanged, subject);
+            return Ok(match found {
+                Some(found) if found != visibility => {
+                    change.with_note(format!("is {found}, which is left as it is"))
+                }
+                _ => change,
+            });
+        }
+        let change = Change::new(Action::Create, subject).with_note(visibility.to_string());
+        if self.client.context().is_planning() {
+            return Ok(change);
+        }
+        let step = self.client.context().step(format!("create project {name}"));
+        // Created by somebody else meanwhile, or by a try whose answer was lost: it is there, which was the wish.
+        retrying(|| self.create(name, visibility)).await?;
+        step.done(visibility.to_string());
+        Ok(change)
+    }
+
+    /// Whether the project exists, and its visibility where this login may see it.
+    async fn find(&self, name: &ProjectName) -> Result<Option<Option<Visibility>>, Failure> {
+        let transport = self.client.transport();
+        let operation = format!("looking for the project `{name}`");
+        let call = api(
+            Method::HEAD,
+            format!("projects?project_name={name}"),
+            &operation,
+        );
+        let response = transport.send(&call).await?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            _ => return Err(transport.rejection(&call, response).await),
+        }
+        let call =
+            api(Method::GET, format!("projects/{name}"), &operation).with_header(IS_NAME, "true");
+        let response = transport.send(&call).await?;
+        if response.status() != StatusCode::OK {
+            // Not every login that may use a project may look at it.
+            return Ok(Some(None));
+        }
+        let body = transport
+            .wire()
+            .body(response, "the project", PROJECT_LIMIT)
+            .await?;
+        Ok(Some(read_visibility(&body)))
+    }
+
+    async fn create(&self, name: &ProjectName, visibility: Visibility) -> Result<(), Failure> {
+        let transport = self.client.transport();
+        let operation = format!("creating the project `{name}`");
+        // Harbor keeps the metadata of projects as strings.
+        let public = (visibility == Visibility::Public).to_string();
+        let body = json!({"project_name": name.as_str(), "metadata": {"public": public}});
+        let call = api(Method::POST, "projects".into(), &operation).with_payload(Payload::Bytes {
+            content_type: "application/json".into(),
+            bytes: body.to_string().into(),
+        });
+        let response = transport.send(&call).await?;
+        match response.status() {
+            StatusCode::CREATED | StatusCode::CONFLICT => Ok(()),
+            _ => Err(transport.rejection(&call, response).await),
+        }
+    }
+}
+
+/// Tells Harbor that a number in the path is a name, too.
+const IS_NAME: reqwest::header::HeaderName =
+    reqwest::header::HeaderName::from_static("x-is-resource-name");
+
+fn api(method: Method, rest: String, operation: &str) -> Call {
+    Call {
+        method,
+        target: Target::Path(format!("/api/v2.0/{rest}")),
+        identity: Identity::Password,
+        headers: Vec::new(),
+        payload: Payload::Empty,
+        operation: operation.to_owned(),
+    }
+}
+
+fn read_visibility(project: &[u8]) -> Option<Visibility> {
+    #[derive(Deserialize)]
+    struct Project {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        public: String,
+    }
+    let project: Project = serde_json::from_slice(project).ok()?;
+    match project.metadata.public.as_str() {
+        "true" => Some(Visibility::Public),
+        "false" => Some(Visibility::Private),
+        _ => None,
+    }
+}

@@ -1,0 +1,151 @@
+//! Manifests in a registry: which one a name stands for, reading one, writing one.
+
+use bytes::Bytes;
+use harmony_core::capability::oci_registry::RegistryError;
+use harmony_types::Digest;
+use oci_distribution::manifest::{
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE,
+    OCI_IMAGE_MEDIA_TYPE,
+};
+use reqwest::header::{ACCEPT, HeaderMap};
+use reqwest::{Method, StatusCode};
+
+use crate::artifact::Manifest;
+use crate::auth::Scope;
+use crate::error::ClientError;
+use crate::hashing;
+use crate::transport::{Call, Payload, Transport, api_path, retrying};
+use crate::wire::Failure;
+
+/// The largest manifest that is read; the specification wants registries to take 4 MiB.
+const LIMIT: u64 = 4 * 1024 * 1024;
+const KINDS: [&str; 4] = [
+    OCI_IMAGE_MEDIA_TYPE,
+    OCI_IMAGE_INDEX_MEDIA_TYPE,
+    IMAGE_MANIFEST_MEDIA_TYPE,
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE,
+];
+
+/// The digest that `name`, a tag or a digest, stands for; `None` when there is no such manifest.
+pub(crate) async fn resolve(
+    transport: &Transport,
+    scope: &Scope,
+    name: &str,
+) -> Result<Option<Digest>, RegistryError> {
+    retrying(|| head(transport, scope, name)).await
+}
+
+/// As [`resolve`], tried once.
+pub(crate) async fn head(
+    transport: &Transport,
+    scope: &Scope,
+    name: &str,
+) -> Result<Option<Digest>, Failure> {
+    let call = reading(Method::HEAD, scope, name);
+    let response = transport.send(&call).await?;
+    match response.status() {
+        StatusCode::OK => match digest_header(response.headers()) {
+            Some(digest) => Ok(Some(digest)),
+            None => by_content(transport, scope, name).await,
+        },
+        StatusCode::NOT_FOUND => Ok(None),
+        // A proxy that knows no HEAD.
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+            by_content(transport, scope, name).await
+        }
+        _ => Err(transport.rejection(&call, response).await),
+    }
+}
+
+/// Reads a manifest; `None` when there is none. Read by digest, it is what was asked for.
+pub(crate) async fn get(
+    transport: &Transport,
+    scope: &Scope,
+    name: &str,
+) -> Result<Option<Manifest>, Failure> {
+    let call = reading(Method::GET, scope, name);
+    let response = transport.send(&call).await?;
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND => return Ok(None),
+        _ => return Err(transport.rejection(&call, response).await),
+    }
+    let what = format!("the manifest of `{}:{name}`", scope.repository);
+    let said = digest_header(response.headers());
+    let media_type = response
+        .headers()
+        .get(reqwest::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let bytes = transport.wire().body(response, &what, LIMIT).await?;
+    let expected = Digest::parse(name).ok().or(said);
+    let digest = checked(&what, expected, &bytes)?;
+    Ok(Some(Manifest {
+        digest,
+        media_type,
+        bytes,
+    }))
+}
+
+/// Writes a manifest under `name`, a tag or its digest. What it names has to be there.
+pub(crate) async fn put(
+    transport: &Transport,
+    scope: &Scope,
+    name: &str,
+    manifest: &Manifest,
+) -> Result<(), Failure> {
+    let path = api_path(&scope.repository, &format!("manifests/{name}"));
+    let operation = format!("pushing to `{}`", scope.repository);
+    let call =
+        Call::new(Method::PUT, path, scope.clone(), operation).with_payload(Payload::Bytes {
+            content_type: manifest.media_type.clone(),
+            bytes: manifest.bytes.clone(),
+        });
+    let response = transport.send(&call).await?;
+    match response.status() {
+        StatusCode::CREATED | StatusCode::OK | StatusCode::ACCEPTED => Ok(()),
+        _ => Err(transport.rejection(&call, response).await),
+    }
+}
+
+fn reading(method: Method, scope: &Scope, name: &str) -> Call {
+    let path = api_path(&scope.repository, &format!("manifests/{name}"));
+    let operation = format!("reading `{}:{name}`", scope.repository);
+    KINDS.iter().fold(
+        Call::new(method, path, scope.clone(), operation),
+        |call, kind| call.with_header(ACCEPT, kind),
+    )
+}
+
+async fn by_content(
+    transport: &Transport,
+    scope: &Scope,
+    name: &str,
+) -> Result<Option<Digest>, Failure> {
+    let manifest = get(transport, scope, name).await?;
+    Ok(manifest.map(|manifest| manifest.digest))
+}
+
+fn digest_header(headers: &HeaderMap) -> Option<Digest> {
+    let value = headers.get("docker-content-digest")?.to_str().ok()?;
+    Digest::parse(value).ok()
+}
+
+/// The digest of `bytes`, which has to be the expected one where one is known. An answer that was cut or garbled is
+/// worth another try.
+fn checked(what: &str, expected: Option<Digest>, bytes: &Bytes) -> Result<Digest, Failure> {
+    let Some(expected) = expected else {
+        return Ok(hashing::sha256(bytes));
+    };
+    let received = hashing::digest_like(&expected, bytes);
+    if received == expected {
+        Ok(received)
+    } else {
+        Err(Failure::transient(ClientError::Corrupt {
+            what: what.to_owned(),
+            expected,
+            received,
+        }))
+    }
+}

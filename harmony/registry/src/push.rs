@@ -1,0 +1,299 @@
+//! Pushing: what to do with a version, and doing it.
+//!
+//! ```text
+//! HEAD tag -> [ HEAD manifest -> blobs, several at once -> manifests by digest ] -> HEAD tag -> PUT tag -> HEAD tag
+//!    |  same digest: done; other digest: refused                                       |         read back
+//!    +-- planning stops here                                          the same questions again
+//! ```
+//!
+//! The tag comes last, so whatever breaks off before leaves only what has no name, and what the next run finds there
+//! it does not send again. Resumable uploads fit into [`crate::blob`], referrers between manifests and tag.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use harmony_core::capability::oci_registry::RegistryError;
+use harmony_core::event::{Step, Unit};
+use harmony_types::{Digest, Repository};
+
+use crate::artifact::{Artifact, Manifest};
+use crate::auth::Scope;
+use crate::blob::{Sender, Sent};
+use crate::manifest;
+use crate::transport::{Transport, retrying};
+use crate::wire::Failure;
+
+/// How many blobs of an artifact travel at once: enough to hide the round trips, few enough for a slow line.
+const AT_ONCE: usize = 4;
+
+/// What is to be done about a version, from what is published and what is ours, as far as known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It is not there.
+    Publish,
+    /// It is there with our content.
+    Nothing,
+    /// It is there; ours is not built yet.
+    KnownAfterBuild { published: Digest },
+    /// It is there with other content, which stays.
+    Refuse { published: Digest, ours: Digest },
+}
+
+/// A published version is never changed.
+pub(crate) fn decide(published: Option<Digest>, ours: Option<&Digest>) -> Decision {
+    match (published, ours) {
+        (None, _) => Decision::Publish,
+        (Some(published), None) => Decision::KnownAfterBuild { published },
+        (Some(published), Some(ours)) if published == *ours => Decision::Nothing,
+        (Some(published), Some(ours)) => Decision::Refuse {
+            published,
+            ours: ours.clone(),
+        },
+    }
+}
+
+/// What a push sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) sent: usize,
+    pub(crate) mounted: usize,
+    pub(crate) there: usize,
+    pub(crate) bytes: u64,
+}
+
+/// `2 of 5 blobs sent, 34.2 MB`
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = self.sent + self.mounted + self.there;
+        write!(f, "{} of {all} blobs sent", self.sent)?;
+        if self.sent > 0 {
+            write!(f, ", {}", shown_size(self.bytes))?;
+        }
+        if self.mounted > 0 {
+            write!(f, ", {} mounted", self.mounted)?;
+        }
+        Ok(())
+    }
+}
+
+/// Which repository of the registry is known to have a blob; it only grows, and only by what was seen.
+#[derive(Debug, Default)]
+pub(crate) struct KnownBlobs(Mutex<HashMap<Digest, Repository>>);
+
+impl KnownBlobs {
+    fn find(&self, digest: &Digest) -> Option<Repository> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(digest).cloned()
+    }
+
+    fn remember(&self, digest: &Digest, repository: &Repository) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .entry(digest.clone())
+            .or_insert_with(|| repository.clone());
+    }
+}
+
+/// Puts everything of an artifact into a repository, without a tag.
+pub(crate) async fn contents(
+    transport: &Transport,
+    known: &KnownBlobs,
+    scope: &Scope,
+    artifact: &Artifact,
+    step: &Step,
+) -> Result<Tally, RegistryError> {
+    let Some(top) = artifact.manifests.last() else {
+        return Ok(Tally::default());
+    };
+    // A registry that has the manifest has what it names: an earlier run came as far as this.
+    if manifest::resolve(transport, scope, top.digest.as_str())
+        .await?
+        .is_some()
+    {
+        return Ok(Tally {
+            there: artifact.blobs.len(),
+            ..Tally::default()
+        });
+    }
+    let tally = blobs(transport, known, scope, artifact, step).await?;
+    for manifest in &artifact.manifests {
+        retrying(|| manifest::put(transport, scope, manifest.digest.as_str(), manifest)).await?;
+    }
+    Ok(tally)
+}
+
+async fn blobs(
+    transport: &Transport,
+    known: &KnownBlobs,
+    scope: &Scope,
+    artifact: &Artifact,
+    step: &Step,
+) -> Result<Tally, RegistryError> {
+    let sender = Sender { transport, scope };
+    let counters: Vec<Arc<AtomicU64>> = artifact.blobs.iter().map(|_| Arc::default()).collect();
+    let mut sends = Vec::new();
+    for (blob, counter) in artifact.blobs.iter().zip(&counters) {
+        sends.push(async move {
+            let source = known
+                .find(&blob.digest)
+                .or_else(|| artifact.relative.clone());
+            let sent = sender.ensure(blob, source.as_ref(), counter).await?;
+            known.remember(&blob.digest, &scope.repository);
+            Ok::<_, RegistryError>((sent, blob.size))
+        });
+    }
+    let sending = stream::iter(sends).buffer_unordered(AT_ONCE).try_fold(
+        Tally::default(),
+        |mut tally, (sent, size)| async move {
+            match sent {
+                Sent::Nothing => tally.there += 1,
+                Sent::Mounted => tally.mounted += 1,
+                Sent::Bytes => {
+                    tally.sent += 1;
+                    tally.bytes += size;
+                }
+            }
+            Ok(tally)
+        },
+    );
+    watched(step, &counters, artifact.size(), sending).await
+}
+
+/// Gives a manifest that is in the repository its tag, unless the tag has been taken meanwhile.
+pub(crate) async fn tag(
+    transport: &Transport,
+    scope: &Scope,
+    tag: &str,
+    manifest: &Manifest,
+    reference: &str,
+) -> Result<(), RegistryError> {
+    let taken = |published: Digest| RegistryError::TagTaken {
+        reference: reference.to_owned(),
+        published,
+        ours: manifest.digest.clone(),
+    };
+    // A try that got no answer may have worked, so each try begins by looking.
+    retrying(|| async {
+        match decide(
+            manifest::head(transport, scope, tag).await?,
+            Some(&manifest.digest),
+        ) {
+            Decision::Nothing => return Ok(()),
+            Decision::Refuse { published, .. } => return Err(Failure::from(taken(published))),
+            Decision::Publish | Decision::KnownAfterBuild { .. } => {}
+        }
+        if let Err(failure) = manifest::put(transport, scope, tag, manifest).await {
+            // Registries with immutable tags refuse in many ways; what is there now tells.
+            return match manifest::head(transport, scope, tag).await {
+                Ok(Some(published)) if published == manifest.digest => Ok(()),
+                Ok(Some(published)) => Err(taken(published).into()),
+                _ => Err(failure),
+            };
+        }
+        match manifest::head(transport, scope, tag).await? {
+            Some(published) if published == manifest.digest => Ok(()),
+            Some(published) => Err(taken(published).into()),
+            None => Err(Failure::from(transport.nonsense(
+                &format!("pushing to `{}`", scope.repository),
+                format!("it took the tag `{tag}`, but does not have it"),
+            ))),
+        }
+    })
+    .await
+}
+
+/// Shows how far `work` is, while it runs.
+pub(crate) async fn watched<W: Future>(
+    step: &Step,
+    counters: &[Arc<AtomicU64>],
+    total: u64,
+    work: W,
+) -> W::Output {
+    let position = || {
+        counters
+            .iter()
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .sum::<u64>()
+    };
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let mut shown = None;
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            output = &mut work => {
+                step.position(position(), total, Unit::Bytes);
+                return output;
+            }
+            _ = tick.tick() => {
+                let now = position();
+                if shown.replace(now) != Some(now) {
+                    step.position(now, total, Unit::Bytes);
+                }
+            }
+        }
+    }
+}
+
+/// `34.2 MB`
+pub(crate) fn shown_size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    for (size, unit) in UNITS {
+        if bytes >= size {
+            let tenths = bytes / (size / 10);
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes} B")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hashing::sha256;
+
+    #[test]
+    fn a_published_version_is_never_changed() {
+        let (a, b) = (sha256(b"a"), sha256(b"b"));
+        assert_eq!(decide(None, None), Decision::Publish);
+        assert_eq!(decide(None, Some(&a)), Decision::Publish);
+        assert_eq!(decide(Some(a.clone()), Some(&a)), Decision::Nothing);
+        assert_eq!(
+            decide(Some(a.clone()), None),
+            Decision::KnownAfterBuild {
+                published: a.clone()
+            }
+        );
+        assert_eq!(
+            decide(Some(a.clone()), Some(&b)),
+            Decision::Refuse {
+                published: a,
+                ours: b
+            }
+        );
+    }
+
+    #[test]
+    fn sizes_are_shown_in_decimal_units() {
+        let shown = [0, 999, 1_000, 34_249_999, 2_000_000_000].map(shown_size);
+        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "34.2 MB", "2.0 GB"]);
+    }
+
+    #[test]
+    fn a_tally_says_what_was_sent() {
+        let tally = Tally {
+            sent: 2,
+            mounted: 1,
+            there: 2,
+            bytes: 34_200_000,
+        };
+        assert_eq!(tally.to_string(), "2 of 5 blobs sent, 34.2 MB, 1 mounted");
+        let nothing = Tally {
+            there: 3,
+            ..Tally::default()
+        };
+        assert_eq!(nothing.to_string(), "0 of 3 blobs sent");
+    }
+}

@@ -1,0 +1,223 @@
+//! What the user says about a registry, and what the process's environment says.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use crate::error::ClientError;
+
+/// How to get into a registry.
+///
+/// What is given here explicitly wins over the [`Environment`], which wins over the files that `docker login` and
+/// `podman login` write.
+#[derive(Debug, Clone)]
+pub struct RegistrySettings {
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) environment: Environment,
+}
+
+impl RegistrySettings {
+    /// With the environment of this process.
+    pub fn from_env() -> Self {
+        Self::new(Environment::of_process())
+    }
+
+    /// With this environment, which tests make up.
+    pub fn new(environment: Environment) -> Self {
+        Self {
+            credentials: None,
+            ca_file: None,
+            environment,
+        }
+    }
+
+    /// With this login, whatever the environment says.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self {
+            credentials: Some(credentials),
+            ..self
+        }
+    }
+
+    /// Trusts the authorities in this PEM file beside those of the machine, whatever the environment says.
+    #[must_use]
+    pub fn with_ca_file(self, path: impl Into<PathBuf>) -> Self {
+        Self {
+            ca_file: Some(path.into()),
+            ..self
+        }
+    }
+
+    /// The file of additional authorities, where one is named.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.ca_file
+            .as_deref()
+            .or(self.environment.ca_file.as_deref())
+    }
+
+    /// A user without a password, or the other way round, is a mistake and not an anonymous login.
+    pub(crate) fn check(&self) -> Result<(), ClientError> {
+        if self.credentials.is_some() {
+            return Ok(());
+        }
+        let (set, missing) = match (&self.environment.user, &self.environment.password) {
+            (Some(_), None) => (Environment::USER, Environment::PASSWORD),
+            (None, Some(_)) => (Environment::PASSWORD, Environment::USER),
+            _ => return Ok(()),
+        };
+        Err(ClientError::HalfCredentials { set, missing })
+    }
+}
+
+/// A login.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    pub(crate) user: String,
+    pub(crate) password: SecretString,
+}
+
+impl Credentials {
+    /// `user` may be a robot account of Harbor, such as `robot$fleet+ci`.
+    pub fn new(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
+        Self {
+            user: user.into(),
+            password: password.into(),
+        }
+    }
+}
+
+/// What the environment variables say. A variable that is set to nothing counts as not set.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<SecretString>,
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Where `docker login` keeps its file.
+    docker_config: Option<PathBuf>,
+    /// Where podman was told to keep its file.
+    podman_auth_file: Option<PathBuf>,
+    /// Where podman keeps its file otherwise.
+    runtime_dir: Option<PathBuf>,
+    home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// The user to log in as.
+    pub const USER: &'static str = "HARMONY_REGISTRY_USER";
+    /// The password of that user.
+    pub const PASSWORD: &'static str = "HARMONY_REGISTRY_PASSWORD";
+    /// A PEM file of authorities to trust beside those of the machine.
+    pub const CA: &'static str = "HARMONY_REGISTRY_CA";
+
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        Self::from_lookup(|name| std::env::var_os(name))
+    }
+
+    /// An environment in which `lookup` gives the value of a variable.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
+        let value = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let text = |name: &str| value(name).map(|value| value.to_string_lossy().into_owned());
+        let path = |name: &str| value(name).map(PathBuf::from);
+        Self {
+            user: text(Self::USER),
+            password: text(Self::PASSWORD).map(SecretString::from),
+            ca_file: path(Self::CA),
+            docker_config: path("DOCKER_CONFIG"),
+            podman_auth_file: path("REGISTRY_AUTH_FILE"),
+            runtime_dir: path("XDG_RUNTIME_DIR"),
+            home: path("HOME"),
+        }
+    }
+
+    /// The files that may hold a login, in the order in which they are asked.
+    pub(crate) fn login_files(&self) -> Vec<PathBuf> {
+        let home = |rest: &str| self.home.as_ref().map(|home| home.join(rest));
+        let docker = match &self.docker_config {
+            Some(folder) => Some(folder.join("config.json")),
+            None => home(".docker/config.json"),
+        };
+        // A file that is named explicitly is the only one that podman reads.
+        let podman = match &self.podman_auth_file {
+            Some(file) => vec![Some(file.clone())],
+            None => vec![
+                self.runtime_dir
+                    .as_ref()
+                    .map(|folder| folder.join("containers/auth.json")),
+                home(".config/containers/auth.json"),
+            ],
+        };
+        std::iter::once(docker).chain(podman).flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let variables: BTreeMap<_, _> = variables.iter().copied().collect();
+        Environment::from_lookup(|name| variables.get(name).map(OsString::from))
+    }
+
+    #[test]
+    fn files_of_docker_come_before_those_of_podman() {
+        let files = environment(&[("HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/u")]).login_files();
+        assert_eq!(
+            files,
+            [
+                "/h/.docker/config.json",
+                "/run/u/containers/auth.json",
+                "/h/.config/containers/auth.json"
+            ]
+            .map(PathBuf::from)
+        );
+        let files = environment(&[
+            ("HOME", "/h"),
+            ("DOCKER_CONFIG", "/d"),
+            ("REGISTRY_AUTH_FILE", "/p.json"),
+        ])
+        .login_files();
+        assert_eq!(files, ["/d/config.json", "/p.json"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn half_a_login_is_refused_and_an_empty_variable_is_none() {
+        let check = |variables: &[(&str, &str)]| {
+            RegistrySettings::new(environment(variables))
+                .check()
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            check(&[("HARMONY_REGISTRY_USER", "ci")]),
+            Err("`HARMONY_REGISTRY_USER` is set, but `HARMONY_REGISTRY_PASSWORD` is not".into())
+        );
+        assert_eq!(
+            check(&[
+                ("HARMONY_REGISTRY_PASSWORD", "x"),
+                ("HARMONY_REGISTRY_USER", "")
+            ]),
+            Err("`HARMONY_REGISTRY_PASSWORD` is set, but `HARMONY_REGISTRY_USER` is not".into())
+        );
+        assert_eq!(check(&[]), Ok(()));
+    }
+
+    #[test]
+    fn debug_output_hides_the_password() {
+        let settings = RegistrySettings::new(environment(&[
+            ("HARMONY_REGISTRY_USER", "ci"),
+            ("HARMONY_REGISTRY_PASSWORD", "from-environment"),
+        ]))
+        .with_credentials(Credentials::new("me", "explicit-secret"));
+        let shown = format!("{settings:?}");
+        assert!(
+            !shown.contains("from-environment") && !shown.contains("explicit-secret"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,371 @@
+//! Calls to one registry: login, redirects, retries.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use harmony_core::Context;
+use harmony_core::capability::oci_registry::RegistryError;
+use harmony_types::{RegistryHost, Repository};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+};
+use reqwest::{Body, Method, Response, StatusCode, Url};
+use tokio::sync::OnceCell;
+
+use crate::answer;
+use crate::auth::{Authenticator, Identity, Scope};
+use crate::endpoint::{self, Hop};
+use crate::error::ClientError;
+use crate::settings::RegistrySettings;
+use crate::wire::{Failure, Retry, Wire};
+
+/// Hops of a download to where its bytes are; real registries need one.
+const MAX_HOPS: usize = 5;
+/// One to be asked for a token, one for a token that does not hold any more.
+const MAX_CHALLENGES: usize = 2;
+const MAX_RETRIES: usize = 4;
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// A registry that wants us to wait longer than this has failed.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// The way to one registry, shared by all that is done there.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    wire: Wire,
+    auth: Authenticator,
+    base: OnceCell<Url>,
+}
+
+/// One request, which can be sent again.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    pub(crate) identity: Identity,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) payload: Payload,
+    /// For messages: what is tried, such as "pushing to `fleet/operator`".
+    pub(crate) operation: String,
+}
+
+/// Where a call goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// A path of the registry's API, with its query.
+    Path(String),
+    /// Where the registry said to go on.
+    Hop(HopTarget),
+}
+
+/// A place that the registry named and that was judged to be safe.
+#[derive(Debug, Clone)]
+pub(crate) struct HopTarget {
+    pub(crate) url: Url,
+    /// Whether it is the registry itself, which alone gets credentials.
+    pub(crate) home: bool,
+}
+
+/// What a call carries.
+#[derive(Clone)]
+pub(crate) enum Payload {
+    Empty,
+    Bytes {
+        content_type: String,
+        bytes: Bytes,
+    },
+    /// A body of many bytes, made anew for each try; `sent` counts them.
+    Stream {
+        length: u64,
+        sent: Arc<AtomicU64>,
+        open: Arc<dyn Fn() -> Body + Send + Sync>,
+    },
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Bytes { bytes, .. } => write!(f, "Bytes({})", bytes.len()),
+            Self::Stream { length, .. } => write!(f, "Stream({length})"),
+        }
+    }
+}
+
+impl Call {
+    /// A request of the distribution API.
+    pub(crate) fn new(
+        method: Method,
+        path: impl Into<String>,
+        scope: Scope,
+        operation: impl Into<String>,
+    ) -> Self {
+        Self {
+            method,
+            target: Target::Path(path.into()),
+            identity: Identity::Asked(scope),
+            headers: Vec::new(),
+            payload: Payload::Empty,
+            operation: operation.into(),
+        }
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    pub(crate) fn with_payload(mut self, payload: Payload) -> Self {
+        self.payload = payload;
+        self
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(
+        context: &Context,
+        registry: &RegistryHost,
+        settings: RegistrySettings,
+    ) -> Result<Self, ClientError> {
+        settings.check()?;
+        Ok(Self {
+            wire: Wire::new(registry, context.mode(), &settings)?,
+            auth: Authenticator::new(settings),
+            base: OnceCell::new(),
+        })
+    }
+
+    pub(crate) fn registry(&self) -> &RegistryHost {
+        self.wire.registry()
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// Sends a call, logging in when the registry asks for it. Any answer that is not worth another try comes back;
+    /// what it means is for the caller to say.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Response, Failure> {
+        let base = self.base().await?;
+        let mut hop = match &call.target {
+            Target::Path(path) => HopTarget {
+                url: base.join(path).map_err(|_| {
+                    self.nonsense(&call.operation, format!("`{path}` is no path of its API"))
+                })?,
+                home: true,
+            },
+            Target::Hop(target) => target.clone(),
+        };
+        let mut challenges = 0;
+        for _ in 0..=MAX_HOPS + MAX_CHALLENGES {
+            let authorization = if hop.home {
+                self.auth
+                    .authorization(&self.wire, base, &call.identity, &call.operation)
+                    .await?
+            } else {
+                None
+            };
+            let response = self
+                .send_once(call, &hop.url, authorization.as_ref())
+                .await?;
+            let status = response.status();
+            if status == StatusCode::UNAUTHORIZED && hop.home && challenges < MAX_CHALLENGES {
+                challenges += 1;
+                let helps = self
+                    .auth
+                    .challenged(&call.identity, authorization.as_ref(), response.headers())
+                    .await;
+                if helps {
+                    continue;
+                }
+            }
+            if answer::is_transient(status) {
+                return Err(answer::failure(&self.wire, response, &call.operation).await);
+            }
+            let reads = matches!(call.method, Method::GET | Method::HEAD);
+            if reads && status.is_redirection() && response.headers().contains_key(LOCATION) {
+                hop = self.hop(&hop.url, &response).await?;
+                continue;
+            }
+            return Ok(response);
+        }
+        Err(self
+            .nonsense(&call.operation, "it redirects in a circle".into())
+            .into())
+    }
+
+    /// Where `response`, an answer to a request to `from`, says to go on.
+    pub(crate) async fn hop(&self, from: &Url, response: &Response) -> Result<HopTarget, Failure> {
+        let base = self.base().await?;
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .ok_or_else(|| self.nonsense("its answer", "it names no place to go on at".into()))?;
+        match endpoint::next_hop(base, from, location) {
+            Ok(Hop::Home(url)) => Ok(HopTarget { url, home: true }),
+            Ok(Hop::Foreign(url)) => Ok(HopTarget { url, home: false }),
+            Err(reason) => Err(ClientError::UnsafeTarget {
+                registry: self.registry().clone(),
+                target: from
+                    .join(location)
+                    .map_or_else(|_| "(unreadable)".into(), |url| endpoint::shown(&url)),
+                reason,
+            }
+            .into()),
+        }
+    }
+
+    /// The failure that an unwanted answer stands for.
+    pub(crate) async fn rejection(&self, call: &Call, response: Response) -> Failure {
+        let status = response.status();
+        let failure = answer::failure(&self.wire, response, &call.operation).await;
+        let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if denied && matches!(failure.error, RegistryError::Answer { .. }) {
+            return RegistryError::Denied {
+                registry: self.registry().clone(),
+                operation: call.operation.clone(),
+                credentials: self.auth.origin(&self.wire).await,
+            }
+            .into();
+        }
+        failure
+    }
+
+    /// An answer that makes no sense.
+    pub(crate) fn nonsense(&self, operation: &str, answer: String) -> RegistryError {
+        RegistryError::Answer {
+            registry: self.registry().clone(),
+            operation: operation.to_owned(),
+            answer,
+        }
+    }
+
+    async fn send_once(
+        &self,
+        call: &Call,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, Failure> {
+        let mut request = self.wire.request(call.method.clone(), url.clone())?;
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        match &call.payload {
+            // Some proxies want to be told that nothing follows.
+            Payload::Empty if call.method == Method::POST => {
+                self.wire.exchange(request.header(CONTENT_LENGTH, 0)).await
+            }
+            Payload::Empty => self.wire.exchange(request).await,
+            Payload::Bytes {
+                content_type,
+                bytes,
+            } => {
+                let request = request
+                    .header(CONTENT_TYPE, content_type)
+                    .body(bytes.clone());
+                self.wire.exchange(request).await
+            }
+            Payload::Stream { length, sent, open } => {
+                let request = request
+                    .header(CONTENT_TYPE, "application/octet-stream")
+                    .header(CONTENT_LENGTH, *length)
+                    .body(open());
+                self.wire.upload(request, sent).await
+            }
+        }
+    }
+
+    /// The root of the registry's API.
+    ///
+    /// Always TLS, but on this machine: there it is TLS where the server speaks it, else plain HTTP, found out by one
+    /// request. An untrusted certificate does not lead to plain HTTP.
+    async fn base(&self) -> Result<&Url, Failure> {
+        self.base
+            .get_or_try_init(|| async {
+                let host = endpoint::api_host(self.registry());
+                let url = |scheme: &str| {
+                    Url::parse(&format!("{scheme}://{host}/"))
+                        .map_err(|_| self.nonsense("its name", format!("`{host}` is no host")))
+                };
+                let secure = url("https")?;
+                if !self.registry().is_loopback() {
+                    return Ok(secure);
+                }
+                let probe = secure.join("v2/").unwrap_or_else(|_| secure.clone());
+                if self.wire.speaks_tls(probe).await? {
+                    Ok(secure)
+                } else {
+                    Ok(url("http")?)
+                }
+            })
+            .await
+    }
+}
+
+/// Runs `work` until it succeeds, fails for good, or has been tried often enough. `work` has to be idempotent.
+pub(crate) async fn retrying<T, F, W>(work: W) -> Result<T, RegistryError>
+where
+    W: FnMut() -> F,
+    F: Future<Output = Result<T, Failure>>,
+{
+    let waits = ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .with_max_times(MAX_RETRIES)
+        .with_jitter();
+    work.retry(waits)
+        .when(|failure: &Failure| failure.retry != Retry::Never)
+        .adjust(|failure, wait| wait_after(failure.retry, wait))
+        .notify(|failure, wait| {
+            tracing::debug!(error = %failure.error, ?wait, "trying again");
+        })
+        .await
+        .map_err(|failure| failure.error)
+}
+
+/// How long to wait before the next try; `None` gives up.
+fn wait_after(retry: Retry, wait: Option<Duration>) -> Option<Duration> {
+    match retry {
+        Retry::Never => None,
+        Retry::After(None) => wait,
+        Retry::After(Some(asked)) => wait
+            .filter(|_| asked <= LONGEST_RETRY_AFTER)
+            .map(|wait| wait.max(asked)),
+    }
+}
+
+/// `/v2/fleet/operator/manifests/0.1.0`
+pub(crate) fn api_path(repository: &Repository, rest: &str) -> String {
+    format!("/v2/{repository}/{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_may_ask_for_patience_within_limits() {
+        let seconds = Duration::from_secs;
+        let wait = Some(seconds(1));
+        assert_eq!(wait_after(Retry::After(None), wait), wait);
+        assert_eq!(
+            wait_after(Retry::After(Some(seconds(7))), wait),
+            Some(seconds(7))
+        );
+        assert_eq!(wait_after(Retry::After(Some(seconds(0))), wait), wait);
+        assert_eq!(wait_after(Retry::After(Some(seconds(3600))), wait), None);
+        assert_eq!(
+            wait_after(Retry::After(Some(seconds(7))), None),
+            None,
+            "no tries left"
+        );
+        assert_eq!(wait_after(Retry::Never, wait), None);
+    }
+}

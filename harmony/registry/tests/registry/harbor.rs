@@ -1,0 +1,244 @@
+//! Harbor's projects. Harbor is a dozen containers and cannot be started by a test, so a small server answers here in
+//! the shapes of its API (`api/v2.0/swagger.yaml`); images and charts take the way that the other tests take against
+//! a real registry.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use harmony_core::Context;
+use harmony_core::capability::oci_registry::{RegistryError, RegistryLocation};
+use harmony_core::outcome::Action;
+use harmony_registry::harbor::{Harbor, ProjectName, Visibility};
+use harmony_registry::{Credentials, Environment, RegistrySettings};
+use harmony_types::{RegistryHost, Repository};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+const ADMIN: &str = "robot$admin";
+const READER: &str = "robot$fleet+reader";
+const PASSWORD: &str = "s3cret";
+
+struct HarborApi {
+    host: RegistryHost,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    projects: Mutex<BTreeMap<String, String>>,
+    requests: Mutex<Vec<Method>>,
+    /// Another one creates the project between our question and our wish.
+    overtaken: Mutex<bool>,
+}
+
+impl HarborApi {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let host = RegistryHost::parse(listener.local_addr().expect("an address").to_string())
+            .expect("a host");
+        let shared = Arc::new(Shared::default());
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shared));
+        Self {
+            host,
+            shared,
+            task: tokio::spawn(async move {
+                axum::serve(listener, router).await.expect("a server");
+            }),
+        }
+    }
+
+    fn harbor(&self, context: Context, user: &str) -> Harbor {
+        let project = Repository::parse("fleet/images").expect("a repository");
+        let location = RegistryLocation::new(self.host.clone(), Some(project)).expect("a location");
+        let settings = RegistrySettings::new(Environment::default())
+            .with_credentials(Credentials::new(user, PASSWORD));
+        Harbor::new(context, location, settings).expect("an adapter")
+    }
+
+    fn projects(&self) -> BTreeMap<String, String> {
+        self.shared.projects.lock().expect("the projects").clone()
+    }
+}
+
+impl Drop for HarborApi {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    shared
+        .requests
+        .lock()
+        .expect("the list")
+        .push(method.clone());
+    if uri.path() == "/v2/" {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let user = |name: &str| {
+        let basic = format!("Basic {}", STANDARD.encode(format!("{name}:{PASSWORD}")));
+        headers
+            .get("authorization")
+            .is_some_and(|value| *value == basic)
+    };
+    if !user(ADMIN) && !user(READER) {
+        return error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "unauthorized");
+    }
+    let mut projects = shared.projects.lock().expect("the projects");
+    let rest = uri
+        .path()
+        .strip_prefix("/api/v2.0/projects")
+        .expect("the API");
+    match (method, rest) {
+        (Method::HEAD, "") => {
+            let query = uri.query().expect("a query");
+            let name = query.strip_prefix("project_name=").expect("a name");
+            match projects.contains_key(name) {
+                true => StatusCode::OK.into_response(),
+                false => StatusCode::NOT_FOUND.into_response(),
+            }
+        }
+        (Method::GET, path) => {
+            assert_eq!(headers["x-is-resource-name"], "true");
+            match projects.get(&path[1..]) {
+                Some(public) => {
+                    json!({"name": &path[1..], "project_id": 7, "metadata": {"public": public}})
+                        .to_string()
+                        .into_response()
+                }
+                None => error(StatusCode::NOT_FOUND, "NOT_FOUND", "project not found"),
+            }
+        }
+        (Method::POST, "") => {
+            let wanted: Value = serde_json::from_slice(&body).expect("JSON");
+            let name = wanted["project_name"].as_str().expect("a name").to_owned();
+            let public = wanted["metadata"]["public"]
+                .as_str()
+                .expect("a string")
+                .to_owned();
+            if *shared.overtaken.lock().expect("the flag") {
+                projects.insert(name.clone(), "false".into());
+            }
+            if !user(ADMIN) {
+                return error(
+                    StatusCode::FORBIDDEN,
+                    "FORBIDDEN",
+                    "Only system admin can create project",
+                );
+            }
+            if projects.contains_key(&name) {
+                return error(
+                    StatusCode::CONFLICT,
+                    "CONFLICT",
+                    "The project exists already",
+                );
+            }
+            projects.insert(name, public);
+            StatusCode::CREATED.into_response()
+        }
+        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    }
+}
+
+fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = json!({"errors": [{"code": code, "message": message}]});
+    (status, body.to_string()).into_response()
+}
+
+#[tokio::test]
+async fn a_missing_project_is_planned_then_created_then_there() {
+    let api = HarborApi::start().await;
+    let context = Context::new();
+    let planner = api.harbor(context.planning(), ADMIN);
+    let name = planner.project().expect("a project");
+    assert_eq!(name, ProjectName::parse("fleet").expect("a name"));
+    let planned = planner
+        .ensure_project(&name, Visibility::Public)
+        .await
+        .expect("a plan");
+    assert_eq!(planned.action, Action::Create);
+    assert!(api.projects().is_empty());
+    assert!(
+        !api.shared
+            .requests
+            .lock()
+            .expect("the list")
+            .contains(&Method::POST)
+    );
+
+    let harbor = api.harbor(context, ADMIN);
+    let done = harbor
+        .ensure_project(&name, Visibility::Public)
+        .await
+        .expect("a project");
+    assert_eq!(done, planned);
+    assert_eq!(
+        api.projects(),
+        BTreeMap::from([("fleet".into(), "true".into())])
+    );
+    let again = harbor
+        .ensure_project(&name, Visibility::Public)
+        .await
+        .expect("a project");
+    assert_eq!((again.action, again.note), (Action::Unchanged, None));
+    // What is there keeps its visibility, also for a login that may not create.
+    let reader = api.harbor(Context::new(), READER);
+    let other = reader
+        .ensure_project(&name, Visibility::Private)
+        .await
+        .expect("a project");
+    assert_eq!(other.action, Action::Unchanged);
+    assert_eq!(
+        other.note.as_deref(),
+        Some("is public, which is left as it is")
+    );
+}
+
+#[tokio::test]
+async fn a_project_that_somebody_else_creates_meanwhile_is_fine() {
+    let api = HarborApi::start().await;
+    *api.shared.overtaken.lock().expect("the flag") = true;
+    let harbor = api.harbor(Context::new(), ADMIN);
+    let name = ProjectName::parse("fleet").expect("a name");
+    harbor
+        .ensure_project(&name, Visibility::Public)
+        .await
+        .expect("a project");
+    assert_eq!(api.projects().len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_that_may_not_create_is_denied() {
+    let api = HarborApi::start().await;
+    let name = ProjectName::parse("fleet").expect("a name");
+    for user in [READER, "nobody"] {
+        let harbor = api.harbor(Context::new(), user);
+        let error = harbor
+            .ensure_project(&name, Visibility::Private)
+            .await
+            .expect_err("denied");
+        let RegistryError::Denied { operation, .. } = &error else {
+            panic!("denied, not {error:?}");
+        };
+        assert!(operation.contains("the project `fleet`"), "{operation}");
+    }
+    assert!(api.projects().is_empty());
+}

@@ -1,0 +1,174 @@
+//! Where logins come from: the files of docker and podman, credential helpers, the environment.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use harmony_core::Context;
+use harmony_core::capability::OciRegistry;
+use harmony_registry::testing::RegistryPeer;
+use harmony_registry::{Environment, RegistrySettings};
+use serde_json::{Value, json};
+
+use crate::fixture::{self, Image};
+use crate::killed::pusher;
+
+fn login() -> Value {
+    let pair = format!("{}:{}", RegistryPeer::USER, RegistryPeer::PASSWORD);
+    json!({"auth": STANDARD.encode(pair)})
+}
+
+fn settings(peer: &RegistryPeer, variable: &str, value: &Path) -> RegistrySettings {
+    let environment =
+        Environment::from_lookup(|name| (name == variable).then(|| value.as_os_str().to_owned()));
+    RegistrySettings::new(environment).with_ca_file(peer.ca_file())
+}
+
+#[tokio::test]
+async fn the_files_of_docker_and_podman_are_read() {
+    let peer = fixture::peer().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let content = json!({"auths": {peer.host().as_str(): login()}}).to_string();
+    let to = fixture::image_ref(&peer, "fleet/operator:0.1.0");
+    for (variable, value, file) in [
+        ("DOCKER_CONFIG", "docker", "docker/config.json"),
+        ("HOME", "home", "home/.docker/config.json"),
+        ("REGISTRY_AUTH_FILE", "podman.json", "podman.json"),
+        ("XDG_RUNTIME_DIR", "run", "run/containers/auth.json"),
+        ("HOME", "home2", "home2/.config/containers/auth.json"),
+    ] {
+        let file = folder.path().join(file);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(&file, &content).expect("a file");
+        let settings = settings(&peer, variable, &folder.path().join(value));
+        let client = fixture::client_in(Context::new(), &peer, settings);
+        let found = client.resolve_image(&to).await;
+        assert_eq!(found.expect(variable), None, "{variable}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_named() {
+    let peer = fixture::peer().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = fixture::image_ref(&peer, "fleet/operator:0.1.0");
+    let other = json!({"auths": {"registry.example.com": login()}}).to_string();
+    let unknown_helper = json!({"credsStore": "harmony-test-nonexistent"}).to_string();
+    for (content, expected) in [
+        ("{ not json", "is not the JSON that `docker login` writes"),
+        (&other, "has no login for"),
+        (
+            &unknown_helper,
+            "names the helper `docker-credential-harmony-test-nonexistent`, which cannot be run",
+        ),
+        (
+            &json!({"auths": {peer.host().as_str(): {"auth": "!!!"}}}).to_string(),
+            "that cannot be decoded",
+        ),
+    ] {
+        fs::write(folder.path().join("config.json"), content).expect("a file");
+        let settings = settings(&peer, "DOCKER_CONFIG", folder.path());
+        let client = fixture::client_in(Context::new(), &peer, settings);
+        let error = client.resolve_image(&to).await.expect_err("denied");
+        let evidence = harmony_core::Diagnostic::evidence(&error).join("");
+        assert!(
+            evidence.contains(expected) && evidence.contains("config.json"),
+            "{expected}: {evidence}"
+        );
+        assert!(!evidence.contains(RegistryPeer::PASSWORD), "{evidence}");
+    }
+}
+
+/// Pushes with a helper that is this script, and returns the output and how often the script was run.
+async fn push_with_helper(peer: &RegistryPeer, script: &str) -> (std::process::Output, usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("calls");
+    let helper = folder.path().join("docker-credential-harmony-test");
+    fs::write(
+        &helper,
+        format!(
+            "#!/bin/sh\ncat >/dev/null; echo called >>{}\n{script}\n",
+            log.display()
+        ),
+    )
+    .expect("a script");
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let config = json!({"credHelpers": {peer.host().as_str(): "harmony-test"}});
+    fs::write(folder.path().join("config.json"), config.to_string()).expect("a file");
+    let image = Image::new(&[fixture::layer(b"a"), fixture::layer(b"b")], None);
+    let to = fixture::image_ref(peer, "fleet/by-helper:0.1.0");
+    let path = std::env::var("PATH").expect("a PATH");
+    let output = pusher(image.folder.path(), &image.digest, &to)
+        .env("PATH", format!("{}:{path}", folder.path().display()))
+        .env("DOCKER_CONFIG", folder.path())
+        .env("HARMONY_REGISTRY_CA", peer.ca_file())
+        .output()
+        .await
+        .expect("a pusher");
+    let calls = fs::read_to_string(log).unwrap_or_default().lines().count();
+    (output, calls)
+}
+
+#[tokio::test]
+async fn a_credential_helper_is_asked_once() {
+    let peer = fixture::peer().await;
+    let answer = json!({"ServerURL": peer.host(), "Username": RegistryPeer::USER, "Secret": RegistryPeer::PASSWORD});
+    let (output, calls) = push_with_helper(&peer, &format!("echo '{answer}'")).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(calls, 1);
+}
+
+#[tokio::test]
+async fn a_helper_that_fails_or_hangs_is_named_and_does_not_hold_up_the_end() {
+    let peer = fixture::peer().await;
+    for (script, expected) in [
+        (
+            "echo 'credentials not found in native keychain'; exit 1",
+            "which has no login for",
+        ),
+        ("echo 'token: s3cret'; exit 1", "which failed"),
+        ("exec sleep 30", "did not answer within 5 s"),
+    ] {
+        let began = Instant::now();
+        let (output, calls) = push_with_helper(&peer, script).await;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!output.status.success());
+        assert_eq!(calls, 1, "{script}");
+        assert!(printed.contains(expected), "{script}: {printed}");
+        assert!(
+            printed.contains("docker-credential-harmony-test"),
+            "{printed}"
+        );
+        assert!(!format!("{output:?}").contains("s3cret"), "{output:?}");
+        assert!(
+            began.elapsed() < Duration::from_secs(9),
+            "{:?}",
+            began.elapsed()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_environment_comes_before_the_files() {
+    let peer = fixture::peer().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("config.json"), "{ not json").expect("a file");
+    let image = Image::small("by environment");
+    let to = fixture::image_ref(&peer, "fleet/by-environment:0.1.0");
+    let output = pusher(image.folder.path(), &image.digest, &to)
+        .env("DOCKER_CONFIG", folder.path())
+        .env("HARMONY_REGISTRY_USER", RegistryPeer::USER)
+        .env("HARMONY_REGISTRY_PASSWORD", "wrong")
+        .env("HARMONY_REGISTRY_CA", peer.ca_file())
+        .output()
+        .await
+        .expect("a pusher");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        printed.contains("from `HARMONY_REGISTRY_USER` and `HARMONY_REGISTRY_PASSWORD`"),
+        "{printed}"
+    );
+}

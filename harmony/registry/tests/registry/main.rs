@@ -1,0 +1,16 @@
+//! The adapter against a real registry (Debian's docker-registry), which each test starts and stops by itself.
+//!
+//! Trouble is made at the protocol: by a proxy that drops, cuts and refuses, and by killing the registry or the
+//! pusher. Stock tools (skopeo, helm) say whether they find what was pushed.
+
+mod faults;
+mod fixture;
+mod harbor;
+mod killed;
+mod logins;
+mod plan;
+mod proxy;
+mod push;
+mod stock_tools;
+mod tokens;
+mod trouble;
