@@ -33,6 +33,10 @@ const PROJECT_LIMIT: u64 = 1024 * 1024;
 /// The login may be a robot account (`robot$fleet+ci`). It needs the right to create projects only when one is
 /// missing.
 #[derive(Debug, Delegate)]
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "two delegations name the same field"
+)]
 #[delegate(OciRegistry, target = "client")]
 #[delegate(HelmRegistry, target = "client")]
 pub struct Harbor {

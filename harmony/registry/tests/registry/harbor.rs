@@ -111,9 +111,10 @@ async fn answer(
         (Method::HEAD, "") => {
             let query = uri.query().expect("a query");
             let name = query.strip_prefix("project_name=").expect("a name");
-            match projects.contains_key(name) {
-                true => StatusCode::OK.into_response(),
-                false => StatusCode::NOT_FOUND.into_response(),
+            if projects.contains_key(name) {
+                StatusCode::OK.into_response()
+            } else {
+                StatusCode::NOT_FOUND.into_response()
             }
         }
         (Method::GET, path) => {
@@ -170,11 +171,11 @@ async fn a_missing_project_is_planned_then_created_then_there() {
     let planner = api.harbor(context.planning(), ADMIN);
     let name = planner.project().expect("a project");
     assert_eq!(name, ProjectName::parse("fleet").expect("a name"));
-    let planned = planner
+    let would = planner
         .ensure_project(&name, Visibility::Public)
         .await
         .expect("a plan");
-    assert_eq!(planned.action, Action::Create);
+    assert_eq!(would.action, Action::Create);
     assert!(api.projects().is_empty());
     assert!(
         !api.shared
@@ -189,7 +190,7 @@ async fn a_missing_project_is_planned_then_created_then_there() {
         .ensure_project(&name, Visibility::Public)
         .await
         .expect("a project");
-    assert_eq!(done, planned);
+    assert_eq!(done, would);
     assert_eq!(
         api.projects(),
         BTreeMap::from([("fleet".into(), "true".into())])

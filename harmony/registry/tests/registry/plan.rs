@@ -69,8 +69,8 @@ async fn a_plan_says_what_would_be_done_with_get_and_head_alone() {
         matches!(taken, Err(RegistryError::TagTaken { .. })),
         "{taken:?}"
     );
-    let planned = planner.push_chart(&chart, &chart_to).await.expect("a plan");
-    assert_eq!(planned.change.action, Action::Create);
+    let would = planner.push_chart(&chart, &chart_to).await.expect("a plan");
+    assert_eq!(would.change.action, Action::Create);
 
     let requests = peer.requests().expect("a log").split_off(before);
     assert!(!requests.is_empty());
@@ -81,6 +81,6 @@ async fn a_plan_says_what_would_be_done_with_get_and_head_alone() {
     // What was planned is what is done.
     let client = fixture::client(&peer);
     let done = client.push_chart(&chart, &chart_to).await.expect("a push");
-    assert_eq!(done.change, planned.change);
-    assert_eq!(done.digest, planned.digest);
+    assert_eq!(done.change, would.change);
+    assert_eq!(done.digest, would.digest);
 }

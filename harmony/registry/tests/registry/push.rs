@@ -185,8 +185,8 @@ async fn two_pushers_of_different_content_do_not_both_succeed() {
 #[tokio::test]
 async fn blobs_are_mounted_from_where_the_registry_has_them() {
     let peer = fixture::peer().await;
-    let layer = fixture::layer(&[7; 50_000]);
-    let base = Image::new(&[layer.clone()], None);
+    let layer = fixture::layer(&vec![7; 50_000]);
+    let base = Image::new(std::slice::from_ref(&layer), None);
     let base_to = fixture::image_ref(&peer, "base/debian:13");
     fixture::client(&peer)
         .push_image(&base.built(), &base_to)
@@ -315,7 +315,7 @@ async fn a_layout_that_changed_after_the_build_is_not_published() {
     let peer = fixture::peer().await;
     let client = fixture::client(&peer);
     let layer = fixture::layer(b"as built");
-    let image = Image::new(&[layer.clone()], None);
+    let image = Image::new(std::slice::from_ref(&layer), None);
     let mut tampered = layer.clone();
     tampered[0] ^= 1;
     fs::write(image.blob(&fixture::digest(&layer)), &tampered).expect("a blob");

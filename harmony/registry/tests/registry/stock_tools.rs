@@ -9,9 +9,7 @@ use harmony_registry::testing::RegistryPeer;
 use crate::fixture::{self, Image};
 
 fn run(command: &mut Command, how_to_get_it: &str) -> String {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}; {how_to_get_it}"));
+    let output = command.output().expect(how_to_get_it);
     assert!(
         output.status.success(),
         "{command:?}: {}",
@@ -32,7 +30,7 @@ async fn skopeo_reads_the_image() {
     let skopeo = |arguments: &[&str]| {
         run(
             Command::new("skopeo").args(arguments),
-            "`apt-get install -y --no-install-recommends skopeo`",
+            "skopeo: `apt-get install -y --no-install-recommends skopeo`",
         )
     };
     let credentials = format!("{}:{}", RegistryPeer::USER, RegistryPeer::PASSWORD);
@@ -91,7 +89,7 @@ async fn helm_pulls_and_renders_the_chart() {
                 .env("HELM_CACHE_HOME", folder.path().join("cache"))
                 .env("HELM_CONFIG_HOME", folder.path().join("config"))
                 .env("HELM_DATA_HOME", folder.path().join("data")),
-            "run `cargo xtask test`, which builds it, or name the program in HARMONY_HELM",
+            "helm: run `cargo xtask test`, which builds it, or name the program in HARMONY_HELM",
         )
     };
     let chart_url = format!("oci://{}/charts/operator", peer.host());
