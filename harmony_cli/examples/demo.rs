@@ -30,7 +30,7 @@ struct Args {
     #[arg(long, global = true, default_value = "hello")]
     greeting: String,
 
-    /// Adds Scores that end badly: fail, refuse, hang, ask
+    /// Adds Scores that end badly: fail, refuse, hang, stuck, ask
     #[arg(long, global = true, value_name = "HOW")]
     also: Vec<String>,
 }
@@ -242,6 +242,10 @@ impl Interpret<Directory> for BadScore {
                 drop(step);
                 forever.map_err(|cancelled| InterpretError::new("hang", cancelled))?;
                 Ok(Outcome::unchanged())
+            }
+            "stuck" => {
+                let _step = context.step("pay no attention to anybody");
+                std::future::pending().await
             }
             "refuse" => Err(InterpretError::new(
                 "refuse",

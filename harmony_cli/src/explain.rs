@@ -42,3 +42,6 @@ pub(crate) fn pages() -> impl Iterator<Item = Page> {
         Some(Page { code, title, body })
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,3 +67,91 @@ fn clean(text: &str) -> String {
 fn one_line(text: &str) -> String {
     clean(text).replace('\n', " ")
 }
+
+#[cfg(test)]
+mod tests {
+    use harmony_core::diagnostic::{Code, FailureKind};
+
+    use super::*;
+
+    fn report() -> Report {
+        Report {
+            code: Code::new(303),
+            kind: FailureKind::Failed,
+            message: "container `operator` crashes at start".into(),
+            causes: vec!["connection refused".into()],
+            place: Some("Deployment fleet/operator".into()),
+            evidence: vec!["exit code 3".into(), "log: first line\nsecond line".into()],
+            hints: vec!["mend it".into()],
+        }
+    }
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn an_error_tells_code_place_evidence_causes_and_help() {
+        let drawn = plain(&error(&report(), Some("fleet-operator")));
+        assert_eq!(
+            drawn,
+            "\
+error[H0303]: container `operator` crashes at start
+--> score fleet-operator, Deployment fleet/operator
+ = seen: exit code 3
+ = seen: log: first line
+         second line
+ = cause: connection refused
+ = help: mend it
+"
+        );
+    }
+
+    #[test]
+    fn an_error_without_details_is_one_line() {
+        let bare = Report {
+            causes: vec![],
+            place: None,
+            evidence: vec![],
+            hints: vec![],
+            ..report()
+        };
+        assert_eq!(
+            plain(&error(&bare, None)),
+            "error[H0303]: container `operator` crashes at start\n"
+        );
+    }
+
+    #[test]
+    fn text_from_elsewhere_cannot_steer_the_terminal() {
+        let hostile = Report {
+            message: "bad \u{1b}[2Jname\nerror: forged".into(),
+            evidence: vec!["\u{1b}]0;title\u{7}log".into()],
+            ..report()
+        };
+        let drawn = plain(&error(&hostile, None));
+        assert!(
+            drawn.starts_with("error[H0303]: bad name error: forged\n"),
+            "{drawn}"
+        );
+        assert!(!drawn.contains(['\u{1b}', '\u{7}']), "{drawn:?}");
+    }
+
+    #[test]
+    fn a_long_line_is_not_cut() {
+        let long = "x".repeat(500);
+        let wide = Report {
+            message: long.clone(),
+            ..report()
+        };
+        assert!(plain(&error(&wide, None)).contains(&long));
+    }
+
+    #[test]
+    fn a_warning_is_one_line() {
+        assert_eq!(
+            plain(&warning("the disk is nearly full")),
+            "warning: the disk is nearly full\n"
+        );
+    }
+}

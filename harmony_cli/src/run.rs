@@ -160,10 +160,10 @@ fn typed<T: Topology>(topology: &T) -> Result<RunArgs, ExitCode> {
 fn form(args: &RunArgs) -> Form {
     // Log lines and bars would write over one another.
     let logging = std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty());
-    if args.json {
-        Form::Json
-    } else if args.quiet {
+    if args.quiet {
         Form::Quiet
+    } else if args.json {
+        Form::Json
     } else if console::user_attended_stderr() && !logging {
         Form::Bars
     } else {

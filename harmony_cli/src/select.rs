@@ -99,3 +99,36 @@ async fn pick(names: Vec<String>) -> Result<Vec<usize>, Box<dyn Diagnostic>> {
         _ => Err(Box::new(Cancelled)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matched(filters: &[&str]) -> Result<Vec<usize>, FilterError> {
+        let names = ["fleet-nats", "fleet-operator", "fleet-agent", "tools"].map(str::to_owned);
+        let args = RunArgs {
+            filter: filters.iter().map(ToString::to_string).collect(),
+            ..RunArgs::default()
+        };
+        matching(&names, &args)
+    }
+
+    #[test]
+    fn filters_add_up_and_keep_the_order_of_the_run() {
+        assert_eq!(matched(&[]).expect("no filter"), [0, 1, 2, 3]);
+        assert_eq!(matched(&["fleet-*"]).expect("a match"), [0, 1, 2]);
+        assert_eq!(
+            matched(&["tools", "fleet-{nats,agent}"]).expect("matches"),
+            [0, 2, 3]
+        );
+        assert_eq!(matched(&["*-?ats"]).expect("a match"), [0]);
+    }
+
+    #[test]
+    fn a_filter_without_a_match_is_an_error_even_beside_one_with() {
+        assert!(
+            matches!(matched(&["tools", "fleet"]), Err(FilterError::NoMatch { pattern, .. }) if pattern == "fleet")
+        );
+        assert!(matches!(matched(&["[a"]), Err(FilterError::Pattern { .. })));
+    }
+}

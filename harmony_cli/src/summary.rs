@@ -180,3 +180,113 @@ pub(crate) fn seconds(elapsed: Duration) -> String {
         format!("{} min {:02} s", whole / 60, whole % 60)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use harmony_core::outcome::{FieldChange, FieldValue, Subject};
+
+    use super::*;
+
+    fn change(action: Action, name: &str) -> Change {
+        Change::new(action, Subject::File(name.into()))
+    }
+
+    fn results() -> Vec<ScoreResult> {
+        let update = change(Action::Update, "b").with_fields(vec![
+            FieldChange {
+                path: "data.port".into(),
+                before: FieldValue::Known(4222.into()),
+                after: FieldValue::Known(4223.into()),
+            },
+            FieldChange {
+                path: "data.password".into(),
+                before: FieldValue::Absent,
+                after: FieldValue::Redacted,
+            },
+        ]);
+        let mut nats = Outcome::from(vec![
+            change(Action::Create, "a").with_note("1.2 MiB"),
+            update,
+            change(Action::Unchanged, "c"),
+            change(Action::Delete, "d"),
+        ])
+        .with_note("nats is at 127.0.0.1:4222");
+        nats.checks.push("NATS answers".into());
+        vec![
+            ScoreResult {
+                score: "topology local".into(),
+                outcome: change(Action::Unchanged, "node").into(),
+            },
+            ScoreResult {
+                score: "nats".into(),
+                outcome: nats,
+            },
+        ]
+    }
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn a_plan_lists_what_would_change_and_counts_the_rest() {
+        assert_eq!(
+            plain(&plan(&results())),
+            "\
+topology local: no changes
+nats: 1 to create, 1 to update, 1 to delete, 1 unchanged
+  + create file a (1.2 MiB)
+  ~ update file b
+      data.port: 4222 -> 4223
+      data.password: (not set) -> (secret)
+  - delete file d
+  ? check  NATS answers
+plan: 1 to create, 1 to update, 1 to delete, 2 unchanged
+"
+        );
+    }
+
+    #[test]
+    fn a_plan_without_changes_says_so() {
+        assert_eq!(
+            plain(&plan(&results()[..1])),
+            "topology local: no changes\nplan: no changes\n"
+        );
+    }
+
+    #[test]
+    fn an_apply_ends_with_what_a_person_wants_to_know_next() {
+        assert_eq!(
+            plain(&applied(&results(), Duration::from_millis(61_500))),
+            "\
+nats: 1 created, 1 updated, 1 deleted, 1 unchanged
+  + create file a (1.2 MiB)
+  ~ update file b
+      data.port: 4222 -> 4223
+      data.password: (not set) -> (secret)
+  - delete file d
+1 created, 1 updated, 1 deleted, 2 unchanged; 1 check passed (1 min 01 s)
+
+nats is at 127.0.0.1:4222
+"
+        );
+    }
+
+    #[test]
+    fn an_apply_without_changes_is_one_line() {
+        assert_eq!(
+            plain(&applied(&results()[..1], Duration::from_millis(840))),
+            "no changes (0.8 s)\n"
+        );
+    }
+
+    #[test]
+    fn what_was_done_before_the_end_is_told() {
+        let stopped = |count, kind| stopped(&results()[..count], 3, kind);
+        assert_eq!(stopped(1, FailureKind::Failed), "");
+        assert_eq!(
+            stopped(2, FailureKind::Refused),
+            "refused after 1 of 3 Scores; what they did stays: 1 created, 1 updated, 1 deleted, 2 unchanged\n"
+        );
+    }
+}

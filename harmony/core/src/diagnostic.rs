@@ -59,6 +59,9 @@ pub enum FailureKind {
 /// | H03xx | clusters: apply, readiness, smoke checks |
 /// | H04xx | the local node |
 /// | H05xx | releases: versions, working tree, charts |
+/// | H06xx | the fleet's own Scores |
+///
+/// A code means one thing: no two cases share one, and the page of each stands in `docs/reference/codes.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
 pub struct Code(u16);

@@ -179,3 +179,6 @@ pub(super) fn ending(end: StepEnd, message: &str, took: Duration) -> String {
         format!("{word} ({})", seconds(took))
     }
 }
+
+#[cfg(test)]
+mod tests;
