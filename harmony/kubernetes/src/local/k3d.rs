@@ -258,7 +258,7 @@ impl K3d {
         for node in cluster.kubernetes_nodes() {
             let containerd = Containerd::behind(ctr_in(&docker, &node.name));
             let change = ctx
-                .unless_cancelled(images::import(&containerd, layout, image))
+                .unless_cancelled(images::import(ctx, &containerd, layout, image))
                 .await?
                 .map_err(|source| K3dError::Import {
                     node: node.name.clone(),

@@ -2,6 +2,14 @@
 //!
 //! Each test has a namespace of its own (`test-cluster-...`), which it removes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::similar_names,
+    reason = "a test stops at what it did not expect, in its helpers too"
+)]
+
 mod apply;
 mod probe;
 mod readiness;

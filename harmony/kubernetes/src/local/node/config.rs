@@ -1,7 +1,7 @@
 //! What a user may choose about the local node, and where its files lie.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use ipnet::Ipv4Net;
 
@@ -103,6 +103,14 @@ impl LocalNodeConfig {
                     value,
                     "must be UTF-8 without commas, quotes, spaces and line breaks",
                 );
+            }
+            // The path is how the node's processes are found again, so it must be written in one way.
+            let plain: PathBuf = path.components().collect();
+            if plain.as_os_str() != path.as_os_str()
+                || plain.components().any(|part| part == Component::ParentDir)
+            {
+                let reason = "must be written without `.`, `..` and a slash at its end";
+                return refuse(field, value, reason);
             }
         }
         if self.layout().containerd_socket().as_os_str().len() > MAX_SOCKET_PATH {
@@ -319,6 +327,13 @@ mod tests {
             refused(|c| c.state_dir = "relative".into()),
             Some("state_dir")
         );
+        for twisted in ["/var/lib/x/", "/var/lib/../x", "/var/./lib", "/var//lib"] {
+            assert_eq!(
+                refused(|c| c.state_dir = twisted.into()),
+                Some("state_dir"),
+                "{twisted}"
+            );
+        }
         assert_eq!(refused(|c| c.state_dir = "/".into()), Some("state_dir"));
         assert_eq!(
             refused(|c| c.state_dir = "/var/lib/my node".into()),

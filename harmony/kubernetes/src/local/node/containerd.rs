@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use super::config::Layout;
 use super::error::LocalNodeError;
+use super::machine;
 use super::program::Program;
 use super::tool;
 
@@ -21,6 +22,8 @@ const NAMESPACE: &str = "k8s.io";
 pub(in crate::local) struct Containerd {
     /// What runs `ctr` against it.
     ctr: Vec<OsString>,
+    /// Where images are unpacked to; nothing for its own default.
+    snapshotter: Option<&'static str>,
 }
 
 impl Containerd {
@@ -32,6 +35,7 @@ impl Containerd {
                 "--address".into(),
                 layout.containerd_socket().into(),
             ],
+            snapshotter: Some(machine::snapshotter(layout.state())),
         }
     }
 
@@ -39,6 +43,7 @@ impl Containerd {
     pub(in crate::local) fn behind(command: impl IntoIterator<Item = OsString>) -> Self {
         Self {
             ctr: command.into_iter().collect(),
+            snapshotter: None,
         }
     }
 
@@ -50,6 +55,9 @@ impl Containerd {
             .args(words)
             .args(["--namespace", NAMESPACE])
             .args(args);
+        if let Some(snapshotter) = self.snapshotter {
+            command.env("CONTAINERD_SNAPSHOTTER", snapshotter);
+        }
         command
     }
 

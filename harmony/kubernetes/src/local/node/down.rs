@@ -75,7 +75,7 @@ pub(super) async fn down(
     )
     .await?;
     end_children(config).await?;
-    cgroups::remove(config, &Machine::inspect()).await?;
+    cgroups::remove(config, &Machine::inspect(&config.state_dir)).await?;
     step.message("mounts and network");
     unmount_below(layout.state())?;
     if MachineRecord::read(config).is_some() {

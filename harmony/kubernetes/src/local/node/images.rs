@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use harmony_core::Context;
 use harmony_core::outcome::{Action, Change};
 use harmony_types::{Digest, ImageRef};
 use serde::Deserialize;
@@ -24,6 +25,7 @@ use super::tool;
 /// # Errors
 /// [`LocalNodeError::Archive`] when the layout does not hold exactly one image, or not the one that `image` pins.
 pub(in crate::local) async fn import(
+    ctx: &Context,
     containerd: &Containerd,
     layout: &Path,
     image: &ImageRef,
@@ -48,8 +50,14 @@ pub(in crate::local) async fn import(
         None => Some(digest.to_string()),
     };
     let tag_is_right = old_tag.as_deref() == Some(digest.as_str());
-    if had_digest && tag_is_right {
-        return Ok(Change::new(Action::Unchanged, pinned));
+    let action = match (had_digest && tag_is_right, &by_tag, &old_tag) {
+        (true, ..) => Action::Unchanged,
+        (false, Some(_), Some(_)) => Action::Update,
+        _ => Action::Create,
+    };
+    let change = Change::new(action, pinned);
+    if ctx.is_planning() || action == Action::Unchanged {
+        return Ok(change);
     }
     if !had_digest {
         load(containerd, layout, &repository).await?;
@@ -58,12 +66,7 @@ pub(in crate::local) async fn import(
         containerd.name_image(&by_digest, name).await?;
     }
     containerd.wait_until_noticed(&by_digest).await?;
-    let action = if by_tag.is_some() && old_tag.is_some() {
-        Action::Update
-    } else {
-        Action::Create
-    };
-    Ok(Change::new(action, pinned))
+    Ok(change)
 }
 
 /// Whether containerd has the image under that name; by digest where the reference has one.

@@ -12,6 +12,8 @@ pub(super) struct Machine {
     pub(super) cgroup_driver: CgroupDriver,
     /// The name servers that pods can reach too.
     pub(super) resolv_conf: String,
+    /// How containerd keeps the file systems of containers.
+    pub(super) snapshotter: &'static str,
     /// Changes with every boot.
     pub(super) boot_id: String,
 }
@@ -28,7 +30,7 @@ pub(super) enum CgroupDriver {
 const CAP_SYS_RESOURCE: u32 = 24;
 
 impl Machine {
-    pub(super) fn inspect() -> Self {
+    pub(super) fn inspect(state: &Path) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         let systemd = Path::new("/run/systemd/system").exists();
@@ -47,6 +49,7 @@ impl Machine {
                 CgroupDriver::Cgroupfs
             },
             resolv_conf: reachable_from_pods(&resolv_conf),
+            snapshotter: snapshotter(state),
             boot_id: read("/proc/sys/kernel/random/boot_id").trim().to_owned(),
         }
     }
@@ -69,8 +72,22 @@ impl Machine {
             may_raise_limits: true,
             cgroup_driver: CgroupDriver::Cgroupfs,
             resolv_conf: String::new(),
+            snapshotter: "overlayfs",
             boot_id: "b".into(),
         }
+    }
+}
+
+/// An overlay cannot lie on an overlay, as in a container whose own file system is one: there, containers get copies.
+pub(super) fn snapshotter(state: &Path) -> &'static str {
+    let existing = state
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
+    match rustix::fs::statfs(existing) {
+        // OVERLAYFS_SUPER_MAGIC
+        Ok(stat) if stat.f_type == 0x794c_7630 => "native",
+        _ => "overlayfs",
     }
 }
 

@@ -139,7 +139,7 @@ impl LocalNode {
         image: &ImageRef,
     ) -> Result<Change, LocalNodeError> {
         let containerd = self.containerd().await?;
-        ctx.unless_cancelled(images::import(&containerd, layout, image))
+        ctx.unless_cancelled(images::import(ctx, &containerd, layout, image))
             .await?
     }
 

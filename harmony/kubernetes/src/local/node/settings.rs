@@ -241,6 +241,9 @@ disabled_plugins = [
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = {registries}
 
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "{snapshotter}"
+
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
 
@@ -249,6 +252,7 @@ disabled_plugins = [
       Root = {runc_root}
       SystemdCgroup = {systemd}
 "#,
+        snapshotter = machine.snapshotter,
         root = text(&layout.containerd_root()),
         state = text(&layout.containerd_state()),
         socket = text(&layout.containerd_socket()),

@@ -33,7 +33,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcome, LocalNodeError> {
     preflight::check(config)?;
-    let machine = Machine::inspect();
+    let machine = Machine::inspect(&config.state_dir);
     let running = leaders(config)?;
     preflight_against(config, &running, &machine).await?;
     if ctx.is_planning() {
