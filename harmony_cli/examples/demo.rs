@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::Parser;
 use harmony_cli::{RunArgs, RunError, Runner, UnknownTopology};
 use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
 use harmony_core::event::{Event, Unit};
@@ -37,12 +37,14 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, RunError> {
-    let matches = Args::command().get_matches();
     let Args {
         run,
         greeting,
         also,
-    } = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    } = match harmony_cli::parse() {
+        Ok(args) => args,
+        Err(exit) => return Ok(exit),
+    };
     let directory = match run.topology() {
         None | Some("directory") => std::env::var_os("DEMO_DIR")
             .map_or_else(|| std::env::temp_dir().join("demo"), PathBuf::from),
@@ -69,7 +71,6 @@ async fn main() -> Result<ExitCode, RunError> {
             .map(|how| Box::new(BadScore { how }) as Box<dyn Score<_>>),
     );
     Runner::new(Inventory::autoload(), topology, list)
-        .with_command(Args::command())
         .with_pick()
         .run(Some(run))
         .await
@@ -167,11 +168,11 @@ impl Interpret<Directory> for FileScore {
     }
 }
 
-fn write(context: &Context, path: &Path, content: &str) -> Result<(), Io> {
+fn write(context: &Context, path: &Path, text: &str) -> Result<(), Io> {
     if context.is_planning() {
         return Ok(());
     }
-    std::fs::write(path, content).map_err(|source| Io(path.to_owned(), source))
+    std::fs::write(path, text).map_err(|source| Io(path.to_owned(), source))
 }
 
 /// As if it took long: as long as `DEMO_SECONDS` says.

@@ -1,5 +1,7 @@
 //! Consent to deletions: `--yes`, or a person at the terminal.
 
+use std::fmt::Write;
+
 use async_trait::async_trait;
 use harmony_core::approval::{Approver, NotApproved};
 use harmony_core::context::Cancelled;
@@ -48,7 +50,7 @@ impl Approver for AskAtTerminal {
 fn question(deletions: &[Subject]) -> String {
     let mut text = String::from("These no longer belong and would be deleted:\n");
     for subject in deletions {
-        text.push_str(&format!("  - {subject}\n"));
+        let _ = writeln!(text, "  - {subject}");
     }
     text
 }

@@ -21,6 +21,10 @@ use harmony_core::Mode;
 // Not a docstring of clap's: a flattened struct must not replace the description of the binary that flattens it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(about = None, long_about = None)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub struct RunArgs {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

@@ -14,7 +14,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `run` | [`run`] and [`Runner`]: start here |
-//! | `args` | [`RunArgs`]: list, plan, apply, explain, completions, and their options |
+//! | `args`, `parse` | [`RunArgs`], [`parse`]: list, plan, apply, explain, completions, and their options |
 //! | `select` | which Scores are meant: `--filter`, or a question on a terminal |
 //! | `approve` | consent to deletions: `--yes`, or a question |
 //! | `progress` | the run's events as bars, lines or nothing |
@@ -35,6 +35,7 @@ mod fail;
 mod json;
 mod log;
 mod output;
+mod parse;
 pub mod plugins;
 mod progress;
 mod render;
@@ -49,5 +50,6 @@ pub use exit_status::ExitStatus;
 pub use fail::fail;
 pub use log::init;
 pub use output::RunError;
+pub use parse::parse;
 pub use run::{Runner, run};
 pub use usage::UnknownTopology;

@@ -23,7 +23,7 @@ pub use self::find::{Plugin, find};
 use crate::exit_status::ExitStatus;
 use crate::output::{self, RunError};
 use crate::usage::UnknownCode;
-use crate::{explain, fail};
+use crate::{explain, fail, parse};
 
 /// Infrastructure as compiled code: releases, deploys and watches over apps.
 #[derive(Parser)]
@@ -75,12 +75,7 @@ pub async fn main(args: Vec<OsString>, path: &OsStr) -> Result<ExitCode, RunErro
     }
     let command = match HarmonyArgs::try_parse_from(args) {
         Ok(HarmonyArgs { command }) => command,
-        Err(error) => {
-            // help that nobody reads is nothing to report
-            let _ = error.print();
-            let code = u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage.code());
-            return Ok(ExitCode::from(code));
-        }
+        Err(error) => return Ok(parse::refused(&error)),
     };
     match command {
         None => help(path).await,
@@ -206,7 +201,7 @@ impl PluginError {
 fn nearest<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut scored: Vec<(f64, &str)> = names
         .map(|name| (strsim::jaro_winkler(asked, name), name))
-        .filter(|(score, _)| *score > 0.7)
+        .filter(|(score, _)| *score > 0.8)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored

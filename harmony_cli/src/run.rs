@@ -10,19 +10,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::{Command as ClapCommand, CommandFactory, FromArgMatches};
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::Report;
+use harmony_core::diagnostic::{FailureKind, Report};
 use harmony_core::{Context, InterpretError, Inventory, Mode, Outcome, Score, Topology};
 
 use crate::approve::AskAtTerminal;
-use crate::args::{Cli, Command, RunArgs};
+use crate::args::{Command, RunArgs};
 use crate::exit_status::ExitStatus;
 use crate::output::{self, RunError};
 use crate::progress::{Form, Progress};
 use crate::summary::{self, Counts, ScoreResult};
-use crate::usage::{UnknownCode, UnknownTopology};
-use crate::{explain, fail, init, json, render, select, signals};
+use crate::{init, json, parse, render, select, signals};
 
 /// How long a cancelled Score may take to leave things in order before it is dropped.
 const GRACE: Duration = Duration::from_secs(10);
@@ -51,7 +49,6 @@ pub struct Runner<T: Topology> {
     topology: T,
     scores: Vec<Box<dyn Score<T>>>,
     pick: bool,
-    command: ClapCommand,
 }
 
 impl<T: Topology> Runner<T> {
@@ -62,7 +59,6 @@ impl<T: Topology> Runner<T> {
             topology,
             scores,
             pick: false,
-            command: Cli::command(),
         }
     }
 
@@ -70,13 +66,6 @@ impl<T: Topology> Runner<T> {
     #[must_use]
     pub fn with_pick(self) -> Self {
         Self { pick: true, ..self }
-    }
-
-    /// With the command line of a binary that flattens [`RunArgs`] into its own (`MyArgs::command()`), so that
-    /// `completions` completes that.
-    #[must_use]
-    pub fn with_command(self, command: ClapCommand) -> Self {
-        Self { command, ..self }
     }
 
     /// Runs; see [`run`].
@@ -87,17 +76,17 @@ impl<T: Topology> Runner<T> {
         init();
         let args = match args {
             Some(args) => args,
-            None => match typed(&self.topology) {
+            None => match parse::run_args(&self.topology) {
                 Ok(args) => args,
                 Err(exit) => return Ok(exit),
             },
         };
+        if let Some(answer) = parse::answer(args.command.as_ref(), &args) {
+            return answer;
+        }
         let names: Vec<String> = self.scores.iter().map(|score| score.name()).collect();
-        match &args.command {
-            Some(Command::Explain { code }) => return print_page(code, &args),
-            Some(Command::Completions { shell }) => return complete(self.command, *shell),
-            Some(Command::List) => return list(&self.topology, &names, &args),
-            None | Some(Command::Plan | Command::Apply) => {}
+        if args.command == Some(Command::List) {
+            return list(&self.topology, &names, &args);
         }
         let selected = match select::select(&names, &args, self.pick).await {
             Ok(selected) => selected,
@@ -120,7 +109,9 @@ impl<T: Topology> Runner<T> {
             }));
         }
         let mut results = Vec::new();
-        let ended = execute(&self.inventory, &topology, &scores, &mut results).await;
+        let ended = execute(&self.inventory, &topology, &scores, &mut results)
+            .await
+            .map_err(|error| as_cancelled(topology.context(), error));
         progress.finish().await;
         drop(listening);
         let end = End {
@@ -131,29 +122,6 @@ impl<T: Topology> Runner<T> {
             elapsed: began.elapsed(),
         };
         end.tell(&args)
-    }
-}
-
-/// The arguments of this process.
-fn typed<T: Topology>(topology: &T) -> Result<RunArgs, ExitCode> {
-    let parsed = Cli::command()
-        .try_get_matches()
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let args = match parsed {
-        Ok(Cli { run }) => run,
-        Err(error) => {
-            // help that nobody reads is nothing to report
-            let _ = error.print();
-            let code = u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage.code());
-            return Err(ExitCode::from(code));
-        }
-    };
-    match args.topology() {
-        // the topology was there before the arguments were read, so there is no other
-        Some(asked) if asked != topology.name() => {
-            Err(args.fail(&UnknownTopology::new(asked, &[topology.name()])))
-        }
-        _ => Ok(args),
     }
 }
 
@@ -211,6 +179,15 @@ async fn unless_stuck(
         result = work => result,
         () = patience => Err(InterpretError::new(name, Cancelled)),
     }
+}
+
+/// A program that fails because Ctrl-C reached it too was cancelled, whatever it says.
+fn as_cancelled(context: &Context, error: InterpretError) -> InterpretError {
+    if context.cancellation().is_cancelled() && error.kind() == FailureKind::Failed {
+        tracing::debug!(report = ?error.report(), "failed after it was cancelled");
+        return InterpretError::new(error.score(), Cancelled);
+    }
+    error
 }
 
 /// How a run ended.
@@ -287,26 +264,7 @@ fn list<T: Topology>(topology: &T, names: &[String], args: &RunArgs) -> Result<E
     if args.json {
         json::list(topology.name(), &names)?;
     } else {
-        let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
-        output::data(&lines)?;
+        output::data(&(names.join("\n") + "\n"))?;
     }
-    Ok(ExitStatus::Done.into())
-}
-
-fn print_page(code: &str, args: &RunArgs) -> Result<ExitCode, RunError> {
-    match explain::page(code) {
-        Some(page) => {
-            output::data(&page.text())?;
-            Ok(ExitStatus::Done.into())
-        }
-        None => Ok(args.fail(&UnknownCode::new(code))),
-    }
-}
-
-fn complete(mut command: ClapCommand, shell: clap_complete::Shell) -> Result<ExitCode, RunError> {
-    let name = fail::program_name();
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, name, &mut script);
-    output::data(&String::from_utf8_lossy(&script))?;
     Ok(ExitStatus::Done.into())
 }

@@ -99,7 +99,9 @@ fn sources() -> Vec<PathBuf> {
                 if !skipped {
                     directories.push(path);
                 }
-            } else if name.ends_with(".rs") && name != "tests.rs" {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && name != "tests.rs"
+            {
                 found.push(path);
             }
         }

@@ -61,22 +61,22 @@ async fn ask(plugin: &Plugin) -> Description {
         // what was read until an error may hold the line
         let _ = stdout.take(ENOUGH).read_to_end(&mut help).await;
     }
-    let status = match child.wait().await {
-        Ok(status) => status,
-        Err(error) => return Description::Broken(error.to_string()),
-    };
-    first_line(&String::from_utf8_lossy(&help), status.success())
-        .unwrap_or_else(|| Description::Broken(format!("--help ends with {status}")))
+    let help = String::from_utf8_lossy(&help);
+    if help.len() as u64 >= ENOUGH {
+        // it would go on; dropping the child ends it
+        return first_line(&help);
+    }
+    match child.wait().await {
+        Ok(status) if status.success() => first_line(&help),
+        Ok(status) => Description::Broken(format!("--help ends with {status}")),
+        Err(error) => Description::Broken(error.to_string()),
+    }
 }
 
-fn first_line(help: &str, success: bool) -> Option<Description> {
-    if !success {
-        return None;
-    }
+fn first_line(help: &str) -> Description {
     let plain = anstream::adapter::strip_str(help).to_string();
-    let line = plain.lines().map(str::trim).find(|line| !line.is_empty());
-    Some(match line {
+    match plain.lines().map(str::trim).find(|line| !line.is_empty()) {
         Some(line) => Description::Line(line.trim_end_matches('.').to_owned()),
         None => Description::Broken("--help says nothing".into()),
-    })
+    }
 }

@@ -167,11 +167,9 @@ pub(super) fn why(report: &Report) -> String {
 pub(super) fn ending(end: StepEnd, message: &str, took: Duration) -> String {
     let word = match (end, message) {
         (StepEnd::Done, "") => "done",
-        (StepEnd::Done, message) => message,
         (StepEnd::Skipped, "") => "nothing to do",
-        (StepEnd::Skipped, message) => message,
         (StepEnd::Unfinished, "") => "not finished",
-        (StepEnd::Unfinished, message) => message,
+        (_, message) => message,
     };
     if took < Duration::from_millis(100) {
         word.to_owned()

@@ -90,13 +90,14 @@ impl Running {
     /// Waits until a line of stderr holds `text`.
     pub(crate) fn wait_for(&self, text: &str) {
         let mut seen = Vec::new();
-        while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
-            if line.contains(text) {
-                return;
+        let found = loop {
+            match self.stderr.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => break true,
+                Ok(line) => seen.push(line),
+                Err(_) => break false,
             }
-            seen.push(line);
-        }
-        panic!("`{text}` was not printed: {seen:?}");
+        };
+        assert!(found, "`{text}` was not printed: {seen:?}");
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
