@@ -45,7 +45,7 @@ fn a_node_comes_up_heals_and_leaves_nothing() {
             keeps_to_itself(&node).await;
             runs_an_imported_image(&ctx, &node).await;
             serves_logs_exec_and_port_forward(&node);
-            pulls_from_a_trusted_registry(&ctx, &node).await;
+            pulls_from_a_trusted_registry(&ctx, &node);
             writes_an_audit_log(&node);
             heals(&ctx, &node).await;
             leaves_nothing(&ctx, &node, before).await;
@@ -251,7 +251,7 @@ fn serves_logs_exec_and_port_forward(node: &LocalNode) {
 }
 
 /// A registry with an authority of its own, trusted while the node runs.
-async fn pulls_from_a_trusted_registry(ctx: &Context, node: &LocalNode) {
+fn pulls_from_a_trusted_registry(ctx: &Context, node: &LocalNode) {
     const PORT: u16 = 25443;
     let folder = tempfile::tempdir().unwrap();
     let ca = registry_certificates(folder.path());

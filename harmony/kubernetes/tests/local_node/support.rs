@@ -31,6 +31,9 @@ pub(crate) fn config(name: &str) -> LocalNodeConfig {
     }
 }
 
+/// Two nodes at once would take over the machine's kernel settings from one another.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Runs the body in a namespace of its own, and removes the node whatever became of it.
 pub(crate) fn in_own_network<F: Future<Output = ()>>(
     test: &str,
@@ -50,8 +53,6 @@ pub(crate) fn in_own_network<F: Future<Output = ()>>(
         runtime.block_on(body(node));
         return;
     }
-    // Two nodes at once would have the machine's kernel settings from one another.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let clean = || {
         runtime
@@ -202,10 +203,9 @@ pub(crate) fn image_layout(folder: &Path, file: &Path) -> (PathBuf, String) {
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     let store = |content: &[u8]| {
-        let hex: String = Sha256::digest(content)
+        let hex = Sha256::digest(content)
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         fs::write(blobs.join(&hex), content).unwrap();
         json!({ "digest": format!("sha256:{hex}"), "size": content.len() })
     };

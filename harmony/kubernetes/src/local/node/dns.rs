@@ -158,6 +158,9 @@ fn objects(
             "kube-dns",
             json!({ "spec": {
                 "clusterIP": config.dns_service_address(),
+                // One pod, so there is no better one to ask: names keep resolving while a new kubelet has not yet
+                // probed it again.
+                "publishNotReadyAddresses": true,
                 "selector": labels,
                 "ports": [
                     { "name": "dns", "port": 53, "protocol": "UDP" },

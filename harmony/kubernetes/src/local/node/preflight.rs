@@ -14,12 +14,20 @@ use super::process;
 
 /// The database, one set of images and the logs of a small node.
 const STATE_MIB: u64 = 2 * 1024;
+/// Logs, and the database while it is compacted.
+const RESTART_MIB: u64 = 256;
 
-/// Root, configuration and space.
+/// Configuration and root.
 pub(super) fn check(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     config.validate()?;
-    check_root()?;
-    check_space(&config.state_dir, "the local node", STATE_MIB)
+    check_root()
+}
+
+/// Space for what the node is going to write: much for a new one, little for one that has its images and database.
+pub(super) fn check_state_space(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
+    let is_new = !config.layout().etcd_data().exists();
+    let needed_mib = if is_new { STATE_MIB } else { RESTART_MIB };
+    check_space(&config.state_dir, "the local node", needed_mib)
 }
 
 /// Every operation on the node needs root.

@@ -51,8 +51,11 @@ const LINK_FLAGS: &str = concat!(
 
 /// How many packages a cold build compiles, for the progress; it need not be exact.
 const PACKAGES: u64 = 2850;
-/// Sources, objects and the linker's output of a cold build take 3.5 GiB.
-const BUILD_MIB: u64 = 5 * 1024;
+/// The two programs, twice for a moment.
+const PROGRAM_MIB: u64 = 512;
+/// What Go keeps of a cold build: 0.6 GiB of sources and 2.6 GiB of objects.
+const GO_CACHE_MIB: u64 = 4 * 1024;
+const SPACE_FOR: &str = "building the node's program";
 const BUILD_MARK: &str = "HARMONY_NODE_BUILD";
 
 /// Returns the built program, building it when there is none of these sources, this Go and these flags.
@@ -98,6 +101,14 @@ pub(super) async fn ensure(ctx: &Context, cache: &Path) -> Result<Program, Local
 /// What would be used without building anything: for `down`, which must work without Go.
 pub(super) fn find_built(cache: &Path) -> Option<Program> {
     newest_of_these_sources(&cache.join("local-node"))
+}
+
+/// Whether there is space for a build, when one is needed; known before anything else is done.
+pub(super) fn check_space(cache: &Path) -> Result<(), LocalNodeError> {
+    match find_built(cache) {
+        Some(_) => Ok(()),
+        None => preflight::check_space(cache, SPACE_FOR, PROGRAM_MIB),
+    }
 }
 
 fn needed_go() -> GoVersion {
@@ -173,7 +184,8 @@ async fn end_orphans(folder: &Path) -> Result<(), LocalNodeError> {
 
 async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(), LocalNodeError> {
     const SHOWN_LINES: usize = 15;
-    preflight::check_space(folder, "building the node's program", BUILD_MIB)?;
+    let go_cache = go.cache().await?;
+    preflight::check_space(&go_cache, SPACE_FOR, GO_CACHE_MIB)?;
     let step = ctx.step("build the node's program, about 5 minutes the first time");
     let scratch = tempfile::Builder::new()
         .prefix("build-")
@@ -205,7 +217,7 @@ async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     if std::env::var_os("HOME").is_none() {
-        command.env("HOME", folder);
+        command.env("HOME", toolchain::HOME);
     }
     let started = Instant::now();
     let (status, lines) = ctx

@@ -20,6 +20,23 @@ pub(super) struct Go {
     pub(super) version: String,
 }
 
+/// Where Go keeps its caches when the environment names no home, as under some service managers.
+pub(super) const HOME: &str = "/root";
+
+impl Go {
+    /// The folder in which it keeps what it compiled.
+    pub(super) async fn cache(&self) -> Result<PathBuf, LocalNodeError> {
+        let mut go = Command::new(&self.command);
+        go.args(["env", "GOCACHE"])
+            .env("GOTOOLCHAIN", "local")
+            .current_dir("/");
+        if std::env::var_os("HOME").is_none() {
+            go.env("HOME", HOME);
+        }
+        Ok(tool::finish(go, "").await?.trim().into())
+    }
+}
+
 /// A version of Go as far as it decides what can be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GoVersion {

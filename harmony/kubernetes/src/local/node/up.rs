@@ -115,7 +115,12 @@ async fn preflight_against(
     machine: &Machine,
 ) -> Result<(), LocalNodeError> {
     preflight::check_other_nodes(config)?;
-    preflight::check_ports(config, &missing(running)).await?;
+    let starting = missing(running);
+    if !starting.is_empty() {
+        preflight::check_state_space(config)?;
+        program::check_space(&config.cache_dir)?;
+    }
+    preflight::check_ports(config, &starting).await?;
     let network_is_ours =
         MachineRecord::read(config).is_some_and(|record| record.boot_id == machine.boot_id);
     if network_is_ours {
