@@ -31,6 +31,10 @@ const CHART_LIMIT: u64 = 64 * 1024 * 1024;
 /// is read back. What the registry has is not sent again, so a run after a broken one continues it. While planning,
 /// nothing but GET and HEAD leaves this process. Cancelling takes effect at once, also in the middle of an upload.
 ///
+/// **Assumption.** One version is published by one run at a time. A tag that was taken before ours is written is found
+/// and refused; but registries know no conditional write, so two runs that write different content in the same
+/// instant, within one round trip, cannot tell. Registries with immutable tags close that gap.
+///
 /// **TLS.** Always, with the authorities of the machine and those of the settings. Registries on this machine
 /// (`localhost`, `127.0.0.0/8`, `[::1]`) may speak plain HTTP: they are asked for TLS first.
 ///

@@ -222,7 +222,7 @@ impl Transport {
     /// The failure that an unwanted answer stands for.
     pub(crate) async fn rejection(&self, call: &Call, response: Response) -> Failure {
         let status = response.status();
-        let failure = answer::failure(&self.wire, response, &call.operation).await;
+        let mut failure = answer::failure(&self.wire, response, &call.operation).await;
         let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         if denied && matches!(failure.error, RegistryError::Answer { .. }) {
             return RegistryError::Denied {
@@ -231,6 +231,11 @@ impl Transport {
                 credentials: self.auth.origin(&self.wire).await,
             }
             .into();
+        }
+        if let RegistryError::NoSpace { what, .. } = &mut failure.error
+            && let Identity::Asked(scope) = &call.identity
+        {
+            *what = format!("`{}`", scope.repository);
         }
         failure
     }

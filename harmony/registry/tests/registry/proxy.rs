@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 pub(crate) enum Fault {
     /// It is answered with this status, and never reaches the registry.
     Status(u16),
+    /// It is answered with 503 and this many seconds to wait; whoever waits for a request that hangs is woken.
+    Busy(u64),
     /// The connection is dropped before it reaches the registry.
     DropBefore,
     /// It reaches the registry; the connection is dropped before the answer.
@@ -32,6 +34,8 @@ pub(crate) enum Fault {
     Flip,
     /// It is never answered.
     Hang,
+    /// It is answered with a redirect to this port of this machine, as registries with an object store do.
+    Redirect(u16),
 }
 
 /// Which requests meet a fault, and how many of them.
@@ -90,8 +94,15 @@ impl FaultProxy {
     }
 
     pub(crate) fn client(&self, context: Context) -> OciRegistryClient {
+        self.client_with(context, RegistrySettings::new(Environment::default()))
+    }
+
+    pub(crate) fn client_with(
+        &self,
+        context: Context,
+        settings: RegistrySettings,
+    ) -> OciRegistryClient {
         let location = RegistryLocation::new(self.host.clone(), None).expect("a location");
-        let settings = RegistrySettings::new(Environment::default());
         OciRegistryClient::new(context, location, settings).expect("a client")
     }
 
@@ -139,6 +150,24 @@ async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Respons
                 .status(status)
                 .header("retry-after", "0")
                 .body(Body::from("made by the test"))
+                .expect("an answer");
+        }
+        Some(Fault::Redirect(port)) => {
+            return Response::builder()
+                .status(307)
+                .header(
+                    "location",
+                    format!("http://127.0.0.1:{port}/the-blob?signature=s3cret"),
+                )
+                .body(Body::empty())
+                .expect("an answer");
+        }
+        Some(Fault::Busy(seconds)) => {
+            shared.hung.notify_one();
+            return Response::builder()
+                .status(503)
+                .header("retry-after", seconds)
+                .body(Body::empty())
                 .expect("an answer");
         }
         Some(Fault::DropBefore) => drop_connection(),

@@ -10,8 +10,11 @@ use harmony_core::image::{BuiltImage, ImageLocation};
 use harmony_core::inventory::Platform;
 use harmony_core::outcome::Action;
 use harmony_registry::testing::{LoggedRequest, RegistryPeer};
+use harmony_registry::{Environment, RegistrySettings};
+use reqwest::Method;
 
 use crate::fixture::{self, Image};
+use crate::proxy::{Fault, FaultProxy, Rule, open_peer};
 
 fn writes(requests: &[LoggedRequest]) -> Vec<String> {
     requests
@@ -155,31 +158,36 @@ async fn a_version_with_other_content_is_refused_naming_both_digests() {
 }
 
 #[tokio::test]
-async fn two_pushers_of_different_content_do_not_both_succeed() {
-    let peer = fixture::peer().await;
-    let to = fixture::image_ref(&peer, "fleet/race:0.1.0");
+async fn a_version_that_is_taken_during_the_push_is_refused() {
+    let peer = open_peer().await;
     let (first, second) = (Image::small("first"), Image::small("second"));
-    let (one, two) = (fixture::client(&peer), fixture::client(&peer));
-    let (first_built, second_built) = (first.built(), second.built());
-    let (a, b) = tokio::join!(
-        one.push_image(&first_built, &to),
-        two.push_image(&second_built, &to)
+    let rule = Rule {
+        method: Method::PUT,
+        path: "/manifests/sha256:",
+        times: 1,
+        fault: Fault::Busy(1),
+    };
+    let proxy = FaultProxy::start(&peer, vec![rule]).await;
+    let slow = proxy.client(Context::new());
+    let (slow_to, slow_built) = (proxy.image("fleet/race:0.1.0"), first.built());
+    let direct = fixture::client_in(
+        Context::new(),
+        &peer,
+        RegistrySettings::new(Environment::default()),
     );
-    let winner = one
-        .resolve_image(&to)
-        .await
-        .expect("an answer")
-        .expect("an image");
-    for (result, digest) in [(a, first.digest), (b, second.digest)] {
-        if winner == digest {
-            result.expect("the winner's push");
-        } else {
-            assert!(
-                matches!(result, Err(RegistryError::TagTaken { .. })),
-                "{result:?}"
-            );
-        }
-    }
+    let overtake = async {
+        proxy.hung().await;
+        let to = fixture::image_ref(&peer, "fleet/race:0.1.0");
+        direct.push_image(&second.built(), &to).await
+    };
+    let (slow, overtaking) = tokio::join!(slow.push_image(&slow_built, &slow_to), overtake);
+    overtaking.expect("the first to finish");
+    let error = slow.expect_err("the version was taken meanwhile");
+    assert!(
+        matches!(&error, RegistryError::TagTaken { published, ours, .. }
+            if *published == second.digest && *ours == first.digest),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

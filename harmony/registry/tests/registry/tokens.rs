@@ -12,15 +12,17 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harmony_core::Context;
-use harmony_core::capability::OciRegistry;
 use harmony_core::capability::oci_registry::RegistryError;
+use harmony_core::capability::{HelmRegistry, OciRegistry};
 use harmony_registry::testing::{Authority, Protection, RegistryPeer};
 use harmony_registry::{Credentials, Environment, RegistrySettings};
+use harmony_types::ChartRef;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::fixture::{self, Image};
+use crate::proxy::{Fault, FaultProxy, Rule};
 
 const REFRESH_TOKEN: &str = "an-identity-token";
 
@@ -259,4 +261,54 @@ async fn a_password_that_the_token_server_refuses_is_denied() {
         .expect_err("denied");
     assert!(matches!(error, RegistryError::Denied { .. }), "{error:?}");
     assert_eq!(tokens.asked(), [] as [Vec<String>; 0]);
+}
+
+#[tokio::test]
+async fn a_token_does_not_go_along_to_an_object_store() {
+    let tokens = TokenServer::start().await;
+    let peer = tokens.registry().await;
+    let chart = fixture::chart("operator", "0.1.0", "hello");
+    let settings = by_password(RegistryPeer::PASSWORD);
+    fixture::client_in(Context::new(), &peer, settings.clone())
+        .push_chart(&chart, &fixture::chart_ref(&peer, "charts/operator:0.1.0"))
+        .await
+        .expect("a push");
+
+    // The store has the archive, and remembers what it was told.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let told: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+    let archive = Bytes::copy_from_slice(&chart.archive);
+    let store = {
+        let told = Arc::clone(&told);
+        Router::new().fallback(move |headers: HeaderMap| {
+            told.lock().expect("the list").push(headers);
+            std::future::ready(archive)
+        })
+    };
+    let store = tokio::spawn(async move { axum::serve(listener, store).await });
+
+    let proxy = FaultProxy::start(
+        &peer,
+        vec![Rule {
+            method: reqwest::Method::GET,
+            path: chart.archive_digest.hex().to_owned().leak(),
+            times: 1,
+            fault: Fault::Redirect(port),
+        }],
+    )
+    .await;
+    let from = ChartRef::parse(format!("oci://{}/charts/operator:0.1.0", proxy.host))
+        .expect("a reference");
+    let pulled = proxy
+        .client_with(Context::new(), settings)
+        .pull_chart(&from)
+        .await;
+    store.abort();
+    assert_eq!(pulled.expect("a chart"), chart);
+    let told = told.lock().expect("the list");
+    assert_eq!(told.len(), 1);
+    assert!(!told[0].contains_key("authorization"), "{:?}", told[0]);
 }
