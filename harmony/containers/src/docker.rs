@@ -5,8 +5,8 @@
 //! recipe --plan--> Dockerfile ----+--> POST /build --> image in the daemon --export--> OCI layout
 //! ```
 //!
-//! Start with [`DockerBuilder`]; [`dockerfile`] renders a recipe, [`context`] says what the daemon is sent,
-//! [`export`] turns what the daemon has into a layout.
+//! Start with [`DockerBuilder`]; `dockerfile` renders a recipe, `context` says what the daemon is sent,
+//! `export` turns what the daemon has into a layout.
 
 mod connection;
 mod context;

@@ -5,7 +5,7 @@
 //!                  (cargo, go)    (cached by content)            (written beside, then renamed)
 //! ```
 //!
-//! Start with [`NativeBuilder`]; [`assemble`] is the writing half.
+//! Start with [`NativeBuilder`]; `assemble` is the writing half.
 
 pub(crate) mod assemble;
 pub(crate) mod layer;

@@ -11,6 +11,11 @@ use crate::buildable::Runtime;
 use crate::buildable::cargo_project::CargoProject;
 use crate::buildable::reproducible::{Flags, Places, cleared_variables};
 
+/// The date that code takes for today when it is compiled, in seconds since 1970: the first day of 1980, before which
+/// some archive formats have no dates. Not the time of the commit: cargo compiles crates with C code again whenever
+/// this changes, and they take minutes.
+const CODE_DATE: &str = "315532800";
+
 /// A binary of a cargo package, compiled on the host with its caches and linked statically.
 ///
 /// The step is `cargo build --release --locked` for the platform's glibc target with `crt-static`, so `Cargo.lock`
@@ -122,8 +127,8 @@ impl RustBinary {
             args.push("--no-default-features".to_owned());
         }
         let mut env = flags.env.clone();
-        // What dates itself takes the commit's time; incremental code depends on what was compiled before.
-        env.insert("SOURCE_DATE_EPOCH".to_owned(), context.created.to_string());
+        env.insert("SOURCE_DATE_EPOCH".to_owned(), CODE_DATE.to_owned());
+        // Incremental code depends on what was compiled before.
         env.insert("CARGO_INCREMENTAL".to_owned(), "0".to_owned());
         env.insert("CARGO_TERM_COLOR".to_owned(), "never".to_owned());
         env.insert("CARGO_TERM_PROGRESS_WHEN".to_owned(), "never".to_owned());

@@ -62,7 +62,7 @@ fn the_step_is_a_locked_static_release_build() {
     assert!(args.contains("+crt-static"), "{args}");
     assert!(step.outputs[0].ends_with("x86_64-unknown-linux-gnu/release/tiny"));
     assert!(step.cleared_env.contains("RUSTFLAGS"));
-    assert_eq!(step.env["SOURCE_DATE_EPOCH"], "1700000000");
+    assert_eq!(step.env["SOURCE_DATE_EPOCH"], "315532800");
     assert_eq!(step.inputs, StepInputs::Tree(step.working_dir.clone()));
     assert_eq!(recipe.entrypoint, ["/usr/local/bin/tiny"]);
 }
