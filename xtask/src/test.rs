@@ -1,5 +1,6 @@
 //! Every test, in the order of what they need: nothing, a peer, a node.
 
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::{command, peers, tidy};
@@ -19,13 +20,32 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         cargo_test(&["--workspace", "--lib", "--bins"], &[], &mut tally)?;
         cargo_test(&["--workspace", "--doc"], &[], &mut tally)?;
     } else {
-        let peers = peers::ensure()?;
-        cargo_test(&["--workspace"], &peers, &mut tally)?;
+        run_everything(began, &mut tally)?;
     }
     println!("xtask: all tests took {} s", began.elapsed().as_secs());
     println!("{} passed, {} failed", tally.passed, tally.failed);
     anyhow::ensure!(tally.well && tally.failed == 0, "tests failed");
     Ok(())
+}
+
+/// With real peers and a real node. A node that did not run before is taken down again.
+fn run_everything(began: Instant, tally: &mut Tally) -> anyhow::Result<()> {
+    let mut environment = peers::ensure()?;
+    let target = command::target_dir();
+    // Tests that compile for themselves, in clones of this repository, share what is compiled already.
+    environment.push(("CARGO_TARGET_DIR", target.clone()));
+    println!("xtask: peers are there after {} s; compiling", began.elapsed().as_secs());
+    let all = ["build", "--workspace", "--all-targets", "--locked"];
+    command::run(command::cargo(&all).env("CARGO_TARGET_DIR", &target))?;
+    println!("xtask: compiled after {} s; bringing the local node up", began.elapsed().as_secs());
+    let node = target.join("debug/harmony-node");
+    let ran_before = Command::new(&node).arg("status").stdout(Stdio::null()).stderr(Stdio::null()).status()?.success();
+    command::run(Command::new(&node).arg("up"))?;
+    let tested = cargo_test(&["--workspace", "--locked"], &environment, tally);
+    if !ran_before {
+        command::run(Command::new(&node).arg("down"))?;
+    }
+    tested
 }
 
 pub(crate) fn lint() -> anyhow::Result<()> {

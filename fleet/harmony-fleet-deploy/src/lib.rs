@@ -17,6 +17,7 @@
 //! | [`nats`], [`operator`], [`agent`] | one component each |
 //! | [`apps`] | what of the fleet can be released: an `AppSpec` for each component, and the image of NATS |
 //! | [`credentials`] | the passwords of the NATS users: made once, kept in the cluster |
+//! | [`release`] | `--release --from-tag`, for `harmony-fleet` |
 //! | [`tools`] | what lets `harmony-fleet` on this machine find the fleet |
 //!
 //! This crate knows the framework and the fleet's domain; the runtime binaries know nothing of either this crate or the
@@ -29,6 +30,7 @@ pub mod nats;
 pub mod operator;
 pub mod platform;
 mod pod;
+pub mod release;
 pub mod server;
 pub mod tools;
 
@@ -37,3 +39,5 @@ pub use nats::{FleetNatsAuth, FleetNatsScore};
 pub use operator::FleetOperatorScore;
 pub use server::FleetServerScore;
 pub use tools::FleetToolsScore;
+
+pub use harmony_release::ReleaseArgs;

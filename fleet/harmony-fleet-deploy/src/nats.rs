@@ -109,7 +109,6 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for FleetNatsScore {
         let mut outcome = Outcome::from(topology.apply(&[namespace, secret]).await.map_err(failed)?);
         let server = self.server(Some(&credentials));
         outcome.absorb(Interpret::<T>::execute(&server, inventory, topology).await?);
-        outcome.changes.dedup_by(|later, earlier| later.subject == earlier.subject);
         Ok(outcome)
     }
 }

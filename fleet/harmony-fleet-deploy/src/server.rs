@@ -136,6 +136,8 @@ where
                 outcome.absorb(Verified::new(agent).interpret(inventory, topology).await?);
             }
         }
-        Ok(outcome)
+        let devices: Vec<&str> = self.devices.iter().map(DeviceId::as_str).collect();
+        let listed = if devices.is_empty() { "no device".to_owned() } else { format!("device {}", devices.join(", ")) };
+        Ok(outcome.with_note(format!("namespace {}: NATS, operator, {listed}", self.namespace)))
     }
 }

@@ -91,7 +91,10 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for FleetToolsScore {
         if let (Some(wanted), false) = (&wanted, action == Action::Unchanged || topology.context().is_planning()) {
             wanted.save(&self.path).map_err(file_error)?;
         }
-        Ok(Outcome::from(Change::new(action, Subject::File(self.path.clone()))))
+        let outcome = Outcome::from(Change::new(action, Subject::File(self.path.clone())));
+        Ok(outcome
+            .with_note("next: cargo run -p harmony-fleet -- devices")
+            .with_note("next: cargo run -p harmony-fleet -- ping device-1"))
     }
 }
 

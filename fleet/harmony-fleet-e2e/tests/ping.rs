@@ -40,7 +40,7 @@ async fn the_operator_lists_the_device() -> anyhow::Result<()> {
     let stack = shared_stack().await?;
     let directory = NatsDeviceDirectory::new(connect(stack).await?, stack.score.tenant.clone());
     let listing = directory.devices().await?;
-    let names: Vec<_> = listing.devices.iter().map(|device| device.device.clone()).collect();
+    let names: Vec<_> = listing.devices.iter().map(|device| device.id.clone()).collect();
     assert_eq!(names, stack.score.devices);
     assert!(listing.warnings.is_empty(), "{:?}", listing.warnings);
     Ok(())

@@ -45,7 +45,7 @@ async fn the_operator_is_upgraded_on_a_running_stack() -> anyhow::Result<()> {
     let directory = NatsDeviceDirectory::new(connection.clone(), stack.score.tenant.clone());
     let names = eventually(Duration::from_secs(30), async || {
         let devices = directory.devices().await?.devices;
-        Ok((!devices.is_empty()).then(|| devices.iter().map(|device| device.device.clone()).collect::<Vec<_>>()))
+        Ok((!devices.is_empty()).then(|| devices.iter().map(|device| device.id.clone()).collect::<Vec<_>>()))
     });
     assert_eq!(names.await.context("the new operator knows no device")?, stack.score.devices);
     let commander = NatsDeviceCommander::new(connection, stack.score.tenant.clone());

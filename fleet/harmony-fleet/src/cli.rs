@@ -16,12 +16,18 @@ pub struct Cli {
     /// How to reach the fleet
     #[command(flatten)]
     pub connection: ConnectionArgs,
+    /// Releases, for the machines that build
+    #[cfg(feature = "release")]
+    #[command(flatten)]
+    pub release: harmony_fleet_deploy::ReleaseArgs,
 }
 
 const AFTER_HELP: &str = "\
 Examples:
   harmony-fleet devices                 which devices there are, and which of them are online
   harmony-fleet ping pump-1 --count 3   is this device reachable, and how fast does it answer
+  harmony-fleet --release --from-tag harmony-fleet-operator-v0.1.0
+                                        build and publish what the tag names (see docs/guides/release.md)
 
 On the machine that deployed the fleet no further setting is needed: the deploy leaves a
 context file there. Elsewhere give --nats-url, --user and --password-file.
@@ -29,7 +35,8 @@ context file there. Elsewhere give --nats-url, --user and --password-file.
 Exit codes:
   0  done
   1  it did not work: the fleet or the device is not reachable
-  2  the command line or a setting is wrong";
+  2  the command line or a setting is wrong
+  3  a release was refused before anything was written";
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]

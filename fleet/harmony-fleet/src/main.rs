@@ -6,7 +6,7 @@ use clap::Parser;
 use harmony_fleet::{Cli, main_with};
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> ExitCode {
     // Before anything opens a connection.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -11,6 +11,10 @@ use crate::{Cli, CliError, ExitStatus, Verb, devices, ping};
 /// The whole program: carries out a command line, writes results to standard output and errors and warnings
 /// to standard error.
 pub async fn main_with(cli: Cli) -> ExitCode {
+    #[cfg(feature = "release")]
+    if cli.release.release {
+        return release(cli.release).await;
+    }
     let (mut out, mut notes) = (io::stdout(), io::stderr());
     let status = match run(cli, &mut out, &mut notes).await {
         Ok(()) => ExitStatus::Done,
@@ -25,6 +29,18 @@ pub async fn main_with(cli: Cli) -> ExitCode {
         }
     };
     ExitCode::from(status as u8)
+}
+
+#[cfg(feature = "release")]
+async fn release(args: harmony_fleet_deploy::ReleaseArgs) -> ExitCode {
+    match harmony_fleet_deploy::release::run(args).await {
+        Ok(code) => code,
+        Err(error) => {
+            // Without a standard error there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Carries out a command line. Results go to `out`, warnings for people to `notes`.

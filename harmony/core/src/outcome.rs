@@ -44,10 +44,22 @@ impl Outcome {
 
     /// Takes over everything of `other`, after what is here.
     pub fn absorb(&mut self, other: Self) {
-        self.changes.extend(other.changes);
+        for change in other.changes {
+            self.add(change);
+        }
         self.checks.extend(other.checks);
         self.notes.extend(other.notes);
         self.records.extend(other.records);
+    }
+
+    /// Adds a change. Two Scores may share a thing, such as their namespace: it is listed once, with what was really
+    /// done to it.
+    pub fn add(&mut self, change: Change) {
+        match self.changes.iter_mut().find(|known| known.subject == change.subject) {
+            Some(known) if known.action == Action::Unchanged => *known = change,
+            Some(known) if change.action == Action::Unchanged || *known == change => {}
+            _ => self.changes.push(change),
+        }
     }
 
     /// The changes that are one: all but [`Action::Unchanged`].
@@ -240,5 +252,22 @@ impl fmt::Display for FieldValue {
             Self::Redacted => f.write_str("(secret)"),
             Self::KnownAfterBuild => f.write_str("(known after build)"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_scores_share_is_listed_once() {
+        let cluster = |action| Change::new(action, Subject::Cluster("shared".into()));
+        let mut outcome = Outcome::from(cluster(Action::Unchanged));
+        outcome.absorb(cluster(Action::Create).into());
+        outcome.absorb(cluster(Action::Create).into());
+        outcome.absorb(cluster(Action::Unchanged).into());
+        assert_eq!(outcome.changes, [cluster(Action::Create)]);
+        outcome.absorb(cluster(Action::Delete).into());
+        assert_eq!(outcome.changes.len(), 2);
     }
 }

@@ -184,6 +184,6 @@ impl Topology for K8sAnywhereTopology {
             }
         };
         self.cluster.begin();
-        Ok(outcome)
+        Ok(outcome.with_note(format!("cluster: export KUBECONFIG={}", self.kubeconfig().display())))
     }
 }

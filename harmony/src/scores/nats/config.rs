@@ -15,7 +15,6 @@ pub(super) const STORE: &str = "/data";
 pub(super) fn render(score: &NatsScore) -> String {
     let mut text = format!(
         "server_name: {name}\nlisten: 0.0.0.0:{CLIENT_PORT}\nhttp: 0.0.0.0:{MONITOR_PORT}\n\
-         lame_duck_grace_period: 1s\nlame_duck_duration: 5s\n\
          jetstream {{\n  store_dir: {STORE}\n}}\n",
         name = quote(score.name.as_str()),
     );

@@ -1,0 +1,81 @@
+//! Follows `docs/guides/your-first-app.md` to the letter.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use harmony::core::capability::KubernetesCluster;
+use harmony_fleet_deploy::apps::workspace;
+use harmony_fleet_e2e::stack::{namespace_object, topology};
+
+/// What the guide asks its reader to do.
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// Put this into that file.
+    Write(PathBuf, String),
+    /// Type this.
+    Run(String),
+}
+
+/// The fenced blocks of the guide: `console` blocks are typed, others begin with a comment that names their file.
+fn steps(guide: &str) -> anyhow::Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut lines = guide.lines();
+    while let Some(line) = lines.next() {
+        let Some(kind) = line.strip_prefix("```").filter(|kind| !kind.is_empty()) else { continue };
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        if kind == "console" {
+            steps.extend(block.iter().filter_map(|line| Some(Step::Run(line.strip_prefix("$ ")?.to_owned()))));
+        } else {
+            let (first, rest) = block.split_first().context("an empty block")?;
+            let file = first.trim_start_matches(['#', '/', ' ']);
+            steps.push(Step::Write(file.into(), rest.join("\n") + "\n"));
+        }
+    }
+    Ok(steps)
+}
+
+/// Types a line as the guide's reader would, and gives back what it printed.
+fn type_line(line: &str, folder: &Path, harmony: &str) -> anyhow::Result<String> {
+    let output = Command::new("sh").args(["-c", line]).current_dir(folder).env("HARMONY", harmony).output()?;
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    anyhow::ensure!(output.status.success(), "`{line}`: {}\n{text}", output.status);
+    Ok(text)
+}
+
+#[tokio::test]
+async fn a_newcomer_gets_an_app_of_their_own_deployed_and_verified() -> anyhow::Result<()> {
+    let cluster = topology().await?;
+    let namespace = namespace_object(&"greeter".parse()?)?;
+    cluster.delete(&namespace).await?;
+    let guide = std::fs::read_to_string(workspace().join("docs/guides/your-first-app.md"))?;
+    let folder = tempfile::tempdir()?;
+    let harmony = workspace().display().to_string();
+    let mut said = Vec::new();
+    for step in steps(&guide)? {
+        match step {
+            Step::Write(file, text) => std::fs::write(folder.path().join(file), text.replace("$HARMONY", &harmony))?,
+            Step::Run(line) => said.push((line.clone(), type_line(&line, folder.path(), &harmony)?)),
+        }
+    }
+    let of = |end: &str| said.iter().find(|(line, _)| line.ends_with(end)).map(|(_, text)| text.clone()).unwrap_or_default();
+    assert!(of("-- plan").contains("create Deployment greeter/greeter-web"), "{}", of("-- plan"));
+    assert!(of("-p greeter-deploy").contains("answers 200"), "{}", of("-p greeter-deploy"));
+    assert!(of("get pods").contains("Running"), "{}", of("get pods"));
+
+    let again = type_line("cargo run -q -p greeter-deploy", folder.path(), &harmony)?;
+    assert!(again.contains("no changes"), "{again}");
+    cluster.delete(&namespace).await?;
+    Ok(())
+}
+
+#[test]
+fn blocks_are_told_apart() {
+    let guide = "text\n```toml\n# a/Cargo.toml\nx = 1\n```\nmore\n```console\n$ one\noutput\n$ two\n```\n";
+    let expected = [
+        Step::Write("a/Cargo.toml".into(), "x = 1\n".into()),
+        Step::Run("one".into()),
+        Step::Run("two".into()),
+    ];
+    assert_eq!(steps(guide).unwrap(), expected);
+}
