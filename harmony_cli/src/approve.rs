@@ -1,6 +1,7 @@
 //! Consent to deletions: `--yes`, or a person at the terminal.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 
 use async_trait::async_trait;
 use harmony_core::approval::{Approver, NotApproved};
@@ -8,13 +9,14 @@ use harmony_core::context::Cancelled;
 use harmony_core::outcome::Subject;
 use inquire::{Confirm, InquireError};
 
-use crate::progress::Screen;
+use crate::progress::{CatchUp, Screen};
 use crate::select::can_ask;
 
 /// Asks where somebody can answer, and refuses where nobody can: it never waits for an answer that cannot come.
 #[derive(Debug)]
 pub(crate) struct AskAtTerminal {
     pub(crate) screen: Screen,
+    pub(crate) catch_up: CatchUp,
     /// True with `--json`: a program is not asked, although a person may have started it at a terminal.
     pub(crate) never_ask: bool,
 }
@@ -26,6 +28,7 @@ impl Approver for AskAtTerminal {
         if self.never_ask || !can_ask() {
             return Err(NotApproved::NobodyToAsk { deletions });
         }
+        self.catch_up.wait().await;
         let screen = self.screen.clone();
         let question = question(&deletions);
         // The prompt blocks, and so do the bars until it is answered.
@@ -37,8 +40,11 @@ impl Approver for AskAtTerminal {
         });
         match asked.await {
             Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(NotApproved::Declined { deletions }),
-            Ok(Err(InquireError::OperationCanceled | InquireError::OperationInterrupted)) => {
+            Ok(Ok(false) | Err(InquireError::OperationCanceled)) => {
+                Err(NotApproved::Declined { deletions })
+            }
+            Ok(Err(InquireError::OperationInterrupted)) => Err(Cancelled.into()),
+            Ok(Err(InquireError::IO(error))) if error.kind() == ErrorKind::Interrupted => {
                 Err(Cancelled.into())
             }
             // the terminal went away

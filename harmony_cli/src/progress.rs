@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use harmony_core::Context;
 use harmony_core::event::{Event, Events};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,22 @@ pub(crate) struct Progress {
     task: JoinHandle<()>,
     stop: CancellationToken,
     screen: Screen,
+    catch_up: CatchUp,
+}
+
+/// Asks the display to show everything that happened until now.
+#[derive(Debug, Clone)]
+pub(crate) struct CatchUp(mpsc::UnboundedSender<oneshot::Sender<()>>);
+
+impl CatchUp {
+    /// Returns once it is shown, so that a question does not come before what led to it.
+    pub(crate) async fn wait(&self) {
+        let (shown, waiting) = oneshot::channel();
+        // a display that ended has shown what it could
+        if self.0.send(shown).is_ok() {
+            let _ = waiting.await;
+        }
+    }
 }
 
 impl Progress {
@@ -47,13 +64,29 @@ impl Progress {
             Form::Json => Display::Json(Instant::now()),
             Form::Quiet => Display::Quiet,
         };
-        let task = tokio::spawn(show_all(context.subscribe(), display, stop.clone()));
-        Self { task, stop, screen }
+        let (catch_up, requests) = mpsc::unbounded_channel();
+        let task = tokio::spawn(show_all(
+            context.subscribe(),
+            display,
+            requests,
+            stop.clone(),
+        ));
+        Self {
+            task,
+            stop,
+            screen,
+            catch_up: CatchUp(catch_up),
+        }
     }
 
     /// Where else something may be written meanwhile.
     pub(crate) fn screen(&self) -> &Screen {
         &self.screen
+    }
+
+    /// Who waits for the display.
+    pub(crate) fn catch_up(&self) -> &CatchUp {
+        &self.catch_up
     }
 
     /// Ends once everything that happened is shown.
@@ -66,15 +99,25 @@ impl Progress {
 
 const TICK: Duration = Duration::from_millis(250);
 
-async fn show_all(mut events: Events, mut display: Display, stop: CancellationToken) {
+async fn show_all(
+    mut events: Events,
+    mut display: Display,
+    mut requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(TICK);
     loop {
         tokio::select! {
+            // events first: whoever asks for the display to catch up, or to end, gets all that came before
             biased;
             event = events.recv() => match event {
                 Some(event) => display.show(&event),
                 None => break,
             },
+            Some(shown) = requests.recv() => {
+                // whoever asked may have been dropped since
+                let _ = shown.send(());
+            }
             () = stop.cancelled() => break,
             _ = ticks.tick() => display.tick(),
         }

@@ -105,6 +105,7 @@ impl<T: Topology> Runner<T> {
         if !args.yes {
             topology.context().set_approver(Arc::new(AskAtTerminal {
                 screen: progress.screen().clone(),
+                catch_up: progress.catch_up().clone(),
                 never_ask: args.json,
             }));
         }

@@ -85,9 +85,7 @@ async fn pick(names: Vec<String>) -> Result<Vec<usize>, Box<dyn Diagnostic>> {
     let asked = tokio::task::spawn_blocking(move || {
         let picked = MultiSelect::new("Run which Scores?", names)
             .with_default(&everything)
-            .with_help_message(
-                "space picks, enter runs, escape leaves; --filter or --yes skip this question",
-            )
+            .with_help_message("space picks, enter runs, escape leaves")
             .raw_prompt()?;
         let mut indices: Vec<usize> = picked.iter().map(|option| option.index).collect();
         indices.sort_unstable();

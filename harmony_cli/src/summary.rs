@@ -135,8 +135,12 @@ pub(crate) fn stopped(results: &[ScoreResult], scores: usize, kind: FailureKind)
     } else {
         "stopped"
     };
-    let counts = counts.in_words(Mode::Apply);
-    format!("{word} after {done} of {scores} Scores; what they did stays: {counts}\n")
+    let so_far = if counts.is_unchanged() {
+        "which needed no changes".to_owned()
+    } else {
+        format!("what they did stays: {}", counts.in_words(Mode::Apply))
+    };
+    format!("{word} after {done} of {scores} Scores, {so_far}\n")
 }
 
 fn changes(text: &mut String, result: &ScoreResult, mode: Mode) {
@@ -286,7 +290,7 @@ nats is at 127.0.0.1:4222
         assert_eq!(stopped(1, FailureKind::Failed), "");
         assert_eq!(
             stopped(2, FailureKind::Refused),
-            "refused after 1 of 3 Scores; what they did stays: 1 created, 1 updated, 1 deleted, 2 unchanged\n"
+            "refused after 1 of 3 Scores, what they did stays: 1 created, 1 updated, 1 deleted, 2 unchanged\n"
         );
     }
 }

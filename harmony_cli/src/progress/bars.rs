@@ -116,6 +116,8 @@ impl Bars {
         }
         self.steps.clear();
         self.screen.clear();
+        // apart from the result, which follows
+        self.screen.message("\n");
     }
 
     fn begin(&mut self, id: StepId, label: &str) {
