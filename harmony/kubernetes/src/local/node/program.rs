@@ -326,6 +326,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_server_says_the_version_that_is_built() {
+        let required = SOURCES[0]
+            .1
+            .lines()
+            .find_map(|line| line.strip_prefix("require k8s.io/kubernetes "))
+            .unwrap();
+        let (major, minor) = required
+            .trim_start_matches('v')
+            .rsplit_once('.')
+            .and_then(|(release, _)| release.split_once('.'))
+            .unwrap();
+        for flag in [
+            format!("gitVersion={required} "),
+            format!("gitMajor={major} "),
+            format!("gitMinor={minor} "),
+        ] {
+            assert!(LINK_FLAGS.contains(&flag), "{flag}");
+        }
+        let staged = required.replacen("v1.", "v0.", 1);
+        for line in SOURCES[0]
+            .1
+            .lines()
+            .filter(|line| line.contains(" => k8s.io/"))
+        {
+            assert!(line.ends_with(&staged), "{line}");
+        }
+    }
+
+    #[test]
     fn another_go_is_another_program() {
         let go = |version: &str| Go {
             command: "go".into(),
