@@ -105,6 +105,43 @@ fn acts(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
+
+    /// What a request that passed would reach.
+    struct Server(usize);
+
+    impl Service<Request<Body>> for Server {
+        type Response = ();
+        type Error = Infallible;
+        type Future = Ready<Result<(), Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            self.0 += 1;
+            ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_never_reaches_the_server() {
+        let mut guarded = ReadOnlyLayer.layer(Server(0));
+        let mut send = async |method: Method| {
+            let request = Request::builder()
+                .method(method)
+                .uri("/api/v1/namespaces/a");
+            guarded.call(request.body(Body::empty()).unwrap()).await
+        };
+        send(Method::GET).await.unwrap();
+        let refused = send(Method::DELETE).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "refused to send `DELETE /api/v1/namespaces/a` while planning"
+        );
+        assert_eq!(guarded.inner.0, 1);
+    }
 
     fn allowed(method: Method, uri: &str) -> bool {
         is_read(&Request::builder().method(method).uri(uri).body(()).unwrap())

@@ -125,7 +125,7 @@ fn shown(path: &Path, value: Option<&Value>, is_secret: bool) -> FieldValue {
 fn hides(path: &str, value: &Value) -> bool {
     path.starts_with("data")
         || path.starts_with("stringData")
-        || path.ends_with(".value")
+        || path.rsplit('.').next() == Some("value")
         || value.is_object()
 }
 

@@ -21,6 +21,7 @@ mod container;
 mod custom;
 mod evidence;
 mod observed;
+mod others;
 mod pods;
 mod tracker;
 mod watch;

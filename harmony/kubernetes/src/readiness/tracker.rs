@@ -145,7 +145,7 @@ impl Tracker {
             Assessment::Waiting(waiting) => waiting,
         };
         self.serving = None;
-        let found = self.findings(&waiting, observed.around, now);
+        let found = Self::findings(&waiting, observed.around, now);
         self.remember(found, now);
         self.last = Last {
             why: waiting.why.clone(),
@@ -303,12 +303,7 @@ impl Tracker {
     }
 
     /// What is wrong now, by place.
-    fn findings(
-        &self,
-        waiting: &Waiting,
-        around: &Surroundings,
-        now: Timestamp,
-    ) -> Vec<(Place, Located)> {
+    fn findings(waiting: &Waiting, around: &Surroundings, now: Timestamp) -> Vec<(Place, Located)> {
         let of_object = waiting.troubles.iter().map(|finding| {
             let located = Located {
                 pod: String::new(),

@@ -167,8 +167,12 @@ fn give_up(trackers: &[Tracker], watched: &Watched) -> Option<Located> {
 struct Watched {
     namespaces: BTreeMap<Namespace, Around>,
     targets: Vec<Target>,
-    signals: SelectAll<BoxStream<'static, ()>>,
+    signals: Signals,
 }
+
+/// Something changed, or a watch could not be opened and is tried again.
+type Signal = BoxStream<'static, Result<(), watcher::Error>>;
+type Signals = SelectAll<Signal>;
 
 /// The stores of one namespace.
 struct Around {
@@ -232,25 +236,37 @@ impl Watched {
             targets,
             signals,
         };
-        watched.fill(connection).await?;
+        if let Some(about) = objects.first() {
+            watched.fill(connection, about).await?;
+        }
         Ok(watched)
     }
 
     /// Drives the watches until every store holds its first list.
-    async fn fill(&mut self, connection: &Connection) -> Result<(), ClusterError> {
+    async fn fill(
+        &mut self,
+        connection: &Connection,
+        about: &ObjectRef,
+    ) -> Result<(), ClusterError> {
+        let attempt = connection.attempt("watch", about);
         let filled = async {
             while !self.is_filled() {
-                if self.signals.next().await.is_none() {
-                    break;
+                match self.signals.next().await {
+                    // What is forbidden now will be at the next try.
+                    Some(Err(watcher::Error::InitialListFailed(kube::Error::Api(status))))
+                        if matches!(status.code, 401 | 403) =>
+                    {
+                        return Err(attempt.failed(kube::Error::Api(status)));
+                    }
+                    Some(_) => {}
+                    None => break,
                 }
             }
+            Ok(())
         };
         timeout(REQUEST_TIMEOUT, filled)
             .await
-            .map_err(|elapsed| ClusterError::Unreachable {
-                endpoint: connection.endpoint.clone(),
-                source: elapsed.into(),
-            })
+            .unwrap_or_else(|elapsed| Err(attempt.timed_out(elapsed)))
     }
 
     fn is_filled(&self) -> bool {
@@ -325,11 +341,7 @@ impl Watched {
 }
 
 impl Around {
-    fn open(
-        client: &Client,
-        namespace: &Namespace,
-        signals: &mut SelectAll<BoxStream<'static, ()>>,
-    ) -> Self {
+    fn open(client: &Client, namespace: &Namespace, signals: &mut Signals) -> Self {
         let name = namespace.as_str();
         let (pods, changes) = follow(Api::namespaced(client.clone(), name), ());
         signals.push(changes);
@@ -353,7 +365,7 @@ impl Around {
 
 /// A store that follows what `api` lists, and a signal for each change of it. Errors are retried for ever with growing
 /// pauses: the deadline ends the wait.
-fn follow<K>(api: Api<K>, kind: K::DynamicType) -> (Store<K>, BoxStream<'static, ()>)
+fn follow<K>(api: Api<K>, kind: K::DynamicType) -> (Store<K>, Signal)
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Eq + Hash + Clone + Debug + Send + Sync + Unpin,
@@ -364,7 +376,7 @@ where
         .default_backoff()
         .reflect(writer)
         .inspect_err(|error| tracing::debug!(%error, "a watch ended and is opened again"))
-        .map(|_event| ())
+        .map_ok(|_event| ())
         .boxed();
     (store, changes)
 }

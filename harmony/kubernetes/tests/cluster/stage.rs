@@ -14,9 +14,9 @@ use harmony_core::outcome::{Action, Change};
 use harmony_core::verify::Verdict;
 use harmony_kubernetes::Cluster;
 use harmony_kubernetes::local::node::LocalNode;
-use harmony_types::{ImageRef, Namespace};
+use harmony_types::{Digest, ImageRef, Namespace};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 /// Names the kubeconfig of another cluster than the local node. Its nodes must be able to run the peer's image.
@@ -248,14 +248,11 @@ fn layout(folder: &Path, program: &Path) -> (PathBuf, String) {
     let blobs = layout.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).unwrap();
     let store = |content: &[u8], media_type: &str| {
-        let hex: String = Sha256::digest(content)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        std::fs::write(blobs.join(&hex), content).unwrap();
+        let digest = Digest::sha256_from_bytes(Sha256::digest(content).into());
+        std::fs::write(blobs.join(digest.hex()), content).unwrap();
         json!({
             "mediaType": format!("application/vnd.oci.image.{media_type}"),
-            "digest": format!("sha256:{hex}"),
+            "digest": digest,
             "size": content.len(),
         })
     };

@@ -1,0 +1,147 @@
+//! Readiness of what is no workload: Services, volume claims, namespaces, definitions.
+
+use std::sync::Arc;
+
+use harmony_core::verify::FailureClass;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::Value;
+
+use super::container::Finding;
+use super::observed::{Surroundings, label, name, uid};
+use super::workload::{Assessment, Waiting, ready_of};
+
+pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
+    let Some(spec) = &object.spec else {
+        return Assessment::Ready;
+    };
+    let selector = spec.selector.clone().unwrap_or_default();
+    if spec.type_.as_deref() == Some("ExternalName") || selector.is_empty() {
+        return Assessment::Ready;
+    }
+    let own = name(&object.metadata);
+    let mut endpoints = around
+        .endpoints
+        .iter()
+        .filter(|slice| label(&slice.metadata, "kubernetes.io/service-name") == Some(own))
+        .flat_map(|slice| &slice.endpoints);
+    let is_serving = endpoints.any(|endpoint| {
+        let conditions = endpoint.conditions.as_ref();
+        conditions.is_none_or(|conditions| conditions.ready != Some(false))
+    });
+    if is_serving {
+        return Assessment::Ready;
+    }
+    let selected = |pod: &&Arc<Pod>| {
+        selector
+            .iter()
+            .all(|(key, value)| label(&pod.metadata, key) == Some(value.as_str()))
+    };
+    let pods: Vec<_> = around.pods.iter().filter(selected).cloned().collect();
+    let text: Vec<_> = selector
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let text = text.join(",");
+    if pods.is_empty() {
+        return Assessment::Waiting(Waiting {
+            why: format!("no pod has its labels {text}"),
+            hint: Some("let the Service's selector equal the labels of the pod template".into()),
+            ..Waiting::default()
+        });
+    }
+    // Its pods' own troubles are told by their workload, whose revision is known.
+    if ready_of(&pods) > 0 {
+        let ports: Vec<_> = spec
+            .ports
+            .iter()
+            .flatten()
+            .filter_map(|port| port.target_port.as_ref())
+            .collect();
+        let named = ports.iter().find_map(|port| match port {
+            IntOrString::String(port) => Some(port),
+            IntOrString::Int(_) => None,
+        });
+        return Assessment::Waiting(Waiting {
+            why: "its pods are ready, but it has no endpoint yet".into(),
+            hint: named.map(|port| {
+                format!("check that a container of the pods has a port named `{port}`")
+            }),
+            ..Waiting::default()
+        });
+    }
+    Waiting::because(format!(
+        "none of the {} pods with its labels {text} is ready",
+        pods.len()
+    ))
+}
+
+pub(super) fn claim(object: &PersistentVolumeClaim, around: &Surroundings) -> Assessment {
+    let phase = object
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    if phase == Some("Bound") {
+        return Assessment::Ready;
+    }
+    let events = around.events_of(uid(&object.metadata));
+    let latest = |wanted: &[&str]| {
+        events.iter().find(|event| {
+            event
+                .reason
+                .as_deref()
+                .is_some_and(|reason| wanted.contains(&reason))
+        })
+    };
+    // It is bound when the first pod uses it: waiting for it alone would never end.
+    if latest(&["WaitForFirstConsumer", "WaitForPodScheduled"]).is_some() {
+        return Assessment::Ready;
+    }
+    let why = format!("the claim is {}", phase.unwrap_or("Pending"));
+    if phase == Some("Lost") {
+        let what = "lost its volume";
+        let hint = "restore the volume, or delete the claim";
+        return Waiting::with(
+            why,
+            Finding::new(FailureClass::MissingReference, 0, what, "phase Lost", hint),
+        );
+    }
+    match latest(&["FailedBinding", "ProvisioningFailed"]) {
+        Some(event) => {
+            let message = event.message.clone().unwrap_or_default();
+            let what = format!("cannot be bound: {message}");
+            let hint = "name a StorageClass that the cluster has, or make one the default";
+            let finding = Finding::new(FailureClass::MissingReference, 30, what, message, hint);
+            Waiting::with(why, finding)
+        }
+        None => Waiting::because(why),
+    }
+}
+
+pub(super) fn namespace(object: &Value) -> Assessment {
+    match object.pointer("/status/phase").and_then(Value::as_str) {
+        Some("Active") => Assessment::Ready,
+        phase => Waiting::because(format!("the namespace is {}", phase.unwrap_or("new"))),
+    }
+}
+
+pub(super) fn definition(object: &CustomResourceDefinition) -> Assessment {
+    let conditions = object
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.clone())
+        .unwrap_or_default();
+    let state = |wanted: &str| conditions.iter().find(|one| one.type_ == wanted);
+    if let Some(names) = state("NamesAccepted").filter(|names| names.status == "False") {
+        let message = names.message.clone().unwrap_or_default();
+        let what = format!("clashes with another definition: {message}");
+        let hint = "give the kind, its plural or its short names another name";
+        let finding = Finding::new(FailureClass::NotReady, 0, what, message, hint);
+        return Waiting::with("its names are not accepted", finding);
+    }
+    match state("Established") {
+        Some(established) if established.status == "True" => Assessment::Ready,
+        _ => Waiting::because("the definition is not established yet"),
+    }
+}
