@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use clap_complete::Shell;
 use harmony_core::Mode;
 
-/// What a run is asked to do. `None` handed to [`run`](crate::run) means those of this process.
+/// What a run is asked to do. `None` handed to [`run`](crate::run()) means those of this process.
 ///
 /// A binary with options of its own flattens it into its parser:
 ///
@@ -148,10 +148,10 @@ pub(crate) struct Cli {
 
 /// Examples and exit codes; a binary with a parser of its own adds it with `#[command(after_help = AFTER_HELP)]`.
 pub const AFTER_HELP: &str = "\
-Examples:
-  plan                         what would change, without changing it
-  apply --filter 'fleet-*'     only the Scores whose name begins with fleet-
-  --json | jq .                events and the result as JSON documents
-  explain H0301                what an error code means
+Examples, each after the name of this command:
+  plan                       what would change, without changing it
+  apply --filter 'fleet-*'   only the Scores whose name begins with fleet-
+  apply --yes --json         for a program: no questions, JSON documents on stdout
+  explain H0301              what an error code means
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused before any write, 130 cancelled";

@@ -28,7 +28,7 @@ pub fn fail(error: &dyn Diagnostic) -> ExitCode {
 }
 
 impl RunArgs {
-    /// As [`fail`](crate::fail), in the form these arguments ask for.
+    /// As [`fail`](crate::fail()), in the form these arguments ask for.
     pub fn fail(&self, error: &dyn Diagnostic) -> ExitCode {
         let report = Report::of(error);
         let status = ExitStatus::from(report.kind);

@@ -13,8 +13,8 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `run` | [`run`] and [`Runner`]: start here |
-//! | `args`, `parse` | [`RunArgs`], [`parse`]: list, plan, apply, explain, completions, and their options |
+//! | `run` | [`run()`] and [`Runner`]: start here |
+//! | `args`, `parse` | [`RunArgs`], [`parse()`]: list, plan, apply, explain, completions, and their options |
 //! | `select` | which Scores are meant: `--filter`, or a question on a terminal |
 //! | `approve` | consent to deletions: `--yes`, or a question |
 //! | `progress` | the run's events as bars, lines or nothing |
@@ -23,7 +23,7 @@
 //! | `render` | errors and warnings as rustc prints them |
 //! | `explain` | the pages of the error codes (`docs/reference/codes.md`) |
 //! | `exit_status` | [`ExitStatus`]: what each exit code means |
-//! | `fail`, `usage` | errors before a run: [`fail`], [`UnknownTopology`] |
+//! | `fail`, `usage` | errors before a run: [`fail()`], [`UnknownTopology`] |
 //! | `signals`, `log`, `output` | Ctrl-C; `RUST_LOG`; the two streams |
 //! | [`plugins`] | the `harmony` command: finds and runs `harmony-*` |
 

@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Installs the log writer of this process; [`run`](crate::run) does it by itself. A writer that is installed already
+/// Installs the log writer of this process; [`run`](crate::run()) does it by itself. A writer that is installed already
 /// is left alone.
 ///
 /// `RUST_LOG` says what is written, as in `RUST_LOG=harmony=debug`. While it is set, progress is shown as lines: bars

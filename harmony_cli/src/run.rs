@@ -42,7 +42,7 @@ pub async fn run<T: Topology>(
     Runner::new(inventory, topology, scores).run(args).await
 }
 
-/// A run with more to say about it than [`run`] takes.
+/// A run with more to say about it than [`run()`] takes.
 #[derive(Debug)]
 pub struct Runner<T: Topology> {
     inventory: Inventory,
@@ -68,10 +68,10 @@ impl<T: Topology> Runner<T> {
         Self { pick: true, ..self }
     }
 
-    /// Runs; see [`run`].
+    /// Runs; see [`run()`].
     ///
     /// # Errors
-    /// See [`run`].
+    /// See [`run()`].
     pub async fn run(self, args: Option<RunArgs>) -> Result<ExitCode, RunError> {
         init();
         let args = match args {
@@ -127,13 +127,14 @@ impl<T: Topology> Runner<T> {
 }
 
 fn form(args: &RunArgs) -> Form {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
     // Log lines and bars would write over one another.
     let logging = std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty());
     if args.quiet {
         Form::Quiet
     } else if args.json {
         Form::Json
-    } else if console::user_attended_stderr() && !logging {
+    } else if console::user_attended_stderr() && !is_dumb && !logging {
         Form::Bars
     } else {
         Form::Lines

@@ -281,7 +281,7 @@ fn help_is_that_of_the_binary_with_the_options_of_a_run() {
         "--greeting",
         "--filter <GLOB>",
         "completions",
-        "Examples:",
+        "Examples",
         "Exit codes: 0 done",
     ] {
         assert!(help.stdout.contains(text), "{text}: {}", help.stdout);
