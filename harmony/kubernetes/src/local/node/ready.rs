@@ -68,14 +68,45 @@ fn running(config: &LocalNodeConfig) -> Result<Vec<Component>, LocalNodeError> {
 }
 
 fn died(config: &LocalNodeConfig, component: Component) -> LocalNodeError {
-    const SHOWN: usize = 8;
+    const READ: usize = 200;
     let log = launch_plan::log_of(&config.layout(), component);
-    let output = files::tail(&log, SHOWN);
+    let output = telling(&files::tail(&log, READ));
     LocalNodeError::ComponentDied {
         component,
         log,
         output,
     }
+}
+
+/// Of the end of a log, the lines that say why: a panic's first line, errors and fatal errors as klog and zap mark
+/// them; where there is none, the very last ones.
+fn telling(lines: &[String]) -> Vec<String> {
+    const SHOWN: usize = 6;
+    // A line of etcd's log holds a whole stack.
+    const WIDTH: usize = 240;
+    let is_telling = |line: &&String| {
+        let mut chars = line.chars();
+        let klog = matches!(chars.next(), Some('E' | 'F'))
+            && chars.next().is_some_and(|c| c.is_ascii_digit());
+        klog || [
+            "panic: ",
+            "\"level\":\"fatal\"",
+            "\"level\":\"error\"",
+            "level=fatal",
+            "level=error",
+            "Error: ",
+        ]
+        .iter()
+        .any(|mark| line.contains(mark))
+    };
+    let mut shown: Vec<String> = lines.iter().filter(is_telling).cloned().collect();
+    if shown.is_empty() {
+        shown = lines.to_vec();
+    }
+    let last = shown.split_off(shown.len().saturating_sub(SHOWN));
+    last.iter()
+        .map(|line| line.chars().take(WIDTH).collect())
+        .collect()
 }
 
 fn not_ready(
@@ -163,6 +194,19 @@ fn says_ready(node: &Node, since: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_told_by_its_first_line() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let log = "I1121 fine\nE1121 refused\npanic: broken database\n\tgo.etcd.io/x.go:12\ngoroutine 1\n";
+        assert_eq!(
+            telling(&lines(log)),
+            ["E1121 refused", "panic: broken database"]
+        );
+        let quiet = "Error\none\ntwo";
+        assert_eq!(telling(&lines(quiet)), ["Error", "one", "two"]);
+        assert!(telling(&[]).is_empty());
+    }
 
     fn node(status: &str, beat: &str) -> Node {
         serde_json::from_value(serde_json::json!({
