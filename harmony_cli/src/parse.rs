@@ -12,7 +12,7 @@ use crate::output::{self, RunError};
 use crate::usage::{UnknownCode, UnknownTopology};
 use crate::{explain, fail};
 
-/// The arguments of a binary that flattens [`RunArgs`](crate::RunArgs) into its own parser, from this process.
+/// The arguments of a binary that flattens [`RunArgs`] into its own parser, from this process.
 ///
 /// `--help`, `explain` and `completions` need no topology and are answered here, so that they work where none can be
 /// made; `completions` knows the binary's own options too.

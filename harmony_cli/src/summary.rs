@@ -1,5 +1,7 @@
 //! Plans and results as text: pure functions from outcomes to what is printed.
 
+mod field;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -166,11 +168,7 @@ fn changes(text: &mut String, result: &ScoreResult, mode: Mode) {
         }
         text.push('\n');
         for field in &change.fields {
-            let _ = writeln!(
-                text,
-                "      {}: {} -> {}",
-                field.path, field.before, field.after
-            );
+            field::write(text, field);
         }
     }
 }
