@@ -4,11 +4,13 @@
 //! test without it fails, and the error says how to get it: nothing is skipped.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use harmony_fleet_domain::ErrorChain;
 use secrecy::SecretString;
 
 use crate::{NatsAuth, NatsOptions, NatsServers};
@@ -157,8 +159,8 @@ fn client_port(json: &[u8]) -> Option<u16> {
     ports["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
 }
 
-/// Why there is no server.
-#[derive(Debug, thiserror::Error)]
+/// Why there is no server. `Debug` tells what `Display` tells, because tests show errors by `unwrap`.
+#[derive(thiserror::Error)]
 pub enum TestNatsError {
     /// The program cannot be started.
     #[error(
@@ -180,4 +182,10 @@ pub enum TestNatsError {
         /// Its output.
         log: String,
     },
+}
+
+impl fmt::Debug for TestNatsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", ErrorChain(self))
+    }
 }

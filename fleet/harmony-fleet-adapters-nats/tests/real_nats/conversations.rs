@@ -71,7 +71,7 @@ async fn a_device_registers_and_its_heartbeats_arrive() {
 
     // The server may not know the second subscription yet: heartbeats are repeated in life too.
     let heard = first_of(&mut heartbeats, async || {
-        link.heartbeat(&heartbeat(1)).await.unwrap()
+        link.heartbeat(&heartbeat(1)).await.unwrap();
     })
     .await;
     assert_eq!(heard, (device("pump-1"), heartbeat(1)));
@@ -100,7 +100,7 @@ async fn the_operator_hears_only_its_tenant_and_only_what_makes_sense() {
         raw.flush().await.unwrap();
     };
     first_of(&mut heartbeats, async || {
-        publish(&subject, first.clone()).await
+        publish(&subject, first.clone()).await;
     })
     .await;
     operator.announce(&heartbeat(2)).await;
