@@ -59,7 +59,27 @@ impl KubeObject {
     ///
     /// # Errors
     /// As [`KubeObject::new`].
-    pub fn from_value(mut body: Value) -> Result<Self, ObjectError> {
+    pub fn from_value(body: Value) -> Result<Self, ObjectError> {
+        let mut object = Self::observed(body)?;
+        if let Some(body) = object.body.as_object_mut() {
+            body.remove("status");
+        }
+        if let Some(metadata) = object
+            .body
+            .pointer_mut("/metadata")
+            .and_then(Value::as_object_mut)
+        {
+            metadata.remove("managedFields");
+            metadata.remove("creationTimestamp");
+        }
+        Ok(object)
+    }
+
+    /// An object as a cluster has it, with everything that the server owns.
+    ///
+    /// # Errors
+    /// As [`KubeObject::new`].
+    pub fn observed(body: Value) -> Result<Self, ObjectError> {
         let text = |pointer: &'static str| {
             let found = body
                 .pointer(pointer)
@@ -83,7 +103,6 @@ impl KubeObject {
             value: value.to_owned(),
             reason,
         };
-        // RBAC objects may hold colons (`system:coredns`), which is why only the length and the alphabet are checked.
         let name = name
             .parse::<ResourceName>()
             .map_err(|e| invalid("metadata.name", &name, e.to_string()))?;
@@ -99,13 +118,6 @@ impl KubeObject {
             namespace,
             name,
         };
-        if let Some(object) = body.as_object_mut() {
-            object.remove("status");
-        }
-        if let Some(metadata) = body.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-            metadata.remove("managedFields");
-            metadata.remove("creationTimestamp");
-        }
         Ok(Self { reference, body })
     }
 

@@ -178,7 +178,7 @@ impl KubernetesCluster for Cluster {
             return Ok(None);
         };
         let body = apply::to_value(found).map_err(|error| attempt.failed(error))?;
-        Ok(Some(KubeObject::from_value(body)?))
+        Ok(Some(KubeObject::observed(body)?))
     }
 
     async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError> {
