@@ -3,7 +3,7 @@
 use annotate_snippets::{Group, Level, Origin, Renderer};
 use harmony_core::diagnostic::Report;
 
-/// An error with its score, evidence, causes and help; styled for a terminal, ends with a newline.
+/// An error with its origin (a score, a topology), evidence, causes and help; styled for a terminal, ends with a newline.
 ///
 /// ```text
 /// error[H0303]: container `operator` crashes at start
@@ -12,12 +12,12 @@ use harmony_core::diagnostic::Report;
 ///   = seen: exit code 3
 ///   = help: read the log above
 /// ```
-pub(crate) fn error(report: &Report, score: Option<&str>) -> String {
+pub(crate) fn error(report: &Report, origin: Option<&str>) -> String {
     let message = one_line(&report.message);
     let code = report.code.to_string();
     let title = Level::ERROR.primary_title(message).id(code);
     let mut group = Group::with_title(title);
-    if let Some(place) = place(report, score) {
+    if let Some(place) = place(report, origin) {
         group = group.element(Origin::path(place));
     }
     let sections = [
@@ -50,11 +50,11 @@ fn draw(group: Group<'_>) -> String {
     text
 }
 
-fn place(report: &Report, score: Option<&str>) -> Option<String> {
+fn place(report: &Report, origin: Option<&str>) -> Option<String> {
     let place = report.place.as_deref();
-    match (score, place) {
-        (Some(score), Some(place)) => Some(format!("score {score}, {}", one_line(place))),
-        (Some(score), None) => Some(format!("score {score}")),
+    match (origin, place) {
+        (Some(origin), Some(place)) => Some(format!("{origin}, {}", one_line(place))),
+        (Some(origin), None) => Some(origin.to_owned()),
         (None, place) => place.map(one_line),
     }
 }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn an_error_tells_code_place_evidence_causes_and_help() {
-        let drawn = plain(&error(&report(), Some("fleet-operator")));
+        let drawn = plain(&error(&report(), Some("score fleet-operator")));
         assert_eq!(
             drawn,
             "\

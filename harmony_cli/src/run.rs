@@ -202,6 +202,19 @@ struct End<'a> {
 }
 
 impl End<'_> {
+    /// True when the topology itself could not be made ready: its preparation is the first result.
+    fn in_preparation(&self) -> bool {
+        self.results.is_empty()
+    }
+
+    fn origin(&self, error: &InterpretError) -> String {
+        if self.in_preparation() {
+            format!("topology {}", self.topology)
+        } else {
+            format!("score {}", error.score())
+        }
+    }
+
     fn tell(&self, args: &RunArgs) -> Result<ExitCode, RunError> {
         let status = match &self.failed {
             None => ExitStatus::Done,
@@ -231,7 +244,11 @@ impl End<'_> {
             counts: Counts::of_all(&self.results),
             scores: &self.results,
             error: report.map(|report| json::FailedScore {
-                score: self.failed.as_ref().map(InterpretError::score),
+                score: self
+                    .failed
+                    .as_ref()
+                    .filter(|_| !self.in_preparation())
+                    .map(InterpretError::score),
                 report,
             }),
         })
@@ -244,7 +261,7 @@ impl End<'_> {
         }
         match (&self.failed, report) {
             (Some(error), Some(report)) => {
-                output::message(&render::error(report, Some(error.score())));
+                output::message(&render::error(report, Some(&self.origin(error))));
                 if !planning {
                     output::message(&summary::stopped(&self.results, self.scores, report.kind));
                 }

@@ -152,6 +152,20 @@ for more about this error: demo explain H0303
 }
 
 #[test]
+fn a_topology_that_cannot_be_made_ready_is_named_instead_of_a_score() {
+    let directory = tempdir().expect("a directory");
+    let file = directory.path().join("file");
+    fs::write(&file, "").expect("a file");
+    let mut command = with(&directory, &["--quiet"]);
+    command.env("DEMO_DIR", file.join("below"));
+    let failed = run(command);
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(1), ""));
+    let place = "\n--> topology directory\n = cause: Not a directory (os error 20)\n";
+    assert!(failed.stderr.contains(place), "{failed:?}");
+    assert!(!failed.stderr.contains("stopped after"), "{failed:?}");
+}
+
+#[test]
 fn each_way_to_end_has_its_exit_code() {
     let directory = tempdir().expect("a directory");
     let table: &[(&[&str], i32, &str)] = &[
