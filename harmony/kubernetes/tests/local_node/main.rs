@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harmony_core::Context;
-use harmony_core::outcome::Action;
+use harmony_core::outcome::{Action, Change};
 use harmony_kubernetes::local::node::{
     Component, Health, Keep, LocalNode, LocalNodeError, RegistryTrust,
 };
@@ -32,7 +32,9 @@ use support::{
     registry, registry_certificates, run, settings, this_test, timed, wait_for,
 };
 
-const UP_AND_NOTHING_ELSE: &str = "HARMONY_TEST_JUST_UP";
+/// Set in a process that is going to be killed: what it is doing then.
+const DOING: &str = "HARMONY_TEST_DOING";
+const TO_BE_KILLED: &str = "a_run_that_is_killed_is_continued_by_the_next";
 
 #[test]
 fn a_node_comes_up_heals_and_leaves_nothing() {
@@ -55,45 +57,65 @@ fn a_node_comes_up_heals_and_leaves_nothing() {
 
 #[test]
 fn a_run_that_is_killed_is_continued_by_the_next() {
-    in_own_network(
-        "a_run_that_is_killed_is_continued_by_the_next",
-        config("b"),
-        |node| async move {
-            let (ctx, before) = (Context::new(), settings());
-            if std::env::var_os(UP_AND_NOTHING_ELSE).is_some() {
-                node.up(&ctx).await.unwrap();
-                return;
-            }
-            for milliseconds in [20, 60, 120, 250, 500, 1000, 2000, 3500] {
-                let mut run = this_test("a_run_that_is_killed_is_continued_by_the_next")
-                    .env(INSIDE, "1")
-                    .env(UP_AND_NOTHING_ELSE, "1")
-                    .stdout(Stdio::null())
-                    .spawn()
-                    .unwrap();
-                std::thread::sleep(Duration::from_millis(milliseconds));
-                run.kill().unwrap();
-                run.wait().unwrap();
-            }
-            let (one, two) = tokio::join!(node.up(&ctx), node.up(&ctx));
-            let (one, two) = (one.unwrap(), two.unwrap());
-            assert!(
-                one.is_unchanged() || two.is_unchanged(),
-                "only one of two at once does something"
-            );
-            assert_eq!(node.status().await.unwrap().health, Health::Ready);
-            let leaders = processes_of(node.config());
-            assert_eq!(
-                leaders.len(),
-                Component::ALL.len(),
-                "each component runs once: {leaders:?}"
-            );
+    in_own_network(TO_BE_KILLED, config("b"), |node| async move {
+        let (ctx, before) = (Context::new(), settings());
+        match std::env::var(DOING).as_deref() {
+            Ok("up") => return drop(node.up(&ctx).await.unwrap()),
+            Ok(layout) => return drop(import(&ctx, &node, Path::new(layout)).await),
+            Err(_) => {}
+        }
+        for milliseconds in [20, 60, 120, 250, 500, 1000, 2000, 3500] {
+            start_and_kill("up", milliseconds);
+        }
+        let (one, two) = tokio::join!(node.up(&ctx), node.up(&ctx));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        assert!(
+            one.is_unchanged() || two.is_unchanged(),
+            "only one of two at once does something"
+        );
+        assert_eq!(node.status().await.unwrap().health, Health::Ready);
+        let leaders = processes_of(node.config());
+        assert_eq!(
+            leaders.len(),
+            Component::ALL.len(),
+            "each component runs once: {leaders:?}"
+        );
 
-            // Half of a node is as easy to remove as a whole one.
-            kill(&node, &[Component::Containerd, Component::ApiServer]).await;
-            leaves_nothing(&ctx, &node, before).await;
-        },
-    );
+        let folder = tempfile::tempdir().unwrap();
+        let (layout, _) = image_layout(folder.path(), &node_program(&node));
+        for milliseconds in [50, 150, 300, 450] {
+            start_and_kill(layout.to_str().unwrap(), milliseconds);
+        }
+        import(&ctx, &node, &layout).await;
+        let again = import(&ctx, &node, &layout).await;
+        assert_eq!(again.action, Action::Unchanged);
+
+        // Half of a node is as easy to remove as a whole one.
+        kill(&node, &[Component::Containerd, Component::ApiServer]).await;
+        leaves_nothing(&ctx, &node, before).await;
+    });
+}
+
+async fn import(ctx: &Context, node: &LocalNode, layout: &Path) -> Change {
+    let image = ImageRef::parse("registry.test/large:1").unwrap();
+    let change = timed(
+        "import of a large image",
+        node.import_image(ctx, layout, &image),
+    )
+    .await;
+    change.unwrap()
+}
+
+fn start_and_kill(doing: &str, milliseconds: u64) {
+    let mut run = this_test(TO_BE_KILLED)
+        .env(INSIDE, "1")
+        .env(DOING, doing)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    run.kill().unwrap();
+    run.wait().unwrap();
 }
 
 async fn comes_up(ctx: &Context, node: &LocalNode) {
