@@ -25,7 +25,10 @@ impl ChartFiles {
 
     /// A chart from files by path; `name` is that of its folder.
     pub fn new(name: impl Into<String>, files: BTreeMap<String, Vec<u8>>) -> Self {
-        Self { name: name.into(), files }
+        Self {
+            name: name.into(),
+            files,
+        }
     }
 
     /// Reads what `helm package` or Harmony wrote: one folder with the chart's name, regular files only.
@@ -44,25 +47,39 @@ impl ChartFiles {
             let mut entry = entry.map_err(unreadable)?;
             let path = entry.path_bytes().into_owned();
             let path = String::from_utf8(path).map_err(|error| {
-                refuse(format!("holds a file whose name is not UTF-8: `{}`", error.as_bytes().escape_ascii()))
+                refuse(format!(
+                    "holds a file whose name is not UTF-8: `{}`",
+                    error.as_bytes().escape_ascii()
+                ))
             })?;
             match entry.header().entry_type() {
                 EntryType::Regular | EntryType::Continuous => {}
                 EntryType::Directory | EntryType::XGlobalHeader => continue,
-                _ => return Err(refuse(format!("holds `{path}`, which is neither a file nor a folder"))),
+                _ => {
+                    return Err(refuse(format!(
+                        "holds `{path}`, which is neither a file nor a folder"
+                    )));
+                }
             }
             let (folder, file) = split(&path)?;
             let name = name.get_or_insert_with(|| folder.to_owned());
             if name != folder {
-                return Err(refuse(format!("holds two folders, `{name}` and `{folder}`")));
+                return Err(refuse(format!(
+                    "holds two folders, `{name}` and `{folder}`"
+                )));
             }
             let size = entry.size();
             if size > Self::MAX_FILE_SIZE {
                 let limit = Self::MAX_FILE_SIZE / 1024 / 1024;
-                return Err(refuse(format!("holds `{path}` of {size} bytes, more than {limit} MiB")));
+                return Err(refuse(format!(
+                    "holds `{path}` of {size} bytes, more than {limit} MiB"
+                )));
             }
             left = left.checked_sub(size).ok_or_else(|| {
-                refuse(format!("unpacks to more than {} MiB", Self::MAX_SIZE / 1024 / 1024))
+                refuse(format!(
+                    "unpacks to more than {} MiB",
+                    Self::MAX_SIZE / 1024 / 1024
+                ))
             })?;
             let mut content = Vec::new();
             entry.read_to_end(&mut content).map_err(unreadable)?;
@@ -94,19 +111,24 @@ impl ChartFiles {
         self.files.keys().map(String::as_str)
     }
 
-    /// A file as text.
+    /// A file as text, without the mark that some editors put before it, as Helm reads it.
     pub(super) fn text(&self, path: &str) -> Result<&str, ChartError> {
         let content = self.file(path).ok_or_else(|| ChartError::File {
             place: Place::file(path),
             problem: "the chart lacks this file".into(),
         })?;
-        std::str::from_utf8(content).map_err(|error| {
-            let line = 1 + content.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
+        let text = std::str::from_utf8(content).map_err(|error| {
+            let line = 1 + content
+                .iter()
+                .take(error.valid_up_to())
+                .filter(|byte| **byte == b'\n')
+                .count();
             ChartError::File {
                 place: Place::line(path, line),
                 problem: "is not UTF-8".into(),
             }
-        })
+        })?;
+        Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 }
 
@@ -123,14 +145,19 @@ fn split(path: &str) -> Result<(&str, &str), ChartError> {
         || path.contains(['\\', '\0'])
         || path.split('/').any(|part| matches!(part, "" | "." | ".."));
     if leads_out {
-        return Err(refuse(format!("holds `{}`, which is no path below its folder", path.escape_debug())));
+        return Err(refuse(format!(
+            "holds `{}`, which is no path below its folder",
+            path.escape_debug()
+        )));
     }
     path.split_once('/')
         .ok_or_else(|| refuse(format!("holds `{path}` beside the chart's folder")))
 }
 
 fn refuse(problem: impl Into<String>) -> ChartError {
-    ChartError::Archive { problem: problem.into() }
+    ChartError::Archive {
+        problem: problem.into(),
+    }
 }
 
 fn unreadable(error: io::Error) -> ChartError {

@@ -17,12 +17,18 @@ pub struct Place {
 impl Place {
     /// The whole file.
     pub fn file(file: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None }
+        Self {
+            file: file.into(),
+            line: None,
+        }
     }
 
     /// A line of it, counted from 1.
     pub fn line(file: impl Into<String>, line: usize) -> Self {
-        Self { file: file.into(), line: Some(line) }
+        Self {
+            file: file.into(),
+            line: Some(line),
+        }
     }
 }
 
@@ -94,13 +100,17 @@ impl ChartError {
     /// The likeliest way out, in one sentence.
     pub(crate) fn help(&self) -> String {
         match self {
-            Self::Archive { .. } => "package the chart again, with Harmony or with `helm package`".into(),
+            Self::Archive { .. } => {
+                "package the chart again, with Harmony or with `helm package`".into()
+            }
             Self::Beyond { .. } | Self::NoHelm => format!(
                 "install helm and run the command again: `{INSTALL_HELM}`, or name it in HARMONY_HELM"
             ),
             Self::File { .. } => "mend that file and release the chart again".into(),
             Self::Value { help, .. } => help.clone(),
-            Self::Helm { .. } => "mend what helm complains of: the values, or the chart itself".into(),
+            Self::Helm { .. } => {
+                "mend what helm complains of: the values, or the chart itself".into()
+            }
             Self::Cancelled(cancelled) => cancelled.hints().join("; "),
         }
     }

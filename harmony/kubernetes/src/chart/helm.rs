@@ -3,7 +3,7 @@
 //! `helm` only renders: it never sees the cluster, and keeps no release there.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use tokio::process::Command;
 
 use super::error::ChartError;
 use super::render::objects_of_output;
+use super::yaml;
 
 /// The variable that names the `helm` binary; without it the first `helm` of `PATH` is taken.
 pub const HELM_VARIABLE: &str = "HARMONY_HELM";
@@ -67,7 +68,11 @@ impl std::fmt::Debug for HelmSource {
             Self::Archive(archive) => write!(f, "Archive({} bytes)", archive.len()),
             Self::Path(path) => write!(f, "Path({})", path.display()),
             Self::Oci(chart) => write!(f, "Oci({chart})"),
-            Self::Repository { url, chart, version } => write!(f, "Repository({chart} {version} of {url})"),
+            Self::Repository {
+                url,
+                chart,
+                version,
+            } => write!(f, "Repository({chart} {version} of {url})"),
         }
     }
 }
@@ -89,12 +94,21 @@ impl Helm {
         }
         let path = std::env::var_os("PATH")?;
         let mut candidates = std::env::split_paths(&path).map(|folder| folder.join("helm"));
-        candidates.find(|candidate| candidate.is_file()).map(Self::at)
+        candidates
+            .find(|candidate| candidate.is_file())
+            .map(Self::at)
     }
 
     /// This binary.
     pub fn at(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into() }
+        Self {
+            program: program.into(),
+        }
+    }
+
+    /// Where it is.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The objects of a chart: custom resource definitions included, test hooks left out, other hooks as ordinary objects.
@@ -112,31 +126,47 @@ impl Helm {
         let values = folder.path().join("values.json");
         let archive = folder.path().join("chart.tgz");
         // A values file and not `--set`: a value keeps its type, and no secret shows in the list of processes.
-        write_private(&values, chart.values.to_string().as_bytes())
+        write_private(&values, yaml::json(&chart.values).as_bytes())
             .map_err(|error| self.failed(chart, &error.to_string()))?;
         let mut command = Command::new(&self.program);
         command.arg("template").arg(&chart.release);
         match &chart.source {
             HelmSource::Archive(bytes) => {
-                write_private(&archive, bytes).map_err(|error| self.failed(chart, &error.to_string()))?;
+                write_private(&archive, bytes)
+                    .map_err(|error| self.failed(chart, &error.to_string()))?;
                 command.arg(&archive);
             }
             HelmSource::Path(path) => {
                 command.arg(path);
             }
             HelmSource::Oci(reference) => {
-                let repository = format!("oci://{}/{}", reference.registry(), reference.repository());
+                let repository =
+                    format!("oci://{}/{}", reference.registry(), reference.repository());
                 match reference.digest() {
                     Some(digest) => command.arg(format!("{repository}@{digest}")),
-                    None => command.arg(repository).args(["--version", &reference.version().to_string()]),
+                    None => command
+                        .arg(repository)
+                        .args(["--version", &reference.version().to_string()]),
                 };
             }
-            HelmSource::Repository { url, chart, version } => {
-                command.arg(chart).args(["--repo", url, "--version", &version.to_string()]);
+            HelmSource::Repository {
+                url,
+                chart,
+                version,
+            } => {
+                command
+                    .arg(chart)
+                    .args(["--repo", url, "--version", &version.to_string()]);
             }
         }
         command
-            .args(["--namespace", chart.namespace.as_str(), "--include-crds", "--skip-tests", "--values"])
+            .args([
+                "--namespace",
+                chart.namespace.as_str(),
+                "--include-crds",
+                "--skip-tests",
+                "--values",
+            ])
             .arg(&values)
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -147,8 +177,18 @@ impl Helm {
             .map_err(|error| self.failed(chart, &format!("could not be run: {error}")))?;
         if !output.status.success() {
             let complaint = String::from_utf8_lossy(&output.stderr);
-            let lines: Vec<_> = complaint.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-            let output_lines = lines.iter().rev().take(KEPT_LINES).rev().map(ToString::to_string).collect();
+            let lines: Vec<_> = complaint
+                .lines()
+                .map(str::trim_end)
+                .filter(|line| !line.is_empty())
+                .collect();
+            let output_lines = lines
+                .iter()
+                .rev()
+                .take(KEPT_LINES)
+                .rev()
+                .map(ToString::to_string)
+                .collect();
             return Err(ChartError::Helm {
                 command: self.shown(chart),
                 problem: format!("failed ({})", output.status),
@@ -176,7 +216,7 @@ impl Helm {
 }
 
 /// A new file that only we may read.
-fn write_private(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);

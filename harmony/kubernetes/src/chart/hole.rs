@@ -46,12 +46,20 @@ pub(super) fn fill(
         let (before, from_hole) = rest.split_at(at);
         filled.push_str(before);
         line += before.matches('\n').count();
-        let refuse = |problem| HoleError { line, hole: excerpt(from_hole), problem };
+        let refuse = |problem| HoleError {
+            line,
+            hole: excerpt(from_hole),
+            problem,
+        };
         let mut reader = Reader(from_hole);
         let hole = reader.hole().ok_or_else(|| refuse(Problem::Beyond))?;
-        let text = hole.give(values, namespace).map_err(|problem| refuse(Problem::Wrong(problem)))?;
+        let text = hole
+            .give(values, namespace)
+            .map_err(|problem| refuse(Problem::Wrong(problem)))?;
         if filled.len() + text.len() > MAX_FILLED {
-            return Err(refuse(Problem::Wrong(format!("makes the file larger than {MAX_FILLED} bytes"))));
+            return Err(refuse(Problem::Wrong(format!(
+                "makes the file larger than {MAX_FILLED} bytes"
+            ))));
         }
         filled.push_str(&text);
         rest = reader.0;
@@ -81,7 +89,10 @@ enum Hole<'a> {
     /// `{{ reference | toJson }}`.
     Json(Reference<'a>),
     /// `{{ printf "format" references | toJson }}`.
-    Printf { format: String, references: Vec<Reference<'a>> },
+    Printf {
+        format: String,
+        references: Vec<Reference<'a>>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +108,8 @@ impl Hole<'_> {
             Self::Namespace => Ok(namespace.to_string()),
             Self::Braces => Ok("{{".into()),
             Self::Json(reference) => Ok(go_json(&reference.read(values, namespace)?)),
-            Self::Printf { format, references } => {
-                printf(format, references, values, namespace).map(|text| go_json(&Value::String(text)))
-            }
+            Self::Printf { format, references } => printf(format, references, values, namespace)
+                .map(|text| go_json(&Value::String(text))),
         }
     }
 }
@@ -124,7 +134,9 @@ impl Reference<'_> {
             Value::Object(_) => "a mapping",
         };
         match self {
-            Self::Value(path) => Err(format!("puts `{path}` into a text, and that is {kind}: quote it in the values")),
+            Self::Value(path) => Err(format!(
+                "puts `{path}` into a text, and that is {kind}: quote it in the values"
+            )),
             Self::Namespace => Err("puts no text into a text".into()),
         }
     }
@@ -150,14 +162,21 @@ fn printf(
                         text.push_str(&reference.text(values, namespace)?);
                     }
                 }
-                Some(other) => return Err(format!("has `%{other}` in its text, where only `%s` and `%%` may stand")),
+                Some(other) => {
+                    return Err(format!(
+                        "has `%{other}` in its text, where only `%s` and `%%` may stand"
+                    ));
+                }
                 None => return Err("ends its text with `%`: write `%%`".into()),
             },
             other => text.push(other),
         }
     }
     if count != references.len() {
-        return Err(format!("has {count} times `%s` and {} references", references.len()));
+        return Err(format!(
+            "has {count} times `%s` and {} references",
+            references.len()
+        ));
     }
     Ok(text)
 }
@@ -195,7 +214,7 @@ impl<'a> Reader<'a> {
             match self.reference()? {
                 Reference::Namespace if self.end().is_some() => return Some(Hole::Namespace),
                 reference => {
-                    self.to_json()?;
+                    self.pipe_to_json()?;
                     Hole::Json(reference)
                 }
             }
@@ -211,19 +230,17 @@ impl<'a> Reader<'a> {
         loop {
             let before = self.0;
             self.spaces()?;
-            match self.reference() {
-                Some(reference) => references.push(reference),
-                None => {
-                    self.0 = before;
-                    break;
-                }
-            }
+            let Some(reference) = self.reference() else {
+                self.0 = before;
+                break;
+            };
+            references.push(reference);
         }
-        self.to_json()?;
+        self.pipe_to_json()?;
         (!references.is_empty()).then_some(Hole::Printf { format, references })
     }
 
-    fn to_json(&mut self) -> Option<()> {
+    fn pipe_to_json(&mut self) -> Option<()> {
         self.spaces()?;
         self.take("|")?;
         self.spaces()?;
@@ -241,13 +258,17 @@ impl<'a> Reader<'a> {
 
     /// Leaves everything as it is when there is no reference, and nothing of a longer word.
     fn reference(&mut self) -> Option<Reference<'a>> {
-        let length = self.0.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'))?;
+        let length = self
+            .0
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'))?;
         let (word, rest) = self.0.split_at(length);
         let reference = if word == ".Release.Namespace" {
             Reference::Namespace
         } else {
             let path = word.strip_prefix(".Values.")?;
-            path.split('.').all(is_name).then_some(Reference::Value(path))?
+            path.split('.')
+                .all(is_name)
+                .then_some(Reference::Value(path))?
         };
         self.0 = rest;
         Some(reference)
@@ -303,7 +324,9 @@ impl<'a> Reader<'a> {
 
 fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 

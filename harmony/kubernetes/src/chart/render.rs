@@ -10,8 +10,8 @@ use super::archive::ChartFiles;
 use super::error::{ChartError, Place};
 use super::hole::{self, Problem};
 use super::scope::Scopes;
-use super::yaml::{self, Document};
 use super::values;
+use super::yaml::{self, Document};
 
 /// The objects of a chart within the format: those of `crds/` first, then those of `templates/`, by file name.
 ///
@@ -41,7 +41,10 @@ pub fn render(
             let hole = format!("`{}`", error.hole);
             match error.problem {
                 Problem::Beyond => ChartError::Beyond { place, what: hole },
-                Problem::Wrong(problem) => ChartError::File { place, problem: format!("{hole} {problem}") },
+                Problem::Wrong(problem) => ChartError::File {
+                    place,
+                    problem: format!("{hole} {problem}"),
+                },
             }
         })?;
         found.extend(read(path, &filled)?);
@@ -73,17 +76,35 @@ struct Found {
 
 fn check_metadata(files: &ChartFiles) -> Result<(), ChartError> {
     const FILE: &str = "Chart.yaml";
-    let documents = yaml::documents(files.text(FILE)?)
-        .map_err(|error| ChartError::File { place: Place::line(FILE, error.line), problem: error.problem })?;
-    let file = |problem: String| ChartError::File { place: Place::file(FILE), problem };
-    let beyond = |what: &str| ChartError::Beyond { place: Place::file(FILE), what: what.into() };
-    let [Document { value: metadata, .. }] = documents.as_slice() else {
+    let documents = yaml::documents(files.text(FILE)?).map_err(|error| ChartError::File {
+        place: Place::line(FILE, error.line),
+        problem: error.problem,
+    })?;
+    let file = |problem: String| ChartError::File {
+        place: Place::file(FILE),
+        problem,
+    };
+    let beyond = |what: &str| ChartError::Beyond {
+        place: Place::file(FILE),
+        what: what.into(),
+    };
+    let [
+        Document {
+            value: metadata, ..
+        },
+    ] = documents.as_slice()
+    else {
         return Err(file("is not one mapping".into()));
     };
     let text = |key: &str| metadata[key].as_str();
     match text("name") {
         Some(name) if name == files.name() => {}
-        Some(name) => return Err(file(format!("names the chart `{name}`, and its folder is `{}`", files.name()))),
+        Some(name) => {
+            return Err(file(format!(
+                "names the chart `{name}`, and its folder is `{}`",
+                files.name()
+            )));
+        }
         None => return Err(file("has no `name`".into())),
     }
     if text("apiVersion") != Some("v2") {
@@ -92,7 +113,10 @@ fn check_metadata(files: &ChartFiles) -> Result<(), ChartError> {
     if text("type").is_some_and(|kind| kind != "application") {
         return Err(beyond("a `type` other than `application`"));
     }
-    if metadata.get("dependencies").is_some_and(|dependencies| !dependencies.is_null()) {
+    if metadata
+        .get("dependencies")
+        .is_some_and(|dependencies| !dependencies.is_null())
+    {
         return Err(beyond("a list of `dependencies`"));
     }
     Ok(())
@@ -102,11 +126,16 @@ fn check_files(files: &ChartFiles) -> Result<(), ChartError> {
     let is_beyond = |path: &&str| {
         path.starts_with("charts/")
             || path.starts_with("crds/") && !is_definition(path)
-            || path.starts_with("templates/") && !is_template(path) && *path != "templates/NOTES.txt"
+            || path.starts_with("templates/")
+                && !is_template(path)
+                && *path != "templates/NOTES.txt"
     };
     match files.paths().find(is_beyond) {
         None => Ok(()),
-        Some(path) => Err(ChartError::Beyond { place: Place::file(path), what: "this file".into() }),
+        Some(path) => Err(ChartError::Beyond {
+            place: Place::file(path),
+            what: "this file".into(),
+        }),
     }
 }
 
@@ -135,9 +164,15 @@ fn read(path: &str, text: &str) -> Result<Vec<Found>, ChartError> {
         match value {
             Value::Object(mut list) if list.get("kind").is_some_and(|kind| kind == "List") => {
                 let Some(Value::Array(items)) = list.remove("items") else {
-                    return Err(ChartError::File { place, problem: "is a List without `items`".into() });
+                    return Err(ChartError::File {
+                        place,
+                        problem: "is a List without `items`".into(),
+                    });
                 };
-                found.extend(items.into_iter().map(|body| Found { place: place.clone(), body }));
+                found.extend(items.into_iter().map(|body| Found {
+                    place: place.clone(),
+                    body,
+                }));
             }
             body => found.push(Found { place, body }),
         }
@@ -158,7 +193,8 @@ fn hook(body: &Value) -> Option<&Value> {
 fn is_test(hook: &Value) -> bool {
     let events = hook.as_str().unwrap_or_default().split(',').map(str::trim);
     let mut events = events.filter(|event| !event.is_empty()).peekable();
-    events.peek().is_some() && events.all(|event| matches!(event, "test" | "test-success" | "test-failure"))
+    events.peek().is_some()
+        && events.all(|event| matches!(event, "test" | "test-success" | "test-failure"))
 }
 
 fn to_objects(found: Vec<Found>, namespace: &Namespace) -> Result<Vec<KubeObject>, ChartError> {
@@ -166,7 +202,10 @@ fn to_objects(found: Vec<Found>, namespace: &Namespace) -> Result<Vec<KubeObject
     let mut names = BTreeSet::new();
     let mut objects = Vec::with_capacity(found.len());
     for Found { place, mut body } in found {
-        let refuse = |problem: String| ChartError::File { place: place.clone(), problem };
+        let refuse = |problem: String| ChartError::File {
+            place: place.clone(),
+            problem,
+        };
         set_namespace(&mut body, &scopes, namespace).map_err(refuse)?;
         let object = KubeObject::from_value(body).map_err(|error| refuse(error.to_string()))?;
         if !names.insert(object.reference().clone()) {
@@ -196,7 +235,11 @@ fn set_namespace(body: &mut Value, scopes: &Scopes, namespace: &Namespace) -> Re
             metadata.insert("namespace".into(), namespace.as_str().into());
         }
         Some(Value::String(_)) => {}
-        Some(other) => return Err(format!("`metadata.namespace` is `{other}`, which is no text: quote it")),
+        Some(other) => {
+            return Err(format!(
+                "`metadata.namespace` is `{other}`, which is no text: quote it"
+            ));
+        }
     }
     Ok(())
 }

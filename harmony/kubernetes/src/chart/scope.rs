@@ -7,7 +7,10 @@ use serde_json::Value;
 /// The kinds of the API server that belong to the whole cluster, by API group. Every other kind of these groups lives in
 /// a namespace. From the API reference of Kubernetes 1.25 to 1.37.
 const CLUSTER_KINDS: &[(&str, &[&str])] = &[
-    ("", &["ComponentStatus", "Namespace", "Node", "PersistentVolume"]),
+    (
+        "",
+        &["ComponentStatus", "Namespace", "Node", "PersistentVolume"],
+    ),
     (
         "admissionregistration.k8s.io",
         &[
@@ -22,28 +25,56 @@ const CLUSTER_KINDS: &[(&str, &[&str])] = &[
     ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
     ("apiregistration.k8s.io", &["APIService"]),
     ("apps", &[]),
-    ("authentication.k8s.io", &["SelfSubjectReview", "TokenReview"]),
+    (
+        "authentication.k8s.io",
+        &["SelfSubjectReview", "TokenReview"],
+    ),
     (
         "authorization.k8s.io",
-        &["SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview"],
+        &[
+            "SelfSubjectAccessReview",
+            "SelfSubjectRulesReview",
+            "SubjectAccessReview",
+        ],
     ),
     ("autoscaling", &[]),
     ("batch", &[]),
-    ("certificates.k8s.io", &["CertificateSigningRequest", "ClusterTrustBundle"]),
+    (
+        "certificates.k8s.io",
+        &["CertificateSigningRequest", "ClusterTrustBundle"],
+    ),
     ("coordination.k8s.io", &[]),
     ("discovery.k8s.io", &[]),
     ("events.k8s.io", &[]),
-    ("flowcontrol.apiserver.k8s.io", &["FlowSchema", "PriorityLevelConfiguration"]),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        &["FlowSchema", "PriorityLevelConfiguration"],
+    ),
     ("internal.apiserver.k8s.io", &["StorageVersion"]),
-    ("networking.k8s.io", &["IPAddress", "IngressClass", "ServiceCIDR"]),
+    (
+        "networking.k8s.io",
+        &["IPAddress", "IngressClass", "ServiceCIDR"],
+    ),
     ("node.k8s.io", &["RuntimeClass"]),
     ("policy", &["PodSecurityPolicy"]),
-    ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding"]),
-    ("resource.k8s.io", &["DeviceClass", "DeviceTaintRule", "ResourceSlice"]),
+    (
+        "rbac.authorization.k8s.io",
+        &["ClusterRole", "ClusterRoleBinding"],
+    ),
+    (
+        "resource.k8s.io",
+        &["DeviceClass", "DeviceTaintRule", "ResourceSlice"],
+    ),
     ("scheduling.k8s.io", &["PriorityClass"]),
     (
         "storage.k8s.io",
-        &["CSIDriver", "CSINode", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"],
+        &[
+            "CSIDriver",
+            "CSINode",
+            "StorageClass",
+            "VolumeAttachment",
+            "VolumeAttributesClass",
+        ],
     ),
     ("storagemigration.k8s.io", &["StorageVersionMigration"]),
 ];
@@ -64,9 +95,14 @@ impl Scopes {
                 let spec = definition.get("spec")?;
                 let group = spec["group"].as_str()?;
                 let kind = spec["names"]["kind"].as_str()?;
-                Some(((group.to_owned(), kind.to_owned()), spec["scope"] == "Namespaced"))
+                Some((
+                    (group.to_owned(), kind.to_owned()),
+                    spec["scope"] == "Namespaced",
+                ))
             });
-        Self { defined: definitions.collect() }
+        Self {
+            defined: definitions.collect(),
+        }
     }
 
     /// Whether an object of that `apiVersion` and `kind` lives in a namespace.
@@ -76,7 +112,9 @@ impl Scopes {
             return !cluster_kinds.contains(&kind);
         }
         let defined = self.defined.get(&(group.to_owned(), kind.to_owned()));
-        defined.copied().unwrap_or_else(|| !kind.starts_with("Cluster"))
+        defined
+            .copied()
+            .unwrap_or_else(|| !kind.starts_with("Cluster"))
     }
 }
 
@@ -93,7 +131,10 @@ mod tests {
                 "spec": { "group": "example.com", "scope": scope, "names": { "kind": kind } },
             })
         };
-        let definitions = [definition("Fleet", "Cluster"), definition("ClusterThing", "Namespaced")];
+        let definitions = [
+            definition("Fleet", "Cluster"),
+            definition("ClusterThing", "Namespaced"),
+        ];
         let scopes = Scopes::of(&definitions);
         for (api_version, kind, is_namespaced) in [
             ("v1", "ConfigMap", true),
@@ -107,7 +148,11 @@ mod tests {
             ("cert-manager.io/v1", "ClusterIssuer", false),
             ("cert-manager.io/v1", "Issuer", true),
         ] {
-            assert_eq!(scopes.is_namespaced(api_version, kind), is_namespaced, "{api_version} {kind}");
+            assert_eq!(
+                scopes.is_namespaced(api_version, kind),
+                is_namespaced,
+                "{api_version} {kind}"
+            );
         }
     }
 }

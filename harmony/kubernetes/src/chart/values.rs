@@ -30,7 +30,9 @@ pub(super) fn merged(
                 help: known(&defaults),
             });
         }
-        let place = path.split('.').try_fold(&mut values, |at, key| at.get_mut(key));
+        let place = path
+            .split('.')
+            .try_fold(&mut values, |at, key| at.get_mut(key));
         let Some(place) = place else {
             return Err(ChartError::Value {
                 path: path.clone(),
@@ -73,7 +75,8 @@ pub(super) fn nested(values: &BTreeMap<String, Value>) -> Result<Value, ChartErr
 
 /// The value at a dotted path; `None` when there is none. A `null` is a value.
 pub(super) fn lookup<'a>(values: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(values, |at, key| at.as_object()?.get(key))
+    path.split('.')
+        .try_fold(values, |at, key| at.as_object()?.get(key))
 }
 
 fn read(values_yaml: &str) -> Result<Value, ChartError> {
@@ -81,18 +84,23 @@ fn read(values_yaml: &str) -> Result<Value, ChartError> {
         place: Place::line(FILE, line),
         problem,
     };
-    let documents = yaml::documents(values_yaml).map_err(|error| refuse(error.line, error.problem))?;
+    let documents =
+        yaml::documents(values_yaml).map_err(|error| refuse(error.line, error.problem))?;
     let document = match documents.as_slice() {
         [] => return Ok(Value::Object(Map::new())),
         [document] => document,
         [_, second, ..] => {
-            return Err(refuse(second.line, "a second document: the values are one mapping".into()));
+            return Err(refuse(
+                second.line,
+                "a second document: the values are one mapping".into(),
+            ));
         }
     };
     if !document.value.is_object() {
         return Err(refuse(document.line, "the values are not a mapping".into()));
     }
-    check_numbers(&document.value).map_err(|problem| refuse(document.line, format!("a value {problem}")))?;
+    check_numbers(&document.value)
+        .map_err(|problem| refuse(document.line, format!("a value {problem}")))?;
     Ok(document.value.clone())
 }
 
@@ -112,8 +120,16 @@ fn merge(place: &mut Value, value: &Value) {
 fn check_numbers(value: &Value) -> Result<(), String> {
     match value {
         Value::Number(number) => {
-            let exact = number.as_f64().is_some_and(|float| float.abs() <= MAX_EXACT);
-            if exact { Ok(()) } else { Err(format!("is {number}, beyond what floating point holds exactly")) }
+            let exact = number
+                .as_f64()
+                .is_some_and(|float| float.abs() <= MAX_EXACT);
+            if exact {
+                Ok(())
+            } else {
+                Err(format!(
+                    "is {number}, beyond what floating point holds exactly"
+                ))
+            }
         }
         Value::Array(items) => items.iter().try_for_each(check_numbers),
         Value::Object(map) => map.values().try_for_each(check_numbers),

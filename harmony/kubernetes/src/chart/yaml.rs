@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use serde_json::{Map, Number, Value};
@@ -57,24 +58,35 @@ fn scan_error(error: ScanError) -> YamlError {
 /// What the library would read otherwise than Go does.
 fn check_text(text: &str) -> Result<(), YamlError> {
     for (index, line) in text.split('\n').enumerate() {
-        let refuse = |problem: String| Err(YamlError { line: index + 1, problem });
-        if let Some(odd) = line.chars().find(|character| !is_same_everywhere(*character)) {
+        let refuse = |problem: String| {
+            Err(YamlError {
+                line: index + 1,
+                problem,
+            })
+        };
+        if let Some(odd) = line
+            .chars()
+            .find(|character| !is_same_everywhere(*character))
+        {
             return refuse(format!(
                 "the character U+{:04X} is not read the same by every YAML parser: write it as an escape within double quotes",
                 u32::from(odd)
             ));
         }
         // Helm cuts a file at every line that begins with `---`, whatever follows.
-        let marker = line.strip_prefix("---").or_else(|| line.strip_prefix("..."));
-        let is_cut = marker.is_some_and(|rest| !rest.starts_with(char::is_whitespace) && !rest.is_empty());
-        if is_cut && line.starts_with('-') {
+        if line
+            .strip_prefix("---")
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(char::is_whitespace))
+        {
             return refuse("begins with `---`, where Helm cuts the file: indent the line".into());
         }
         if line.trim_end() == "..." {
             return refuse("`...` ends a document for some parsers only: write `---`".into());
         }
         if line.starts_with('%') {
-            return refuse("a directive is not read the same by every YAML parser: leave it out".into());
+            return refuse(
+                "a directive is not read the same by every YAML parser: leave it out".into(),
+            );
         }
     }
     Ok(())
@@ -87,6 +99,25 @@ fn is_same_everywhere(character: char) -> bool {
         '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}'
             | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}'
     )
+}
+
+/// JSON that is the same value for every YAML parser: raw, a line break of Unicode within a text would be folded.
+pub(super) fn json(value: &Value) -> String {
+    let json = value.to_string();
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_same_everywhere(character) {
+            escaped.push(character);
+        } else {
+            // Such characters can stand in texts only.
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                // writing to a String cannot fail
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    escaped
 }
 
 #[derive(Default)]
@@ -141,9 +172,14 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, line)?;
                 let is_merge = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
-                let value = scalar(text, style, tag.as_deref()).map_err(|problem| YamlError { line, problem })?;
+                let value = scalar(text, style, tag.as_deref())
+                    .map_err(|problem| YamlError { line, problem })?;
                 self.remember(anchor, &value, 1);
-                self.add(Node { value, line, is_merge })
+                self.add(Node {
+                    value,
+                    line,
+                    is_merge,
+                })
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.begin(Items::List(Vec::new()), anchor, tag.as_deref(), "seq", line)
@@ -164,7 +200,11 @@ impl Builder {
                 };
                 let (value, nodes) = (anchored.value.clone(), anchored.nodes);
                 self.count(nodes, line)?;
-                self.add(Node { value, line, is_merge: false })
+                self.add(Node {
+                    value,
+                    line,
+                    is_merge: false,
+                })
             }
             _ => Ok(()),
         }
@@ -181,13 +221,24 @@ impl Builder {
         if let Some(tag) = tag
             && tag.core_suffix() != Some(expected)
         {
-            return Err(YamlError { line, problem: format!("the tag `{tag}` is not read here") });
+            return Err(YamlError {
+                line,
+                problem: format!("the tag `{tag}` is not read here"),
+            });
         }
         if self.open.len() >= MAX_DEPTH {
-            return Err(YamlError { line, problem: format!("is nested deeper than {MAX_DEPTH}") });
+            return Err(YamlError {
+                line,
+                problem: format!("is nested deeper than {MAX_DEPTH}"),
+            });
         }
         self.count(1, line)?;
-        self.open.push(Collection { items, anchor, line, nodes_before: self.nodes });
+        self.open.push(Collection {
+            items,
+            anchor,
+            line,
+            nodes_before: self.nodes,
+        });
         Ok(())
     }
 
@@ -201,7 +252,11 @@ impl Builder {
         };
         let nodes = self.nodes - collection.nodes_before + 1;
         self.remember(collection.anchor, &value, nodes);
-        self.add(Node { value, line: collection.line, is_merge: false })
+        self.add(Node {
+            value,
+            line: collection.line,
+            is_merge: false,
+        })
     }
 
     fn remember(&mut self, anchor: usize, value: &Value, nodes: usize) {
@@ -214,13 +269,20 @@ impl Builder {
     fn count(&mut self, nodes: usize, line: usize) -> Result<(), YamlError> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
-            return Err(YamlError { line, problem: format!("stands for more than {MAX_NODES} values") });
+            return Err(YamlError {
+                line,
+                problem: format!("stands for more than {MAX_NODES} values"),
+            });
         }
         Ok(())
     }
 
     fn add(&mut self, node: Node) -> Result<(), YamlError> {
-        let Node { value, line, is_merge } = node;
+        let Node {
+            value,
+            line,
+            is_merge,
+        } = node;
         let refuse = |problem: String| YamlError { line, problem };
         match self.open.last_mut().map(|collection| &mut collection.items) {
             None => {
@@ -229,7 +291,11 @@ impl Builder {
                 }
             }
             Some(Items::List(items)) => items.push(value),
-            Some(Items::Map { entries, written, key }) => match key.take() {
+            Some(Items::Map {
+                entries,
+                written,
+                key,
+            }) => match key.take() {
                 None if is_merge => *key = Some(Key::Merge),
                 None => {
                     let text = key_text(value).map_err(refuse)?;
@@ -353,7 +419,9 @@ fn float(word: &str) -> Option<Value> {
     };
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let is_mantissa = match mantissa.split_once('.') {
-        Some((whole, part)) => digits(whole) && digits(part) && !(whole.is_empty() && part.is_empty()),
+        Some((whole, part)) => {
+            digits(whole) && digits(part) && !(whole.is_empty() && part.is_empty())
+        }
         None => !mantissa.is_empty() && digits(mantissa),
     };
     let is_exponent = exponent.is_none_or(|exponent| {
@@ -369,9 +437,16 @@ fn float(word: &str) -> Option<Value> {
 
 /// `None` for what is too large, which Go keeps as text.
 fn json_number(value: f64) -> Option<Value> {
-    #[expect(clippy::cast_possible_truncation, reason = "only taken when it comes back the same")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "only taken when it comes back the same"
+    )]
     let whole = value as i64;
-    #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "only taken when it comes back the same")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::float_cmp,
+        reason = "only taken when it comes back the same"
+    )]
     let is_whole = value.abs() < 9e15 && whole as f64 == value;
     if is_whole {
         return Some(Value::from(whole));

@@ -73,12 +73,21 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         &self.charts
     }
 
-    async fn sync_to(&self, chart: &ChartRef, target: &DeployTarget) -> Result<Vec<Change>, DeliveryError> {
+    async fn sync_to(
+        &self,
+        chart: &ChartRef,
+        target: &DeployTarget,
+    ) -> Result<Vec<Change>, DeliveryError> {
         let rendered = match self.rendered(chart, target).await {
-            Err(DeliveryError::Chart { source: RegistryError::NotFound { .. }, .. }) if self.context.is_planning() => {
+            Err(DeliveryError::Chart {
+                source: RegistryError::NotFound { .. },
+                ..
+            }) if self.context.is_planning() => {
                 // A step of the same run releases it, and that step was only planned.
                 let note = "its objects are known once it is released";
-                return Ok(vec![Change::new(Action::Create, chart.clone()).with_note(note)]);
+                return Ok(vec![
+                    Change::new(Action::Create, chart.clone()).with_note(note),
+                ]);
             }
             rendered => rendered?,
         };
@@ -89,10 +98,16 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         let before = self.inventory(chart, owner, namespace).await?;
         // A plan tells what the list will be in the end; a list that is right already is not touched.
         let is_settled = self.context.is_planning() || before.as_ref() == Some(&wanted);
-        let during = if is_settled { wanted.clone() } else { wanted.applying_over(before.as_ref()) };
+        let during = if is_settled {
+            wanted.clone()
+        } else {
+            wanted.applying_over(before.as_ref())
+        };
         changes.extend(self.store(&during, owner, namespace).await?);
         changes.extend(self.cluster.apply(&rendered.objects).await?);
-        let mut gone = before.map(|before| before.without(&wanted)).unwrap_or_default();
+        let mut gone = before
+            .map(|before| before.without(&wanted))
+            .unwrap_or_default();
         // What works and receives traffic goes before what it needs.
         gone.sort_by_key(|object| std::cmp::Reverse(rank(object)));
         for object in gone {
@@ -115,14 +130,21 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
             return Ok(());
         }
         let rendered = self.rendered(chart, target).await?;
-        let references: Vec<ObjectRef> =
-            rendered.objects.iter().map(|object| object.reference().clone()).collect();
+        let references: Vec<ObjectRef> = rendered
+            .objects
+            .iter()
+            .map(|object| object.reference().clone())
+            .collect();
         Ok(self.cluster.wait_ready(&references, deadline).await?)
     }
 }
 
 impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
-    async fn rendered(&self, chart: &ChartRef, target: &DeployTarget) -> Result<Rendered, DeliveryError> {
+    async fn rendered(
+        &self,
+        chart: &ChartRef,
+        target: &DeployTarget,
+    ) -> Result<Rendered, DeliveryError> {
         let mut last = self.rendered.lock().await;
         if let Some(last) = &*last
             && last.chart == *chart
@@ -133,14 +155,25 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         let refuse = |error: ChartError| refused(chart, error);
         let owner = Owner::of(chart.name()).ok_or_else(|| DeliveryError::Render {
             chart: chart.clone(),
-            reason: format!("`{}` is no name that a label and an object can carry", chart.name()),
+            reason: format!(
+                "`{}` is no name that a label and an object can carry",
+                chart.name()
+            ),
             help: "give the chart a name of at most 63 letters, digits, `-` and `.`".into(),
         })?;
         let (namespace, values) = parts(chart, target)?;
         let pulled = self.registry.pull_chart(chart).await;
-        let packaged = pulled.map_err(|source| DeliveryError::Chart { chart: chart.clone(), source })?;
-        let objects = chart::objects(&self.context, &packaged, values, namespace).await.map_err(refuse)?;
-        let labelled: Result<Vec<_>, _> = objects.into_iter().map(|object| owner.label(object)).collect();
+        let packaged = pulled.map_err(|source| DeliveryError::Chart {
+            chart: chart.clone(),
+            source,
+        })?;
+        let objects = chart::objects(&self.context, &packaged, values, namespace)
+            .await
+            .map_err(refuse)?;
+        let labelled: Result<Vec<_>, _> = objects
+            .into_iter()
+            .map(|object| owner.label(object))
+            .collect();
         let rendered = Rendered {
             chart: chart.clone(),
             target: target.clone(),
@@ -159,7 +192,10 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         }));
         let object = object.map_err(ClusterError::from)?;
         if self.cluster.get(object.reference()).await?.is_some() {
-            return Ok(vec![Change::new(Action::Unchanged, object.reference().clone())]);
+            return Ok(vec![Change::new(
+                Action::Unchanged,
+                object.reference().clone(),
+            )]);
         }
         Ok(self.cluster.apply(std::slice::from_ref(&object)).await?)
     }
@@ -195,10 +231,16 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         owner: &Owner,
         namespace: &Namespace,
     ) -> Result<Vec<Change>, DeliveryError> {
-        let object = inventory.stored(owner, namespace).map_err(ClusterError::from)?;
+        let object = inventory
+            .stored(owner, namespace)
+            .map_err(ClusterError::from)?;
         let changes = self.cluster.apply(std::slice::from_ref(&object)).await?;
         // What it lists is told by the other changes.
-        let told = |change: Change| change.with_fields(Vec::new()).with_note("the list of the chart's objects");
+        let told = |change: Change| {
+            change
+                .with_fields(Vec::new())
+                .with_note("the list of the chart's objects")
+        };
         Ok(changes.into_iter().map(told).collect())
     }
 
@@ -245,5 +287,3 @@ fn refused(chart: &ChartRef, error: ChartError) -> DeliveryError {
     }
 }
 
-#[cfg(test)]
-mod tests;

@@ -100,7 +100,10 @@ impl Inventory {
             version: version.to_string(),
             digest: digest.to_string(),
             state: State::Applied,
-            objects: objects.iter().map(|object| Entry::of(object.reference())).collect(),
+            objects: objects
+                .iter()
+                .map(|object| Entry::of(object.reference()))
+                .collect(),
         }
     }
 
@@ -108,14 +111,21 @@ impl Inventory {
     pub(super) fn applying_over(&self, before: Option<&Self>) -> Self {
         let mut during = self.clone();
         during.state = State::Applying;
-        during.objects.extend(before.iter().flat_map(|before| before.objects.iter().cloned()));
+        during.objects.extend(
+            before
+                .iter()
+                .flat_map(|before| before.objects.iter().cloned()),
+        );
         during
     }
 
     /// What this one lists and `other` does not. An object whose API version alone differs is the same object.
     pub(super) fn without(&self, other: &Self) -> Vec<ObjectRef> {
         let kept: BTreeSet<_> = other.objects.iter().map(Entry::identity).collect();
-        let gone = self.objects.iter().filter(|entry| !kept.contains(&entry.identity()));
+        let gone = self
+            .objects
+            .iter()
+            .filter(|entry| !kept.contains(&entry.identity()));
         gone.map(Entry::reference).collect()
     }
 
@@ -141,13 +151,18 @@ impl Inventory {
     }
 
     /// The object that holds it.
-    pub(super) fn stored(&self, owner: &Owner, namespace: &Namespace) -> Result<KubeObject, ObjectError> {
+    pub(super) fn stored(
+        &self,
+        owner: &Owner,
+        namespace: &Namespace,
+    ) -> Result<KubeObject, ObjectError> {
         let reference = owner.config_map(namespace);
         let state = match self.state {
             State::Applying => "applying",
             State::Applied => "applied",
         };
-        let objects = serde_json::to_string(&self.objects).map_err(|source| ObjectError::NotJson { source })?;
+        let objects = serde_json::to_string(&self.objects)
+            .map_err(|source| ObjectError::NotJson { source })?;
         let object = KubeObject::from_value(json!({
             "apiVersion": reference.api_version,
             "kind": reference.kind,
@@ -174,7 +189,10 @@ impl Entry {
     }
 
     fn identity(&self) -> (&str, &str, Option<&Namespace>, &ResourceName) {
-        let group = self.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let group = self
+            .api_version
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group);
         (group, &self.kind, self.namespace.as_ref(), &self.name)
     }
 
@@ -190,13 +208,17 @@ impl Entry {
 
 /// Why an object that no version lists any more stays nevertheless; `None` for one that may go.
 pub(super) fn reason_to_keep(owner: &Owner, object: &KubeObject) -> Option<&'static str> {
-    let is_asked_for = object.body().pointer("/metadata/annotations/helm.sh~1resource-policy")
+    let is_asked_for = object
+        .body()
+        .pointer("/metadata/annotations/helm.sh~1resource-policy")
         == Some(&Value::from("keep"));
     if !owner.has_labelled(object) {
         return Some("no longer in the chart; kept, because it does not carry the chart's label");
     }
     if is_asked_for {
-        return Some("no longer in the chart; kept, because its annotation `helm.sh/resource-policy` says so");
+        return Some(
+            "no longer in the chart; kept, because its annotation `helm.sh/resource-policy` says so",
+        );
     }
     match object.reference().kind.as_str() {
         "CustomResourceDefinition" | "Namespace" | "PersistentVolumeClaim" => {
@@ -218,7 +240,11 @@ mod tests {
     }
 
     fn inventory(version: &str, objects: &[KubeObject]) -> Inventory {
-        Inventory::applied(&version.parse().unwrap(), &Digest::sha256_from_bytes([7; 32]), objects)
+        Inventory::applied(
+            &version.parse().unwrap(),
+            &Digest::sha256_from_bytes([7; 32]),
+            objects,
+        )
     }
 
     fn owner() -> Owner {
@@ -227,10 +253,19 @@ mod tests {
 
     #[test]
     fn what_is_stored_comes_back() {
-        let inventory = inventory("1.0.0", &[object("v1", "Service", "b"), object("apps/v1", "Deployment", "a")]);
+        let inventory = inventory(
+            "1.0.0",
+            &[
+                object("v1", "Service", "b"),
+                object("apps/v1", "Deployment", "a"),
+            ],
+        );
         for inventory in [inventory.applying_over(None), inventory] {
             let stored = inventory.stored(&owner(), &"web".parse().unwrap()).unwrap();
-            assert_eq!(stored.reference().to_string(), "ConfigMap web/harmony-delivery-site");
+            assert_eq!(
+                stored.reference().to_string(),
+                "ConfigMap web/harmony-delivery-site"
+            );
             assert_eq!(stored.body()["metadata"]["labels"][DELIVERY_LABEL], "site");
             assert_eq!(Inventory::read(&stored).unwrap(), inventory);
         }
@@ -238,8 +273,15 @@ mod tests {
 
     #[test]
     fn a_list_that_somebody_edited_is_not_taken_for_an_empty_one() {
-        let stored = inventory("1.0.0", &[]).stored(&owner(), &"web".parse().unwrap()).unwrap();
-        for (key, value) in [("objects", json!("[")), ("objects", json!(null)), ("state", json!("x")), ("version", json!(1))] {
+        let stored = inventory("1.0.0", &[])
+            .stored(&owner(), &"web".parse().unwrap())
+            .unwrap();
+        for (key, value) in [
+            ("objects", json!("[")),
+            ("objects", json!(null)),
+            ("state", json!("x")),
+            ("version", json!(1)),
+        ] {
             let mut body = stored.body().clone();
             body["data"][key] = value;
             let problem = Inventory::read(&KubeObject::from_value(body).unwrap()).unwrap_err();
@@ -251,18 +293,37 @@ mod tests {
     fn what_is_gone_is_told_and_a_new_api_version_is_not_gone() {
         let old = inventory(
             "1.0.0",
-            &[object("v1", "Service", "a"), object("v1", "Service", "b"), object("batch/v1beta1", "CronJob", "c")],
+            &[
+                object("v1", "Service", "a"),
+                object("v1", "Service", "b"),
+                object("batch/v1beta1", "CronJob", "c"),
+            ],
         );
-        let new = inventory("2.0.0", &[object("v1", "Service", "a"), object("batch/v1", "CronJob", "c")]);
+        let new = inventory(
+            "2.0.0",
+            &[
+                object("v1", "Service", "a"),
+                object("batch/v1", "CronJob", "c"),
+            ],
+        );
         let gone: Vec<_> = old.without(&new).iter().map(ToString::to_string).collect();
         assert_eq!(gone, ["Service web/b"]);
         let during = new.applying_over(Some(&old));
-        assert_eq!((during.objects.len(), during.version.as_str()), (4, "2.0.0"));
+        assert_eq!(
+            (during.objects.len(), during.version.as_str()),
+            (4, "2.0.0")
+        );
     }
 
     #[test]
     fn a_name_that_fits_no_label_has_no_owner() {
-        for (name, fits) in [("web", true), ("my.web-1", true), ("my_web", false), (&*"a".repeat(63), true), (&*"a".repeat(64), false)] {
+        for (name, fits) in [
+            ("web", true),
+            ("my.web-1", true),
+            ("my_web", false),
+            (&*"a".repeat(63), true),
+            (&*"a".repeat(64), false),
+        ] {
             assert_eq!(Owner::of(&name.parse().unwrap()).is_some(), fits, "{name}");
         }
     }

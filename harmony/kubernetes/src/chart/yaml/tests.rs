@@ -1,1 +1,167 @@
 use super::*;
+use serde_json::json;
+
+fn one(text: &str) -> Value {
+    let documents = documents(text).unwrap_or_else(|error| panic!("{error:?} in\n{text}"));
+    assert_eq!(documents.len(), 1, "{text}");
+    documents[0].value.clone()
+}
+
+fn problem(text: &str) -> (usize, String) {
+    let error = documents(text).expect_err(text);
+    (error.line, error.problem)
+}
+
+#[test]
+fn a_plain_word_means_what_go_takes_it_for() {
+    let cases = [
+        ("yes", json!(true)),
+        ("On", json!(true)),
+        ("y", json!(true)),
+        ("OFF", json!(false)),
+        ("nO", json!("nO")),
+        ("~", json!(null)),
+        ("Null", json!(null)),
+        ("0644", json!(420)),
+        ("0o17", json!(15)),
+        ("0x1F", json!(31)),
+        ("-0b11", json!(-3)),
+        ("08", json!(8)),
+        ("1_000", json!(1000)),
+        ("+1", json!(1)),
+        ("-0", json!(0)),
+        ("1.", json!(1)),
+        (".5", json!(0.5)),
+        ("+.5", json!(0.5)),
+        ("1e3", json!(1000)),
+        ("1.50", json!(1.5)),
+        ("1e400", json!("1e400")),
+        ("18446744073709551615", json!(u64::MAX)),
+        ("-9223372036854775808", json!(i64::MIN)),
+        ("12:30", json!("12:30")),
+        ("2026-01-01", json!("2026-01-01")),
+        ("2026-01-01T10:00:00Z", json!("2026-01-01T10:00:00Z")),
+        ("-", json!([null])),
+        ("--", json!("--")),
+        ("+", json!("+")),
+        (".", json!(".")),
+        ("1.2.3", json!("1.2.3")),
+        ("100m", json!("100m")),
+        ("1Gi", json!("1Gi")),
+        ("0xg", json!("0xg")),
+        ("=", json!("=")),
+        ("'yes'", json!("yes")),
+        ("\"0644\"", json!("0644")),
+        ("!!str 12", json!("12")),
+        ("|\n  12\n", json!("12\n")),
+    ];
+    for (text, expected) in cases {
+        let found = documents(text)
+            .unwrap()
+            .pop()
+            .map_or(Value::Null, |document| document.value);
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn keys_become_texts() {
+    assert_eq!(
+        one("on: 1\n2: b\n'3': c\n0x10: d\n"),
+        json!({ "true": 1, "2": "b", "3": "c", "16": "d" })
+    );
+}
+
+#[test]
+fn documents_know_where_they_begin() {
+    let documents =
+        documents("# a comment\n---\na: 1\n--- # next\n\n\nb: 2\n---\n---\nnull\n---\n- 3\n")
+            .unwrap();
+    let seen: Vec<_> = documents
+        .iter()
+        .map(|document| (document.line, document.value.clone()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (3, json!({ "a": 1 })),
+            (7, json!({ "b": 2 })),
+            (12, json!([3]))
+        ]
+    );
+    assert!(super::documents("").unwrap().is_empty());
+    assert!(super::documents("# nothing\n---\n").unwrap().is_empty());
+}
+
+#[test]
+fn anchors_and_merge_keys_are_expanded() {
+    let text = "base: &base {a: 1, b: 2}\nuse: *base\nmore:\n  <<: *base\n  b: 3\nboth:\n  <<: [{c: 1}, {c: 2, d: 3}]\nquoted: {'<<': 1}\n";
+    assert_eq!(
+        one(text),
+        json!({
+            "base": { "a": 1, "b": 2 }, "use": { "a": 1, "b": 2 }, "more": { "a": 1, "b": 3 },
+            "both": { "c": 1, "d": 3 }, "quoted": { "<<": 1 },
+        })
+    );
+}
+
+#[test]
+fn trouble_is_told_with_its_line() {
+    let cases = [
+        (
+            "a: 1\nb:\n  c: 1\n  c: 2\n",
+            4,
+            "the key `c` is there twice",
+        ),
+        (
+            "a: 1\n---\nyes: 1\n'true': 2\n",
+            4,
+            "the key `true` is there twice",
+        ),
+        ("a: [1\n", 1, "is not YAML"),
+        ("a: b: c\n", 1, "is not YAML"),
+        ("a: !secret x\n", 1, "the tag `!secret` is not read here"),
+        ("a: !!binary aGk=\n", 1, "is not read here"),
+        ("a: !!int 1\n", 1, "is not read here"),
+        ("a: .inf\n", 1, "`.inf` has no JSON form"),
+        ("? [a]\n: b\n", 1, "is no text"),
+        ("null: b\n", 1, "is no text"),
+        ("1.5: b\n", 1, "is no text"),
+        ("a: 1\n...\nb: 2\n", 2, "`...`"),
+        ("%YAML 1.1\n---\na: 1\n", 1, "a directive"),
+        ("a: 1\n-----BEGIN\n", 2, "where Helm cuts"),
+        ("a: \"b\u{85}c\"\n", 1, "U+0085"),
+        ("a: \"b\u{7f}c\"\n", 1, "U+007F"),
+        ("\u{feff}a: 1\n", 1, "U+FEFF"),
+        ("a: 1\n<<: x\n", 2, "names something else than a mapping"),
+        ("a: *b\n", 1, "is not YAML"),
+    ];
+    for (text, line, expected) in cases {
+        let (at, problem) = problem(text);
+        assert!(problem.contains(expected), "{text}: {problem}");
+        assert_eq!(at, line, "{text}: {problem}");
+    }
+}
+
+#[test]
+fn what_grows_without_end_is_stopped() {
+    let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for level in 1..10 {
+        let before = level - 1;
+        let aliases = vec![format!("*a{before}"); 10].join(",");
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
+    }
+    assert!(problem(&bomb).1.contains("stands for more than"));
+    let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
+    assert!(problem(&deep).1.contains("nested"), "{:?}", problem(&deep));
+    let deep = "[".repeat(100_000);
+    documents(&deep).unwrap_err();
+}
+
+#[test]
+fn json_for_others_is_read_back_the_same() {
+    let value = json!({ "a\u{85}": ["\u{2028}\u{2029}\u{7f}\u{9f}\u{feff}", "ä€😀\u{ffff}\u{0}\n\"", 1.5, null] });
+    let text = json(&value);
+    assert!(text.contains("\\u2028") && text.contains("ä€😀"), "{text}");
+    assert_eq!(one(&text), value);
+}

@@ -1,0 +1,214 @@
+//! Charts that only `helm` renders.
+
+use std::collections::BTreeMap;
+
+use harmony_core::Context;
+use harmony_core::chart::PackagedChart;
+use harmony_core::diagnostic::Diagnostic;
+use harmony_kubernetes::chart::helm::{Helm, HelmChart, HelmSource, inflate};
+use harmony_kubernetes::chart::{self, ChartError};
+use harmony_types::Version;
+use serde_json::json;
+
+use crate::charts::packaged;
+use crate::{by_helm, comparable, helm, namespace, run};
+
+const HELPERS: &str = r#"{{- define "web.labels" -}}
+app: {{ .Chart.Name | quote }}
+{{- end -}}
+"#;
+
+const BEYOND: &str = r#"
+{{- if .Values.enabled }}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}-config
+  labels: {{- include "web.labels" . | nindent 4 }}
+data:
+  mode: {{ .Values.mode | quote }}
+  numbers: {{ toYaml .Values.numbers | quote }}
+  on: "key"
+defaultMode: 0644
+{{- end }}
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: hook, annotations: { "helm.sh/hook": pre-install } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: test, annotations: { "helm.sh/hook": test } }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: { name: reader }
+"#;
+
+fn beyond() -> PackagedChart {
+    packaged(
+        "web",
+        "1.0.0",
+        &[
+            ("values.yaml", "enabled: true\nmode: plain\nnumbers: [1]\n"),
+            ("templates/_helpers.tpl", HELPERS),
+            ("templates/all.yaml", BEYOND),
+        ],
+    )
+}
+
+#[test]
+fn a_chart_beyond_the_format_is_rendered_by_helm() {
+    helm();
+    let values = BTreeMap::from([
+        ("mode".to_owned(), json!("yes")),
+        ("numbers".to_owned(), json!(["1", 2])),
+    ]);
+    let objects = run(chart::objects(
+        &Context::new(),
+        &beyond(),
+        &values,
+        &namespace(),
+    ))
+    .unwrap();
+    let objects = comparable(objects);
+    assert_eq!(
+        objects.keys().collect::<Vec<_>>(),
+        [
+            "ClusterRole reader",
+            "ConfigMap shop/web-config",
+            "Pod shop/hook"
+        ]
+    );
+    let config = &objects["ConfigMap shop/web-config"];
+    assert_eq!(config["metadata"]["labels"], json!({ "app": "web" }));
+    assert_eq!(
+        config["data"],
+        json!({ "mode": "yes", "numbers": "- \"1\"\n- 2", "true": "key" })
+    );
+    assert_eq!(config["defaultMode"], 420);
+}
+
+#[test]
+fn what_helm_complains_of_is_told() {
+    let values = json!({ "numbers": { "a": "b" } });
+    let broken = packaged(
+        "web",
+        "1.0.0",
+        &[
+            ("templates/_a.tpl", ""),
+            ("templates/a.yaml", "a: {{ fail \"no way\" }}"),
+        ],
+    );
+    let ChartError::Helm {
+        problem, output, ..
+    } = by_helm(&broken.archive, &values).unwrap_err()
+    else {
+        panic!("helm took it")
+    };
+    assert!(problem.contains("exit status: 1"), "{problem}");
+    assert!(
+        output.iter().any(|line| line.contains("no way")),
+        "{output:?}"
+    );
+
+    let missing = Helm::at("/nonexistent/helm");
+    let chart = HelmChart {
+        release: "a".into(),
+        source: HelmSource::Path("/nonexistent".into()),
+        values,
+        namespace: namespace(),
+    };
+    let error = run(missing.template(&Context::new(), &chart)).unwrap_err();
+    assert!(error.to_string().contains("could not be run"), "{error}");
+    let error = run(helm().template(&Context::new(), &chart)).unwrap_err();
+    assert!(
+        error
+            .evidence()
+            .iter()
+            .any(|line| line.contains("/nonexistent")),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_cancelled_run_does_not_wait_for_helm() {
+    let context = Context::new();
+    context.cancellation().cancel();
+    let chart = HelmChart {
+        release: "a".into(),
+        source: HelmSource::Archive(beyond().archive),
+        values: json!({}),
+        namespace: namespace(),
+    };
+    assert!(matches!(
+        run(helm().template(&context, &chart)),
+        Err(ChartError::Cancelled(_))
+    ));
+}
+
+/// A chart's directory, and a chart of a repository that is served here.
+#[test]
+fn charts_are_inflated_from_directories_and_repositories() {
+    let folder = tempfile::tempdir().unwrap();
+    tar::Archive::new(flate2::read::GzDecoder::new(&*beyond().archive))
+        .unpack(folder.path())
+        .unwrap();
+    let inflated = |source: HelmSource| {
+        let chart = HelmChart {
+            release: "other".into(),
+            source,
+            values: json!({ "enabled": false }),
+            namespace: namespace(),
+        };
+        run(inflate(&Context::new(), &chart))
+            .map(comparable)
+            .unwrap()
+    };
+    let expected = ["ClusterRole reader", "Pod shop/hook"];
+    assert_eq!(
+        inflated(HelmSource::Path(folder.path().join("web")))
+            .into_keys()
+            .collect::<Vec<_>>(),
+        expected
+    );
+
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let index = json!({
+        "apiVersion": "v1",
+        "entries": { "web": [{ "apiVersion": "v2", "name": "web", "version": "1.0.0", "urls": ["web.tgz"] }] },
+    });
+    let _server = std::thread::spawn(move || serve(&server, &index.to_string(), &beyond().archive));
+    let source = HelmSource::Repository {
+        url,
+        chart: "web".into(),
+        version: Version::new(1, 0, 0),
+    };
+    assert_eq!(inflated(source).into_keys().collect::<Vec<_>>(), expected);
+}
+
+/// Answers every request with the index or the archive until the process ends.
+fn serve(server: &std::net::TcpListener, index: &str, archive: &[u8]) {
+    use std::io::{BufRead, BufReader, Write};
+    for connection in server.incoming() {
+        let mut connection = connection.unwrap();
+        let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
+        let request = lines.next().unwrap().unwrap();
+        while lines
+            .next()
+            .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+        {}
+        let body = if request.contains("web.tgz") {
+            archive
+        } else {
+            index.as_bytes()
+        };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        connection.write_all(head.as_bytes()).unwrap();
+        connection.write_all(body).unwrap();
+    }
+}
