@@ -15,7 +15,7 @@
 //! | `hole` | fills the holes of a template |
 //! | `yaml` | reads YAML as Go does, with line numbers |
 //! | `scope` | which kinds live in a namespace |
-//! | [`render`] | all of these in order |
+//! | [`mod@render`] | all of these in order |
 //! | [`helm`] | runs the `helm` binary |
 //! | [`error`] | what can be wrong with a chart |
 

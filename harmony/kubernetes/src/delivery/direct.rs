@@ -287,3 +287,47 @@ fn refused(chart: &ChartRef, error: ChartError) -> DeliveryError {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::Place;
+    use harmony_core::diagnostic::Report;
+
+    fn report(error: ChartError) -> Report {
+        let chart = "oci://registry.example.com/team/web:1.0.0".parse();
+        Report::of(&refused(&chart.unwrap(), error))
+    }
+
+    #[test]
+    fn a_chart_that_needs_helm_says_where_and_how_to_get_it() {
+        let report = report(ChartError::Beyond {
+            place: Place::line("templates/10-deployment-web.yaml", 12),
+            what: "`{{ include \"web.labels\" . }}`".into(),
+        });
+        assert_eq!(report.code.to_string(), "H0330");
+        assert_eq!(
+            report.message,
+            "cannot render the chart oci://registry.example.com/team/web:1.0.0: templates/10-deployment-web.yaml:12: \
+             `{{ include \"web.labels\" . }}` is beyond what Harmony renders itself"
+        );
+        assert_eq!(
+            report.hints,
+            [
+                "install helm and run the command again: `go install helm.sh/helm/v4/cmd/helm@v4.3.1`, or name it in HARMONY_HELM"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_helm_wrote_is_told_and_a_cancelled_run_is_no_refusal() {
+        let complaint = "Error: no way".to_owned();
+        let report_of_helm = report(ChartError::Helm {
+            command: "helm template web".into(),
+            problem: "failed (exit status: 1)".into(),
+            output: vec![complaint.clone()],
+        });
+        assert!(report_of_helm.message.contains(&complaint));
+        let cancelled = report(ChartError::Cancelled(harmony_core::context::Cancelled));
+        assert_eq!(cancelled.code.to_string(), "H0001");
+    }
+}
