@@ -91,7 +91,7 @@ async fn the_image_comes_before_the_chart_that_names_it() {
     );
     let chart = record["chart"].as_str().unwrap();
     assert!(
-        chart.starts_with("oci://registry.example.com/team/shop-web:1.2.3@sha256:"),
+        chart.starts_with("oci://registry.example.com/team/charts/shop-web:1.2.3@sha256:"),
         "{chart}"
     );
 

@@ -1,5 +1,6 @@
 //! Releases for real: a clone of this repository, a registry with TLS and a password, the production Scores.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -22,11 +23,15 @@ use crate::stack::readable;
 pub const PULL_SECRET: &str = "registry";
 
 /// A clone of this repository at its current commit, and a registry to release it to.
+///
+/// The clone is always at the same place, so that cargo compiles what the operator depends on once; a lock gives it to
+/// one test at a time.
 #[derive(Debug)]
 pub struct ReleaseRig {
     /// The registry, with TLS and a password.
     pub registry: RegistryPeer,
-    clone: tempfile::TempDir,
+    clone: PathBuf,
+    _lock: File,
 }
 
 impl ReleaseRig {
@@ -36,17 +41,23 @@ impl ReleaseRig {
     /// The registry's program or git is missing.
     pub async fn start() -> anyhow::Result<Self> {
         harmony::install_crypto();
+        let clone = apps::workspace().join("target/e2e-release");
+        std::fs::create_dir_all(apps::workspace().join("target"))?;
+        let lock = File::create(clone.with_extension("lock"))?;
+        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
+        if clone.exists() {
+            std::fs::remove_dir_all(&clone)?;
+        }
+        run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(apps::workspace()).arg(&clone))?;
         let registry = RegistryPeer::start().await?;
-        let clone = tempfile::tempdir()?;
-        run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(apps::workspace()).arg(clone.path()))?;
         let trust = RegistryTrust::Authority(std::fs::read_to_string(registry.ca_file())?);
         LocalNode::default().trust_registry(&Context::new(), registry.host(), &trust)?;
-        Ok(Self { registry, clone })
+        Ok(Self { registry, clone, _lock: lock })
     }
 
     /// The root of the clone.
     pub fn root(&self) -> &Path {
-        self.clone.path()
+        &self.clone
     }
 
     /// What a CI job has: the registry's login and, for the deploy, the node's kubeconfig.

@@ -78,7 +78,12 @@ pub struct RegistryLocation {
 
 impl RegistryLocation {
     /// The longest project path, in bytes: it leaves room for the name of every release unit.
-    pub const MAX_PROJECT_LENGTH: usize = Repository::MAX_LENGTH - 1 - ReleaseUnit::MAX_LENGTH;
+    pub const MAX_PROJECT_LENGTH: usize =
+        Repository::MAX_LENGTH - "/".len() - Self::CHARTS.len() - "/".len() - ReleaseUnit::MAX_LENGTH;
+
+    /// Where charts are, below the project. A registry tells an image from a chart by its repository only, and both
+    /// have the unit's name and version.
+    pub const CHARTS: &str = "charts";
 
     /// Images and charts below `project`, or at the root of the registry.
     ///
@@ -119,9 +124,14 @@ impl RegistryLocation {
 
     /// The name of a unit's chart of one version.
     pub fn chart(&self, unit: &ReleaseUnit, version: &Version) -> ChartRef {
+        let charts = match &self.project {
+            Some(project) => project.join(Self::CHARTS),
+            None => Self::CHARTS.parse(),
+        };
+        let charts = charts.expect("`new` left room for it");
         ChartRef::new(
             self.host.clone(),
-            self.project.clone(),
+            Some(charts),
             ChartName::from(unit),
             version.clone(),
         )
