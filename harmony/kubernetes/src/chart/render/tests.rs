@@ -228,3 +228,24 @@ fn of_helms_output_only_test_hooks_are_left_out() {
     let objects = objects_of_output(&output, &"shop".parse().unwrap()).unwrap();
     assert_eq!(names(&objects), ["Pod shop/a", "Pod shop/d"]);
 }
+
+proptest::proptest! {
+    /// Whatever a chart holds, the answer is objects or an error.
+    #[test]
+    fn nothing_in_a_chart_makes_the_reader_panic(
+        values in "([ab]: ?[-&*!|>'\"{}\\[\\],~yn0-9 .]{0,6}\n| {0,3}- ?|---\n|\\PC{0,3}){0,12}",
+        template in "(\\{\\{ ?|\\}\\}|printf |\"|%s|%|\\\\u?|\\.Values\\.a|\\.Release\\.Namespace| \\| toJson| |\n|---|kind: A|\\PC){0,16}",
+    ) {
+        let _ = rendered(&[("values.yaml", &values), ("templates/a.yaml", &template)]);
+        let _ = rendered(&[("templates/a.yaml", &values)]);
+    }
+
+    #[test]
+    fn no_bytes_make_the_archive_reader_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2000)) {
+        use std::io::Write;
+        let _ = ChartFiles::from_archive(&bytes);
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(&bytes).unwrap();
+        let _ = ChartFiles::from_archive(&packed.finish().unwrap());
+    }
+}
