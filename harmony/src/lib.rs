@@ -21,7 +21,9 @@ pub mod topologies;
 
 pub use harmony_containers as containers;
 pub use harmony_core as core;
-pub use harmony_core::{Context, Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait, scores};
+pub use harmony_core::{
+    Context, Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait, scores,
+};
 pub use harmony_kubernetes as kubernetes;
 pub use harmony_registry as registry;
 pub use harmony_types as types;

@@ -34,12 +34,23 @@ fn run_everything(began: Instant, tally: &mut Tally) -> anyhow::Result<()> {
     let target = command::target_dir();
     // Tests that compile for themselves, in clones of this repository, share what is compiled already.
     environment.push(("CARGO_TARGET_DIR", target.clone()));
-    println!("xtask: peers are there after {} s; compiling", began.elapsed().as_secs());
+    println!(
+        "xtask: peers are there after {} s; compiling",
+        began.elapsed().as_secs()
+    );
     let all = ["build", "--workspace", "--all-targets", "--locked"];
     command::run(command::cargo(&all).env("CARGO_TARGET_DIR", &target))?;
-    println!("xtask: compiled after {} s; bringing the local node up", began.elapsed().as_secs());
+    println!(
+        "xtask: compiled after {} s; bringing the local node up",
+        began.elapsed().as_secs()
+    );
     let node = target.join("debug/harmony-node");
-    let ran_before = Command::new(&node).arg("status").stdout(Stdio::null()).stderr(Stdio::null()).status()?.success();
+    let ran_before = Command::new(&node)
+        .arg("status")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?
+        .success();
     command::run(Command::new(&node).arg("up"))?;
     let tested = cargo_test(&["--workspace", "--locked"], &environment, tally);
     if !ran_before {

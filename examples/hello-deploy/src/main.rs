@@ -21,14 +21,29 @@ async fn main() -> anyhow::Result<ExitCode> {
         version: VersionSource::Crate(unit.to_string()),
         image: ImageSource::Buildable(Arc::new(RustBinary::new(unit.as_str()))),
         smoke: server.checks(),
-        chart: ChartSource::from_objects("Says hello", move |namespace, image| server.objects(namespace, image)),
+        chart: ChartSource::from_objects("Says hello", move |namespace, image| {
+            server.objects(namespace, image)
+        }),
         unit,
     });
     let version: Version = "0.1.0".parse()?;
     let target = DeployTarget::namespace("hello".parse()?);
     let scores = scores![
-        LocalReleaseScore { app: app.clone(), version: version.clone() },
-        DeployScore { app, version, target },
+        LocalReleaseScore {
+            app: app.clone(),
+            version: version.clone()
+        },
+        DeployScore {
+            app,
+            version,
+            target
+        },
     ];
-    Ok(harmony_cli::run(Inventory::autoload(), K8sAnywhereTopology::from_env()?, scores, None).await?)
+    Ok(harmony_cli::run(
+        Inventory::autoload(),
+        K8sAnywhereTopology::from_env()?,
+        scores,
+        None,
+    )
+    .await?)
 }

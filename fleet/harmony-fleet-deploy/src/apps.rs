@@ -52,7 +52,9 @@ pub fn nats() -> AppSpec {
 /// The workspace that this program was built from.
 pub fn workspace() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().and_then(Path::parent).expect("this crate is two folders below its workspace")
+    here.parent()
+        .and_then(Path::parent)
+        .expect("this crate is two folders below its workspace")
 }
 
 fn rust_app(workspace: &Path, component: &str) -> AppSpec {

@@ -54,12 +54,19 @@ impl FleetCredentials {
     ///
     /// # Errors
     /// The cluster could not be asked, or holds something else under that name.
-    pub async fn read_or_make(cluster: &dyn KubernetesCluster, namespace: &Namespace) -> Result<Self, ClusterError> {
+    pub async fn read_or_make(
+        cluster: &dyn KubernetesCluster,
+        namespace: &Namespace,
+    ) -> Result<Self, ClusterError> {
         let there = cluster.get(&reference(namespace)).await?;
         let data = there.map(parse).transpose()?.unwrap_or_default();
         let passwords = Role::ALL.map(|role| {
-            let kept = data.get(role.user().as_str()).and_then(|bytes| std::str::from_utf8(bytes).ok());
-            let kept = kept.filter(|password| !password.is_empty()).map(str::to_owned);
+            let kept = data
+                .get(role.user().as_str())
+                .and_then(|bytes| std::str::from_utf8(bytes).ok());
+            let kept = kept
+                .filter(|password| !password.is_empty())
+                .map(str::to_owned);
             (role, kept.unwrap_or_else(new_password).into())
         });
         Ok(Self(BTreeMap::from(passwords)))
@@ -76,7 +83,10 @@ impl FleetCredentials {
     /// None for a namespace that was parsed.
     pub fn object(&self, namespace: &Namespace) -> Result<KubeObject, ObjectError> {
         let entry = |(role, password): (&Role, &SecretString)| {
-            (role.user().to_string(), ByteString(password.expose_secret().as_bytes().to_vec()))
+            (
+                role.user().to_string(),
+                ByteString(password.expose_secret().as_bytes().to_vec()),
+            )
         };
         KubeObject::new(&Secret {
             metadata: ObjectMeta {
@@ -101,13 +111,22 @@ pub fn reference(namespace: &Namespace) -> ObjectRef {
 }
 
 fn parse(object: KubeObject) -> Result<BTreeMap<String, Vec<u8>>, ClusterError> {
-    let secret: Secret =
-        serde_json::from_value(object.into_body()).map_err(|source| ClusterError::Object(ObjectError::NotJson { source }))?;
-    Ok(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect())
+    let secret: Secret = serde_json::from_value(object.into_body())
+        .map_err(|source| ClusterError::Object(ObjectError::NotJson { source }))?;
+    Ok(secret
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.0))
+        .collect())
 }
 
 fn new_password() -> String {
-    rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect()
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(PASSWORD_LENGTH)
+        .map(char::from)
+        .collect()
 }
 
 #[cfg(test)]
@@ -116,7 +135,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read_and_nothing_shows_it() {
-        let credentials = FleetCredentials(Role::ALL.map(|role| (role, new_password().into())).into());
+        let credentials =
+            FleetCredentials(Role::ALL.map(|role| (role, new_password().into())).into());
         let namespace: Namespace = "fleet".parse().unwrap();
         let object = credentials.object(&namespace).unwrap();
         assert_eq!(object.reference(), &reference(&namespace));

@@ -33,7 +33,9 @@ async fn main() -> anyhow::Result<ExitCode> {
             Err(error) => run.fail(&error),
         },
         "ci" => match CiTopology::from_env() {
-            Ok(topology) => harmony_cli::run(inventory, topology, platform.scores(false), Some(run)).await?,
+            Ok(topology) => {
+                harmony_cli::run(inventory, topology, platform.scores(false), Some(run)).await?
+            }
             Err(error) => run.fail(&error),
         },
         other => run.fail(&UnknownTopology::new(other, &["local", "ci"])),

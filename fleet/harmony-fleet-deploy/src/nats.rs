@@ -43,7 +43,11 @@ impl FleetNatsScore {
 
     /// The address for clients inside the cluster.
     pub fn url(namespace: &Namespace) -> String {
-        format!("nats://{}.{namespace}.svc.cluster.local:{}", Self::NAME, harmony::scores::nats::CLIENT_PORT)
+        format!(
+            "nats://{}.{namespace}.svc.cluster.local:{}",
+            Self::NAME,
+            harmony::scores::nats::CLIENT_PORT
+        )
     }
 
     fn name() -> ResourceName {
@@ -71,7 +75,12 @@ impl FleetNatsScore {
 
 /// What each role may do. The operator alone touches JetStream.
 fn permissions(role: Role, tenant: &TenantId) -> NatsPermissions {
-    let of_each_device = |kind: &str| format!("{}{kind}", subjects::heartbeats_of_all(tenant).trim_end_matches("hb"));
+    let of_each_device = |kind: &str| {
+        format!(
+            "{}{kind}",
+            subjects::heartbeats_of_all(tenant).trim_end_matches("hb")
+        )
+    };
     match role {
         Role::Operator => NatsPermissions::All,
         Role::Agent => NatsPermissions::Only {
@@ -99,14 +108,24 @@ impl<T: Topology + KubernetesCluster> Score<T> for FleetNatsScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Interpret<T> for FleetNatsScore {
-    async fn execute(&self, inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+    async fn execute(
+        &self,
+        inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
         let FleetNatsAuth::UserPassword = self.auth;
         let failed = |error| InterpretError::new(Self::NAME, error);
-        let credentials = FleetCredentials::read_or_make(topology, &self.namespace).await.map_err(failed)?;
-        let secret = credentials.object(&self.namespace).map_err(|error| failed(error.into()))?;
-        let namespace = crate::pod::namespace(&self.namespace).map_err(|error| failed(error.into()))?;
+        let credentials = FleetCredentials::read_or_make(topology, &self.namespace)
+            .await
+            .map_err(failed)?;
+        let secret = credentials
+            .object(&self.namespace)
+            .map_err(|error| failed(error.into()))?;
+        let namespace =
+            crate::pod::namespace(&self.namespace).map_err(|error| failed(error.into()))?;
         // The passwords are stored before the server knows them: killed in between, the next run finds them.
-        let mut outcome = Outcome::from(topology.apply(&[namespace, secret]).await.map_err(failed)?);
+        let mut outcome =
+            Outcome::from(topology.apply(&[namespace, secret]).await.map_err(failed)?);
         let server = self.server(Some(&credentials));
         outcome.absorb(Interpret::<T>::execute(&server, inventory, topology).await?);
         Ok(outcome)
@@ -135,7 +154,10 @@ mod tests {
     #[test]
     fn a_device_may_not_read_what_others_send() {
         let tenant: TenantId = "acme".parse().unwrap();
-        let NatsPermissions::Only { publish, subscribe, .. } = permissions(Role::Agent, &tenant) else {
+        let NatsPermissions::Only {
+            publish, subscribe, ..
+        } = permissions(Role::Agent, &tenant)
+        else {
             panic!("an agent is limited")
         };
         assert_eq!(publish, ["fleet.v1.acme.*.hb", "fleet.v1.acme.*.register"]);

@@ -35,7 +35,11 @@ impl PlatformArgs {
         };
         let mut scores: Vec<Box<dyn Score<T>>> = scores![server];
         if let (true, Some(path)) = (reachable, FleetContext::default_path()) {
-            scores.push(Box::new(FleetToolsScore { namespace: self.namespace.clone(), tenant: self.tenant.clone(), path }));
+            scores.push(Box::new(FleetToolsScore {
+                namespace: self.namespace.clone(),
+                tenant: self.tenant.clone(),
+                path,
+            }));
         }
         scores
     }

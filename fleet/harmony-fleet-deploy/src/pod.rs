@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use harmony::core::kubernetes::{KubeObject, ObjectError};
 use harmony::types::Namespace;
 use k8s_openapi::api::core::v1::{
-    EnvVar, KeyToPath, LocalObjectReference, Namespace as NamespaceObject, ResourceRequirements, SecretVolumeSource,
-    SecurityContext, Volume, VolumeMount,
+    EnvVar, KeyToPath, LocalObjectReference, Namespace as NamespaceObject, ResourceRequirements,
+    SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,12 +18,19 @@ pub(crate) const PASSWORD_FILE: &str = "/run/fleet/credentials/password";
 
 pub(crate) fn namespace(name: &Namespace) -> Result<KubeObject, ObjectError> {
     KubeObject::new(&NamespaceObject {
-        metadata: ObjectMeta { name: Some(name.to_string()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(name.to_string()),
+            ..ObjectMeta::default()
+        },
         ..NamespaceObject::default()
     })
 }
 
-pub(crate) fn metadata(name: &str, namespace: &Namespace, labels: &BTreeMap<String, String>) -> ObjectMeta {
+pub(crate) fn metadata(
+    name: &str,
+    namespace: &Namespace,
+    labels: &BTreeMap<String, String>,
+) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.into()),
         namespace: Some(namespace.to_string()),
@@ -33,7 +40,11 @@ pub(crate) fn metadata(name: &str, namespace: &Namespace, labels: &BTreeMap<Stri
 }
 
 pub(crate) fn env(name: &str, value: impl Into<String>) -> EnvVar {
-    EnvVar { name: name.into(), value: Some(value.into()), ..EnvVar::default() }
+    EnvVar {
+        name: name.into(),
+        value: Some(value.into()),
+        ..EnvVar::default()
+    }
 }
 
 /// The volume that holds the password of `role` and nothing else of the Secret.
@@ -42,7 +53,11 @@ pub(crate) fn password_volume(secret: &str, role: Role) -> (Volume, VolumeMount)
         name: "credentials".into(),
         secret: Some(SecretVolumeSource {
             secret_name: Some(secret.into()),
-            items: Some(vec![KeyToPath { key: role.user().to_string(), path: "password".into(), mode: None }]),
+            items: Some(vec![KeyToPath {
+                key: role.user().to_string(),
+                path: "password".into(),
+                mode: None,
+            }]),
             ..SecretVolumeSource::default()
         }),
         ..Volume::default()
@@ -58,7 +73,9 @@ pub(crate) fn password_volume(secret: &str, role: Role) -> (Volume, VolumeMount)
 
 /// Credentials for a private registry; an empty name means that there are none, as in the default of a chart.
 pub(crate) fn pull_secrets(name: &str) -> Vec<LocalObjectReference> {
-    vec![LocalObjectReference { name: name.to_owned() }]
+    vec![LocalObjectReference {
+        name: name.to_owned(),
+    }]
 }
 
 /// No capability, no privilege, nothing to write on.

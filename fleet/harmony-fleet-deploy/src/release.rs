@@ -20,7 +20,11 @@ const MARK: &str = "fleet/harmony-fleet-operator/Cargo.toml";
 /// # Errors
 /// The result could not be told to anybody.
 pub async fn run(args: ReleaseArgs) -> anyhow::Result<ExitCode> {
-    let shown = if args.plan { RunArgs::for_mode(harmony::core::Mode::Plan) } else { RunArgs::default() };
+    let shown = if args.plan {
+        RunArgs::for_mode(harmony::core::Mode::Plan)
+    } else {
+        RunArgs::default()
+    };
     let shown = shown.with_json(args.json);
     let root = find_work_tree();
     let apps = apps::released(root.as_deref().unwrap_or(Path::new(".")));
@@ -33,19 +37,28 @@ pub async fn run(args: ReleaseArgs) -> anyhow::Result<ExitCode> {
         return Ok(shown.fail(&NoWorkTree));
     }
     match CiTopology::from_env() {
-        Ok(topology) => Ok(harmony_cli::run(Inventory::autoload(), topology, scores![score], Some(shown)).await?),
+        Ok(topology) => {
+            Ok(
+                harmony_cli::run(Inventory::autoload(), topology, scores![score], Some(shown))
+                    .await?,
+            )
+        }
         Err(error) => Ok(shown.fail(&error)),
     }
 }
 
 fn find_work_tree() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
-    here.ancestors().find(|folder| folder.join(MARK).is_file()).map(Path::to_path_buf)
+    here.ancestors()
+        .find(|folder| folder.join(MARK).is_file())
+        .map(Path::to_path_buf)
 }
 
 /// Started outside a checkout.
 #[derive(Debug, thiserror::Error)]
-#[error("the current directory is not in a checkout of the fleet's sources: no `{MARK}` here or above")]
+#[error(
+    "the current directory is not in a checkout of the fleet's sources: no `{MARK}` here or above"
+)]
 struct NoWorkTree;
 
 impl Diagnostic for NoWorkTree {

@@ -64,7 +64,9 @@ impl FleetServerScore {
             apps: FleetApps {
                 operator: Arc::new(apps::operator(apps::workspace())),
                 agent: Arc::new(apps::agent(apps::workspace())),
-                version: env!("CARGO_PKG_VERSION").parse().expect("a version of this workspace"),
+                version: env!("CARGO_PKG_VERSION")
+                    .parse()
+                    .expect("a version of this workspace"),
                 nats: Arc::new(apps::nats()),
                 nats_version: apps::NATS_VERSION.parse().expect("a valid version"),
             },
@@ -72,15 +74,28 @@ impl FleetServerScore {
     }
 
     /// All at once: what is built first goes into a cluster that may still be coming up while the others compile.
-    async fn images<T>(&self, inventory: &Inventory, topology: &T, outcome: &mut Outcome) -> Result<Images, InterpretError>
+    async fn images<T>(
+        &self,
+        inventory: &Inventory,
+        topology: &T,
+        outcome: &mut Outcome,
+    ) -> Result<Images, InterpretError>
     where
         T: Topology + ContainerBuilder + OciRegistry,
     {
         let publish = async |app: &AppSpec, version: &Version| {
-            publish_image(topology, inventory, app, version).await.map_err(|error| InterpretError::new(Self::NAME, error))
+            publish_image(topology, inventory, app, version)
+                .await
+                .map_err(|error| InterpretError::new(Self::NAME, error))
         };
         let agent = async {
-            if self.devices.is_empty() { Ok(None) } else { publish(&self.apps.agent, &self.apps.version).await.map(Some) }
+            if self.devices.is_empty() {
+                Ok(None)
+            } else {
+                publish(&self.apps.agent, &self.apps.version)
+                    .await
+                    .map(Some)
+            }
         };
         let (nats, operator, agent) = tokio::try_join!(
             publish(&self.apps.nats, &self.apps.nats_version),
@@ -116,7 +131,11 @@ impl<T> Interpret<T> for FleetServerScore
 where
     T: Topology + ContainerBuilder + OciRegistry + KubernetesCluster + Prober,
 {
-    async fn execute(&self, inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+    async fn execute(
+        &self,
+        inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
         let mut outcome = Outcome::default();
         let images = self.images(inventory, topology, &mut outcome).await?;
         let nats = FleetNatsScore {
@@ -127,17 +146,33 @@ where
             storage: self.storage.clone(),
         };
         outcome.absorb(Verified::new(nats).interpret(inventory, topology).await?);
-        let operator = FleetOperatorScore::new(self.namespace.clone(), images.operator, self.tenant.clone());
-        outcome.absorb(Verified::new(operator).interpret(inventory, topology).await?);
+        let operator =
+            FleetOperatorScore::new(self.namespace.clone(), images.operator, self.tenant.clone());
+        outcome.absorb(
+            Verified::new(operator)
+                .interpret(inventory, topology)
+                .await?,
+        );
         if let Some(image) = images.agent {
             for device in &self.devices {
-                let agent =
-                    FleetAgentScore::pod(device.clone(), self.tenant.clone(), self.namespace.clone(), image.clone());
+                let agent = FleetAgentScore::pod(
+                    device.clone(),
+                    self.tenant.clone(),
+                    self.namespace.clone(),
+                    image.clone(),
+                );
                 outcome.absorb(Verified::new(agent).interpret(inventory, topology).await?);
             }
         }
         let devices: Vec<&str> = self.devices.iter().map(DeviceId::as_str).collect();
-        let listed = if devices.is_empty() { "no device".to_owned() } else { format!("device {}", devices.join(", ")) };
-        Ok(outcome.with_note(format!("namespace {}: NATS, operator, {listed}", self.namespace)))
+        let listed = if devices.is_empty() {
+            "no device".to_owned()
+        } else {
+            format!("device {}", devices.join(", "))
+        };
+        Ok(outcome.with_note(format!(
+            "namespace {}: NATS, operator, {listed}",
+            self.namespace
+        )))
     }
 }

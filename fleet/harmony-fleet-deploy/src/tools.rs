@@ -36,15 +36,24 @@ impl FleetToolsScore {
     pub const NAME: &str = "fleet-tools";
 
     /// `None` while the cluster has no NATS, as when planning on a fresh one.
-    async fn context<T: KubernetesCluster>(&self, topology: &T) -> Result<Option<FleetContext>, ClusterError> {
+    async fn context<T: KubernetesCluster>(
+        &self,
+        topology: &T,
+    ) -> Result<Option<FleetContext>, ClusterError> {
         let service = ObjectRef {
             api_version: "v1".into(),
             kind: "Service".into(),
             namespace: Some(self.namespace.clone()),
             name: FleetNatsScore::NAME.parse().expect("a valid name"),
         };
-        let Some(service) = topology.get(&service).await? else { return Ok(None) };
-        let Some(address) = service.body().pointer("/spec/clusterIP").and_then(|address| address.as_str()) else {
+        let Some(service) = topology.get(&service).await? else {
+            return Ok(None);
+        };
+        let Some(address) = service
+            .body()
+            .pointer("/spec/clusterIP")
+            .and_then(|address| address.as_str())
+        else {
             return Ok(None);
         };
         let credentials = FleetCredentials::read_or_make(topology, &self.namespace).await?;
@@ -60,7 +69,12 @@ impl FleetToolsScore {
     fn decide(there: Option<&FleetContext>, wanted: Option<&FleetContext>) -> Action {
         let key = |context: &FleetContext| {
             let password = context.password.expose_secret().to_owned();
-            (context.nats_url.clone(), context.tenant.clone(), context.user.clone(), password)
+            (
+                context.nats_url.clone(),
+                context.tenant.clone(),
+                context.user.clone(),
+                password,
+            )
         };
         match (there.map(key), wanted.map(key)) {
             (None, _) => Action::Create,
@@ -82,13 +96,31 @@ impl<T: Topology + KubernetesCluster> Score<T> for FleetToolsScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Interpret<T> for FleetToolsScore {
-    async fn execute(&self, _inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
-        let wanted = self.context(topology).await.map_err(|error| InterpretError::new(Self::NAME, error))?;
-        let file_error = |source| InterpretError::new(Self::NAME, ToolsError { path: self.path.clone(), source });
+    async fn execute(
+        &self,
+        _inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
+        let wanted = self
+            .context(topology)
+            .await
+            .map_err(|error| InterpretError::new(Self::NAME, error))?;
+        let file_error = |source| {
+            InterpretError::new(
+                Self::NAME,
+                ToolsError {
+                    path: self.path.clone(),
+                    source,
+                },
+            )
+        };
         // A file of an older format or a damaged one is replaced: everything in it is known here.
         let there = FleetContext::load(&self.path).unwrap_or(None);
         let action = Self::decide(there.as_ref(), wanted.as_ref());
-        if let (Some(wanted), false) = (&wanted, action == Action::Unchanged || topology.context().is_planning()) {
+        if let (Some(wanted), false) = (
+            &wanted,
+            action == Action::Unchanged || topology.context().is_planning(),
+        ) {
             wanted.save(&self.path).map_err(file_error)?;
         }
         let outcome = Outcome::from(Change::new(action, Subject::File(self.path.clone())));
@@ -135,10 +167,19 @@ mod tests {
             user: "tools".into(),
             password: "secret".to_owned().into(),
         };
-        let (one, other) = (context("nats://10.0.0.1:4222"), context("nats://10.0.0.2:4222"));
+        let (one, other) = (
+            context("nats://10.0.0.1:4222"),
+            context("nats://10.0.0.2:4222"),
+        );
         assert_eq!(FleetToolsScore::decide(None, None), Action::Create);
         assert_eq!(FleetToolsScore::decide(None, Some(&one)), Action::Create);
-        assert_eq!(FleetToolsScore::decide(Some(&one), Some(&one)), Action::Unchanged);
-        assert_eq!(FleetToolsScore::decide(Some(&one), Some(&other)), Action::Update);
+        assert_eq!(
+            FleetToolsScore::decide(Some(&one), Some(&one)),
+            Action::Unchanged
+        );
+        assert_eq!(
+            FleetToolsScore::decide(Some(&one), Some(&other)),
+            Action::Update
+        );
     }
 }

@@ -9,12 +9,12 @@ use anyhow::Context as _;
 use harmony::core::chart::DeployTarget;
 use harmony::core::diagnostic::Report;
 use harmony::kubernetes::local::node::{LocalNode, RegistryTrust};
-use harmony_registry::testing::RegistryPeer;
 use harmony::scores::PullSecretScore;
 use harmony::topologies::{CiSettings, Kubeconfig};
 use harmony::types::{Namespace, Version};
 use harmony::{CiTopology, Context, Inventory, Outcome, Score};
 use harmony_fleet_deploy::apps;
+use harmony_registry::testing::RegistryPeer;
 use harmony_release::{DeployScore, ReleaseScore};
 
 use crate::stack::readable;
@@ -48,11 +48,18 @@ impl ReleaseRig {
         if clone.exists() {
             std::fs::remove_dir_all(&clone)?;
         }
-        run(Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).arg(apps::workspace()).arg(&clone))?;
+        run(Command::new("git")
+            .args(["clone", "--quiet", "--no-hardlinks"])
+            .arg(apps::workspace())
+            .arg(&clone))?;
         let registry = RegistryPeer::start().await?;
         let trust = RegistryTrust::Authority(std::fs::read_to_string(registry.ca_file())?);
         LocalNode::default().trust_registry(&Context::new(), registry.host(), &trust)?;
-        Ok(Self { registry, clone, _lock: lock })
+        Ok(Self {
+            registry,
+            clone,
+            _lock: lock,
+        })
     }
 
     /// The root of the clone.
@@ -68,7 +75,10 @@ impl ReleaseRig {
         Ok(CiTopology::new(CiSettings {
             location: self.registry.location("team"),
             registry: self.registry.settings(),
-            kubeconfig: Some(Kubeconfig { path: LocalNode::default().kubeconfig(), context: None }),
+            kubeconfig: Some(Kubeconfig {
+                path: LocalNode::default().kubeconfig(),
+                context: None,
+            }),
         })?)
     }
 
@@ -78,15 +88,25 @@ impl ReleaseRig {
     /// What the release refused or failed at.
     pub async fn release(&self, version: &Version) -> anyhow::Result<Result<Outcome, Report>> {
         let app = Arc::new(apps::operator(self.root()));
-        let release = ReleaseScore { app, version: version.clone() };
-        Ok(release.interpret(&Inventory::autoload(), &self.ci()?).await.map_err(|error| error.report()))
+        let release = ReleaseScore {
+            app,
+            version: version.clone(),
+        };
+        Ok(release
+            .interpret(&Inventory::autoload(), &self.ci()?)
+            .await
+            .map_err(|error| error.report()))
     }
 
     /// Deploys a released operator beside a NATS that is in `namespace` already.
     ///
     /// # Errors
     /// It did not come up, or does not work.
-    pub async fn deploy(&self, version: &Version, namespace: &Namespace) -> anyhow::Result<Outcome> {
+    pub async fn deploy(
+        &self,
+        version: &Version,
+        namespace: &Namespace,
+    ) -> anyhow::Result<Outcome> {
         let (topology, inventory) = (self.ci()?, Inventory::autoload());
         let secret = PullSecretScore {
             namespace: namespace.clone(),
@@ -95,14 +115,23 @@ impl ReleaseRig {
             user: RegistryPeer::USER.into(),
             password: RegistryPeer::PASSWORD.into(),
         };
-        secret.interpret(&inventory, &topology).await.map_err(readable)?;
+        secret
+            .interpret(&inventory, &topology)
+            .await
+            .map_err(readable)?;
         let values = [("pullSecret".to_owned(), PULL_SECRET.into())].into();
         let deploy = DeployScore {
             app: Arc::new(apps::operator(self.root())),
             version: version.clone(),
-            target: DeployTarget::InCluster { namespace: namespace.clone(), values },
+            target: DeployTarget::InCluster {
+                namespace: namespace.clone(),
+                values,
+            },
         };
-        deploy.interpret(&inventory, &topology).await.map_err(readable)
+        deploy
+            .interpret(&inventory, &topology)
+            .await
+            .map_err(readable)
     }
 
     /// Makes the operator of the clone another version, and commits that.
@@ -114,12 +143,18 @@ impl ReleaseRig {
         let before = std::fs::read_to_string(&manifest)?;
         let line = format!("version = \"{version}\"");
         let after = before.replacen("version.workspace = true", &line, 1);
-        anyhow::ensure!(after != before, "{} inherits no version", manifest.display());
+        anyhow::ensure!(
+            after != before,
+            "{} inherits no version",
+            manifest.display()
+        );
         std::fs::write(&manifest, after)?;
         let lock = self.root().join("Cargo.lock");
         let name = "name = \"harmony-fleet-operator\"\nversion = ";
         let text = std::fs::read_to_string(&lock)?;
-        let (head, tail) = text.split_once(name).context("the operator is in Cargo.lock")?;
+        let (head, tail) = text
+            .split_once(name)
+            .context("the operator is in Cargo.lock")?;
         let (_, tail) = tail.split_once('\n').context("a line")?;
         std::fs::write(&lock, format!("{head}{name}\"{version}\"\n{tail}"))?;
         self.commit(&format!("Make the operator {version}"))
@@ -131,7 +166,16 @@ impl ReleaseRig {
     /// Git fails.
     pub fn commit(&self, subject: &str) -> anyhow::Result<()> {
         self.git(&["add", "--all"])?;
-        let who = ["-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", subject];
+        let who = [
+            "-c",
+            "user.name=test",
+            "-c",
+            "user.email=test@example.com",
+            "commit",
+            "--quiet",
+            "--message",
+            subject,
+        ];
         self.git(&who)
     }
 

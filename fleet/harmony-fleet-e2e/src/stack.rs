@@ -53,9 +53,16 @@ async fn bring_up() -> anyhow::Result<FleetStack> {
     prune(&topology).await?;
     let namespace = new_namespace()?;
     let score = FleetServerScore::local(namespace.clone());
-    score.interpret(&Inventory::autoload(), &topology).await.map_err(readable)?;
+    score
+        .interpret(&Inventory::autoload(), &topology)
+        .await
+        .map_err(readable)?;
     let tools = tools(&topology, &score).await?;
-    Ok(FleetStack { namespace, score, tools })
+    Ok(FleetStack {
+        namespace,
+        score,
+        tools,
+    })
 }
 
 /// Removes what earlier runs left behind.
@@ -79,14 +86,29 @@ pub fn new_namespace() -> anyhow::Result<Namespace> {
 /// # Errors
 /// None for a namespace that was parsed.
 pub fn namespace_object(namespace: &Namespace) -> anyhow::Result<ObjectRef> {
-    Ok(ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: namespace.as_str().parse()? })
+    Ok(ObjectRef {
+        api_version: "v1".into(),
+        kind: "Namespace".into(),
+        namespace: None,
+        name: namespace.as_str().parse()?,
+    })
 }
 
-async fn tools(topology: &K8sAnywhereTopology, score: &FleetServerScore) -> anyhow::Result<FleetContext> {
+async fn tools(
+    topology: &K8sAnywhereTopology,
+    score: &FleetServerScore,
+) -> anyhow::Result<FleetContext> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("context.json");
-    let tools = FleetToolsScore { namespace: score.namespace.clone(), tenant: score.tenant.clone(), path: path.clone() };
-    tools.interpret(&Inventory::autoload(), topology).await.map_err(readable)?;
+    let tools = FleetToolsScore {
+        namespace: score.namespace.clone(),
+        tenant: score.tenant.clone(),
+        path: path.clone(),
+    };
+    tools
+        .interpret(&Inventory::autoload(), topology)
+        .await
+        .map_err(readable)?;
     FleetContext::load(&path)?.context("the tools' file was just written")
 }
 
@@ -94,7 +116,12 @@ async fn tools(topology: &K8sAnywhereTopology, score: &FleetServerScore) -> anyh
 pub fn readable(error: harmony::InterpretError) -> anyhow::Error {
     let report = error.report();
     let mut text = format!("{error}: {}: {}", report.code, report.message);
-    for line in report.causes.iter().chain(&report.evidence).chain(&report.hints) {
+    for line in report
+        .causes
+        .iter()
+        .chain(&report.evidence)
+        .chain(&report.hints)
+    {
         text.push_str("\n  ");
         text.push_str(line);
     }
@@ -105,13 +132,20 @@ pub fn readable(error: harmony::InterpretError) -> anyhow::Error {
 ///
 /// # Errors
 /// What `look` failed with, or that time ran out.
-pub async fn eventually<T>(patience: Duration, mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+pub async fn eventually<T>(
+    patience: Duration,
+    mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
         if let Some(found) = look().await? {
             return Ok(found);
         }
-        anyhow::ensure!(tokio::time::Instant::now() < deadline, "it did not happen within {} s", patience.as_secs());
+        anyhow::ensure!(
+            tokio::time::Instant::now() < deadline,
+            "it did not happen within {} s",
+            patience.as_secs()
+        );
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }

@@ -22,10 +22,16 @@ fn steps(guide: &str) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
     let mut lines = guide.lines();
     while let Some(line) = lines.next() {
-        let Some(kind) = line.strip_prefix("```").filter(|kind| !kind.is_empty()) else { continue };
+        let Some(kind) = line.strip_prefix("```").filter(|kind| !kind.is_empty()) else {
+            continue;
+        };
         let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
         if kind == "console" {
-            steps.extend(block.iter().filter_map(|line| Some(Step::Run(line.strip_prefix("$ ")?.to_owned()))));
+            steps.extend(
+                block
+                    .iter()
+                    .filter_map(|line| Some(Step::Run(line.strip_prefix("$ ")?.to_owned()))),
+            );
         } else {
             let (first, rest) = block.split_first().context("an empty block")?;
             let file = first.trim_start_matches(['#', '/', ' ']);
@@ -37,9 +43,21 @@ fn steps(guide: &str) -> anyhow::Result<Vec<Step>> {
 
 /// Types a line as the guide's reader would, and gives back what it printed.
 fn type_line(line: &str, folder: &Path, harmony: &str) -> anyhow::Result<String> {
-    let output = Command::new("sh").args(["-c", line]).current_dir(folder).env("HARMONY", harmony).output()?;
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    anyhow::ensure!(output.status.success(), "`{line}`: {}\n{text}", output.status);
+    let output = Command::new("sh")
+        .args(["-c", line])
+        .current_dir(folder)
+        .env("HARMONY", harmony)
+        .output()?;
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    anyhow::ensure!(
+        output.status.success(),
+        "`{line}`: {}\n{text}",
+        output.status
+    );
     Ok(text)
 }
 
@@ -54,13 +72,30 @@ async fn a_newcomer_gets_an_app_of_their_own_deployed_and_verified() -> anyhow::
     let mut said = Vec::new();
     for step in steps(&guide)? {
         match step {
-            Step::Write(file, text) => std::fs::write(folder.path().join(file), text.replace("$HARMONY", &harmony))?,
-            Step::Run(line) => said.push((line.clone(), type_line(&line, folder.path(), &harmony)?)),
+            Step::Write(file, text) => {
+                std::fs::write(folder.path().join(file), text.replace("$HARMONY", &harmony))?
+            }
+            Step::Run(line) => {
+                said.push((line.clone(), type_line(&line, folder.path(), &harmony)?))
+            }
         }
     }
-    let of = |end: &str| said.iter().find(|(line, _)| line.ends_with(end)).map(|(_, text)| text.clone()).unwrap_or_default();
-    assert!(of("-- plan").contains("create Deployment greeter/greeter-web"), "{}", of("-- plan"));
-    assert!(of("-p greeter-deploy").contains("answers 200"), "{}", of("-p greeter-deploy"));
+    let of = |end: &str| {
+        said.iter()
+            .find(|(line, _)| line.ends_with(end))
+            .map(|(_, text)| text.clone())
+            .unwrap_or_default()
+    };
+    assert!(
+        of("-- plan").contains("create Deployment greeter/greeter-web"),
+        "{}",
+        of("-- plan")
+    );
+    assert!(
+        of("-p greeter-deploy").contains("answers 200"),
+        "{}",
+        of("-p greeter-deploy")
+    );
     assert!(of("get pods").contains("Running"), "{}", of("get pods"));
 
     let again = type_line("cargo run -q -p greeter-deploy", folder.path(), &harmony)?;
@@ -71,7 +106,8 @@ async fn a_newcomer_gets_an_app_of_their_own_deployed_and_verified() -> anyhow::
 
 #[test]
 fn blocks_are_told_apart() {
-    let guide = "text\n```toml\n# a/Cargo.toml\nx = 1\n```\nmore\n```console\n$ one\noutput\n$ two\n```\n";
+    let guide =
+        "text\n```toml\n# a/Cargo.toml\nx = 1\n```\nmore\n```console\n$ one\noutput\n$ two\n```\n";
     let expected = [
         Step::Write("a/Cargo.toml".into(), "x = 1\n".into()),
         Step::Run("one".into()),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::kubernetes::ObjectRef;
-use harmony_fleet_adapters_nats::{NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions};
+use harmony_fleet_adapters_nats::{
+    NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions,
+};
 use harmony_fleet_domain::{CommandFailure, DeviceCommander, DeviceDirectory};
 use harmony_fleet_e2e::stack::{FleetStack, eventually, shared_stack, topology};
 
@@ -31,7 +33,9 @@ async fn a_device_that_is_not_there_is_told_from_one_that_is() -> anyhow::Result
     let stack = shared_stack().await?;
     let commander = NatsDeviceCommander::new(connect(stack).await?, stack.score.tenant.clone());
     let nobody = "no-such-device".parse()?;
-    assert!(matches!(commander.ping(&nobody, 0).await, Err(CommandFailure::NotConnected { device }) if device == nobody));
+    assert!(
+        matches!(commander.ping(&nobody, 0).await, Err(CommandFailure::NotConnected { device }) if device == nobody)
+    );
     Ok(())
 }
 
@@ -40,14 +44,19 @@ async fn the_operator_lists_the_device() -> anyhow::Result<()> {
     let stack = shared_stack().await?;
     let directory = NatsDeviceDirectory::new(connect(stack).await?, stack.score.tenant.clone());
     let listing = directory.devices().await?;
-    let names: Vec<_> = listing.devices.iter().map(|device| device.id.clone()).collect();
+    let names: Vec<_> = listing
+        .devices
+        .iter()
+        .map(|device| device.id.clone())
+        .collect();
     assert_eq!(names, stack.score.devices);
     assert!(listing.warnings.is_empty(), "{:?}", listing.warnings);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_device_resource_follows_the_heartbeats_and_comes_back_when_it_is_deleted() -> anyhow::Result<()> {
+async fn a_device_resource_follows_the_heartbeats_and_comes_back_when_it_is_deleted()
+-> anyhow::Result<()> {
     let stack = shared_stack().await?;
     let topology = topology().await?;
     let device = ObjectRef {
@@ -58,14 +67,26 @@ async fn a_device_resource_follows_the_heartbeats_and_comes_back_when_it_is_dele
     };
     let heartbeat = async || {
         let object = topology.get(&device).await?;
-        let text = object.as_ref().and_then(|object| object.body().pointer("/status/lastHeartbeat")?.as_str().map(str::to_owned));
+        let text = object.as_ref().and_then(|object| {
+            object
+                .body()
+                .pointer("/status/lastHeartbeat")?
+                .as_str()
+                .map(str::to_owned)
+        });
         anyhow::Ok(text)
     };
-    let first = eventually(Duration::from_secs(30), heartbeat).await.context("no heartbeat was shown")?;
-    eventually(Duration::from_secs(40), async || Ok(heartbeat().await?.filter(|later| *later > first)))
+    let first = eventually(Duration::from_secs(30), heartbeat)
         .await
-        .context("the heartbeat did not move on")?;
+        .context("no heartbeat was shown")?;
+    eventually(Duration::from_secs(40), async || {
+        Ok(heartbeat().await?.filter(|later| *later > first))
+    })
+    .await
+    .context("the heartbeat did not move on")?;
     topology.delete(&device).await?;
-    eventually(Duration::from_secs(90), heartbeat).await.context("the deleted resource did not come back")?;
+    eventually(Duration::from_secs(90), heartbeat)
+        .await
+        .context("the deleted resource did not come back")?;
     Ok(())
 }

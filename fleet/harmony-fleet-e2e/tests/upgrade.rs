@@ -6,7 +6,9 @@ use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::kubernetes::ObjectRef;
 use harmony::types::{Namespace, Version};
-use harmony_fleet_adapters_nats::{NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions};
+use harmony_fleet_adapters_nats::{
+    NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions,
+};
 use harmony_fleet_deploy::FleetOperatorScore;
 use harmony_fleet_domain::{DeviceCommander, DeviceDirectory};
 use harmony_fleet_e2e::released::ReleaseRig;
@@ -19,8 +21,15 @@ async fn operator_image(namespace: &Namespace) -> anyhow::Result<String> {
         namespace: Some(namespace.clone()),
         name: FleetOperatorScore::NAME.parse()?,
     };
-    let object = topology().await?.get(&operator).await?.context("the operator is deployed")?;
-    let image = object.body().pointer("/spec/template/spec/containers/0/image").and_then(|image| image.as_str());
+    let object = topology()
+        .await?
+        .get(&operator)
+        .await?
+        .context("the operator is deployed")?;
+    let image = object
+        .body()
+        .pointer("/spec/template/spec/containers/0/image")
+        .and_then(|image| image.as_str());
     Ok(image.context("a container has an image")?.to_owned())
 }
 
@@ -29,13 +38,20 @@ async fn the_operator_is_upgraded_on_a_running_stack() -> anyhow::Result<()> {
     let stack = shared_stack().await?;
     let rig = ReleaseRig::start().await?;
     let (old, new): (Version, Version) = ("0.1.0".parse()?, "0.2.0".parse()?);
-    rig.release(&old).await?.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    rig.release(&old)
+        .await?
+        .map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     rig.deploy(&old, &stack.namespace).await?;
     let before = operator_image(&stack.namespace).await?;
-    assert!(before.starts_with(&rig.registry.host().to_string()), "{before}");
+    assert!(
+        before.starts_with(&rig.registry.host().to_string()),
+        "{before}"
+    );
 
     rig.set_operator_version(&new)?;
-    rig.release(&new).await?.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    rig.release(&new)
+        .await?
+        .map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     rig.deploy(&new, &stack.namespace).await?;
     let after = operator_image(&stack.namespace).await?;
     assert_ne!(before, after);
@@ -45,9 +61,17 @@ async fn the_operator_is_upgraded_on_a_running_stack() -> anyhow::Result<()> {
     let directory = NatsDeviceDirectory::new(connection.clone(), stack.score.tenant.clone());
     let names = eventually(Duration::from_secs(30), async || {
         let devices = directory.devices().await?.devices;
-        Ok((!devices.is_empty()).then(|| devices.iter().map(|device| device.id.clone()).collect::<Vec<_>>()))
+        Ok((!devices.is_empty()).then(|| {
+            devices
+                .iter()
+                .map(|device| device.id.clone())
+                .collect::<Vec<_>>()
+        }))
     });
-    assert_eq!(names.await.context("the new operator knows no device")?, stack.score.devices);
+    assert_eq!(
+        names.await.context("the new operator knows no device")?,
+        stack.score.devices
+    );
     let commander = NatsDeviceCommander::new(connection, stack.score.tenant.clone());
     commander.ping(&stack.score.devices[0], 1).await?;
     Ok(())

@@ -75,17 +75,22 @@ impl Diagnostic for NotApproved {
 
     fn evidence(&self) -> Vec<String> {
         match self {
-            Self::Declined { deletions } | Self::NobodyToAsk { deletions } => {
-                deletions.iter().map(|subject| format!("would delete {subject}")).collect()
-            }
+            Self::Declined { deletions } | Self::NobodyToAsk { deletions } => deletions
+                .iter()
+                .map(|subject| format!("would delete {subject}"))
+                .collect(),
             Self::Cancelled(_) => Vec::new(),
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Declined { .. } => vec!["run it again and agree, or keep these things in the Score".into()],
-            Self::NobodyToAsk { .. } => vec!["look at it with `plan`, then agree with --yes".into()],
+            Self::Declined { .. } => {
+                vec!["run it again and agree, or keep these things in the Score".into()]
+            }
+            Self::NobodyToAsk { .. } => {
+                vec!["look at it with `plan`, then agree with --yes".into()]
+            }
             Self::Cancelled(cancelled) => cancelled.hints(),
         }
     }

@@ -55,7 +55,11 @@ impl Outcome {
     /// Adds a change. Two Scores may share a thing, such as their namespace: it is listed once, with what was really
     /// done to it.
     pub fn add(&mut self, change: Change) {
-        match self.changes.iter_mut().find(|known| known.subject == change.subject) {
+        match self
+            .changes
+            .iter_mut()
+            .find(|known| known.subject == change.subject)
+        {
             Some(known) if known.action == Action::Unchanged => *known = change,
             Some(known) if change.action == Action::Unchanged || *known == change => {}
             _ => self.changes.push(change),

@@ -7,8 +7,8 @@ mod status;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harmony::kubernetes::local::node::{Keep, LocalNode};
 use harmony::Inventory;
+use harmony::kubernetes::local::node::{Keep, LocalNode};
 use harmony_cli::RunArgs;
 
 use crate::scores::{NodeDownScore, NodeTopology, NodeUpScore};
@@ -54,10 +54,18 @@ async fn main() -> anyhow::Result<ExitCode> {
     let inventory = Inventory::autoload();
     let args = Some(RunArgs::default());
     Ok(match Args::parse().command {
-        Command::Up => harmony_cli::run(inventory, topology, harmony::scores![NodeUpScore], args).await?,
+        Command::Up => {
+            harmony_cli::run(inventory, topology, harmony::scores![NodeUpScore], args).await?
+        }
         Command::Down { purge } => {
             let keep = if purge { Keep::Nothing } else { Keep::State };
-            harmony_cli::run(inventory, topology, harmony::scores![NodeDownScore { keep }], args).await?
+            harmony_cli::run(
+                inventory,
+                topology,
+                harmony::scores![NodeDownScore { keep }],
+                args,
+            )
+            .await?
         }
         Command::Status => status::print(&node).await,
         Command::Kubeconfig => {

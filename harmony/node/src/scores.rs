@@ -1,7 +1,9 @@
 //! Up and down as Scores, so that they show progress and errors as everything else does.
 
 use harmony::kubernetes::local::node::{Keep, LocalNode};
-use harmony::{Context, Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony::{
+    Context, Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait,
+};
 
 /// The machine that the node runs on.
 pub(crate) struct NodeTopology {
@@ -11,7 +13,10 @@ pub(crate) struct NodeTopology {
 
 impl NodeTopology {
     pub(crate) fn new(node: LocalNode) -> Self {
-        Self { context: Context::new(), node }
+        Self {
+            context: Context::new(),
+            node,
+        }
     }
 }
 
@@ -26,7 +31,10 @@ impl Topology for NodeTopology {
     }
 
     fn into_planning(self) -> Self {
-        Self { context: self.context.planning(), ..self }
+        Self {
+            context: self.context.planning(),
+            ..self
+        }
     }
 
     async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
@@ -49,9 +57,20 @@ impl Score<NodeTopology> for NodeUpScore {
 
 #[async_trait]
 impl Interpret<NodeTopology> for NodeUpScore {
-    async fn execute(&self, _: &Inventory, topology: &NodeTopology) -> Result<Outcome, InterpretError> {
-        let outcome = topology.node.up(topology.context()).await.map_err(|error| InterpretError::new("node-up", error))?;
-        Ok(outcome.with_note(format!("export KUBECONFIG={}", topology.node.kubeconfig().display())))
+    async fn execute(
+        &self,
+        _: &Inventory,
+        topology: &NodeTopology,
+    ) -> Result<Outcome, InterpretError> {
+        let outcome = topology
+            .node
+            .up(topology.context())
+            .await
+            .map_err(|error| InterpretError::new("node-up", error))?;
+        Ok(outcome.with_note(format!(
+            "export KUBECONFIG={}",
+            topology.node.kubeconfig().display()
+        )))
     }
 }
 
@@ -72,7 +91,11 @@ impl Score<NodeTopology> for NodeDownScore {
 
 #[async_trait]
 impl Interpret<NodeTopology> for NodeDownScore {
-    async fn execute(&self, _: &Inventory, topology: &NodeTopology) -> Result<Outcome, InterpretError> {
+    async fn execute(
+        &self,
+        _: &Inventory,
+        topology: &NodeTopology,
+    ) -> Result<Outcome, InterpretError> {
         let down = topology.node.down(topology.context(), self.keep).await;
         down.map_err(|error| InterpretError::new("node-down", error))
     }

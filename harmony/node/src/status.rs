@@ -15,20 +15,37 @@ pub(crate) async fn print(node: &LocalNode) -> ExitCode {
         Health::Down => "down; start it with `harmony-node up`".to_owned(),
         Health::Incomplete(missing) => {
             let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
-            format!("incomplete, missing: {}; `harmony-node up` starts them", names.join(", "))
+            format!(
+                "incomplete, missing: {}; `harmony-node up` starts them",
+                names.join(", ")
+            )
         }
         Health::NotReady(reason) => format!("not ready: {reason}"),
     };
     println!("local node: {health}");
     for component in &status.components {
         let memory = component.rss_kib / 1024;
-        println!("  {:<26} pid {:<8} {memory:>5} MiB  {}", component.component.to_string(), component.pid, component.log.display());
+        println!(
+            "  {:<26} pid {:<8} {memory:>5} MiB  {}",
+            component.component.to_string(),
+            component.pid,
+            component.log.display()
+        );
     }
     if !status.components.is_empty() {
-        println!("  {:<26} {:<12} {:>5} MiB", "together", "", status.rss_kib() / 1024);
+        println!(
+            "  {:<26} {:<12} {:>5} MiB",
+            "together",
+            "",
+            status.rss_kib() / 1024
+        );
         println!("kubeconfig: {}", status.kubeconfig.display());
     }
-    if status.health == Health::Ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if status.health == Health::Ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 pub(crate) fn kubectl(node: &LocalNode, args: &[String]) -> ExitCode {
@@ -37,7 +54,12 @@ pub(crate) fn kubectl(node: &LocalNode, args: &[String]) -> ExitCode {
         return ExitCode::FAILURE;
     };
     match kubectl.args(args).status() {
-        Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
+        Ok(status) => ExitCode::from(
+            status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(1),
+        ),
         Err(error) => {
             println!("cannot run kubectl: {error}");
             ExitCode::FAILURE

@@ -34,10 +34,20 @@ pub struct HelmChartScore {
 impl HelmChartScore {
     /// With the chart's own values, without checks.
     pub fn new(name: ResourceName, namespace: Namespace, source: HelmSource) -> Self {
-        Self { name, namespace, source, values: Value::Null, checks: Vec::new(), deadline: READY_DEADLINE }
+        Self {
+            name,
+            namespace,
+            source,
+            values: Value::Null,
+            checks: Vec::new(),
+            deadline: READY_DEADLINE,
+        }
     }
 
-    async fn resources<T: Topology>(&self, topology: &T) -> Result<K8sResourceScore, InterpretError> {
+    async fn resources<T: Topology>(
+        &self,
+        topology: &T,
+    ) -> Result<K8sResourceScore, InterpretError> {
         let chart = HelmChart {
             release: self.name.to_string(),
             source: self.source.clone(),
@@ -45,7 +55,9 @@ impl HelmChartScore {
             namespace: self.namespace.clone(),
         };
         let name = self.name.to_string();
-        let objects = inflate(topology.context(), &chart).await.map_err(|error| InterpretError::new(&name, error))?;
+        let objects = inflate(topology.context(), &chart)
+            .await
+            .map_err(|error| InterpretError::new(&name, error))?;
         let mut score = K8sResourceScore::new(name, self.namespace.clone(), objects);
         score.deadline = self.deadline;
         Ok(score)
@@ -64,8 +76,15 @@ impl<T: Topology + KubernetesCluster> Score<T> for HelmChartScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Interpret<T> for HelmChartScore {
-    async fn execute(&self, inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
-        self.resources(topology).await?.execute(inventory, topology).await
+    async fn execute(
+        &self,
+        inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
+        self.resources(topology)
+            .await?
+            .execute(inventory, topology)
+            .await
     }
 }
 

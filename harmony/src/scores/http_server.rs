@@ -10,8 +10,8 @@ use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topolog
 use harmony_types::{ImageRef, Namespace, ResourceName};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvVar, HTTPGetAction, Namespace as NamespaceObject, PodSpec, PodTemplateSpec, Probe, Service,
-    ServicePort, ServiceSpec,
+    Container, ContainerPort, EnvVar, HTTPGetAction, Namespace as NamespaceObject, PodSpec,
+    PodTemplateSpec, Probe, Service, ServicePort, ServiceSpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -37,22 +37,43 @@ pub struct HttpServer {
 impl HttpServer {
     /// One replica without environment variables, ready when `GET /` answers 200.
     pub fn new(name: impl Into<ResourceName>, port: u16) -> Self {
-        Self { name: name.into(), port, health_path: "/".into(), replicas: 1, env: BTreeMap::new() }
+        Self {
+            name: name.into(),
+            port,
+            health_path: "/".into(),
+            replicas: 1,
+            env: BTreeMap::new(),
+        }
     }
 
     /// That the health path answers 200 through the Service.
     pub fn checks(&self) -> Vec<SmokeCheck> {
-        let service = CheckedPort { service: self.name.clone(), port: self.port };
-        vec![SmokeCheck::Http { service, path: self.health_path.clone(), status: 200, contains: None }]
+        let service = CheckedPort {
+            service: self.name.clone(),
+            port: self.port,
+        };
+        vec![SmokeCheck::Http {
+            service,
+            path: self.health_path.clone(),
+            status: 200,
+            contains: None,
+        }]
     }
 
     /// Its objects there, with that image; also what a chart of it holds.
     ///
     /// # Errors
     /// None for names that were parsed; the signature is that of everything that builds objects.
-    pub fn objects(&self, namespace: &Namespace, image: &ImageRef) -> Result<Vec<KubeObject>, ObjectError> {
+    pub fn objects(
+        &self,
+        namespace: &Namespace,
+        image: &ImageRef,
+    ) -> Result<Vec<KubeObject>, ObjectError> {
         let target = NamespaceObject {
-            metadata: ObjectMeta { name: Some(namespace.to_string()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(namespace.to_string()),
+                ..ObjectMeta::default()
+            },
             ..NamespaceObject::default()
         };
         Ok(vec![
@@ -111,10 +132,19 @@ impl HttpServer {
             metadata: self.metadata(namespace),
             spec: Some(DeploymentSpec {
                 replicas: Some(self.replicas.into()),
-                selector: LabelSelector { match_labels: Some(self.labels()), ..LabelSelector::default() },
+                selector: LabelSelector {
+                    match_labels: Some(self.labels()),
+                    ..LabelSelector::default()
+                },
                 template: PodTemplateSpec {
-                    metadata: Some(ObjectMeta { labels: Some(self.labels()), ..ObjectMeta::default() }),
-                    spec: Some(PodSpec { containers: vec![container], ..PodSpec::default() }),
+                    metadata: Some(ObjectMeta {
+                        labels: Some(self.labels()),
+                        ..ObjectMeta::default()
+                    }),
+                    spec: Some(PodSpec {
+                        containers: vec![container],
+                        ..PodSpec::default()
+                    }),
                 },
                 ..DeploymentSpec::default()
             }),
@@ -152,12 +182,20 @@ pub struct HttpServerScore {
 impl HttpServerScore {
     /// With the usual deadline.
     pub fn new(server: HttpServer, namespace: Namespace, image: ImageRef) -> Self {
-        Self { server, namespace, image, deadline: READY_DEADLINE }
+        Self {
+            server,
+            namespace,
+            image,
+            deadline: READY_DEADLINE,
+        }
     }
 
     fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
         let name = self.server.name.to_string();
-        let objects = self.server.objects(&self.namespace, &self.image).map_err(|error| InterpretError::new(&name, error))?;
+        let objects = self
+            .server
+            .objects(&self.namespace, &self.image)
+            .map_err(|error| InterpretError::new(&name, error))?;
         let mut score = K8sResourceScore::new(name, self.namespace.clone(), objects);
         score.deadline = self.deadline;
         Ok(score)
@@ -176,7 +214,11 @@ impl<T: Topology + KubernetesCluster> Score<T> for HttpServerScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Interpret<T> for HttpServerScore {
-    async fn execute(&self, inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+    async fn execute(
+        &self,
+        inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
         self.resources()?.execute(inventory, topology).await
     }
 }

@@ -30,7 +30,13 @@ pub struct K8sResourceScore {
 impl K8sResourceScore {
     /// Objects without checks, and with the usual deadline.
     pub fn new(name: impl Into<String>, namespace: Namespace, objects: Vec<KubeObject>) -> Self {
-        Self { name: name.into(), namespace, objects, checks: Vec::new(), deadline: READY_DEADLINE }
+        Self {
+            name: name.into(),
+            namespace,
+            objects,
+            checks: Vec::new(),
+            deadline: READY_DEADLINE,
+        }
     }
 
     /// With what must hold once the objects are ready.
@@ -52,8 +58,15 @@ impl<T: Topology + KubernetesCluster> Score<T> for K8sResourceScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Interpret<T> for K8sResourceScore {
-    async fn execute(&self, _inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
-        let changes = topology.apply(&self.objects).await.map_err(|error| InterpretError::new(&self.name, error))?;
+    async fn execute(
+        &self,
+        _inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
+        let changes = topology
+            .apply(&self.objects)
+            .await
+            .map_err(|error| InterpretError::new(&self.name, error))?;
         Ok(Outcome::from(changes))
     }
 }
@@ -61,7 +74,11 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for K8sResourceScore {
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Verifiable<T> for K8sResourceScore {
     async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        let objects: Vec<ObjectRef> = self.objects.iter().map(|object| object.reference().clone()).collect();
+        let objects: Vec<ObjectRef> = self
+            .objects
+            .iter()
+            .map(|object| object.reference().clone())
+            .collect();
         KubernetesCluster::wait_ready(topology, &objects, self.deadline)
             .await
             .map_err(|error| InterpretError::new(&self.name, error))

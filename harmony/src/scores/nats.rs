@@ -79,13 +79,19 @@ pub enum NatsPermissions {
 impl NatsScore {
     /// The address for clients inside the cluster.
     pub fn url(&self) -> String {
-        format!("nats://{}.{}.svc.cluster.local:{CLIENT_PORT}", self.name, self.namespace)
+        format!(
+            "nats://{}.{}.svc.cluster.local:{CLIENT_PORT}",
+            self.name, self.namespace
+        )
     }
 
     fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
         let name = self.name.to_string();
         let objects = objects::build(self).map_err(|error| InterpretError::new(&name, error))?;
-        let service = ServicePort { service: self.name.clone(), port: CLIENT_PORT };
+        let service = ServicePort {
+            service: self.name.clone(),
+            port: CLIENT_PORT,
+        };
         let mut score = K8sResourceScore::new(name, self.namespace.clone(), objects);
         score.checks = vec![SmokeCheck::Nats { service }];
         score.deadline = self.deadline;
@@ -105,7 +111,11 @@ impl<T: Topology + KubernetesCluster> Score<T> for NatsScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Interpret<T> for NatsScore {
-    async fn execute(&self, inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+    async fn execute(
+        &self,
+        inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
         self.resources()?.execute(inventory, topology).await
     }
 }
@@ -117,7 +127,12 @@ impl<T: Topology + KubernetesCluster> Verifiable<T> for NatsScore {
     }
 
     fn smoke_checks(&self) -> Vec<SmokeCheck> {
-        vec![SmokeCheck::Nats { service: ServicePort { service: self.name.clone(), port: CLIENT_PORT } }]
+        vec![SmokeCheck::Nats {
+            service: ServicePort {
+                service: self.name.clone(),
+                port: CLIENT_PORT,
+            },
+        }]
     }
 
     fn namespace(&self) -> &Namespace {

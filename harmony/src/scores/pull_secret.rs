@@ -29,7 +29,10 @@ pub struct PullSecretScore {
 impl PullSecretScore {
     fn objects(&self) -> Result<Vec<KubeObject>, ObjectError> {
         let namespace = NamespaceObject {
-            metadata: ObjectMeta { name: Some(self.namespace.to_string()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(self.namespace.to_string()),
+                ..ObjectMeta::default()
+            },
             ..NamespaceObject::default()
         };
         let config = json!({ "auths": { self.registry.to_string(): {
@@ -50,7 +53,10 @@ impl PullSecretScore {
             )])),
             ..Secret::default()
         };
-        Ok(vec![KubeObject::new(&namespace)?, KubeObject::new(&secret)?])
+        Ok(vec![
+            KubeObject::new(&namespace)?,
+            KubeObject::new(&secret)?,
+        ])
     }
 }
 
@@ -66,10 +72,20 @@ impl<T: Topology + KubernetesCluster> Score<T> for PullSecretScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Interpret<T> for PullSecretScore {
-    async fn execute(&self, _inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+    async fn execute(
+        &self,
+        _inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
         let name = Score::<T>::name(self);
-        let objects = self.objects().map_err(|error| InterpretError::new(&name, error))?;
-        topology.apply(&objects).await.map(Outcome::from).map_err(|error| InterpretError::new(&name, error))
+        let objects = self
+            .objects()
+            .map_err(|error| InterpretError::new(&name, error))?;
+        topology
+            .apply(&objects)
+            .await
+            .map(Outcome::from)
+            .map_err(|error| InterpretError::new(&name, error))
     }
 }
 
@@ -87,9 +103,15 @@ mod tests {
             password: "s3cret-word".to_owned().into(),
         };
         let objects = score.objects().unwrap();
-        let data = objects[1].body()["data"][".dockerconfigjson"].as_str().unwrap().to_owned();
+        let data = objects[1].body()["data"][".dockerconfigjson"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         assert!(!data.is_empty());
         let debug = format!("{score:?} {objects:?}");
-        assert!(!debug.contains("s3cret-word") && !debug.contains(&data), "{debug}");
+        assert!(
+            !debug.contains("s3cret-word") && !debug.contains(&data),
+            "{debug}"
+        );
     }
 }

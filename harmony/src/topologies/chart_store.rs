@@ -33,11 +33,15 @@ struct Description {
 impl ChartStore {
     /// Charts in `folder`, which is made when the first one comes.
     pub fn new(context: Context, folder: impl Into<PathBuf>) -> Self {
-        Self { context, folder: folder.into() }
+        Self {
+            context,
+            folder: folder.into(),
+        }
     }
 
     fn archive(&self, chart: &ChartRef) -> PathBuf {
-        self.folder.join(format!("{}-{}.tgz", chart.name(), chart.version()))
+        self.folder
+            .join(format!("{}-{}.tgz", chart.name(), chart.version()))
     }
 
     async fn description(&self, chart: &ChartRef) -> Result<Option<Description>, RegistryError> {
@@ -47,13 +51,19 @@ impl ChartStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(local(&path, error)),
         };
-        serde_json::from_slice(&text).map(Some).map_err(|error| local(&path, error))
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| local(&path, error))
     }
 }
 
 #[async_trait]
 impl HelmRegistry for ChartStore {
-    async fn push_chart(&self, chart: &PackagedChart, to: &ChartRef) -> Result<Published, RegistryError> {
+    async fn push_chart(
+        &self,
+        chart: &PackagedChart,
+        to: &ChartRef,
+    ) -> Result<Published, RegistryError> {
         let action = match self.description(to).await? {
             Some(there) if there.digest == chart.archive_digest => Action::Unchanged,
             Some(_) => Action::Update,
@@ -65,30 +75,47 @@ impl HelmRegistry for ChartStore {
                 digest: chart.archive_digest.clone(),
                 created: chart.created,
             };
-            let text = serde_json::to_vec(&description).map_err(|error| local(&self.folder, error))?;
+            let text =
+                serde_json::to_vec(&description).map_err(|error| local(&self.folder, error))?;
             let archive = self.archive(to);
-            tokio::fs::create_dir_all(&self.folder).await.map_err(|error| local(&self.folder, error))?;
+            tokio::fs::create_dir_all(&self.folder)
+                .await
+                .map_err(|error| local(&self.folder, error))?;
             // The description goes last: a chart counts as there only when both are whole.
             replace(&archive, &chart.archive).await?;
             replace(&archive.with_extension("json"), &text).await?;
         }
         let digest = Some(chart.archive_digest.clone());
-        Ok(Published { change: Change::new(action, to.clone()), digest })
+        Ok(Published {
+            change: Change::new(action, to.clone()),
+            digest,
+        })
     }
 
     async fn resolve_chart(&self, chart: &ChartRef) -> Result<Option<Digest>, RegistryError> {
-        Ok(self.description(chart).await?.map(|description| description.digest))
+        Ok(self
+            .description(chart)
+            .await?
+            .map(|description| description.digest))
     }
 
     async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
-        let missing = || RegistryError::NotFound { reference: chart.to_string() };
+        let missing = || RegistryError::NotFound {
+            reference: chart.to_string(),
+        };
         let description = self.description(chart).await?.ok_or_else(missing)?;
         let path = self.archive(chart);
-        let archive: Arc<[u8]> = tokio::fs::read(&path).await.map_err(|error| local(&path, error))?.into();
+        let archive: Arc<[u8]> = tokio::fs::read(&path)
+            .await
+            .map_err(|error| local(&path, error))?
+            .into();
         let archive_digest = Digest::sha256_from_bytes(Sha256::digest(&archive).into());
         if archive_digest != description.digest {
             let reason = format!("its digest is {archive_digest}, not {}", description.digest);
-            return Err(local(&path, io::Error::new(io::ErrorKind::InvalidData, reason)));
+            return Err(local(
+                &path,
+                io::Error::new(io::ErrorKind::InvalidData, reason),
+            ));
         }
         Ok(PackagedChart {
             name: chart.name().to_string(),
@@ -104,12 +131,19 @@ impl HelmRegistry for ChartStore {
 /// Written beside and renamed, so that a reader sees the old file or the new one.
 async fn replace(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
     let beside = path.with_extension(format!("{}.new", std::process::id()));
-    tokio::fs::write(&beside, content).await.map_err(|error| local(&beside, error))?;
-    tokio::fs::rename(&beside, path).await.map_err(|error| local(path, error))
+    tokio::fs::write(&beside, content)
+        .await
+        .map_err(|error| local(&beside, error))?;
+    tokio::fs::rename(&beside, path)
+        .await
+        .map_err(|error| local(path, error))
 }
 
 fn local(path: &Path, error: impl Into<harmony_core::diagnostic::BoxError>) -> RegistryError {
-    RegistryError::Local { what: path.display().to_string(), source: error.into() }
+    RegistryError::Local {
+        what: path.display().to_string(),
+        source: error.into(),
+    }
 }
 
 #[cfg(test)]
@@ -132,8 +166,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = ChartStore::new(Context::new(), folder.path().join("charts"));
         let to: ChartRef = "oci://localhost/app:1.0.0".parse().unwrap();
-        assert!(matches!(store.pull_chart(&to).await, Err(RegistryError::NotFound { .. })));
-        for (content, action) in [(b"one", Action::Create), (b"one", Action::Unchanged), (b"two", Action::Update)] {
+        assert!(matches!(
+            store.pull_chart(&to).await,
+            Err(RegistryError::NotFound { .. })
+        ));
+        for (content, action) in [
+            (b"one", Action::Create),
+            (b"one", Action::Unchanged),
+            (b"two", Action::Update),
+        ] {
             let pushed = store.push_chart(&chart(content), &to).await.unwrap();
             assert_eq!(pushed.change.action, action);
             assert_eq!(store.pull_chart(&to).await.unwrap(), chart(content));
@@ -145,11 +186,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let to: ChartRef = "oci://localhost/app:1.0.0".parse().unwrap();
         let planning = ChartStore::new(Context::new().planning(), folder.path());
-        assert_eq!(planning.push_chart(&chart(b"one"), &to).await.unwrap().change.action, Action::Create);
+        assert_eq!(
+            planning
+                .push_chart(&chart(b"one"), &to)
+                .await
+                .unwrap()
+                .change
+                .action,
+            Action::Create
+        );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let store = ChartStore::new(Context::new(), folder.path());
         store.push_chart(&chart(b"one"), &to).await.unwrap();
         std::fs::write(folder.path().join("app-1.0.0.tgz"), b"other").unwrap();
-        assert!(matches!(store.pull_chart(&to).await, Err(RegistryError::Local { .. })));
+        assert!(matches!(
+            store.pull_chart(&to).await,
+            Err(RegistryError::Local { .. })
+        ));
     }
 }

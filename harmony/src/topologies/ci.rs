@@ -6,12 +6,20 @@ use std::time::Duration;
 
 use ambassador::Delegate;
 use harmony_core::capability::container_builder::{BuildError, ambassador_impl_ContainerBuilder};
-use harmony_core::capability::continuous_delivery::{DeliveryError, ambassador_impl_ContinuousDelivery};
+use harmony_core::capability::continuous_delivery::{
+    DeliveryError, ambassador_impl_ContinuousDelivery,
+};
 use harmony_core::capability::helm_registry::ambassador_impl_HelmRegistry;
-use harmony_core::capability::kubernetes_cluster::{ClusterError, ambassador_impl_KubernetesCluster};
-use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation, ambassador_impl_OciRegistry};
+use harmony_core::capability::kubernetes_cluster::{
+    ClusterError, ambassador_impl_KubernetesCluster,
+};
+use harmony_core::capability::oci_registry::{
+    Published, RegistryError, RegistryLocation, ambassador_impl_OciRegistry,
+};
 use harmony_core::capability::prober::{Tunnel, ambassador_impl_Prober};
-use harmony_core::capability::{ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober};
+use harmony_core::capability::{
+    ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober,
+};
 use harmony_core::chart::{DeployTarget, PackagedChart};
 use harmony_core::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind};
 use harmony_core::image::{BuildContext, Built};
@@ -63,7 +71,11 @@ impl CiTopology {
             ClusterChoice::LocalNode(_) => None,
         };
         let location = registry_env::location()?;
-        Self::new(CiSettings { location, registry: RegistrySettings::from_env(), kubeconfig })
+        Self::new(CiSettings {
+            location,
+            registry: RegistrySettings::from_env(),
+            kubeconfig,
+        })
     }
 
     /// With these settings. Nothing is asked yet.
@@ -75,14 +87,26 @@ impl CiTopology {
     }
 
     fn compose(context: Context, settings: CiSettings) -> Result<Self, RegistryEnvError> {
-        let registry = OciRegistryClient::new(context.clone(), settings.location.clone(), settings.registry.clone())
-            .map_err(|error| RegistryEnvError::Settings(Box::new(error)))?;
+        let registry = OciRegistryClient::new(
+            context.clone(),
+            settings.location.clone(),
+            settings.registry.clone(),
+        )
+        .map_err(|error| RegistryEnvError::Settings(Box::new(error)))?;
         let registry = Arc::new(registry);
         let cluster = LazyCluster::new(connect(context.clone(), settings.kubeconfig.clone()));
         let location = settings.location.clone();
-        let delivery = DirectDelivery::new(context.clone(), cluster.clone(), registry.clone(), location);
+        let delivery =
+            DirectDelivery::new(context.clone(), cluster.clone(), registry.clone(), location);
         let builder = HostBuilder::new(&context);
-        Ok(Self { context, settings, builder, registry, cluster, delivery })
+        Ok(Self {
+            context,
+            settings,
+            builder,
+            registry,
+            cluster,
+            delivery,
+        })
     }
 }
 
@@ -106,9 +130,17 @@ pub struct Kubeconfig {
     pub context: Option<String>,
 }
 
-async fn connect(context: Context, kubeconfig: Option<Kubeconfig>) -> Result<Cluster, AnyDiagnostic> {
-    let Kubeconfig { path, context: named } = kubeconfig.ok_or_else(|| AnyDiagnostic::new(NoCluster))?;
-    Cluster::connect(&context, &path, named.as_deref()).await.map_err(AnyDiagnostic::new)
+async fn connect(
+    context: Context,
+    kubeconfig: Option<Kubeconfig>,
+) -> Result<Cluster, AnyDiagnostic> {
+    let Kubeconfig {
+        path,
+        context: named,
+    } = kubeconfig.ok_or_else(|| AnyDiagnostic::new(NoCluster))?;
+    Cluster::connect(&context, &path, named.as_deref())
+        .await
+        .map_err(AnyDiagnostic::new)
 }
 
 #[async_trait]
@@ -147,10 +179,17 @@ impl Diagnostic for NoCluster {
     }
 
     fn place(&self) -> Option<String> {
-        Some(format!("environment variable {}", ClusterChoice::KUBECONFIG))
+        Some(format!(
+            "environment variable {}",
+            ClusterChoice::KUBECONFIG
+        ))
     }
 
     fn hints(&self) -> Vec<String> {
-        vec![format!("set {} to a kubeconfig, and {} to a context of it", ClusterChoice::KUBECONFIG, ClusterChoice::KUBE_CONTEXT)]
+        vec![format!(
+            "set {} to a kubeconfig, and {} to a context of it",
+            ClusterChoice::KUBECONFIG,
+            ClusterChoice::KUBE_CONTEXT
+        )]
     }
 }

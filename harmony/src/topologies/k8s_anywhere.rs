@@ -5,12 +5,20 @@ use std::time::Duration;
 
 use ambassador::Delegate;
 use harmony_core::capability::container_builder::{BuildError, ambassador_impl_ContainerBuilder};
-use harmony_core::capability::continuous_delivery::{DeliveryError, ambassador_impl_ContinuousDelivery};
+use harmony_core::capability::continuous_delivery::{
+    DeliveryError, ambassador_impl_ContinuousDelivery,
+};
 use harmony_core::capability::helm_registry::ambassador_impl_HelmRegistry;
-use harmony_core::capability::kubernetes_cluster::{ClusterError, ambassador_impl_KubernetesCluster};
-use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation, ambassador_impl_OciRegistry};
+use harmony_core::capability::kubernetes_cluster::{
+    ClusterError, ambassador_impl_KubernetesCluster,
+};
+use harmony_core::capability::oci_registry::{
+    Published, RegistryError, RegistryLocation, ambassador_impl_OciRegistry,
+};
 use harmony_core::capability::prober::{Tunnel, ambassador_impl_Prober};
-use harmony_core::capability::{ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober};
+use harmony_core::capability::{
+    ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober,
+};
 use harmony_core::chart::{DeployTarget, PackagedChart};
 use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::image::{BuildContext, Built};
@@ -82,7 +90,8 @@ impl ClusterChoice {
         match set(Self::KUBECONFIG) {
             Some(path) => Self::Kubeconfig {
                 path: path.into(),
-                context: set(Self::KUBE_CONTEXT).map(|context| context.to_string_lossy().into_owned()),
+                context: set(Self::KUBE_CONTEXT)
+                    .map(|context| context.to_string_lossy().into_owned()),
             },
             None => Self::LocalNode(LocalNode::default()),
         }
@@ -122,16 +131,27 @@ impl K8sAnywhereTopology {
     fn compose(context: Context, choice: ClusterChoice) -> Result<Self, RegistryEnvError> {
         let cluster = LazyCluster::new(prepare(context.clone(), choice.clone()));
         let images = match &choice {
-            ClusterChoice::LocalNode(node) => {
-                Images::Node(NodeImages::new(context.clone(), node.clone(), cluster.clone()))
-            }
+            ClusterChoice::LocalNode(node) => Images::Node(NodeImages::new(
+                context.clone(),
+                node.clone(),
+                cluster.clone(),
+            )),
             ClusterChoice::Kubeconfig { .. } => Images::Registry(registry_env::client(&context)?),
         };
         let charts = ChartStore::new(context.clone(), dirs::cache().join("charts"));
         let location = images.registry_url().clone();
-        let delivery = DirectDelivery::new(context.clone(), cluster.clone(), charts.clone(), location);
+        let delivery =
+            DirectDelivery::new(context.clone(), cluster.clone(), charts.clone(), location);
         let builder = HostBuilder::new(&context);
-        Ok(Self { context, choice, builder, images, charts, cluster, delivery })
+        Ok(Self {
+            context,
+            choice,
+            builder,
+            images,
+            charts,
+            cluster,
+            delivery,
+        })
     }
 }
 
@@ -149,12 +169,21 @@ async fn prepare(context: Context, choice: ClusterChoice) -> Result<Cluster, Any
             }
             connect(&context, &node.kubeconfig(), None).await
         }
-        ClusterChoice::Kubeconfig { path, context: named } => connect(&context, &path, named.as_deref()).await,
+        ClusterChoice::Kubeconfig {
+            path,
+            context: named,
+        } => connect(&context, &path, named.as_deref()).await,
     }
 }
 
-async fn connect(context: &Context, kubeconfig: &Path, named: Option<&str>) -> Result<Cluster, AnyDiagnostic> {
-    Cluster::connect(context, kubeconfig, named).await.map_err(AnyDiagnostic::new)
+async fn connect(
+    context: &Context,
+    kubeconfig: &Path,
+    named: Option<&str>,
+) -> Result<Cluster, AnyDiagnostic> {
+    Cluster::connect(context, kubeconfig, named)
+        .await
+        .map_err(AnyDiagnostic::new)
 }
 
 #[async_trait]
@@ -177,13 +206,21 @@ impl Topology for K8sAnywhereTopology {
     async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
         let failed = |error| InterpretError::new("local cluster", error);
         let outcome = match &self.choice {
-            ClusterChoice::LocalNode(node) => node.up(&self.context.planning()).await.map_err(failed)?,
+            ClusterChoice::LocalNode(node) => {
+                node.up(&self.context.planning()).await.map_err(failed)?
+            }
             ClusterChoice::Kubeconfig { .. } => {
-                self.cluster.cluster().await.map_err(|error| InterpretError::new("cluster", error))?;
+                self.cluster
+                    .cluster()
+                    .await
+                    .map_err(|error| InterpretError::new("cluster", error))?;
                 Outcome::unchanged()
             }
         };
         self.cluster.begin();
-        Ok(outcome.with_note(format!("cluster: export KUBECONFIG={}", self.kubeconfig().display())))
+        Ok(outcome.with_note(format!(
+            "cluster: export KUBECONFIG={}",
+            self.kubeconfig().display()
+        )))
     }
 }

@@ -27,8 +27,12 @@ pub struct LazyCluster {
 
 impl LazyCluster {
     /// A cluster that `prepare` brings about. Nothing runs yet.
-    pub fn new(prepare: impl Future<Output = Result<Cluster, AnyDiagnostic>> + Send + 'static) -> Self {
-        Self { ready: prepare.boxed().shared() }
+    pub fn new(
+        prepare: impl Future<Output = Result<Cluster, AnyDiagnostic>> + Send + 'static,
+    ) -> Self {
+        Self {
+            ready: prepare.boxed().shared(),
+        }
     }
 
     /// Prepares it in the background, so that a run builds its images meanwhile.
@@ -49,7 +53,11 @@ impl LazyCluster {
     /// # Errors
     /// The error of the preparation.
     pub(super) async fn is_there(&self) -> Result<bool, RegistryError> {
-        Ok(!self.cluster().await.map_err(RegistryError::Adapter)?.is_absent())
+        Ok(!self
+            .cluster()
+            .await
+            .map_err(RegistryError::Adapter)?
+            .is_absent())
     }
 
     async fn get_ready(&self) -> Result<Cluster, ClusterError> {
@@ -59,7 +67,11 @@ impl LazyCluster {
 
 impl fmt::Debug for LazyCluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.ready.peek().is_some() { "LazyCluster(prepared)" } else { "LazyCluster(not prepared)" })
+        f.write_str(if self.ready.peek().is_some() {
+            "LazyCluster(prepared)"
+        } else {
+            "LazyCluster(not prepared)"
+        })
     }
 }
 
@@ -69,7 +81,11 @@ impl KubernetesCluster for LazyCluster {
         self.get_ready().await?.apply(objects).await
     }
 
-    async fn wait_ready(&self, objects: &[ObjectRef], deadline: Duration) -> Result<(), ClusterError> {
+    async fn wait_ready(
+        &self,
+        objects: &[ObjectRef],
+        deadline: Duration,
+    ) -> Result<(), ClusterError> {
         self.get_ready().await?.wait_ready(objects, deadline).await
     }
 
@@ -95,7 +111,11 @@ impl Prober for LazyCluster {
         }
     }
 
-    async fn connect(&self, namespace: &Namespace, service: &ServicePort) -> Result<Tunnel, ClusterError> {
+    async fn connect(
+        &self,
+        namespace: &Namespace,
+        service: &ServicePort,
+    ) -> Result<Tunnel, ClusterError> {
         self.get_ready().await?.connect(namespace, service).await
     }
 }

@@ -30,27 +30,44 @@ impl NodeImages {
     pub fn new(context: Context, node: LocalNode, cluster: LazyCluster) -> Self {
         let host = LOCAL_HOST.parse().expect("a valid host");
         let location = RegistryLocation::new(host, None).expect("no project is not too long");
-        Self { context, node, cluster, location }
+        Self {
+            context,
+            node,
+            cluster,
+            location,
+        }
     }
 
     async fn is_present(&self, image: &ImageRef) -> Result<bool, RegistryError> {
         if self.context.is_planning() && !self.cluster.is_there().await? {
             return Ok(false);
         }
-        self.node.has_image(image).await.map_err(|error| RegistryError::Adapter(AnyDiagnostic::new(error)))
+        self.node
+            .has_image(image)
+            .await
+            .map_err(|error| RegistryError::Adapter(AnyDiagnostic::new(error)))
     }
 }
 
 #[async_trait]
 impl OciRegistry for NodeImages {
     async fn push_image(&self, image: &Built, to: &ImageRef) -> Result<Published, RegistryError> {
-        self.cluster.cluster().await.map_err(RegistryError::Adapter)?;
+        self.cluster
+            .cluster()
+            .await
+            .map_err(RegistryError::Adapter)?;
         let digest = image.digest().cloned();
         let change = match image {
-            Built::Predicted(None) => Change::new(Action::Update, to.clone()).with_note("digest known after build"),
+            Built::Predicted(None) => {
+                Change::new(Action::Update, to.clone()).with_note("digest known after build")
+            }
             Built::Predicted(Some(digest)) => {
                 let pinned = to.clone().with_digest(digest.clone());
-                let action = if self.is_present(&pinned).await? { Action::Unchanged } else { Action::Create };
+                let action = if self.is_present(&pinned).await? {
+                    Action::Unchanged
+                } else {
+                    Action::Create
+                };
                 Change::new(action, to.clone()).with_note(digest.short())
             }
             Built::Image(built) => {
@@ -72,7 +89,9 @@ impl OciRegistry for NodeImages {
 
     /// Only images named by digest are looked for: a tag of a laptop's image says nothing.
     async fn resolve_image(&self, image: &ImageRef) -> Result<Option<Digest>, RegistryError> {
-        let Some(digest) = image.digest().cloned() else { return Ok(None) };
+        let Some(digest) = image.digest().cloned() else {
+            return Ok(None);
+        };
         Ok(self.is_present(image).await?.then_some(digest))
     }
 

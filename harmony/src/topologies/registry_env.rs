@@ -18,25 +18,37 @@ pub(super) fn client(context: &Context) -> Result<OciRegistryClient, RegistryEnv
 
 /// What [`REGISTRY`] names.
 pub(super) fn location() -> Result<RegistryLocation, RegistryEnvError> {
-    let text = std::env::var(REGISTRY).ok().filter(|text| !text.is_empty()).ok_or(RegistryEnvError::Missing)?;
+    let text = std::env::var(REGISTRY)
+        .ok()
+        .filter(|text| !text.is_empty())
+        .ok_or(RegistryEnvError::Missing)?;
     parse(&text)
 }
 
 fn parse(text: &str) -> Result<RegistryLocation, RegistryEnvError> {
-    let invalid = |reason: String, hint: String| RegistryEnvError::Invalid { value: text.to_owned(), reason, hint };
+    let invalid = |reason: String, hint: String| RegistryEnvError::Invalid {
+        value: text.to_owned(),
+        reason,
+        hint,
+    };
     let (host, project) = match text.trim_end_matches('/').split_once('/') {
         Some((host, project)) => (host, Some(project)),
         None => (text.trim_end_matches('/'), None),
     };
-    let host: RegistryHost = host.parse().map_err(|error: harmony_types::RegistryHostError| {
-        let hint = error.hint();
-        invalid(error.to_string(), hint)
-    })?;
+    let host: RegistryHost = host
+        .parse()
+        .map_err(|error: harmony_types::RegistryHostError| {
+            let hint = error.hint();
+            invalid(error.to_string(), hint)
+        })?;
     let repository = |error: harmony_types::RepositoryError| {
         let hint = error.hint();
         invalid(error.to_string(), hint)
     };
-    let project = project.map(str::parse::<Repository>).transpose().map_err(repository)?;
+    let project = project
+        .map(str::parse::<Repository>)
+        .transpose()
+        .map_err(repository)?;
     RegistryLocation::new(host, project).map_err(repository)
 }
 
@@ -75,7 +87,9 @@ impl Diagnostic for RegistryEnvError {
 
     fn place(&self) -> Option<String> {
         match self {
-            Self::Missing | Self::Invalid { .. } => Some(format!("environment variable {REGISTRY}")),
+            Self::Missing | Self::Invalid { .. } => {
+                Some(format!("environment variable {REGISTRY}"))
+            }
             Self::Settings(error) => error.place(),
         }
     }
@@ -89,7 +103,9 @@ impl Diagnostic for RegistryEnvError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Missing => vec![format!("set {REGISTRY}, for example to `registry.example.com/team`")],
+            Self::Missing => vec![format!(
+                "set {REGISTRY}, for example to `registry.example.com/team`"
+            )],
             Self::Invalid { hint, .. } => vec![hint.clone()],
             Self::Settings(error) => error.hints(),
         }
@@ -103,9 +119,20 @@ mod tests {
     #[test]
     fn host_and_path_are_told_apart() {
         let shown = |text: &str| parse(text).map(|location| location.to_string());
-        assert_eq!(shown("registry.example.com").unwrap(), "registry.example.com");
-        assert_eq!(shown("localhost:5000/team/apps/").unwrap(), "localhost:5000/team/apps");
-        for wrong in ["", "registry.example.com/Team", "https://registry.example.com", "registry.example.com/a//b"] {
+        assert_eq!(
+            shown("registry.example.com").unwrap(),
+            "registry.example.com"
+        );
+        assert_eq!(
+            shown("localhost:5000/team/apps/").unwrap(),
+            "localhost:5000/team/apps"
+        );
+        for wrong in [
+            "",
+            "registry.example.com/Team",
+            "https://registry.example.com",
+            "registry.example.com/a//b",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -43,7 +43,16 @@ impl FleetAgentScore {
     /// A simulated device beside a [`FleetNatsScore`] in the same namespace.
     pub fn pod(device: DeviceId, tenant: TenantId, namespace: Namespace, image: ImageRef) -> Self {
         let nats_url = FleetNatsScore::url(&namespace);
-        Self { device, tenant, nats_url, target: FleetAgentTarget::Pod { namespace, image, pull_secret: None } }
+        Self {
+            device,
+            tenant,
+            nats_url,
+            target: FleetAgentTarget::Pod {
+                namespace,
+                image,
+                pull_secret: None,
+            },
+        }
     }
 
     /// The name of its Deployment and of this Score.
@@ -71,7 +80,11 @@ impl<T: Topology + KubernetesCluster> Score<T> for FleetAgentScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Interpret<T> for FleetAgentScore {
-    async fn execute(&self, inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+    async fn execute(
+        &self,
+        inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
         self.resources()?.execute(inventory, topology).await
     }
 }

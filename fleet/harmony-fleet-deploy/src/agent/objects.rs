@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use harmony::core::kubernetes::{KubeObject, ObjectError};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
-    Container, EmptyDirVolumeSource, ExecAction, PodSpec, PodTemplateSpec, Probe, Volume, VolumeMount,
+    Container, EmptyDirVolumeSource, ExecAction, PodSpec, PodTemplateSpec, Probe, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
@@ -17,15 +18,33 @@ use crate::pod;
 const STATE: &str = "/var/lib/harmony-fleet-agent";
 
 pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectError> {
-    let FleetAgentTarget::Pod { namespace, image, pull_secret } = &score.target;
+    let FleetAgentTarget::Pod {
+        namespace,
+        image,
+        pull_secret,
+    } = &score.target;
     let name = score.workload();
     let labels = BTreeMap::from([
-        ("app.kubernetes.io/name".to_owned(), "harmony-fleet-agent".to_owned()),
-        ("app.kubernetes.io/instance".to_owned(), score.device.to_string()),
+        (
+            "app.kubernetes.io/name".to_owned(),
+            "harmony-fleet-agent".to_owned(),
+        ),
+        (
+            "app.kubernetes.io/instance".to_owned(),
+            score.device.to_string(),
+        ),
     ]);
     let (credentials, credentials_mount) = pod::password_volume(credentials::SECRET, Role::Agent);
-    let state = Volume { name: "state".into(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() };
-    let state_mount = VolumeMount { name: "state".into(), mount_path: STATE.into(), ..VolumeMount::default() };
+    let state = Volume {
+        name: "state".into(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    };
+    let state_mount = VolumeMount {
+        name: "state".into(),
+        mount_path: STATE.into(),
+        ..VolumeMount::default()
+    };
     let container = Container {
         name: "agent".into(),
         image: Some(image.to_string()),
@@ -39,7 +58,12 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
             pod::env("FLEET_HEARTBEAT_SECONDS", "5"),
         ]),
         readiness_probe: Some(Probe {
-            exec: Some(ExecAction { command: Some(vec!["/usr/local/bin/harmony-fleet-agent".into(), "status".into()]) }),
+            exec: Some(ExecAction {
+                command: Some(vec![
+                    "/usr/local/bin/harmony-fleet-agent".into(),
+                    "status".into(),
+                ]),
+            }),
             period_seconds: Some(2),
             ..Probe::default()
         }),
@@ -53,13 +77,24 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
         spec: Some(DeploymentSpec {
             replicas: Some(1),
             // One device has one agent, also while it is being replaced.
-            strategy: Some(DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None }),
-            selector: LabelSelector { match_labels: Some(labels.clone()), ..LabelSelector::default() },
+            strategy: Some(DeploymentStrategy {
+                type_: Some("Recreate".into()),
+                rolling_update: None,
+            }),
+            selector: LabelSelector {
+                match_labels: Some(labels.clone()),
+                ..LabelSelector::default()
+            },
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    ..ObjectMeta::default()
+                }),
                 spec: Some(PodSpec {
                     automount_service_account_token: Some(false),
-                    image_pull_secrets: pull_secret.as_ref().map(|name| pod::pull_secrets(name.as_str())),
+                    image_pull_secrets: pull_secret
+                        .as_ref()
+                        .map(|name| pod::pull_secrets(name.as_str())),
                     termination_grace_period_seconds: Some(10),
                     containers: vec![container],
                     volumes: Some(vec![credentials, state]),
@@ -70,5 +105,8 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
         }),
         ..Deployment::default()
     };
-    Ok(vec![pod::namespace(namespace)?, KubeObject::new(&deployment)?])
+    Ok(vec![
+        pod::namespace(namespace)?,
+        KubeObject::new(&deployment)?,
+    ])
 }

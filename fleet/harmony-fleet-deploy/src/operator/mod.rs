@@ -39,13 +39,27 @@ impl FleetOperatorScore {
     /// The operator of a fleet whose NATS is a [`FleetNatsScore`] in the same namespace.
     pub fn new(namespace: Namespace, image: ImageRef, tenant: TenantId) -> Self {
         let nats_url = FleetNatsScore::url(&namespace);
-        Self { namespace, image, tenant, nats_url, pull_secret: None }
+        Self {
+            namespace,
+            image,
+            tenant,
+            nats_url,
+            pull_secret: None,
+        }
     }
 
     /// That it answers for itself; the reflection is checked by the end-to-end tests.
     pub fn checks() -> Vec<SmokeCheck> {
-        let service = ServicePort { service: Self::NAME.parse().expect("a valid name"), port: Self::HEALTH_PORT };
-        vec![SmokeCheck::Http { service, path: "/readyz".into(), status: 200, contains: None }]
+        let service = ServicePort {
+            service: Self::NAME.parse().expect("a valid name"),
+            port: Self::HEALTH_PORT,
+        };
+        vec![SmokeCheck::Http {
+            service,
+            path: "/readyz".into(),
+            status: 200,
+            contains: None,
+        }]
     }
 
     fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
@@ -53,11 +67,18 @@ impl FleetOperatorScore {
             tenant: self.tenant.to_string(),
             nats_url: self.nats_url.clone(),
             nats_secret: credentials::SECRET.into(),
-            pull_secret: self.pull_secret.as_ref().map(ToString::to_string).unwrap_or_default(),
+            pull_secret: self
+                .pull_secret
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
         };
         let objects = objects::build(&self.namespace, &self.image.to_string(), &values)
             .map_err(|error| InterpretError::new(Self::NAME, error))?;
-        Ok(K8sResourceScore::new(Self::NAME, self.namespace.clone(), objects).with_checks(Self::checks()))
+        Ok(
+            K8sResourceScore::new(Self::NAME, self.namespace.clone(), objects)
+                .with_checks(Self::checks()),
+        )
     }
 }
 
@@ -80,7 +101,11 @@ impl ChartModel for OperatorChart {
 
     fn values(&self) -> Result<ChartValues, ChartError> {
         // A NATS of this name in the same namespace is what `FleetNatsScore` deploys.
-        let nats = format!("nats://{}:{}", FleetNatsScore::NAME, harmony::scores::nats::CLIENT_PORT);
+        let nats = format!(
+            "nats://{}:{}",
+            FleetNatsScore::NAME,
+            harmony::scores::nats::CLIENT_PORT
+        );
         ChartValues::new("default".parse().expect("a valid name"))
             .with("tenant", "default")?
             .with("nats.url", nats)?
@@ -88,7 +113,11 @@ impl ChartModel for OperatorChart {
             .with("pullSecret", "")
     }
 
-    fn objects(&self, values: &ChartValues, image: &ImageRef) -> Result<Vec<KubeObject>, ChartError> {
+    fn objects(
+        &self,
+        values: &ChartValues,
+        image: &ImageRef,
+    ) -> Result<Vec<KubeObject>, ChartError> {
         let text = |path| values.text(path).map(str::to_owned);
         let settings = OperatorValues {
             tenant: text("tenant")?,
@@ -96,7 +125,11 @@ impl ChartModel for OperatorChart {
             nats_secret: text("nats.secret")?,
             pull_secret: text("pullSecret")?,
         };
-        Ok(objects::build(values.namespace(), &image.to_string(), &settings)?)
+        Ok(objects::build(
+            values.namespace(),
+            &image.to_string(),
+            &settings,
+        )?)
     }
 }
 
@@ -112,7 +145,11 @@ impl<T: Topology + KubernetesCluster> Score<T> for FleetOperatorScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Interpret<T> for FleetOperatorScore {
-    async fn execute(&self, inventory: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
+    async fn execute(
+        &self,
+        inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Outcome, InterpretError> {
         self.resources()?.execute(inventory, topology).await
     }
 }

@@ -6,7 +6,8 @@ use harmony::core::kubernetes::{KubeObject, ObjectError};
 use harmony::types::Namespace;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, HTTPGetAction, PodSpec, PodTemplateSpec, Probe, Service, ServiceAccount, ServicePort, ServiceSpec,
+    Container, ContainerPort, HTTPGetAction, PodSpec, PodTemplateSpec, Probe, Service,
+    ServiceAccount, ServicePort, ServiceSpec,
 };
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -19,10 +20,17 @@ use crate::pod;
 
 const NAME: &str = FleetOperatorScore::NAME;
 
-pub(super) fn build(namespace: &Namespace, image: &str, values: &OperatorValues) -> Result<Vec<KubeObject>, ObjectError> {
+pub(super) fn build(
+    namespace: &Namespace,
+    image: &str,
+    values: &OperatorValues,
+) -> Result<Vec<KubeObject>, ObjectError> {
     let labels = labels();
     let definitions = harmony_fleet_adapters_kube::crds();
-    let mut objects = definitions.iter().map(KubeObject::new).collect::<Result<Vec<_>, _>>()?;
+    let mut objects = definitions
+        .iter()
+        .map(KubeObject::new)
+        .collect::<Result<Vec<_>, _>>()?;
     objects.push(pod::namespace(namespace)?);
     objects.push(KubeObject::new(&ServiceAccount {
         metadata: pod::metadata(NAME, namespace, &labels),
@@ -31,25 +39,45 @@ pub(super) fn build(namespace: &Namespace, image: &str, values: &OperatorValues)
     objects.push(KubeObject::new(&role(namespace, &labels, &definitions))?);
     objects.push(KubeObject::new(&role_binding(namespace, &labels))?);
     objects.push(KubeObject::new(&service(namespace, &labels))?);
-    objects.push(KubeObject::new(&deployment(namespace, image, values, &labels))?);
+    objects.push(KubeObject::new(&deployment(
+        namespace, image, values, &labels,
+    ))?);
     Ok(objects)
 }
 
 /// The operator may do everything with its own kinds in its own namespace, and nothing else.
-fn role(namespace: &Namespace, labels: &BTreeMap<String, String>, kinds: &[CustomResourceDefinition]) -> Role {
+fn role(
+    namespace: &Namespace,
+    labels: &BTreeMap<String, String>,
+    kinds: &[CustomResourceDefinition],
+) -> Role {
     let rule = |kind: &CustomResourceDefinition| PolicyRule {
         api_groups: Some(vec![kind.spec.group.clone()]),
-        resources: Some(vec![kind.spec.names.plural.clone(), format!("{}/status", kind.spec.names.plural)]),
-        verbs: ["get", "list", "watch", "create", "update", "patch", "delete"].map(ToOwned::to_owned).into(),
+        resources: Some(vec![
+            kind.spec.names.plural.clone(),
+            format!("{}/status", kind.spec.names.plural),
+        ]),
+        verbs: [
+            "get", "list", "watch", "create", "update", "patch", "delete",
+        ]
+        .map(ToOwned::to_owned)
+        .into(),
         ..PolicyRule::default()
     };
-    Role { metadata: pod::metadata(NAME, namespace, labels), rules: Some(kinds.iter().map(rule).collect()) }
+    Role {
+        metadata: pod::metadata(NAME, namespace, labels),
+        rules: Some(kinds.iter().map(rule).collect()),
+    }
 }
 
 fn role_binding(namespace: &Namespace, labels: &BTreeMap<String, String>) -> RoleBinding {
     RoleBinding {
         metadata: pod::metadata(NAME, namespace, labels),
-        role_ref: RoleRef { api_group: "rbac.authorization.k8s.io".into(), kind: "Role".into(), name: NAME.into() },
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".into(),
+            kind: "Role".into(),
+            name: NAME.into(),
+        },
         subjects: Some(vec![Subject {
             kind: "ServiceAccount".into(),
             name: NAME.into(),
@@ -77,7 +105,12 @@ fn service(namespace: &Namespace, labels: &BTreeMap<String, String>) -> Service 
     }
 }
 
-fn deployment(namespace: &Namespace, image: &str, values: &OperatorValues, labels: &BTreeMap<String, String>) -> Deployment {
+fn deployment(
+    namespace: &Namespace,
+    image: &str,
+    values: &OperatorValues,
+    labels: &BTreeMap<String, String>,
+) -> Deployment {
     let (volume, mount) = pod::password_volume(&values.nats_secret, FleetRole::Operator);
     let health = |path: &str, period: i32| Probe {
         http_get: Some(HTTPGetAction {
@@ -97,7 +130,10 @@ fn deployment(namespace: &Namespace, image: &str, values: &OperatorValues, label
             pod::env("FLEET_NATS_PASSWORD_FILE", pod::PASSWORD_FILE),
             pod::env("FLEET_TENANT", &values.tenant),
             pod::env("FLEET_NAMESPACE", namespace.to_string()),
-            pod::env("FLEET_HEALTH_ADDR", format!("0.0.0.0:{}", FleetOperatorScore::HEALTH_PORT)),
+            pod::env(
+                "FLEET_HEALTH_ADDR",
+                format!("0.0.0.0:{}", FleetOperatorScore::HEALTH_PORT),
+            ),
         ]),
         ports: Some(vec![ContainerPort {
             name: Some("health".into()),
@@ -106,7 +142,10 @@ fn deployment(namespace: &Namespace, image: &str, values: &OperatorValues, label
             ..ContainerPort::default()
         }]),
         readiness_probe: Some(health("/readyz", 1)),
-        liveness_probe: Some(Probe { initial_delay_seconds: Some(10), ..health("/healthz", 10) }),
+        liveness_probe: Some(Probe {
+            initial_delay_seconds: Some(10),
+            ..health("/healthz", 10)
+        }),
         resources: Some(pod::requests("20m", "32Mi")),
         security_context: Some(pod::confined()),
         volume_mounts: Some(vec![mount]),
@@ -117,10 +156,19 @@ fn deployment(namespace: &Namespace, image: &str, values: &OperatorValues, label
         spec: Some(DeploymentSpec {
             replicas: Some(1),
             // Two operators of one tenant would both keep its registry.
-            strategy: Some(DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None }),
-            selector: LabelSelector { match_labels: Some(labels.clone()), ..LabelSelector::default() },
+            strategy: Some(DeploymentStrategy {
+                type_: Some("Recreate".into()),
+                rolling_update: None,
+            }),
+            selector: LabelSelector {
+                match_labels: Some(labels.clone()),
+                ..LabelSelector::default()
+            },
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels.clone()), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels.clone()),
+                    ..ObjectMeta::default()
+                }),
                 spec: Some(PodSpec {
                     service_account_name: Some(NAME.into()),
                     image_pull_secrets: Some(pod::pull_secrets(&values.pull_secret)),

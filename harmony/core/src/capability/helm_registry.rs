@@ -44,7 +44,11 @@ pub trait HelmRegistry: Send + Sync {
 /// Shared by the parts of a topology that store charts and that deliver them.
 #[async_trait]
 impl<R: HelmRegistry + ?Sized> HelmRegistry for Arc<R> {
-    async fn push_chart(&self, chart: &PackagedChart, to: &ChartRef) -> Result<Published, RegistryError> {
+    async fn push_chart(
+        &self,
+        chart: &PackagedChart,
+        to: &ChartRef,
+    ) -> Result<Published, RegistryError> {
         (**self).push_chart(chart, to).await
     }
 

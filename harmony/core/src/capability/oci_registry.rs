@@ -78,8 +78,11 @@ pub struct RegistryLocation {
 
 impl RegistryLocation {
     /// The longest project path, in bytes: it leaves room for the name of every release unit.
-    pub const MAX_PROJECT_LENGTH: usize =
-        Repository::MAX_LENGTH - "/".len() - Self::CHARTS.len() - "/".len() - ReleaseUnit::MAX_LENGTH;
+    pub const MAX_PROJECT_LENGTH: usize = Repository::MAX_LENGTH
+        - "/".len()
+        - Self::CHARTS.len()
+        - "/".len()
+        - ReleaseUnit::MAX_LENGTH;
 
     /// Where charts are, below the project. A registry tells an image from a chart by its repository only, and both
     /// have the unit's name and version.

@@ -1,7 +1,7 @@
 //! Delivery without a controller: the chart is rendered here, and its objects are applied from here.
 //!
 //! ```text
-//! pull --> render --> label --> namespace --> list old + new --> apply --> remove what is old only --> list new
+//! pull --> render --> label --> ask --> namespace --> list old + new --> apply --> remove what is old only --> list new
 //! ```
 //!
 //! A delivery that is killed anywhere is continued by the next one: whatever may exist is listed.
@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use harmony_core::Context;
+use harmony_core::approval::NotApproved;
 use harmony_core::capability::continuous_delivery::DeliveryError;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::capability::oci_registry::{RegistryError, RegistryLocation};
 use harmony_core::capability::{ContinuousDelivery, HelmRegistry, KubernetesCluster};
 use harmony_core::chart::DeployTarget;
-use harmony_core::diagnostic::Diagnostic;
+use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic};
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
-use harmony_core::outcome::{Action, Change};
+use harmony_core::outcome::{Action, Change, Subject};
 use harmony_types::{ChartRef, Digest, Namespace};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -93,9 +94,14 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         };
         let namespace = target.target_namespace();
         let owner = &rendered.owner;
-        let mut changes = self.ensure_namespace(namespace).await?;
         let wanted = Inventory::applied(chart.version(), &rendered.digest, &rendered.objects);
         let before = self.inventory(chart, owner, namespace).await?;
+        let mut gone = before
+            .as_ref()
+            .map(|before| before.without(&wanted))
+            .unwrap_or_default();
+        self.approve_removal(&gone, owner).await?;
+        let mut changes = self.ensure_namespace(namespace).await?;
         // A plan tells what the list will be in the end; a list that is right already is not touched.
         let is_settled = self.context.is_planning() || before.as_ref() == Some(&wanted);
         let during = if is_settled {
@@ -105,9 +111,6 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         };
         changes.extend(self.store(&during, owner, namespace).await?);
         changes.extend(self.cluster.apply(&rendered.objects).await?);
-        let mut gone = before
-            .map(|before| before.without(&wanted))
-            .unwrap_or_default();
         // What works and receives traffic goes before what it needs.
         gone.sort_by_key(|object| std::cmp::Reverse(rank(object)));
         for object in gone {
@@ -242,6 +245,26 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
                 .with_note("the list of the chart's objects")
         };
         Ok(changes.into_iter().map(told).collect())
+    }
+
+    /// Asks whether what is no longer in the chart may go, before anything is written.
+    async fn approve_removal(
+        &self,
+        gone: &[ObjectRef],
+        owner: &Owner,
+    ) -> Result<(), DeliveryError> {
+        let mut deletions: Vec<Subject> = Vec::new();
+        for object in gone {
+            let found = self.cluster.get(object).await?;
+            if found.is_some_and(|found| reason_to_keep(owner, &found).is_none()) {
+                deletions.push(object.clone().into());
+            }
+        }
+        let approved = self.context.approve_deletions(&deletions).await;
+        approved.map_err(|refusal| match refusal {
+            NotApproved::Cancelled(cancelled) => cancelled.into(),
+            refusal => ClusterError::Adapter(AnyDiagnostic::new(refusal)).into(),
+        })
     }
 
     async fn remove(&self, object: &ObjectRef, owner: &Owner) -> Result<Change, DeliveryError> {

@@ -24,7 +24,10 @@ pub(super) fn render(score: &NatsScore) -> String {
             let name = quote(user.name.as_str());
             let password = quote(user.password.expose_secret());
             let permissions = permissions(&user.permissions);
-            let _ = writeln!(text, "    {{ user: {name}, password: {password}{permissions} }}");
+            let _ = writeln!(
+                text,
+                "    {{ user: {name}, password: {password}{permissions} }}"
+            );
         }
         text.push_str("  ]\n}\n");
     }
@@ -32,13 +35,30 @@ pub(super) fn render(score: &NatsScore) -> String {
 }
 
 fn permissions(permissions: &NatsPermissions) -> String {
-    let NatsPermissions::Only { publish, subscribe, reply } = permissions else { return String::new() };
-    let list = |subjects: &[String]| subjects.iter().map(|subject| quote(subject)).collect::<Vec<_>>().join(", ");
+    let NatsPermissions::Only {
+        publish,
+        subscribe,
+        reply,
+    } = permissions
+    else {
+        return String::new();
+    };
+    let list = |subjects: &[String]| {
+        subjects
+            .iter()
+            .map(|subject| quote(subject))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     format!(
         ", permissions: {{ publish: {{ allow: [{}] }}, subscribe: {{ allow: [{}] }}{} }}",
         list(publish),
         list(subscribe),
-        if *reply { ", allow_responses: true" } else { "" }
+        if *reply {
+            ", allow_responses: true"
+        } else {
+            ""
+        }
     )
 }
 
@@ -80,7 +100,10 @@ mod tests {
             deadline: Duration::from_secs(1),
         };
         let text = render(&score);
-        assert!(text.contains(r#"{ user: "operator", password: "pa\"ss\\word" }"#), "{text}");
+        assert!(
+            text.contains(r#"{ user: "operator", password: "pa\"ss\\word" }"#),
+            "{text}"
+        );
         assert!(
             text.contains(
                 r#"permissions: { publish: { allow: ["fleet.v1.t.d.hb"] }, subscribe: { allow: ["_INBOX.d.>"] }, allow_responses: true } }"#

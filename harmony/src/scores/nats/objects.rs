@@ -6,9 +6,10 @@ use harmony_core::kubernetes::{KubeObject, ObjectError};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, Namespace, PersistentVolumeClaim,
-    PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, Secret, SecretVolumeSource, Service,
-    ServicePort, ServiceSpec, Volume, VolumeMount, VolumeResourceRequirements,
+    Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, Namespace,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe,
+    ResourceRequirements, Secret, SecretVolumeSource, Service, ServicePort, ServiceSpec, Volume,
+    VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -25,7 +26,9 @@ const CONFIG_MARK: &str = "harmony.dev/config";
 /// The first 32 bits of the configuration's hash: enough to see a change, too little to try passwords against.
 fn config_mark(score: &NatsScore) -> String {
     let hash = Sha256::digest(config::render(score).as_bytes());
-    hash.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    hash.iter()
+        .take(4)
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 pub(super) fn build(score: &NatsScore) -> Result<Vec<KubeObject>, ObjectError> {
@@ -38,15 +41,24 @@ pub(super) fn build(score: &NatsScore) -> Result<Vec<KubeObject>, ObjectError> {
 }
 
 fn namespace(score: &NatsScore) -> Namespace {
-    let metadata = ObjectMeta { name: Some(score.namespace.to_string()), ..ObjectMeta::default() };
-    Namespace { metadata, ..Namespace::default() }
+    let metadata = ObjectMeta {
+        name: Some(score.namespace.to_string()),
+        ..ObjectMeta::default()
+    };
+    Namespace {
+        metadata,
+        ..Namespace::default()
+    }
 }
 
 fn configuration(score: &NatsScore) -> Secret {
     let text = config::render(score);
     Secret {
         metadata: metadata(score, format!("{}-config", score.name)),
-        data: Some(BTreeMap::from([(CONFIG_FILE.to_owned(), ByteString(text.into_bytes()))])),
+        data: Some(BTreeMap::from([(
+            CONFIG_FILE.to_owned(),
+            ByteString(text.into_bytes()),
+        )])),
         ..Secret::default()
     }
 }
@@ -63,7 +75,10 @@ fn service(score: &NatsScore) -> Service {
         metadata: metadata(score, score.name.to_string()),
         spec: Some(ServiceSpec {
             selector: Some(labels(score)),
-            ports: Some(vec![port("client", CLIENT_PORT), port("monitor", MONITOR_PORT)]),
+            ports: Some(vec![
+                port("client", CLIENT_PORT),
+                port("monitor", MONITOR_PORT),
+            ]),
             ..ServiceSpec::default()
         }),
         ..Service::default()
@@ -76,11 +91,17 @@ fn stateful_set(score: &NatsScore) -> StatefulSet {
         spec: Some(StatefulSetSpec {
             replicas: Some(1),
             service_name: Some(score.name.to_string()),
-            selector: LabelSelector { match_labels: Some(labels(score)), ..LabelSelector::default() },
+            selector: LabelSelector {
+                match_labels: Some(labels(score)),
+                ..LabelSelector::default()
+            },
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels(score)),
-                    annotations: Some(BTreeMap::from([(CONFIG_MARK.to_owned(), config_mark(score))])),
+                    annotations: Some(BTreeMap::from([(
+                        CONFIG_MARK.to_owned(),
+                        config_mark(score),
+                    )])),
                     ..ObjectMeta::default()
                 }),
                 spec: Some(pod(score)),
@@ -116,7 +137,10 @@ fn pod(score: &NatsScore) -> PodSpec {
     };
     let mut volumes = vec![Volume {
         name: "config".into(),
-        secret: Some(SecretVolumeSource { secret_name: Some(format!("{}-config", score.name)), ..SecretVolumeSource::default() }),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(format!("{}-config", score.name)),
+            ..SecretVolumeSource::default()
+        }),
         ..Volume::default()
     }];
     if score.storage == NatsStorage::Pod {
@@ -132,11 +156,23 @@ fn pod(score: &NatsScore) -> PodSpec {
         containers: vec![Container {
             name: "nats".into(),
             image: Some(score.image.to_string()),
-            args: Some(vec!["--config".into(), format!("{}/{CONFIG_FILE}", config::FOLDER)]),
-            ports: Some(vec![port("client", CLIENT_PORT), port("monitor", MONITOR_PORT)]),
-            volume_mounts: Some(vec![mount("config", config::FOLDER, true), mount("data", config::STORE, false)]),
+            args: Some(vec![
+                "--config".into(),
+                format!("{}/{CONFIG_FILE}", config::FOLDER),
+            ]),
+            ports: Some(vec![
+                port("client", CLIENT_PORT),
+                port("monitor", MONITOR_PORT),
+            ]),
+            volume_mounts: Some(vec![
+                mount("config", config::FOLDER, true),
+                mount("data", config::STORE, false),
+            ]),
             readiness_probe: Some(healthy(1)),
-            liveness_probe: Some(Probe { initial_delay_seconds: Some(10), ..healthy(10) }),
+            liveness_probe: Some(Probe {
+                initial_delay_seconds: Some(10),
+                ..healthy(10)
+            }),
             resources: Some(ResourceRequirements {
                 requests: Some(BTreeMap::from([
                     ("cpu".to_owned(), Quantity("20m".into())),
@@ -152,14 +188,22 @@ fn pod(score: &NatsScore) -> PodSpec {
 }
 
 fn claim(score: &NatsScore) -> Option<PersistentVolumeClaim> {
-    let NatsStorage::Volume { size, class } = &score.storage else { return None };
+    let NatsStorage::Volume { size, class } = &score.storage else {
+        return None;
+    };
     Some(PersistentVolumeClaim {
-        metadata: ObjectMeta { name: Some("data".into()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some("data".into()),
+            ..ObjectMeta::default()
+        },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".into()]),
             storage_class_name: class.as_ref().map(ToString::to_string),
             resources: Some(VolumeResourceRequirements {
-                requests: Some(BTreeMap::from([("storage".to_owned(), Quantity(size.clone()))])),
+                requests: Some(BTreeMap::from([(
+                    "storage".to_owned(),
+                    Quantity(size.clone()),
+                )])),
                 ..VolumeResourceRequirements::default()
             }),
             ..PersistentVolumeClaimSpec::default()
@@ -171,7 +215,10 @@ fn claim(score: &NatsScore) -> Option<PersistentVolumeClaim> {
 fn labels(score: &NatsScore) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("app.kubernetes.io/name".to_owned(), "nats".to_owned()),
-        ("app.kubernetes.io/instance".to_owned(), score.name.to_string()),
+        (
+            "app.kubernetes.io/instance".to_owned(),
+            score.name.to_string(),
+        ),
     ])
 }
 
