@@ -30,21 +30,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// With real peers and a real node. A node that did not run before is taken down again.
 fn run_everything(began: Instant, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut environment = peers::ensure()?;
-    let target = command::target_dir();
-    // Tests that compile for themselves, in clones of this repository, share what is compiled already.
-    environment.push(("CARGO_TARGET_DIR", target.clone()));
+    let environment = peers::ensure()?;
     println!(
         "xtask: peers are there after {} s; compiling",
         began.elapsed().as_secs()
     );
     let all = ["build", "--workspace", "--all-targets", "--locked"];
-    command::run(command::cargo(&all).env("CARGO_TARGET_DIR", &target))?;
+    command::run(&mut command::cargo(&all))?;
     println!(
         "xtask: compiled after {} s; bringing the local node up",
         began.elapsed().as_secs()
     );
-    let node = target.join("debug/harmony-node");
+    let node = command::target_dir().join("debug/harmony-node");
     let ran_before = Command::new(&node)
         .arg("status")
         .stdout(Stdio::null())

@@ -24,8 +24,8 @@ pub const PULL_SECRET: &str = "registry";
 
 /// A clone of this repository at its current commit, and a registry to release it to.
 ///
-/// The clone is always at the same place, so that cargo compiles what the operator depends on once; a lock gives it to
-/// one test at a time.
+/// The clone is always at the same place and keeps its `target`, so that cargo compiles what the operator depends on
+/// once; a lock gives it to one test at a time.
 #[derive(Debug)]
 pub struct ReleaseRig {
     /// The registry, with TLS and a password.
@@ -45,13 +45,7 @@ impl ReleaseRig {
         std::fs::create_dir_all(apps::workspace().join("target"))?;
         let lock = File::create(clone.with_extension("lock"))?;
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
-        if clone.exists() {
-            std::fs::remove_dir_all(&clone)?;
-        }
-        run(Command::new("git")
-            .args(["clone", "--quiet", "--no-hardlinks"])
-            .arg(apps::workspace())
-            .arg(&clone))?;
+        check_out(&clone)?;
         let registry = RegistryPeer::start().await?;
         let trust = RegistryTrust::Authority(std::fs::read_to_string(registry.ca_file())?);
         LocalNode::default().trust_registry(&Context::new(), registry.host(), &trust)?;
@@ -187,6 +181,21 @@ impl ReleaseRig {
     fn git(&self, args: &[&str]) -> anyhow::Result<()> {
         run(Command::new("git").arg("-C").arg(self.root()).args(args))
     }
+}
+
+/// Makes the clone, or makes it again what this repository's commit is.
+fn check_out(clone: &Path) -> anyhow::Result<()> {
+    let workspace = apps::workspace();
+    if !clone.join(".git").exists() {
+        return run(Command::new("git")
+            .args(["clone", "--quiet", "--no-hardlinks"])
+            .arg(workspace)
+            .arg(clone));
+    }
+    let git = |args: &[&str]| run(Command::new("git").arg("-C").arg(clone).args(args));
+    git(&["fetch", "--quiet", &workspace.display().to_string(), "HEAD"])?;
+    git(&["checkout", "--quiet", "--force", "--detach", "FETCH_HEAD"])?;
+    git(&["clean", "-d", "--force", "--quiet"])
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

@@ -68,7 +68,7 @@ impl CiTopology {
     pub fn from_env() -> Result<Self, RegistryEnvError> {
         let kubeconfig = match ClusterChoice::from_env() {
             ClusterChoice::Kubeconfig { path, context } => Some(Kubeconfig { path, context }),
-            ClusterChoice::LocalNode(_) => None,
+            ClusterChoice::LocalNode(_) | ClusterChoice::K3d(_) => None,
         };
         let location = registry_env::location()?;
         Self::new(CiSettings {

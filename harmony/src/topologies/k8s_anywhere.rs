@@ -1,5 +1,6 @@
 //! A laptop, or any Kubernetes that a kubeconfig names.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,10 +29,12 @@ use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
 use harmony_core::{Context, InterpretError, Outcome, Topology, async_trait};
 use harmony_kubernetes::Cluster;
 use harmony_kubernetes::delivery::DirectDelivery;
+use harmony_kubernetes::local::k3d::K3d;
 use harmony_kubernetes::local::node::{Health, LocalNode};
 use harmony_registry::OciRegistryClient;
 use harmony_types::{ChartRef, Digest, ImageRef, Namespace};
 
+use super::node_images::NodeStore;
 use super::registry_env::{self, RegistryEnvError};
 use super::{ChartStore, HostBuilder, LazyCluster, NodeImages};
 use crate::dirs;
@@ -61,6 +64,8 @@ pub struct K8sAnywhereTopology {
 pub enum ClusterChoice {
     /// A real single-node Kubernetes on this machine, without Docker. Images go into the node itself.
     LocalNode(LocalNode),
+    /// A k3d cluster, where a Docker engine runs. Images go into its nodes.
+    K3d(K3d),
     /// The cluster that a kubeconfig names. Images go to the registry that the environment names.
     Kubeconfig {
         /// The file.
@@ -84,7 +89,8 @@ impl ClusterChoice {
     /// The variable that names a context of it.
     pub const KUBE_CONTEXT: &str = "HARMONY_KUBE_CONTEXT";
 
-    /// The cluster of `HARMONY_KUBECONFIG` when that is set, else the local node.
+    /// The cluster of `HARMONY_KUBECONFIG` when that is set; else k3d, where it is installed and a Docker engine
+    /// listens; else the local node.
     pub fn from_env() -> Self {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         match set(Self::KUBECONFIG) {
@@ -93,6 +99,7 @@ impl ClusterChoice {
                 context: set(Self::KUBE_CONTEXT)
                     .map(|context| context.to_string_lossy().into_owned()),
             },
+            None if docker_listens() && on_path("k3d") => Self::K3d(K3d::default()),
             None => Self::LocalNode(LocalNode::default()),
         }
     }
@@ -115,11 +122,16 @@ impl K8sAnywhereTopology {
         Self::compose(Context::new(), choice)
     }
 
-    /// The kubeconfig of its cluster; the file exists once the topology is ready.
-    pub fn kubeconfig(&self) -> PathBuf {
+    /// What a person types so that `kubectl` finds the cluster.
+    fn kubectl_hint(&self) -> String {
         match &self.choice {
-            ClusterChoice::LocalNode(node) => node.kubeconfig(),
-            ClusterChoice::Kubeconfig { path, .. } => path.clone(),
+            ClusterChoice::LocalNode(node) => {
+                format!("export KUBECONFIG={}", node.kubeconfig().display())
+            }
+            ClusterChoice::K3d(_) => "export KUBECONFIG=$(k3d kubeconfig write harmony)".into(),
+            ClusterChoice::Kubeconfig { path, .. } => {
+                format!("export KUBECONFIG={}", path.display())
+            }
         }
     }
 
@@ -133,7 +145,12 @@ impl K8sAnywhereTopology {
         let images = match &choice {
             ClusterChoice::LocalNode(node) => Images::Node(NodeImages::new(
                 context.clone(),
-                node.clone(),
+                NodeStore::LocalNode(node.clone()),
+                cluster.clone(),
+            )),
+            ClusterChoice::K3d(k3d) => Images::Node(NodeImages::new(
+                context.clone(),
+                NodeStore::K3d(k3d.clone()),
                 cluster.clone(),
             )),
             ClusterChoice::Kubeconfig { .. } => Images::Registry(registry_env::client(&context)?),
@@ -168,6 +185,14 @@ async fn prepare(context: Context, choice: ClusterChoice) -> Result<Cluster, Any
                 node.up(&context).await.map_err(AnyDiagnostic::new)?;
             }
             connect(&context, &node.kubeconfig(), None).await
+        }
+        ClusterChoice::K3d(k3d) => {
+            let outcome = k3d.ensure(&context).await.map_err(AnyDiagnostic::new)?;
+            if context.is_planning() && !outcome.is_unchanged() {
+                return Ok(Cluster::absent(&context, "k3d cluster"));
+            }
+            let kubeconfig = k3d.kubeconfig().await.map_err(AnyDiagnostic::new)?;
+            connect(&context, &kubeconfig, None).await
         }
         ClusterChoice::Kubeconfig {
             path,
@@ -209,6 +234,10 @@ impl Topology for K8sAnywhereTopology {
             ClusterChoice::LocalNode(node) => {
                 node.up(&self.context.planning()).await.map_err(failed)?
             }
+            ClusterChoice::K3d(k3d) => k3d
+                .ensure(&self.context.planning())
+                .await
+                .map_err(|error| InterpretError::new("k3d cluster", error))?,
             ClusterChoice::Kubeconfig { .. } => {
                 self.cluster
                     .cluster()
@@ -218,9 +247,20 @@ impl Topology for K8sAnywhereTopology {
             }
         };
         self.cluster.begin();
-        Ok(outcome.with_note(format!(
-            "cluster: export KUBECONFIG={}",
-            self.kubeconfig().display()
-        )))
+        Ok(outcome.with_note(format!("cluster: {}", self.kubectl_hint())))
     }
+}
+
+/// Whether something accepts connections where a Docker engine listens by default, or where `DOCKER_HOST` says.
+fn docker_listens() -> bool {
+    let named = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let socket = named
+        .strip_prefix("unix://")
+        .unwrap_or("/var/run/docker.sock");
+    UnixStream::connect(socket).is_ok()
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

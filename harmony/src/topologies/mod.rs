@@ -2,7 +2,7 @@
 //!
 //! | topology | builds with | images go to | charts go to | delivers by |
 //! | --- | --- | --- | --- | --- |
-//! | [`K8sAnywhereTopology`] | native assembler, docker for Dockerfiles | the node itself | a folder | direct apply |
+//! | [`K8sAnywhereTopology`] | native assembler, docker for Dockerfiles | the local node or k3d itself; a registry for any other cluster | a folder | direct apply |
 //! | [`CiTopology`] | native assembler, docker for Dockerfiles | an OCI registry | the same registry | direct apply |
 
 mod chart_store;
@@ -18,5 +18,5 @@ pub use ci::{CiSettings, CiTopology, Kubeconfig};
 pub use host_builder::HostBuilder;
 pub use k8s_anywhere::{ClusterChoice, K8sAnywhereTopology};
 pub use lazy_cluster::LazyCluster;
-pub use node_images::NodeImages;
+pub use node_images::{NodeImages, NodeStore};
 pub use registry_env::{REGISTRY, RegistryEnvError};

@@ -1,11 +1,14 @@
 //! The image store of a cluster on this machine, where a laptop's images go instead of a registry.
 
+use std::path::Path;
+
 use harmony_core::capability::OciRegistry;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
-use harmony_core::diagnostic::AnyDiagnostic;
+use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic};
 use harmony_core::image::{Built, ImageLocation};
 use harmony_core::outcome::{Action, Change};
 use harmony_core::{Context, async_trait};
+use harmony_kubernetes::local::k3d::K3d;
 use harmony_kubernetes::local::node::LocalNode;
 use harmony_types::{Digest, ImageRef};
 
@@ -14,25 +17,67 @@ use super::LazyCluster;
 /// The host part of the names of images that exist on this machine only. Nothing is ever pulled from there.
 pub(super) const LOCAL_HOST: &str = "harmony.localhost:5000";
 
-/// Puts images into the local node.
+/// Puts images into the nodes of a cluster on this machine.
 ///
 /// Unlike a registry it lets a version be replaced: a laptop deploys what it has just built, by digest.
 #[derive(Debug, Clone)]
 pub struct NodeImages {
     context: Context,
-    node: LocalNode,
+    store: NodeStore,
     cluster: LazyCluster,
     location: RegistryLocation,
 }
 
+/// The image store of which cluster.
+#[derive(Debug, Clone)]
+pub enum NodeStore {
+    /// Of the local node.
+    LocalNode(LocalNode),
+    /// Of each node of a k3d cluster.
+    K3d(K3d),
+}
+
+impl NodeStore {
+    /// A k3d cluster is not asked what its nodes hold: an import that finds the image says so, and a plan tells one
+    /// image too many rather than one too few.
+    async fn has_image(&self, image: &ImageRef) -> Result<bool, RegistryError> {
+        match self {
+            Self::LocalNode(node) => node.has_image(image).await.map_err(adapter),
+            Self::K3d(_) => Ok(false),
+        }
+    }
+
+    async fn import(
+        &self,
+        context: &Context,
+        layout: &Path,
+        image: &ImageRef,
+    ) -> Result<Change, RegistryError> {
+        match self {
+            Self::LocalNode(node) => {
+                let import = node.import_image(context, layout, image);
+                import.await.map_err(adapter)
+            }
+            Self::K3d(k3d) => {
+                let import = k3d.import_image(context, layout, image);
+                import.await.map_err(adapter)
+            }
+        }
+    }
+}
+
+fn adapter(error: impl Diagnostic) -> RegistryError {
+    RegistryError::Adapter(AnyDiagnostic::new(error))
+}
+
 impl NodeImages {
-    /// The images of `node`, which `cluster` brings up.
-    pub fn new(context: Context, node: LocalNode, cluster: LazyCluster) -> Self {
+    /// The images of a cluster that `cluster` brings up.
+    pub fn new(context: Context, store: NodeStore, cluster: LazyCluster) -> Self {
         let host = LOCAL_HOST.parse().expect("a valid host");
         let location = RegistryLocation::new(host, None).expect("no project is not too long");
         Self {
             context,
-            node,
+            store,
             cluster,
             location,
         }
@@ -42,10 +87,7 @@ impl NodeImages {
         if self.context.is_planning() && !self.cluster.is_there().await? {
             return Ok(false);
         }
-        self.node
-            .has_image(image)
-            .await
-            .map_err(|error| RegistryError::Adapter(AnyDiagnostic::new(error)))
+        self.store.has_image(image).await
     }
 }
 
@@ -59,7 +101,13 @@ impl OciRegistry for NodeImages {
         let digest = image.digest().cloned();
         let change = match image {
             Built::Predicted(None) => {
-                Change::new(Action::Update, to.clone()).with_note("digest known after build")
+                let is_there = self.cluster.is_there().await?;
+                let action = if is_there {
+                    Action::Update
+                } else {
+                    Action::Create
+                };
+                Change::new(action, to.clone()).with_note("digest known after build")
             }
             Built::Predicted(Some(digest)) => {
                 let pinned = to.clone().with_digest(digest.clone());
@@ -78,10 +126,7 @@ impl OciRegistry for NodeImages {
                     });
                 };
                 let pinned = to.clone().with_digest(built.digest.clone());
-                self.node
-                    .import_image(&self.context, layout, &pinned)
-                    .await
-                    .map_err(|error| RegistryError::Adapter(AnyDiagnostic::new(error)))?
+                self.store.import(&self.context, layout, &pinned).await?
             }
         };
         Ok(Published { change, digest })
