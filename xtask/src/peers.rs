@@ -94,7 +94,7 @@ fn go_program(variable: &str, name: &str, module: &str) -> anyhow::Result<PathBu
         }
         println!("xtask: building {name} {version}");
         let began = Instant::now();
-        let building = folder.with_extension("building");
+        let building = folder.with_file_name(format!("{name}-{version}.building"));
         command::run(
             Command::new("go")
                 .args(["install", "-trimpath", "-ldflags=-s -w", module])
