@@ -74,8 +74,8 @@ async fn the_image_comes_before_the_chart_that_names_it() {
             "built",
             "images/team/shop-web/1.2.3.content",
             "images/team/shop-web/1.2.3",
-            "charts/team/shop-web/1.2.3.content",
-            "charts/team/shop-web/1.2.3",
+            "charts/team/charts/shop-web/1.2.3.content",
+            "charts/team/charts/shop-web/1.2.3",
         ]
     );
     let [record] = outcome.records.as_slice() else {
