@@ -23,6 +23,17 @@ pub struct DeployScore {
     pub target: DeployTarget,
 }
 
+impl DeployScore {
+    /// Brings the released `version` of `app` to `target`.
+    pub fn new(app: &Arc<AppSpec>, version: &Version, target: DeployTarget) -> Self {
+        Self {
+            app: Arc::clone(app),
+            version: version.clone(),
+            target,
+        }
+    }
+}
+
 impl<T> Score<T> for DeployScore
 where
     T: Topology + ContinuousDelivery + Prober,

@@ -26,6 +26,16 @@ pub struct LocalReleaseScore {
     pub version: Version,
 }
 
+impl LocalReleaseScore {
+    /// Builds `app` as it is in the work tree, and calls it `version`.
+    pub fn new(app: &Arc<AppSpec>, version: &Version) -> Self {
+        Self {
+            app: Arc::clone(app),
+            version: version.clone(),
+        }
+    }
+}
+
 impl<T> Score<T> for LocalReleaseScore
 where
     T: Topology + ContainerBuilder + OciRegistry + HelmRegistry,

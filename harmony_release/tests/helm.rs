@@ -245,7 +245,9 @@ async fn helm_reads_the_archive_of_a_release() {
         .await
         .unwrap();
     let archive = registry.path().join("shop-web-1.2.3.tgz");
-    let stored = registry.path().join("charts/team/charts/shop-web/1.2.3.content");
+    let stored = registry
+        .path()
+        .join("charts/team/charts/shop-web/1.2.3.content");
     std::fs::copy(stored, &archive).unwrap();
 
     let objects = sorted(render(&archive, "production", &[]));

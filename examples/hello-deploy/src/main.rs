@@ -29,21 +29,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     let version: Version = "0.1.0".parse()?;
     let target = DeployTarget::namespace("hello".parse()?);
     let scores = scores![
-        LocalReleaseScore {
-            app: app.clone(),
-            version: version.clone()
-        },
-        DeployScore {
-            app,
-            version,
-            target
-        },
+        LocalReleaseScore::new(&app, &version),
+        DeployScore::new(&app, &version, target),
     ];
-    Ok(harmony_cli::run(
-        Inventory::autoload(),
-        K8sAnywhereTopology::from_env()?,
-        scores,
-        None,
-    )
-    .await?)
+    match K8sAnywhereTopology::from_env() {
+        Ok(topology) => Ok(harmony_cli::run(Inventory::autoload(), topology, scores, None).await?),
+        Err(error) => Ok(harmony_cli::fail(&error)),
+    }
 }

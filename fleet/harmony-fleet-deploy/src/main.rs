@@ -22,7 +22,10 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     harmony::install_crypto();
-    let Args { platform, run } = Args::parse();
+    let Args { platform, run } = match harmony_cli::parse() {
+        Ok(args) => args,
+        Err(exit) => return Ok(exit),
+    };
     let inventory = Inventory::autoload();
     Ok(match run.topology().unwrap_or("local") {
         "local" => match K8sAnywhereTopology::from_env() {

@@ -39,6 +39,7 @@ impl PlatformArgs {
                 namespace: self.namespace.clone(),
                 tenant: self.tenant.clone(),
                 path,
+                example: self.devices.first().cloned(),
             }));
         }
         scores

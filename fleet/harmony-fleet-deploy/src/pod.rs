@@ -71,7 +71,7 @@ pub(crate) fn password_volume(secret: &str, role: Role) -> (Volume, VolumeMount)
     (volume, mount)
 }
 
-/// Credentials for a private registry; an empty name means that there are none, as in the default of a chart.
+/// Credentials for a private registry; the kubelet passes over an empty name, as in the default of a chart.
 pub(crate) fn pull_secrets(name: &str) -> Vec<LocalObjectReference> {
     vec![LocalObjectReference {
         name: name.to_owned(),

@@ -11,7 +11,7 @@ use harmony::scores::nats::CLIENT_PORT;
 use harmony::types::Namespace;
 use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
 use harmony_fleet_adapters_nats::{ContextError, FleetContext};
-use harmony_reconciler_contracts::TenantId;
+use harmony_reconciler_contracts::{DeviceId, TenantId};
 use secrecy::ExposeSecret;
 
 use crate::FleetNatsScore;
@@ -29,6 +29,8 @@ pub struct FleetToolsScore {
     pub tenant: TenantId,
     /// The file; `harmony-fleet` looks at [`FleetContext::default_path`].
     pub path: PathBuf,
+    /// A device to try the tools on, named among the next commands.
+    pub example: Option<DeviceId>,
 }
 
 impl FleetToolsScore {
@@ -124,9 +126,13 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for FleetToolsScore {
             wanted.save(&self.path).map_err(file_error)?;
         }
         let outcome = Outcome::from(Change::new(action, Subject::File(self.path.clone())));
-        Ok(outcome
-            .with_note("next: cargo run -p harmony-fleet -- devices")
-            .with_note("next: cargo run -p harmony-fleet -- ping device-1"))
+        let outcome = outcome.with_note("next: cargo run -p harmony-fleet -- devices");
+        Ok(match &self.example {
+            Some(device) => {
+                outcome.with_note(format!("next: cargo run -p harmony-fleet -- ping {device}"))
+            }
+            None => outcome,
+        })
     }
 }
 

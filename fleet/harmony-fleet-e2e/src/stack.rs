@@ -104,6 +104,7 @@ async fn tools(
         namespace: score.namespace.clone(),
         tenant: score.tenant.clone(),
         path: path.clone(),
+        example: None,
     };
     tools
         .interpret(&Inventory::autoload(), topology)

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use harmony_fleet_adapters_nats::Backoff;
 use harmony_fleet_domain::{FleetDevice, FleetState, Moment};
 use harmony_reconciler_contracts::{BootId, TenantId};
 use jiff::Timestamp;
@@ -29,6 +30,9 @@ struct Clock {
     /// Since when it hears; `None` while it is deaf.
     runs_since: Option<Instant>,
 }
+
+/// Waits between attempts: short at first, and never long, since the operator is one process and not a herd.
+pub(crate) const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
 /// Silence after which another operator is taken to be gone: two and a half of its announcements.
 const OTHER_OPERATOR_GONE: Duration = Duration::from_secs(25);

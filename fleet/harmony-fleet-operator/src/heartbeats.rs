@@ -9,7 +9,7 @@ use harmony_reconciler_contracts::{DeviceId, Heartbeat};
 use jiff::Timestamp;
 
 use crate::Fleet;
-use crate::run::RETRY;
+use crate::fleet::RETRY;
 
 /// Hears all heartbeats of the tenant.
 pub async fn listen(fleet: &Fleet, link: &NatsOperatorLink) {

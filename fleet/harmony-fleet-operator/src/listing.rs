@@ -8,7 +8,7 @@ use harmony_fleet_domain::{ErrorChain, FleetDevice};
 use harmony_reconciler_contracts::{BootId, DeviceId, DeviceListing, SchemaVersion};
 
 use crate::Fleet;
-use crate::run::RETRY;
+use crate::fleet::RETRY;
 
 /// Answers requests for the list.
 pub async fn serve(fleet: &Fleet, link: &NatsOperatorLink) {

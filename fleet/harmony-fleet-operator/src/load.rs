@@ -6,8 +6,8 @@ use harmony_fleet_adapters_nats::NatsConnection;
 use harmony_fleet_domain::{DeviceRegistry, ErrorChain, RegistryError};
 
 use crate::Fleet;
+use crate::fleet::RETRY;
 use crate::health::Health;
-use crate::run::RETRY;
 
 /// Loads the registry, however long it takes for it to answer. Makes its store when there is none.
 pub async fn until_loaded(fleet: &Fleet, registry: &impl DeviceRegistry, health: &Health) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use harmony_fleet_domain::{ErrorChain, FleetReflector};
 
 use crate::Fleet;
+use crate::fleet::RETRY;
 use crate::health::Health;
-use crate::run::RETRY;
 
 /// Between two comparisons of what is and what is shown: the longest delay of a transition.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use harmony_reconciler_contracts::{DeviceId, RefusalReason, Registration, Regist
 use jiff::Timestamp;
 
 use crate::Fleet;
-use crate::run::RETRY;
+use crate::fleet::RETRY;
 
 /// When a device may ask again after the registry did not answer, in seconds.
 const RETRY_REGISTRY_SECONDS: u32 = 5;

@@ -13,7 +13,7 @@ use harmony_fleet_domain::ErrorChain;
 use harmony_reconciler_contracts::{Heartbeat, SchemaVersion};
 
 use crate::Fleet;
-use crate::run::RETRY;
+use crate::fleet::RETRY;
 
 /// Between two announcements.
 const INTERVAL: Duration = Duration::from_secs(10);

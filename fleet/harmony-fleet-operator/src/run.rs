@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use harmony_fleet_adapters_nats::{
-    Backoff, NatsConnectError, NatsConnection, NatsDeviceRegistry, NatsOperatorLink,
+    NatsConnectError, NatsConnection, NatsDeviceRegistry, NatsOperatorLink,
 };
 use harmony_fleet_domain::FleetReflector;
 use tokio::net::TcpListener;
@@ -14,9 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
 use crate::{Fleet, Settings, health, heartbeats, listing, load, reflect, register, rivals};
-
-/// Waits between attempts: short at first, and never long, since the operator is one process and not a herd.
-pub(crate) const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
 /// Longest farewell.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
-use crate::context::Cancelled;
+use crate::cancelled::Cancelled;
 use crate::diagnostic::{Code, Diagnostic, FailureKind};
 use crate::outcome::Subject;
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::{Approval, Approver, NotApproved};
-use crate::diagnostic::{Code, Diagnostic, FailureKind};
+pub use crate::cancelled::Cancelled;
 use crate::event::{Event, EventBus, Events, Step};
 use crate::outcome::Subject;
 
@@ -137,24 +137,5 @@ impl Context {
     /// A step that is dropped without [`Step::done`] is reported as not finished.
     pub fn step(&self, label: impl Into<String>) -> Step {
         Step::begin(Arc::clone(&self.events), label.into())
-    }
-}
-
-/// The run was cancelled by the user or by SIGTERM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("cancelled")]
-pub struct Cancelled;
-
-impl Diagnostic for Cancelled {
-    fn code(&self) -> Code {
-        Code::CANCELLED
-    }
-
-    fn kind(&self) -> FailureKind {
-        FailureKind::Cancelled
-    }
-
-    fn hints(&self) -> Vec<String> {
-        vec!["what was done stays; run the same command again to continue from there".into()]
     }
 }

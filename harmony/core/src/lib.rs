@@ -29,6 +29,7 @@
 //! repeated at the root.
 
 pub mod approval;
+mod cancelled;
 pub mod capability;
 pub mod chart;
 pub mod context;

@@ -1,4 +1,5 @@
-//! Rules about files: where Kubernetes structs may appear, that lints are inherited, that the ADR index is whole.
+//! Rules about files: where Kubernetes structs may appear, that lints are inherited, that the ADR index is whole, that the
+//! README shows code that is compiled.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,7 @@ pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
         }
     }
     complaints.extend(check_adr_index()?);
+    complaints.extend(check_readme_example()?);
     Ok(complaints)
 }
 
@@ -74,6 +76,27 @@ fn check_adr_index() -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(complaints)
+}
+
+/// What the README shows is what is compiled: its Rust block stands in the example, but for how far it is indented.
+fn check_readme_example() -> anyhow::Result<Vec<String>> {
+    const EXAMPLE: &str = "examples/hello-deploy/src/main.rs";
+    let readme = fs::read_to_string(command::root().join("README.md"))?;
+    let example = unindented(&fs::read_to_string(command::root().join(EXAMPLE))?);
+    let shown = readme
+        .split_once("```rust\n")
+        .and_then(|(_, rest)| rest.split_once("```"))
+        .map(|(block, _)| unindented(block));
+    Ok(match shown {
+        Some(block) if example.contains(&block) => Vec::new(),
+        _ => vec![format!(
+            "README.md: its Rust block is not in {EXAMPLE}; copy it from there"
+        )],
+    })
+}
+
+fn unindented(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join("\n")
 }
 
 fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

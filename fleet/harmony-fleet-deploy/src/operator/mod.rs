@@ -67,11 +67,7 @@ impl FleetOperatorScore {
             tenant: self.tenant.to_string(),
             nats_url: self.nats_url.clone(),
             nats_secret: credentials::SECRET.into(),
-            pull_secret: self
-                .pull_secret
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            pull_secret: self.pull_secret.as_ref().map(ToString::to_string),
         };
         let objects = objects::build(&self.namespace, &self.image.to_string(), &values)
             .map_err(|error| InterpretError::new(Self::NAME, error))?;
@@ -87,7 +83,7 @@ struct OperatorValues {
     tenant: String,
     nats_url: String,
     nats_secret: String,
-    pull_secret: String,
+    pull_secret: Option<String>,
 }
 
 /// The operator's chart: the objects of [`FleetOperatorScore`], for whoever deploys it with other tools.
@@ -123,7 +119,7 @@ impl ChartModel for OperatorChart {
             tenant: text("tenant")?,
             nats_url: text("nats.url")?,
             nats_secret: text("nats.secret")?,
-            pull_secret: text("pullSecret")?,
+            pull_secret: Some(text("pullSecret")?),
         };
         Ok(objects::build(
             values.namespace(),

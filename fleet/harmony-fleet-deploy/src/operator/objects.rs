@@ -171,7 +171,7 @@ fn deployment(
                 }),
                 spec: Some(PodSpec {
                     service_account_name: Some(NAME.into()),
-                    image_pull_secrets: Some(pod::pull_secrets(&values.pull_secret)),
+                    image_pull_secrets: values.pull_secret.as_deref().map(pod::pull_secrets),
                     termination_grace_period_seconds: Some(10),
                     containers: vec![container],
                     volumes: Some(vec![volume]),

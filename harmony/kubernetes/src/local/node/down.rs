@@ -97,12 +97,15 @@ fn outcome(config: &LocalNodeConfig, keep: Keep) -> Result<Outcome, LocalNodeErr
     let something_left = !process::find(process::NODE_MARK, &config.state_dir)?.is_empty()
         || layout.run().exists()
         || (keep == Keep::Nothing && layout.state().exists());
-    let action = if something_left {
-        Action::Delete
-    } else {
-        Action::Unchanged
+    let change = |action| Change::new(action, Subject::Cluster(config.name.clone()));
+    let change = match (something_left, keep) {
+        (false, _) => change(Action::Unchanged),
+        (true, Keep::Nothing) => change(Action::Delete),
+        (true, Keep::State) => {
+            change(Action::Update).with_note("stop; its objects and images stay")
+        }
     };
-    Ok(Change::new(action, Subject::Cluster(config.name.clone())).into())
+    Ok(change.into())
 }
 
 async fn end(

@@ -1,0 +1,22 @@
+//! What every error family of the ports has: the run was cancelled.
+
+use crate::diagnostic::{Code, Diagnostic, FailureKind};
+
+/// The run was cancelled by the user or by SIGTERM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cancelled")]
+pub struct Cancelled;
+
+impl Diagnostic for Cancelled {
+    fn code(&self) -> Code {
+        Code::CANCELLED
+    }
+
+    fn kind(&self) -> FailureKind {
+        FailureKind::Cancelled
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec!["what was done stays; run the same command again to continue from there".into()]
+    }
+}
