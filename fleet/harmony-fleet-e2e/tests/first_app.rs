@@ -80,10 +80,10 @@ async fn a_newcomer_gets_an_app_of_their_own_deployed_and_verified() -> anyhow::
     for step in steps(&guide)? {
         match step {
             Step::Write(file, text) => {
-                std::fs::write(folder.path().join(file), text.replace("$HARMONY", &harmony))?
+                std::fs::write(folder.path().join(file), text.replace("$HARMONY", &harmony))?;
             }
             Step::Run(line) => {
-                said.push((line.clone(), type_line(&line, folder.path(), &harmony)?))
+                said.push((line.clone(), type_line(&line, folder.path(), &harmony)?));
             }
         }
     }

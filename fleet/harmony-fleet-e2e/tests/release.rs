@@ -10,6 +10,7 @@ use harmony_fleet_deploy::apps;
 use harmony_fleet_deploy::{FleetNatsAuth, FleetNatsScore};
 use harmony_fleet_e2e::released::ReleaseRig;
 use harmony_fleet_e2e::stack::{new_namespace, readable, topology};
+use harmony_registry::testing::LoggedRequest;
 use harmony_release::publish_image;
 
 #[tokio::test]
@@ -39,7 +40,7 @@ async fn a_release_is_published_once_and_deploys_from_the_registry() -> anyhow::
         .requests()?
         .split_off(before)
         .into_iter()
-        .filter(|request| request.writes())
+        .filter(LoggedRequest::writes)
         .collect();
     assert!(
         writes.is_empty(),
@@ -130,11 +131,6 @@ async fn a_version_that_is_not_the_crates_is_refused_before_anything_is_sent() -
         report.message.contains("9.9.9") && report.message.contains("0.1.0"),
         "{report:#?}"
     );
-    assert!(
-        !rig.registry
-            .requests()?
-            .iter()
-            .any(harmony_registry::testing::LoggedRequest::writes)
-    );
+    assert!(!rig.registry.requests()?.iter().any(LoggedRequest::writes));
     Ok(())
 }

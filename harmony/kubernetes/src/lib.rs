@@ -31,11 +31,6 @@
 //!
 //! The binary installs the TLS provider (`rustls`, aws-lc-rs) before it connects.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "an error names the object it is about; it is moved on the way out of a failure only"
-)]
-
 pub mod apply;
 pub mod chart;
 mod client;

@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ambassador::Delegate;
@@ -80,7 +81,7 @@ pub enum ClusterChoice {
 #[delegate(OciRegistry)]
 enum Images {
     Node(NodeImages),
-    Registry(OciRegistryClient),
+    Registry(Arc<OciRegistryClient>),
 }
 
 impl ClusterChoice {
@@ -153,7 +154,9 @@ impl K8sAnywhereTopology {
                 NodeStore::K3d(k3d.clone()),
                 cluster.clone(),
             )),
-            ClusterChoice::Kubeconfig { .. } => Images::Registry(registry_env::client(&context)?),
+            ClusterChoice::Kubeconfig { .. } => {
+                Images::Registry(Arc::new(registry_env::client(&context)?))
+            }
         };
         let charts = ChartStore::new(context.clone(), dirs::cache().join("charts"));
         let location = images.registry_url().clone();

@@ -5,6 +5,11 @@
 //! | [`K8sAnywhereTopology`] | native assembler, docker for Dockerfiles | the local node or k3d itself; a registry for any other cluster | a folder | direct apply |
 //! | [`CiTopology`] | native assembler, docker for Dockerfiles | an OCI registry | the same registry | direct apply |
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "two capabilities may be delegated to one field"
+)]
+
 mod chart_store;
 mod ci;
 mod host_builder;
