@@ -84,9 +84,13 @@ where
     }
     let to = registry.chart(&app.unit, version);
     let Some(pinned) = image.pinned() else {
+        let action = match topology.resolve_chart(&to).await? {
+            Some(_) => Action::Update,
+            None => Action::Create,
+        };
         outcome
             .changes
-            .push(Change::new(Action::Update, to).with_note("digest known after build"));
+            .push(Change::new(action, to).with_note("digest known after build"));
         return Ok(outcome);
     };
     if let Some(packaged) = chart::package(app, version, pinned, 0)? {

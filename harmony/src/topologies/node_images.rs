@@ -89,6 +89,15 @@ impl NodeImages {
         }
         self.store.has_image(image).await
     }
+
+    /// What it is to put another image under this name.
+    async fn replacement(&self, name: &ImageRef) -> Result<Action, RegistryError> {
+        Ok(if self.is_present(name).await? {
+            Action::Update
+        } else {
+            Action::Create
+        })
+    }
 }
 
 #[async_trait]
@@ -101,12 +110,7 @@ impl OciRegistry for NodeImages {
         let digest = image.digest().cloned();
         let change = match image {
             Built::Predicted(None) => {
-                let is_there = self.cluster.is_there().await?;
-                let action = if is_there {
-                    Action::Update
-                } else {
-                    Action::Create
-                };
+                let action = self.replacement(to).await?;
                 Change::new(action, to.clone()).with_note("digest known after build")
             }
             Built::Predicted(Some(digest)) => {
@@ -114,7 +118,7 @@ impl OciRegistry for NodeImages {
                 let action = if self.is_present(&pinned).await? {
                     Action::Unchanged
                 } else {
-                    Action::Create
+                    self.replacement(to).await?
                 };
                 Change::new(action, to.clone()).with_note(digest.short())
             }
