@@ -31,6 +31,14 @@ fn parse(text: &str) -> Result<RegistryLocation, RegistryEnvError> {
         reason,
         hint,
     };
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return Err(invalid(
+            format!("it has the scheme `{scheme}`"),
+            format!(
+                "write `{rest}`: TLS is always used, but for a registry on this machine that has none"
+            ),
+        ));
+    }
     let (host, project) = match text.trim_end_matches('/').split_once('/') {
         Some((host, project)) => (host, Some(project)),
         None => (text.trim_end_matches('/'), None),
