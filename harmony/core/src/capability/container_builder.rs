@@ -146,6 +146,9 @@ impl Diagnostic for BuildError {
                 format!("build it with one of: {}", able.join(", ")),
                 "or describe the image as a `Buildable`, which every builder can make".into(),
             ],
+            Self::HostStep { output, .. } if output.iter().any(|line| is_disk_full(line)) => {
+                vec!["free some space on that disk, then run the same command again".into()]
+            }
             Self::HostStep { .. } => {
                 vec!["mend what the program reports above, then run the same command again".into()]
             }
@@ -162,4 +165,9 @@ impl Diagnostic for BuildError {
             Self::Cancelled(cancelled) => cancelled.hints(),
         }
     }
+}
+
+/// Every compiler hands on what the system says.
+fn is_disk_full(line: &str) -> bool {
+    line.to_lowercase().contains("no space left on device")
 }

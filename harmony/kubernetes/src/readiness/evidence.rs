@@ -31,8 +31,13 @@ pub(super) async fn gather(connection: &Connection, located: Located) -> Verdict
             && has_log(verdict.class)
         {
             let pods: Api<Pod> = Api::namespaced(connection.client.clone(), namespace.as_str());
-            verdict.evidence.extend(log_of(&pods, culprit).await);
-            verdict.hints.push(log_command(namespace.as_str(), culprit));
+            let log = log_of(&pods, culprit).await;
+            let of_previous = log.as_ref().is_some_and(|log| log.previous);
+            verdict
+                .evidence
+                .extend(log.into_iter().flat_map(|log| log.lines));
+            let command = log_command(namespace.as_str(), culprit, of_previous);
+            verdict.hints.push(command);
         }
     }
     verdict
@@ -70,14 +75,18 @@ fn events_about(events: &[Arc<Event>], culprit: &Culprit) -> Vec<String> {
     about.iter().skip(skip).map(text).collect()
 }
 
+/// The end of a container's log, with a headline.
+struct LogEnd {
+    /// Whether it is that of the run before the present one.
+    previous: bool,
+    lines: Vec<String>,
+}
+
 /// The last lines of the run that failed: the previous one where the container runs again or waits to.
-async fn log_of(pods: &Api<Pod>, culprit: &Culprit) -> Vec<String> {
-    let Ok(Ok(Some(pod))) = timeout(REQUEST_TIMEOUT, pods.get_opt(&culprit.pod)).await else {
-        return Vec::new();
-    };
-    let Some(container) = culprit.container.clone().or_else(|| first_restless(&pod)) else {
-        return Vec::new();
-    };
+async fn log_of(pods: &Api<Pod>, culprit: &Culprit) -> Option<LogEnd> {
+    let pod = timeout(REQUEST_TIMEOUT, pods.get_opt(&culprit.pod)).await;
+    let pod = pod.ok()?.ok()??;
+    let container = culprit.container.clone().or_else(|| first_restless(&pod))?;
     let was_restarted =
         statuses(&pod).any(|status| status.name == container && status.restart_count > 0);
     let is_running = statuses(&pod).any(|status| {
@@ -103,19 +112,23 @@ async fn log_of(pods: &Api<Pod>, culprit: &Culprit) -> Vec<String> {
         };
         let log = timeout(REQUEST_TIMEOUT, pods.logs(&culprit.pod, &parameters)).await;
         let Ok(Ok(log)) = log else { continue };
-        let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-        if lines.is_empty() {
+        let written: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        if written.is_empty() {
             continue;
         }
         let run = if previous { " (its previous run)" } else { "" };
-        let mut evidence = vec![format!(
-            "log of container {container}{run}, last {} lines:",
-            lines.len()
-        )];
-        evidence.extend(lines.into_iter().map(|line| format!("  {line}")));
-        return evidence;
+        let end = match written.len() {
+            1 => "last line".to_owned(),
+            many => format!("last {many} lines"),
+        };
+        let mut lines = vec![format!("log of container {container}{run}, {end}:")];
+        lines.extend(written.into_iter().map(|line| format!("  {line}")));
+        return Some(LogEnd { previous, lines });
     }
-    vec![format!("container {container} wrote no log")]
+    Some(LogEnd {
+        previous: false,
+        lines: vec![format!("container {container} wrote no log")],
+    })
 }
 
 fn statuses(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::ContainerStatus> {
@@ -134,14 +147,15 @@ fn first_restless(pod: &Pod) -> Option<String> {
     Some(restless.name.clone())
 }
 
-fn log_command(namespace: &str, culprit: &Culprit) -> String {
+fn log_command(namespace: &str, culprit: &Culprit, of_previous: bool) -> String {
     let container = culprit
         .container
         .as_ref()
         .map(|name| format!(" -c {name}"))
         .unwrap_or_default();
     format!(
-        "the whole log: `kubectl -n {namespace} logs {}{container} --previous`",
-        culprit.pod
+        "the whole log: `kubectl -n {namespace} logs {}{container}{}`",
+        culprit.pod,
+        if of_previous { " --previous" } else { "" },
     )
 }

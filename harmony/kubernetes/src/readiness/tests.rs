@@ -246,6 +246,11 @@ fn pods_of_the_old_revision_do_not_make_it_ready() {
         panic!()
     };
     assert_eq!(why, "2/2 ready; 1 of the old revision still running");
+    // It is told to end, and takes its time.
+    let mut leaving = ready_pod("c", "old");
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T10:00:30Z");
+    stage.set_pods(vec![ready_pod("a", "new"), ready_pod("b", "new"), leaving]);
+    assert!(matches!(stage.look(), Progress::Ready));
 }
 
 #[test]

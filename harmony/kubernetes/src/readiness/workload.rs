@@ -128,14 +128,18 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
     let pods: Vec<_> = current
         .map(|set| around.pods_of(uid(&set.metadata)).cloned().collect())
         .unwrap_or_default();
-    let old_pods = around
+    let old_pods: Vec<_> = around
         .replica_sets
         .iter()
         .filter(|set| is_owned_by(&set.metadata, own))
         .filter(|set| current.is_none_or(|current| uid(&current.metadata) != uid(&set.metadata)))
         .flat_map(|set| around.pods_of(uid(&set.metadata)))
         .filter(|pod| !has_ended(pod))
-        .count();
+        .collect();
+    // A quota that the old pods fill is freed when they go.
+    let frees_quota = !old_pods.is_empty();
+    // One that is told to end gets no new connections: how long it takes for its farewell is no matter of the revision.
+    let old_pods = old_pods.iter().filter(|pod| !is_leaving(pod)).count();
     let updated = status.updated_replicas.unwrap_or(0);
     let available = status.available_replicas.unwrap_or(0);
     let all = status.replicas.unwrap_or(0);
@@ -162,8 +166,6 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
                 .find(|one| one.type_ == "ReplicaFailure" && one.status == "True")
         })
         .map(|condition| condition.message.clone().unwrap_or_default());
-    // A quota that the old pods fill is freed when they go.
-    let frees_quota = old_pods > 0;
     troubles.extend(refusal.map(|message| pods_refused(&message, frees_quota)));
     let stuck = conditions.iter().find(|one| {
         one.type_ == "Progressing" && one.reason.as_deref() == Some("ProgressDeadlineExceeded")
