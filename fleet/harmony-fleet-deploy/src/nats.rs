@@ -19,6 +19,8 @@ pub struct FleetNatsScore {
     pub namespace: Namespace,
     /// An image whose entrypoint is `nats-server`, version 2.10 or later.
     pub image: ImageRef,
+    /// The Secret with the credentials for the image's registry, when that is private.
+    pub pull_secret: Option<ResourceName>,
     /// Whose fleet it is; part of every subject.
     pub tenant: TenantId,
     /// How clients prove who they are.
@@ -66,6 +68,7 @@ impl FleetNatsScore {
             name: Self::name(),
             namespace: self.namespace.clone(),
             image: self.image.clone(),
+            pull_secret: self.pull_secret.clone(),
             storage: self.storage.clone(),
             users: users.map(Vec::from).unwrap_or_default(),
             deadline: Duration::from_secs(90),

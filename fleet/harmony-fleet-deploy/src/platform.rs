@@ -1,7 +1,7 @@
 //! What the deploy command deploys, from its options.
 
 use harmony::core::capability::{ContainerBuilder, KubernetesCluster, OciRegistry, Prober};
-use harmony::types::Namespace;
+use harmony::types::{Namespace, ResourceName};
 use harmony::{Score, Topology, scores};
 use harmony_fleet_adapters_nats::FleetContext;
 use harmony_reconciler_contracts::{DeviceId, TenantId};
@@ -20,6 +20,9 @@ pub struct PlatformArgs {
     /// Devices to simulate, one pod each, separated by commas
     #[arg(long, default_value = "device-1", value_delimiter = ',', global = true)]
     pub devices: Vec<DeviceId>,
+    /// A Secret of the namespace that lets the cluster pull from a private registry
+    #[arg(long, value_name = "NAME", global = true)]
+    pub pull_secret: Option<ResourceName>,
 }
 
 impl PlatformArgs {
@@ -31,6 +34,7 @@ impl PlatformArgs {
         let server = FleetServerScore {
             tenant: self.tenant.clone(),
             devices: self.devices.clone(),
+            pull_secret: self.pull_secret.clone(),
             ..FleetServerScore::local(self.namespace.clone())
         };
         let mut scores: Vec<Box<dyn Score<T>>> = scores![server];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use harmony::core::capability::{ContainerBuilder, KubernetesCluster, OciRegistry, Prober};
 use harmony::core::verify::Verified;
 use harmony::scores::nats::NatsStorage;
-use harmony::types::{ImageRef, Namespace, Version};
+use harmony::types::{ImageRef, Namespace, ResourceName, Version};
 use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
 use harmony_reconciler_contracts::{DeviceId, TenantId};
 use harmony_release::{AppSpec, publish_image};
@@ -26,6 +26,8 @@ pub struct FleetServerScore {
     pub devices: Vec<DeviceId>,
     /// What the images are made of.
     pub apps: FleetApps,
+    /// A Secret of the namespace with the credentials for the images' registry, when that is private.
+    pub pull_secret: Option<ResourceName>,
 }
 
 /// What the images of the platform are made of.
@@ -61,6 +63,7 @@ impl FleetServerScore {
             tenant: "default".parse().expect("a valid name"),
             storage: NatsStorage::Pod,
             devices: vec!["device-1".parse().expect("a valid name")],
+            pull_secret: None,
             apps: FleetApps {
                 operator: Arc::new(apps::operator(apps::workspace())),
                 agent: Arc::new(apps::agent(apps::workspace())),
@@ -141,13 +144,16 @@ where
         let nats = FleetNatsScore {
             namespace: self.namespace.clone(),
             image: images.nats,
+            pull_secret: self.pull_secret.clone(),
             tenant: self.tenant.clone(),
             auth: FleetNatsAuth::UserPassword,
             storage: self.storage.clone(),
         };
         outcome.absorb(Verified::new(nats).interpret(inventory, topology).await?);
-        let operator =
-            FleetOperatorScore::new(self.namespace.clone(), images.operator, self.tenant.clone());
+        let operator = FleetOperatorScore {
+            pull_secret: self.pull_secret.clone(),
+            ..FleetOperatorScore::new(self.namespace.clone(), images.operator, self.tenant.clone())
+        };
         outcome.absorb(
             Verified::new(operator)
                 .interpret(inventory, topology)
@@ -160,7 +166,8 @@ where
                     self.tenant.clone(),
                     self.namespace.clone(),
                     image.clone(),
-                );
+                )
+                .with_pull_secret(self.pull_secret.clone());
                 outcome.absorb(Verified::new(agent).interpret(inventory, topology).await?);
             }
         }

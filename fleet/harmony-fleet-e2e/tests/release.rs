@@ -55,6 +55,7 @@ async fn a_release_is_published_once_and_deploys_from_the_registry() -> anyhow::
     let nats = FleetNatsScore {
         namespace: namespace.clone(),
         image,
+        pull_secret: None,
         tenant: "default".parse()?,
         auth: FleetNatsAuth::UserPassword,
         storage: NatsStorage::Pod,

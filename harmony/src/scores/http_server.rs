@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::K8sResourceScore;
+use super::{K8sResourceScore, pull_secret};
 
 /// A program that serves HTTP, wherever it runs: a Deployment behind a Service of the same name, ready when its health
 /// path answers 200.
@@ -32,6 +32,9 @@ pub struct HttpServer {
     pub replicas: u16,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
+    /// The Secret with the credentials for the image's registry, when that is private;
+    /// [`PullSecretScore`](super::PullSecretScore) makes one.
+    pub pull_secret: Option<ResourceName>,
 }
 
 impl HttpServer {
@@ -43,6 +46,7 @@ impl HttpServer {
             health_path: "/".into(),
             replicas: 1,
             env: BTreeMap::new(),
+            pull_secret: None,
         }
     }
 
@@ -143,6 +147,7 @@ impl HttpServer {
                     }),
                     spec: Some(PodSpec {
                         containers: vec![container],
+                        image_pull_secrets: self.pull_secret.as_ref().map(pull_secret::reference),
                         ..PodSpec::default()
                     }),
                 },

@@ -27,6 +27,8 @@ pub struct NatsScore {
     pub namespace: Namespace,
     /// The image, whose entrypoint is `nats-server`. Offline machines assemble one from the program.
     pub image: ImageRef,
+    /// The Secret with the credentials for the image's registry, when that is private.
+    pub pull_secret: Option<ResourceName>,
     /// Where JetStream keeps its streams.
     pub storage: NatsStorage,
     /// Who may connect, and what each may do.

@@ -6,7 +6,7 @@ use harmony_core::capability::KubernetesCluster;
 use harmony_core::kubernetes::{KubeObject, ObjectError};
 use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
 use harmony_types::{Namespace, RegistryHost, ResourceName};
-use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, Secret};
+use k8s_openapi::api::core::v1::{LocalObjectReference, Namespace as NamespaceObject, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -24,6 +24,13 @@ pub struct PullSecretScore {
     pub user: String,
     /// Its password or token; never printed.
     pub password: SecretString,
+}
+
+/// How a pod names it.
+pub(super) fn reference(name: &ResourceName) -> Vec<LocalObjectReference> {
+    vec![LocalObjectReference {
+        name: name.to_string(),
+    }]
 }
 
 impl PullSecretScore {

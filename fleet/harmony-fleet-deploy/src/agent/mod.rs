@@ -55,6 +55,14 @@ impl FleetAgentScore {
         }
     }
 
+    /// With the credentials for the image's registry, when that is private.
+    #[must_use]
+    pub fn with_pull_secret(mut self, secret: Option<ResourceName>) -> Self {
+        let FleetAgentTarget::Pod { pull_secret, .. } = &mut self.target;
+        *pull_secret = secret;
+        self
+    }
+
     /// The name of its Deployment and of this Score.
     pub fn workload(&self) -> String {
         format!("harmony-fleet-agent-{}", self.device)

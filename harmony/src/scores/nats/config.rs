@@ -80,6 +80,7 @@ mod tests {
             name: "nats".parse().unwrap(),
             namespace: "fleet".parse().unwrap(),
             image: "registry.example.com/nats:2.15.2".parse().unwrap(),
+            pull_secret: None,
             storage: NatsStorage::Pod,
             users: vec![
                 NatsUser {

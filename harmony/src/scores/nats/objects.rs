@@ -16,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sha2::{Digest as _, Sha256};
 
+use super::super::pull_secret;
 use super::{CLIENT_PORT, MONITOR_PORT, NatsScore, NatsStorage, config};
 
 const CONFIG_FILE: &str = "nats.conf";
@@ -183,6 +184,7 @@ fn pod(score: &NatsScore) -> PodSpec {
             ..Container::default()
         }],
         volumes: Some(volumes),
+        image_pull_secrets: score.pull_secret.as_ref().map(pull_secret::reference),
         ..PodSpec::default()
     }
 }
