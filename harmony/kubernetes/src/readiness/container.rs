@@ -165,8 +165,8 @@ fn pull_failed(reason: &str, message: &str, image: &str, seen: String) -> Findin
         "unauthorized",
         "authorization failed",
         "no basic auth",
-        "401",
-        "403",
+        // Words, no status numbers: those may stand in a digest.
+        "forbidden",
     ]) {
         Finding::new(
             FailureClass::ImagePull,
@@ -181,12 +181,35 @@ fn pull_failed(reason: &str, message: &str, image: &str, seen: String) -> Findin
             UNREACHABLE_GRACE,
             format!("cannot pull the image `{image}`"),
             seen,
-            "check that the node reaches the registry: address, DNS, certificate, rate limit",
+            unreachable_hint(&says),
         )
     };
     Finding {
         is_vague,
         ..finding
+    }
+}
+
+/// What to look at when the registry itself did not answer as it should.
+fn unreachable_hint(says: &impl Fn(&[&str]) -> bool) -> &'static str {
+    if says(&["x509", "certificate", "tls: "]) {
+        "make the container runtime of the nodes trust the authority that signed the registry's certificate"
+    } else if says(&["server gave http response to https client"]) {
+        "give the registry a certificate, or let the container runtime of the nodes use plain HTTP for it"
+    } else if says(&["no such host", "server misbehaving", "name resolution"]) {
+        "check the registry's name, and that the nodes can resolve it"
+    } else if says(&["toomanyrequests", "too many requests", "rate limit"]) {
+        "the registry limits how often is pulled: log in with an image pull secret, or wait"
+    } else if says(&[
+        "connection refused",
+        "timeout",
+        "deadline exceeded",
+        "no route",
+        "unreachable",
+    ]) {
+        "check that the registry listens at that address, and that the nodes reach it"
+    } else {
+        "check that the nodes reach the registry: address, DNS, certificate, rate limit"
     }
 }
 

@@ -360,6 +360,44 @@ fn the_ways_not_to_get_an_image_are_told_apart() {
 }
 
 #[test]
+fn why_a_registry_did_not_answer_decides_what_to_do() {
+    // The digest holds status numbers, which say nothing.
+    let image = "registry.example.com/app@sha256:8401f403e429";
+    let cases = [
+        (
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            "trust the authority",
+        ),
+        (
+            "http: server gave HTTP response to HTTPS client",
+            "plain HTTP",
+        ),
+        (
+            "dial tcp: lookup registry.example.com: no such host",
+            "resolve it",
+        ),
+        ("429 Too Many Requests", "limits how often"),
+        (
+            "dial tcp 192.0.2.7:443: connect: connection refused",
+            "listens",
+        ),
+        ("the wire is cut", "address, DNS, certificate, rate limit"),
+    ];
+    for (why, hint) in cases {
+        let message = format!("failed to resolve reference \"{image}\": {why}");
+        let mut stage = Stage::deployment(vec![pod("a", "new", waiting("ErrImagePull", &message))]);
+        let (_, failure) = stage.run_until_failure(100).unwrap();
+        let verdict = &failure.verdict;
+        assert!(
+            verdict.summary.contains("cannot pull"),
+            "{}",
+            verdict.summary
+        );
+        assert!(verdict.hints[0].contains(hint), "{:?}", verdict.hints);
+    }
+}
+
+#[test]
 fn a_crash_at_start_tells_its_exit_code_and_whose_log_to_read() {
     let mut stage = Stage::deployment(vec![pod("a", "new", crashed(1, 3, "Error"))]);
     assert!(
