@@ -9,7 +9,8 @@ use harmony_fleet_deploy::platform;
 
 /// Deploys the fleet platform: NATS, the operator, and one simulated device.
 ///
-/// Without options it goes to a real Kubernetes node on this machine, which it brings up first (needs root).
+/// It goes to a real Kubernetes node on this machine, which it brings up first (needs root). With HARMONY_KUBECONFIG it
+/// goes to the cluster of that file, and its images to the registry of HARMONY_REGISTRY.
 #[derive(Parser)]
 #[command(name = "harmony-fleet-deploy", version, after_help = harmony_cli::AFTER_HELP)]
 struct Args {

@@ -9,8 +9,8 @@ use tokio::process::Command;
 
 use super::Plugin;
 
-/// How long a plugin may take to say what it is for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a plugin may take to say what it is for: the first start of a large program reads it from a cold disk.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// More than any help's first line; the rest is not read.
 const ENOUGH: u64 = 64 * 1024;
@@ -33,7 +33,7 @@ impl fmt::Display for Description {
     }
 }
 
-/// Asks a plugin with `--help`, for one second at most; a plugin that takes longer is ended.
+/// Asks a plugin with `--help`, for three seconds at most; a plugin that takes longer is ended.
 pub async fn describe(plugin: &Plugin) -> Description {
     match tokio::time::timeout(PATIENCE, ask(plugin)).await {
         Ok(description) => description,

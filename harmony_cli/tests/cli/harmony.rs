@@ -53,7 +53,7 @@ fn it_lists_what_each_command_says_and_which_say_nothing() {
   fleet   See and reach devices
   noisy   Makes noise
   silent  (broken: --help says nothing)
-  slow    (broken: no answer to --help within 1 s)
+  slow    (broken: no answer to --help within 3 s)
 "
     );
     for args in [&[][..], &["--help"], &["help"]] {

@@ -1,6 +1,6 @@
 //! Pushes one image from an OCI layout: a process of its own, which tests kill, measure and give an environment.
 //!
-//! `harmony-registry-test-push <layout> <digest> <reference>` with the login and authority of the environment. Prints
+//! `test-push <layout> <digest> <reference>` with the login and authority of the environment. Prints
 //! the digest, then its peak memory in kB.
 
 #![expect(clippy::print_stdout, reason = "a program's output")]

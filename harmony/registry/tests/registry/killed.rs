@@ -17,7 +17,7 @@ use crate::proxy::{Fault, FaultProxy, Rule, open_peer};
 
 /// The pusher as a process of its own, with nothing in its environment but what a test sets.
 pub(crate) fn pusher(layout: &Path, digest: &Digest, to: &ImageRef) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harmony-registry-test-push"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_test-push"));
     command
         .arg(layout)
         .args([digest.as_str(), &to.to_string()])
