@@ -1,10 +1,16 @@
 //! The project's own commands, called as `cargo xtask COMMAND`. People and continuous integration call the same ones.
-#![expect(clippy::print_stdout, reason = "a command line tool")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool"
+)]
 
 mod command;
 mod peers;
 mod test;
 mod tidy;
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -22,10 +28,17 @@ enum Xtask {
     Lint,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Xtask::parse() {
+fn main() -> ExitCode {
+    let done = match Xtask::parse() {
         Xtask::Tidy => tidy::run(),
         Xtask::Test(args) => test::run(&args),
         Xtask::Lint => test::lint(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
