@@ -31,14 +31,19 @@ pub(crate) async fn connect(
     kubeconfig: &Path,
     named: Option<&str>,
 ) -> Result<Connected, ClusterError> {
-    let unusable = |source| ClusterError::Kubeconfig {
-        kubeconfig: match named {
-            Some(named) => format!("{} (context {named})", kubeconfig.display()),
-            None => kubeconfig.display().to_string(),
-        },
+    let unusable = |contexts: &[String], source| ClusterError::Kubeconfig {
+        path: kubeconfig.to_owned(),
+        context: named.map(str::to_owned),
+        contexts: contexts.to_vec(),
         source,
     };
-    let parsed = Kubeconfig::read_from(kubeconfig).map_err(|error| unusable(error.into()))?;
+    let parsed = Kubeconfig::read_from(kubeconfig).map_err(|error| unusable(&[], error.into()))?;
+    let contexts: Vec<String> = parsed
+        .contexts
+        .iter()
+        .map(|context| context.name.clone())
+        .collect();
+    let unusable = |source| unusable(&contexts, source);
     let options = KubeConfigOptions {
         context: named.map(str::to_owned),
         ..KubeConfigOptions::default()

@@ -1,5 +1,6 @@
 //! Keeping objects in a Kubernetes cluster as they are wanted.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ambassador::delegatable_trait;
@@ -75,10 +76,14 @@ pub enum ClusterError {
         source: BoxError,
     },
     /// The kubeconfig does not say how to get there.
-    #[error("the kubeconfig `{kubeconfig}` is not usable")]
+    #[error("the kubeconfig `{}` is not usable{}", path.display(), of_context(context.as_deref()))]
     Kubeconfig {
-        /// Which file and context.
-        kubeconfig: String,
+        /// Which file.
+        path: PathBuf,
+        /// Which context of it; `None` for its current one.
+        context: Option<String>,
+        /// The contexts that it has, as far as it can be read.
+        contexts: Vec<String>,
         /// Why.
         #[source]
         source: BoxError,
@@ -164,6 +169,7 @@ impl Diagnostic for ClusterError {
             Self::Object(error) => error.kind(),
             Self::Adapter(error) => error.kind(),
             Self::Cancelled(cancelled) => cancelled.kind(),
+            Self::Kubeconfig { .. } => FailureKind::Refused,
             _ => FailureKind::Failed,
         }
     }
@@ -183,6 +189,9 @@ impl Diagnostic for ClusterError {
         match self {
             Self::Refused { fields, .. } => fields.clone(),
             Self::Conflict { owners, .. } => owners.clone(),
+            Self::Kubeconfig { contexts, .. } if !contexts.is_empty() => {
+                vec![format!("its contexts: {}", contexts.join(", "))]
+            }
             Self::Forbidden { reason, .. } => vec![reason.clone()],
             Self::NotReady(verdict) => verdict.evidence(),
             Self::Adapter(error) => error.evidence(),
@@ -196,7 +205,8 @@ impl Diagnostic for ClusterError {
                 "check that the cluster runs and that the kubeconfig's address is right".into(),
             ],
             Self::Kubeconfig { .. } => vec![
-                "name a kubeconfig with --kubeconfig and a context of it with --context".into(),
+                "set HARMONY_KUBECONFIG to a kubeconfig, and HARMONY_KUBE_CONTEXT to a context of it"
+                    .into(),
             ],
             Self::Refused { .. } => {
                 vec!["mend the fields above in the Score that builds the object".into()]
@@ -219,4 +229,10 @@ impl Diagnostic for ClusterError {
             Self::Cancelled(cancelled) => cancelled.hints(),
         }
     }
+}
+
+fn of_context(context: Option<&str>) -> String {
+    context
+        .map(|context| format!(" with the context `{context}`"))
+        .unwrap_or_default()
 }
