@@ -125,18 +125,18 @@ impl Report {
     }
 }
 
-/// The messages of the sources of `error`, outermost first. A source that says the same as the error above it (a
-/// transparent wrapper) is passed over.
+/// The messages of the sources of `error`, outermost first. A source that the error above it has said already (a
+/// transparent wrapper, or a library that ends its messages with their source) is passed over.
 pub fn causes(error: &dyn Error) -> Vec<String> {
     let mut messages = Vec::new();
     let mut last = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
         let message = error.to_string();
-        if message != last {
+        if !last.ends_with(&message) {
             messages.push(message.clone());
+            last = message;
         }
-        last = message;
         source = error.source();
     }
     messages
@@ -196,3 +196,36 @@ impl Diagnostic for AnyDiagnostic {
 
 /// A boxed error of another library, kept as a source and never interpreted.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
+
+#[cfg(test)]
+mod tests {
+    use super::causes;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Said {
+        text: &'static str,
+        source: Option<Box<Said>>,
+    }
+
+    fn chain(texts: &[&'static str]) -> Option<Box<Said>> {
+        let (text, rest) = texts.split_first()?;
+        let source = chain(rest);
+        Some(Box::new(Said { text, source }))
+    }
+
+    #[test]
+    fn what_an_error_said_already_is_no_cause_of_it() {
+        let told = chain(&[
+            "cannot connect",
+            "service: connect: refused",
+            "connect: refused",
+            "refused",
+            "os error 111",
+        ]);
+        assert_eq!(
+            causes(&*told.unwrap()),
+            ["service: connect: refused", "os error 111"]
+        );
+    }
+}
