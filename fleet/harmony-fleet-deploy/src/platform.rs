@@ -17,7 +17,7 @@ pub struct PlatformArgs {
     /// Whose fleet it is; part of every message's subject
     #[arg(long, default_value = "default", global = true)]
     pub tenant: TenantId,
-    /// Devices to simulate, one pod each, separated by commas
+    /// Devices to simulate, one pod each, separated by commas; the pods of others are removed
     #[arg(long, default_value = "device-1", value_delimiter = ',', global = true)]
     pub devices: Vec<DeviceId>,
     /// A Secret of the namespace that lets the cluster pull from a private registry

@@ -1,8 +1,11 @@
 //! The whole fleet platform.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use harmony::core::capability::{ContainerBuilder, KubernetesCluster, OciRegistry, Prober};
+use harmony::core::kubernetes::ObjectRef;
+use harmony::core::outcome::{Change, Subject};
 use harmony::core::verify::Verified;
 use harmony::scores::nats::NatsStorage;
 use harmony::types::{ImageRef, Namespace, ResourceName, Version};
@@ -22,7 +25,7 @@ pub struct FleetServerScore {
     pub tenant: TenantId,
     /// Where NATS keeps the device registry.
     pub storage: NatsStorage,
-    /// The devices to simulate, one pod each.
+    /// The devices to simulate, one pod each. Agents of other devices in the namespace are removed, with consent.
     pub devices: Vec<DeviceId>,
     /// What the images are made of.
     pub apps: FleetApps,
@@ -114,6 +117,55 @@ impl FleetServerScore {
         outcome.changes.extend(agent.map(|agent| agent.change));
         Ok(images)
     }
+
+    /// One for each device; without an image there is no device.
+    fn agents(&self, image: Option<&ImageRef>) -> Vec<FleetAgentScore> {
+        let (tenant, namespace) = (&self.tenant, &self.namespace);
+        let agent = |device: &DeviceId| {
+            let image = image?.clone();
+            let agent =
+                FleetAgentScore::pod(device.clone(), tenant.clone(), namespace.clone(), image);
+            Some(agent.with_pull_secret(self.pull_secret.clone()))
+        };
+        self.devices.iter().filter_map(agent).collect()
+    }
+
+    /// Ends the agents of devices that this Score no longer holds.
+    async fn remove_others<T>(
+        &self,
+        wanted: &[FleetAgentScore],
+        topology: &T,
+    ) -> Result<Vec<Change>, InterpretError>
+    where
+        T: Topology + KubernetesCluster,
+    {
+        let there = topology
+            .list(&FleetAgentScore::workloads(&self.namespace))
+            .await
+            .map_err(|error| InterpretError::new(Self::NAME, error))?;
+        let others = others(there, wanted);
+        let deletions: Vec<Subject> = others.iter().cloned().map(Subject::from).collect();
+        topology
+            .context()
+            .approve_deletions(&deletions)
+            .await
+            .map_err(|error| InterpretError::new(Self::NAME, error))?;
+        let mut changes = Vec::new();
+        for other in &others {
+            let removed = topology.delete(other).await;
+            changes.push(removed.map_err(|error| InterpretError::new(Self::NAME, error))?);
+        }
+        Ok(changes)
+    }
+}
+
+/// Those that are there and not wanted.
+fn others(there: Vec<ObjectRef>, wanted: &[FleetAgentScore]) -> Vec<ObjectRef> {
+    let wanted: BTreeSet<String> = wanted.iter().map(FleetAgentScore::workload).collect();
+    there
+        .into_iter()
+        .filter(|found| !wanted.contains(found.name.as_str()))
+        .collect()
 }
 
 impl<T> Score<T> for FleetServerScore
@@ -159,18 +211,12 @@ where
                 .interpret(inventory, topology)
                 .await?,
         );
-        if let Some(image) = images.agent {
-            for device in &self.devices {
-                let agent = FleetAgentScore::pod(
-                    device.clone(),
-                    self.tenant.clone(),
-                    self.namespace.clone(),
-                    image.clone(),
-                )
-                .with_pull_secret(self.pull_secret.clone());
-                outcome.absorb(Verified::new(agent).interpret(inventory, topology).await?);
-            }
+        let agents = self.agents(images.agent.as_ref());
+        for agent in agents.iter().cloned() {
+            outcome.absorb(Verified::new(agent).interpret(inventory, topology).await?);
         }
+        let removed = self.remove_others(&agents, topology).await?;
+        outcome.changes.extend(removed);
         let devices: Vec<&str> = self.devices.iter().map(DeviceId::as_str).collect();
         let listed = if devices.is_empty() {
             "no device".to_owned()
@@ -181,5 +227,28 @@ where
             "namespace {}: NATS, operator, {listed}",
             self.namespace
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_of_devices_that_are_no_longer_held_are_others() {
+        let namespace: Namespace = "fleet".parse().unwrap();
+        let mut score = FleetServerScore::local(namespace.clone());
+        score.devices = vec!["pump-1".parse().unwrap(), "pump-2".parse().unwrap()];
+        let image = "registry.example.com/agent:1.0.0".parse().unwrap();
+        let workload = |device: &str| ObjectRef {
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            namespace: Some(namespace.clone()),
+            name: format!("harmony-fleet-agent-{device}").parse().unwrap(),
+        };
+        let there = ["pump-1", "pump-3"].map(workload).to_vec();
+        let agents = score.agents(Some(&image));
+        assert_eq!(others(there.clone(), &agents), [workload("pump-3")]);
+        assert_eq!(others(there.clone(), &[]), there);
     }
 }

@@ -1,10 +1,11 @@
 //! The fleet in a namespace of its own, brought up once for each test binary.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
-use harmony::core::kubernetes::ObjectRef;
+use harmony::core::kubernetes::{ObjectQuery, ObjectRef};
 use harmony::types::Namespace;
 use harmony::{Inventory, K8sAnywhereTopology, Score, Topology};
 use harmony_fleet_adapters_nats::FleetContext;
@@ -67,8 +68,16 @@ async fn bring_up() -> anyhow::Result<FleetStack> {
 
 /// Removes what earlier runs left behind.
 async fn prune(topology: &K8sAnywhereTopology) -> anyhow::Result<()> {
-    for namespace in topology.namespaces(PREFIX).await? {
-        topology.delete(&namespace_object(&namespace)?).await?;
+    let namespaces = ObjectQuery {
+        api_version: "v1".into(),
+        kind: "Namespace".into(),
+        namespace: None,
+        labels: BTreeMap::new(),
+    };
+    for namespace in topology.list(&namespaces).await? {
+        if namespace.name.as_str().starts_with(PREFIX) {
+            topology.delete(&namespace).await?;
+        }
     }
     Ok(())
 }

@@ -86,6 +86,23 @@ async fn after_a_deploy_a_plan_finds_no_change_and_after_an_edit_that_one() -> a
         .filter(|line| line.contains("harmony-fleet-agent-more"))
         .count();
     assert_eq!(before, after);
+
+    edited.devices.remove(0);
+    let outcome = plan(&edited).await?;
+    let changes: Vec<String> = outcome.effective().map(ToString::to_string).collect();
+    let agent = |device: &str| {
+        format!(
+            "Deployment {}/harmony-fleet-agent-{device}",
+            stack.namespace
+        )
+    };
+    assert_eq!(
+        changes,
+        [
+            format!("create {}", agent("more")),
+            format!("delete {}", agent("device-1"))
+        ]
+    );
     Ok(())
 }
 

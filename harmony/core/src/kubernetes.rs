@@ -2,6 +2,7 @@
 //!
 //! The typed structs of the API stay with the Scores that build them and the adapter that reads them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use harmony_types::{Namespace, ResourceName};
@@ -33,6 +34,19 @@ impl fmt::Display for ObjectRef {
             None => write!(f, "{} {}", self.kind, self.name),
         }
     }
+}
+
+/// Which objects: those of one kind that bear all of these labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectQuery {
+    /// `v1`, `apps/v1`, ...
+    pub api_version: String,
+    /// `Deployment`, ...
+    pub kind: String,
+    /// In which namespace; `None` for all of them, and for objects of the whole cluster.
+    pub namespace: Option<Namespace>,
+    /// Labels and their values; without any, all objects of the kind.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// An object as it is wanted: what server-side apply sends.

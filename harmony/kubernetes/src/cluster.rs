@@ -10,10 +10,8 @@ use harmony_core::Context;
 use harmony_core::capability::KubernetesCluster;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::event::Event;
-use harmony_core::kubernetes::{KubeObject, ObjectRef};
+use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::{Action, Change};
-use harmony_types::Namespace;
-use k8s_openapi::api::core::v1 as core;
 use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
 use kube::{Client, ResourceExt};
 use tokio::time::{Instant, sleep};
@@ -252,25 +250,46 @@ impl KubernetesCluster for Cluster {
         }
     }
 
-    async fn namespaces(&self, prefix: &str) -> Result<Vec<Namespace>, ClusterError> {
+    async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError> {
         let Some(connection) = self.connection()? else {
             return Ok(Vec::new());
         };
-        let all: Api<core::Namespace> = Api::all(connection.client.clone());
-        let everything = ListParams::default();
-        let request = all.list_metadata(&everything);
+        let reference = |name, namespace| ObjectRef {
+            api_version: query.api_version.clone(),
+            kind: query.kind.clone(),
+            namespace,
+            name,
+        };
+        // Its kind and its namespace are looked at, its name is not.
+        let any = reference(
+            "any".parse().expect("a valid name"),
+            query.namespace.clone(),
+        );
+        let Some(kind) = connection.kind(&any).await? else {
+            return Ok(Vec::new());
+        };
+        let api = match &query.namespace {
+            Some(_) => kind.api(&connection.client, &any),
+            None => Api::all_with(connection.client.clone(), &kind.resource),
+        };
+        let labels: Vec<String> = query
+            .labels
+            .iter()
+            .map(|(label, value)| format!("{label}={value}"))
+            .collect();
+        let parameters = ListParams::default().labels(&labels.join(","));
         let listed = connection
             .context
-            .unless_cancelled(request)
+            .unless_cancelled(api.list_metadata(&parameters))
             .await?
             .map_err(|error| connection.unnamed(error))?;
-        let names = listed.items.iter().map(ResourceExt::name_any);
-        let mut names: Vec<Namespace> = names
-            .filter(|name| name.starts_with(prefix))
-            .filter_map(|name| name.parse().ok())
-            .collect();
-        names.sort();
-        Ok(names)
+        let named = listed.items.iter().filter_map(|found| {
+            let namespace = found.namespace().map(|name| name.parse()).transpose();
+            Some(reference(found.name_any().parse().ok()?, namespace.ok()?))
+        });
+        let mut named: Vec<ObjectRef> = named.collect();
+        named.sort();
+        Ok(named)
     }
 }
 

@@ -23,7 +23,7 @@ use harmony_core::capability::{
 use harmony_core::chart::{DeployTarget, PackagedChart};
 use harmony_core::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind};
 use harmony_core::image::{BuildContext, Built};
-use harmony_core::kubernetes::{KubeObject, ObjectRef};
+use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::Change;
 use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
 use harmony_core::{Context, InterpretError, Outcome, Topology, async_trait};

@@ -12,7 +12,7 @@ use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::capability::prober::Tunnel;
 use harmony_core::capability::{KubernetesCluster, Prober};
 use harmony_core::diagnostic::AnyDiagnostic;
-use harmony_core::kubernetes::{KubeObject, ObjectRef};
+use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::Change;
 use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
 use harmony_kubernetes::Cluster;
@@ -97,8 +97,8 @@ impl KubernetesCluster for LazyCluster {
         self.get_ready().await?.delete(object).await
     }
 
-    async fn namespaces(&self, prefix: &str) -> Result<Vec<Namespace>, ClusterError> {
-        self.get_ready().await?.namespaces(prefix).await
+    async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError> {
+        self.get_ready().await?.list(query).await
     }
 }
 

@@ -3,6 +3,7 @@
 mod objects;
 
 use harmony::core::capability::KubernetesCluster;
+use harmony::core::kubernetes::ObjectQuery;
 use harmony::core::verify::{SmokeCheck, Verifiable};
 use harmony::scores::K8sResourceScore;
 use harmony::types::{ImageRef, Namespace, ResourceName};
@@ -61,6 +62,16 @@ impl FleetAgentScore {
         let FleetAgentTarget::Pod { pull_secret, .. } = &mut self.target;
         *pull_secret = secret;
         self
+    }
+
+    /// The Deployments of all agents in a namespace.
+    pub fn workloads(namespace: &Namespace) -> ObjectQuery {
+        ObjectQuery {
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            namespace: Some(namespace.clone()),
+            labels: objects::every_agent(),
+        }
     }
 
     /// The name of its Deployment and of this Score.

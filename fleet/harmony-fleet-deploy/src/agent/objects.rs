@@ -17,6 +17,15 @@ use crate::pod;
 /// Where the agent keeps its state.
 const STATE: &str = "/var/lib/harmony-fleet-agent";
 
+/// The labels that the agents of all devices bear.
+pub(super) fn every_agent() -> BTreeMap<String, String> {
+    [(
+        "app.kubernetes.io/name".into(),
+        "harmony-fleet-agent".into(),
+    )]
+    .into()
+}
+
 pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectError> {
     let FleetAgentTarget::Pod {
         namespace,
@@ -24,16 +33,11 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
         pull_secret,
     } = &score.target;
     let name = score.workload();
-    let labels = BTreeMap::from([
-        (
-            "app.kubernetes.io/name".to_owned(),
-            "harmony-fleet-agent".to_owned(),
-        ),
-        (
-            "app.kubernetes.io/instance".to_owned(),
-            score.device.to_string(),
-        ),
-    ]);
+    let mut labels = every_agent();
+    labels.insert(
+        "app.kubernetes.io/instance".into(),
+        score.device.to_string(),
+    );
     let (credentials, credentials_mount) = pod::password_volume(credentials::SECRET, Role::Agent);
     let state = Volume {
         name: "state".into(),

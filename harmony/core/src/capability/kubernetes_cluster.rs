@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use ambassador::delegatable_trait;
 use async_trait::async_trait;
-use harmony_types::Namespace;
 
 use crate::context::Cancelled;
 use crate::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind};
-use crate::kubernetes::{KubeObject, ObjectError, ObjectRef};
+use crate::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
 use crate::outcome::Change;
 use crate::verify::Verdict;
 
@@ -31,7 +30,8 @@ pub trait KubernetesCluster: Send + Sync {
     /// See [`ClusterError`].
     async fn apply(&self, objects: &[KubeObject]) -> Result<Vec<Change>, ClusterError>;
 
-    /// Waits until the *current* revision of each object serves: generation observed, new pods ready, old ones gone.
+    /// Waits until the *current* revision of each object serves: generation observed, new pods ready, old ones gone or
+    /// told to end.
     /// Objects that have no readiness of their own (a ConfigMap) are ready at once. Planning returns at once.
     ///
     /// # Errors
@@ -56,11 +56,13 @@ pub trait KubernetesCluster: Send + Sync {
     /// [`Action::Unchanged`]: crate::outcome::Action::Unchanged
     async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError>;
 
-    /// The namespaces whose names begin with `prefix`.
+    /// The objects that `query` is about, in the order of their names. Those whose names are no
+    /// [`ResourceName`](harmony_types::ResourceName), such as roles of the system, are left out. A kind that the cluster
+    /// does not know has none.
     ///
     /// # Errors
     /// See [`ClusterError`].
-    async fn namespaces(&self, prefix: &str) -> Result<Vec<Namespace>, ClusterError>;
+    async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError>;
 }
 
 /// A cluster did not do what was asked.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use harmony_core::capability::KubernetesCluster;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::diagnostic::Diagnostic;
+use harmony_core::kubernetes::ObjectQuery;
 use harmony_core::outcome::{Action, FieldValue};
 use harmony_core::{Context, Mode};
 use harmony_kubernetes::Cluster;
@@ -283,19 +284,43 @@ async fn twenty_objects_take_less_than_a_second_when_nothing_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn namespaces_are_listed_by_prefix() {
+async fn objects_are_listed_by_kind_namespace_and_labels() {
     in_namespace(|stage| async move {
-        let listed = stage
-            .cluster
-            .namespaces(crate::stage::PREFIX)
-            .await
-            .unwrap();
-        assert!(listed.contains(&stage.namespace));
+        let named = |name: &str, colour: &str| {
+            let mut map = config_map(name, "text");
+            map["metadata"]["labels"] = json!({ "colour": colour, "shape": "round" });
+            map
+        };
+        stage
+            .apply([named("b", "red"), named("a", "red"), named("c", "blue")])
+            .await;
+        let red = ObjectQuery {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: Some(stage.namespace.clone()),
+            labels: [("colour", "red"), ("shape", "round")]
+                .map(|(label, value)| (label.to_owned(), value.to_owned()))
+                .into(),
+        };
+        let expected = ["a", "b"].map(|name| stage.reference("v1", "ConfigMap", name));
+        assert_eq!(stage.cluster.list(&red).await.unwrap(), expected);
+        let namespaces = ObjectQuery {
+            kind: "Namespace".into(),
+            namespace: None,
+            labels: [].into(),
+            ..red.clone()
+        };
+        let listed = stage.cluster.list(&namespaces).await.unwrap();
         assert!(
             listed
                 .iter()
-                .all(|namespace| namespace.as_str().starts_with(crate::stage::PREFIX))
+                .any(|found| found.name.as_str() == stage.namespace.as_str())
         );
+        let unknown = ObjectQuery {
+            kind: "Unicorn".into(),
+            ..red
+        };
+        assert_eq!(stage.cluster.list(&unknown).await.unwrap(), []);
         let gone = stage.reference("v1", "ConfigMap", "nothing");
         assert_eq!(
             stage.cluster.delete(&gone).await.unwrap().action,

@@ -13,7 +13,7 @@ use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
 use harmony_core::capability::{ContinuousDelivery, HelmRegistry, KubernetesCluster};
 use harmony_core::chart::{DeployTarget, PackagedChart};
-use harmony_core::kubernetes::{KubeObject, ObjectRef};
+use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::{Action, Change};
 use harmony_kubernetes::local::node::LocalNode;
 use harmony_kubernetes::{Cluster, DirectDelivery};
@@ -230,8 +230,8 @@ impl KubernetesCluster for CutOff {
         self.write(self.cluster.delete(object)).await
     }
 
-    async fn namespaces(&self, prefix: &str) -> Result<Vec<Namespace>, ClusterError> {
-        self.cluster.namespaces(prefix).await
+    async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError> {
+        self.cluster.list(query).await
     }
 }
 
