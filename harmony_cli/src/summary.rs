@@ -124,14 +124,16 @@ pub(crate) fn applied(results: &[ScoreResult], elapsed: Duration) -> String {
     text
 }
 
-/// How far an apply came that did not end well; empty when it came nowhere.
+/// How far an apply came that did not end well; empty when no Score was finished. What the unfinished one did is told
+/// by the progress above it.
 pub(crate) fn stopped(results: &[ScoreResult], scores: usize, kind: FailureKind) -> String {
-    // the first result is the preparation of the topology
-    let done = results.len().saturating_sub(1);
-    let counts = Counts::of_all(results);
-    if done == 0 && counts.is_unchanged() {
+    // the first result is the preparation of the topology, which may still have been going on
+    let finished = results.get(1..).unwrap_or_default();
+    let done = finished.len();
+    if done == 0 {
         return String::new();
     }
+    let counts = Counts::of_all(finished);
     let word = if kind == FailureKind::Refused {
         "refused"
     } else {
@@ -288,7 +290,7 @@ nats is at 127.0.0.1:4222
         assert_eq!(stopped(1, FailureKind::Failed), "");
         assert_eq!(
             stopped(2, FailureKind::Refused),
-            "refused after 1 of 3 Scores, what they did stays: 1 created, 1 updated, 1 deleted, 2 unchanged\n"
+            "refused after 1 of 3 Scores, what they did stays: 1 created, 1 updated, 1 deleted, 1 unchanged\n"
         );
     }
 }
