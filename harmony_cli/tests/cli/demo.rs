@@ -145,7 +145,7 @@ error[H0303]: container `operator` of Deployment fleet/operator crashes at start
  = seen: exit code 3
  = seen: log: cannot connect to nats://nats:4222
  = help: mend what the log says, then run the same command again
-stopped after 2 of 3 Scores, what they did stays: 3 created
+stopped after 2 of 3 Scores, what they did stays: 2 created
 for more about this error: demo explain H0303
 "
     );
