@@ -306,15 +306,24 @@ pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-pub(crate) fn settings() -> Vec<String> {
+/// A file below `/proc/sys` and what is in it.
+pub(crate) type Setting = (PathBuf, String);
+
+/// What starting a node changes of the kernel's settings, as it is now.
+pub(crate) fn settings() -> Vec<Setting> {
     [
         "net/ipv4/ip_forward",
         "net/ipv4/conf/all/route_localnet",
         "vm/overcommit_memory",
         "kernel/panic",
+        "kernel/panic_on_oops",
     ]
     .iter()
-    .map(|key| fs::read_to_string(Path::new("/proc/sys").join(key)).unwrap())
+    .map(|key| {
+        let path = Path::new("/proc/sys").join(key);
+        let value = fs::read_to_string(&path).unwrap();
+        (path, value)
+    })
     .collect()
 }
 

@@ -144,7 +144,7 @@ async fn a_helper_that_fails_or_hangs_is_named_and_does_not_hold_up_the_end() {
         );
         assert!(!format!("{output:?}").contains("s3cret"), "{output:?}");
         assert!(
-            began.elapsed() < Duration::from_secs(9),
+            began.elapsed() < Duration::from_secs(20),
             "{:?}",
             began.elapsed()
         );

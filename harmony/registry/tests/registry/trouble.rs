@@ -132,7 +132,7 @@ async fn a_closed_port_fails_at_once() {
         "{error:?}"
     );
     assert!(
-        began.elapsed() < Duration::from_secs(2),
+        began.elapsed() < Duration::from_secs(10),
         "{:?}",
         began.elapsed()
     );

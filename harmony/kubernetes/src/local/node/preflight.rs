@@ -66,7 +66,7 @@ pub(super) fn check_space(
 }
 
 /// The ports of components that are about to start must be free. Ports that nobody holds by name are waited for: a
-/// process that was killed keeps its sockets for a moment after it has gone from the list of processes.
+/// process that was killed keeps its sockets for a moment after its name, and even its number, is gone.
 pub(super) async fn check_ports(
     config: &LocalNodeConfig,
     starting: &[Component],
@@ -114,7 +114,11 @@ fn check_ports_now(config: &LocalNodeConfig, starting: &[Component]) -> Result<(
         {
             continue;
         }
-        let holder = holder.map(|pid| format!("pid {pid}, `{}`", process::command_line(pid)));
+        // One without a command line is on its way out.
+        let holder = holder
+            .map(|pid| (pid, process::command_line(pid)))
+            .filter(|(_, command)| !command.is_empty())
+            .map(|(pid, command)| format!("pid {pid}, `{command}`"));
         return Err(LocalNodeError::PortTaken {
             component,
             address,
