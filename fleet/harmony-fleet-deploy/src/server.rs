@@ -218,10 +218,10 @@ where
         let removed = self.remove_others(&agents, topology).await?;
         outcome.changes.extend(removed);
         let devices: Vec<&str> = self.devices.iter().map(DeviceId::as_str).collect();
-        let listed = if devices.is_empty() {
-            "no device".to_owned()
-        } else {
-            format!("device {}", devices.join(", "))
+        let listed = match devices[..] {
+            [] => "no device".to_owned(),
+            [one] => format!("device {one}"),
+            _ => format!("devices {}", devices.join(", ")),
         };
         Ok(outcome.with_note(format!(
             "namespace {}: NATS, operator, {listed}",
