@@ -12,18 +12,13 @@ use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::event::Event;
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::{Action, Change};
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
-use kube::{Client, ResourceExt};
 use tokio::time::{Instant, sleep};
 
+use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::Kinds;
 use crate::{apply, client, readiness};
-
-/// Whom the server lists as the owner of the fields that Harmony applies.
-pub const FIELD_MANAGER: &str = "harmony";
-
-/// How long the server may take for one request that is not a watch.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a deleted object may take until it is gone; a namespace needs the most.
 const DELETE_DEADLINE: Duration = Duration::from_secs(120);
@@ -43,14 +38,6 @@ enum State {
         context: Context,
         name: String,
     },
-}
-
-/// What every operation needs.
-pub(crate) struct Connection {
-    pub(crate) context: Context,
-    pub(crate) client: Client,
-    pub(crate) endpoint: String,
-    pub(crate) kinds: Kinds,
 }
 
 impl Cluster {
@@ -290,15 +277,5 @@ impl KubernetesCluster for Cluster {
         let mut named: Vec<ObjectRef> = named.collect();
         named.sort();
         Ok(named)
-    }
-}
-
-impl Connection {
-    /// A failure of a request that is about no single object.
-    pub(crate) fn unnamed(&self, error: kube::Error) -> ClusterError {
-        ClusterError::Unreachable {
-            endpoint: self.endpoint.clone(),
-            source: error.into(),
-        }
     }
 }

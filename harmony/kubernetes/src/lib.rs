@@ -12,8 +12,8 @@
 //!
 //! | module | what it does | its pure core |
 //! | --- | --- | --- |
-//! | [`cluster`] | [`Cluster`]: one cluster from an explicit kubeconfig; get, delete, namespaces | |
-//! | `client`, `read_only` | the connection; while planning, a transport that refuses writes | what counts as a read |
+//! | [`cluster`] | [`Cluster`]: one cluster from an explicit kubeconfig; get, list, delete | |
+//! | `connection`, `client`, `read_only` | what every operation goes through; while planning, a transport that refuses writes | what counts as a read |
 //! | `kinds`, `fault` | discovery, cached; the server's answers as errors of the port | both |
 //! | [`apply`] | server-side apply: ranks, one read for what is unchanged, dry run for a plan | [`apply::difference`], ownership, order |
 //! | [`readiness`] | waits for the current revision, finds out why not, gathers logs and events | [`readiness::Tracker`] |
@@ -35,6 +35,7 @@ pub mod apply;
 pub mod chart;
 mod client;
 pub mod cluster;
+mod connection;
 pub mod delivery;
 mod fault;
 mod kinds;
@@ -43,5 +44,6 @@ mod probe;
 mod read_only;
 pub mod readiness;
 
-pub use cluster::{Cluster, FIELD_MANAGER};
+pub use cluster::Cluster;
+pub use connection::FIELD_MANAGER;
 pub use delivery::DirectDelivery;

@@ -12,7 +12,7 @@ use reqwest::Body;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use crate::hashing::Hashing;
-use crate::layout::LayoutError;
+use crate::layout_error::LayoutError;
 
 /// How much of a blob is in memory at once, times the number of blobs sent at once.
 const PIECE: usize = 128 * 1024;

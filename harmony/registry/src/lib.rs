@@ -43,6 +43,7 @@ pub mod error;
 pub mod harbor;
 mod hashing;
 mod layout;
+mod layout_error;
 mod manifest;
 mod pull;
 mod push;

@@ -29,9 +29,7 @@ use tokio::time::{Instant, sleep};
 
 pub use difference::difference;
 
-use crate::cluster::{Connection, FIELD_MANAGER, REQUEST_TIMEOUT};
-use crate::fault::Attempt;
-use crate::kinds::Kind;
+use crate::connection::{Connection, FIELD_MANAGER, REQUEST_TIMEOUT};
 use order::Rank;
 pub(crate) use order::rank;
 
@@ -285,23 +283,4 @@ impl PlannedKinds {
 
 pub(crate) fn to_value(object: DynamicObject) -> Result<Value, kube::Error> {
     serde_json::to_value(object).map_err(kube::Error::SerdeError)
-}
-
-impl Connection {
-    pub(crate) fn attempt<'a>(&'a self, verb: &'static str, object: &'a ObjectRef) -> Attempt<'a> {
-        Attempt {
-            verb,
-            object,
-            endpoint: &self.endpoint,
-        }
-    }
-
-    /// The object's kind; `None` when the cluster does not know it.
-    pub(crate) async fn kind(&self, object: &ObjectRef) -> Result<Option<Kind>, ClusterError> {
-        let attempt = self.attempt("look up the kind of", object);
-        tokio::time::timeout(REQUEST_TIMEOUT, self.kinds.find(&self.client, object))
-            .await
-            .map_err(|elapsed| attempt.timed_out(elapsed))?
-            .map_err(|error| attempt.failed(error))
-    }
 }

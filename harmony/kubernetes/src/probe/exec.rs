@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::seen;
-use crate::cluster::Connection;
+use crate::connection::Connection;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const OUTPUT_LIMIT: u64 = 64 * 1024;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::timeout;
 
 use super::seen;
-use crate::cluster::{Connection, REQUEST_TIMEOUT};
+use crate::connection::{Connection, REQUEST_TIMEOUT};
 
 /// How long the reason may come after the end of a connection.
 const REASON_TIMEOUT: Duration = Duration::from_millis(500);

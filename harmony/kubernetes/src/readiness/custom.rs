@@ -3,8 +3,8 @@
 use harmony_core::verify::FailureClass;
 use serde_json::Value;
 
+use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
-use super::workload::{Assessment, Waiting};
 
 /// Conditions that say "it works", the most telling first.
 const POSITIVE: [&str; 4] = ["Ready", "Available", "Succeeded", "Healthy"];

@@ -3,18 +3,25 @@
 use std::sync::Arc;
 
 use harmony_core::verify::{FailureClass, Verdict};
+use harmony_types::Namespace;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, LogParams};
 use tokio::time::timeout;
 
 use super::observed::event_time;
-use super::tracker::Culprit;
-use super::watch::Located;
-use crate::cluster::{Connection, REQUEST_TIMEOUT};
+use super::tracker::{Culprit, Failure};
+use crate::connection::{Connection, REQUEST_TIMEOUT};
 
 const LOG_LINES: i64 = 20;
 const LOG_BYTES: i64 = 16 * 1024;
 const EVENTS: usize = 5;
+
+/// Where a failure was found: the namespace is needed to read logs.
+pub(super) struct Located {
+    pub(super) namespace: Option<Namespace>,
+    pub(super) failure: Failure,
+    pub(super) events: Vec<Arc<Event>>,
+}
 
 /// The verdict with everything that helps to understand it. What cannot be read is left out: evidence never hides the
 /// failure that it is about.

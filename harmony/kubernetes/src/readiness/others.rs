@@ -8,9 +8,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
+use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
 use super::observed::{Surroundings, label, name, uid};
-use super::workload::{Assessment, Waiting, ready_of};
+use super::pods::ready_of;
 
 pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
     let Some(spec) = &object.spec else {

@@ -41,6 +41,11 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
     is_true(pod, "Ready") && !is_leaving(pod)
 }
 
+pub(super) fn ready_of(pods: &[Arc<Pod>]) -> i32 {
+    let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+    i32::try_from(ready).unwrap_or(i32::MAX)
+}
+
 /// Whether "ready" may still turn out to be only the moment between start and crash: a container without a readiness
 /// probe counts as ready as soon as it runs.
 pub(super) fn is_young(pod: &Pod, now: Timestamp) -> bool {

@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
+use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
 use super::observed::{Observed, Surroundings};
 use super::pods::{Located, examine_pod, is_ready, is_young, restarts};
-use super::workload::{Assessment, Waiting, assess};
+use super::workload::assess;
 
 /// How long an awaited object may be missing before it counts as gone.
 const ABSENT_GRACE: SignedDuration = SignedDuration::from_secs(5);

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, SelectAll};
@@ -23,10 +22,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::evidence;
+use super::evidence::{self, Located};
 use super::workload::has_readiness;
-use super::{Failure, Observed, Progress, Surroundings, Tracker};
-use crate::cluster::{Connection, REQUEST_TIMEOUT};
+use super::{Observed, Progress, Surroundings, Tracker};
+use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::Kind;
 
 /// Graces run out and lost watches are noticed even when nothing is heard.
@@ -97,13 +96,6 @@ pub(crate) async fn wait_ready(
     let gathered = evidence::gather(connection, failure);
     let verdict = context.unless_cancelled(gathered).await?;
     Err(ClusterError::NotReady(Box::new(verdict)))
-}
-
-/// Where a failure was found: the namespace is needed to read logs.
-pub(super) struct Located {
-    pub(super) namespace: Option<Namespace>,
-    pub(super) failure: Failure,
-    pub(super) events: Vec<Arc<Event>>,
 }
 
 /// Asks every tracker; what is still awaited, and the first failure.

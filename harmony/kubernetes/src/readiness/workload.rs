@@ -10,53 +10,11 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
 use super::observed::{Observed, Surroundings, is_owned_by, label, name, uid};
-use super::pods::{doing, is_leaving, is_ready};
+use super::pods::{doing, is_leaving, is_ready, ready_of};
 use super::{custom, others};
-
-/// What an object says of itself.
-#[derive(Debug)]
-pub(super) enum Assessment {
-    /// It serves.
-    Ready,
-    /// It serves, with these pods.
-    Serving(Vec<Arc<Pod>>),
-    /// Not yet.
-    Waiting(Waiting),
-}
-
-/// What is known of an object that is not ready.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    /// A few words for whoever watches.
-    pub(super) why: String,
-    /// The pods of its current revision.
-    pub(super) pods: Vec<Arc<Pod>>,
-    /// Whether these pods are meant to end.
-    pub(super) may_end: bool,
-    /// What is wrong with the object itself rather than with a pod.
-    pub(super) troubles: Vec<Finding>,
-    /// What to say at the deadline beside the above.
-    pub(super) hint: Option<String>,
-}
-
-impl Waiting {
-    pub(super) fn because(why: impl Into<String>) -> Assessment {
-        Assessment::Waiting(Self {
-            why: why.into(),
-            ..Self::default()
-        })
-    }
-
-    pub(super) fn with(why: impl Into<String>, trouble: Finding) -> Assessment {
-        Assessment::Waiting(Self {
-            why: why.into(),
-            troubles: vec![trouble],
-            ..Self::default()
-        })
-    }
-}
 
 /// Reads an object that is there.
 pub(super) fn assess(target: &ObjectRef, object: &Value, observed: &Observed<'_>) -> Assessment {
@@ -391,11 +349,6 @@ fn has_ended(pod: &Arc<Pod>) -> bool {
         .as_ref()
         .and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-pub(super) fn ready_of(pods: &[Arc<Pod>]) -> i32 {
-    let ready = pods.iter().filter(|pod| is_ready(pod)).count();
-    i32::try_from(ready).unwrap_or(i32::MAX)
 }
 
 /// `1/2 ready; pod web-6c9f: ContainerCreating`

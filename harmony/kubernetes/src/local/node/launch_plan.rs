@@ -8,22 +8,9 @@ use super::component::Component;
 use super::config::{Layout, LocalNodeConfig};
 use super::error::LocalNodeError;
 use super::files;
-use super::machine::Machine;
-use super::packages::HostPrograms;
+use super::inputs::Inputs;
 use super::process::Launch;
-use super::program::Program;
 use super::settings;
-
-/// Everything that the arguments depend on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Inputs<'a> {
-    pub(super) config: &'a LocalNodeConfig,
-    pub(super) machine: &'a Machine,
-    pub(super) host: &'a HostPrograms,
-    pub(super) program: &'a Program,
-    /// The image that holds a pod's namespaces, as containerd knows it.
-    pub(super) pause_image: &'a str,
-}
 
 /// Writes the files that the components read.
 pub(super) fn write_files(inputs: Inputs<'_>) -> Result<(), LocalNodeError> {

@@ -33,6 +33,7 @@ mod down;
 mod error;
 pub(super) mod files;
 pub(super) mod images;
+mod inputs;
 mod launch_plan;
 mod lock;
 mod machine;

@@ -9,7 +9,7 @@ use super::component::Component;
 use super::config::{Layout, LocalNodeConfig};
 use super::error::LocalNodeError;
 use super::files::Access;
-use super::launch_plan::Inputs;
+use super::inputs::Inputs;
 use super::machine::{CgroupDriver, Machine};
 use super::packages::HostPrograms;
 use super::pki;

@@ -1,0 +1,52 @@
+//! What every operation on a cluster goes through.
+
+use std::time::Duration;
+
+use harmony_core::Context;
+use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_core::kubernetes::ObjectRef;
+use kube::Client;
+
+use crate::fault::Attempt;
+use crate::kinds::{Kind, Kinds};
+
+/// Whom the server lists as the owner of the fields that Harmony applies.
+pub const FIELD_MANAGER: &str = "harmony";
+
+/// How long the server may take for one request that is not a watch.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What every operation needs.
+pub(crate) struct Connection {
+    pub(crate) context: Context,
+    pub(crate) client: Client,
+    pub(crate) endpoint: String,
+    pub(crate) kinds: Kinds,
+}
+
+impl Connection {
+    pub(crate) fn attempt<'a>(&'a self, verb: &'static str, object: &'a ObjectRef) -> Attempt<'a> {
+        Attempt {
+            verb,
+            object,
+            endpoint: &self.endpoint,
+        }
+    }
+
+    /// The object's kind; `None` when the cluster does not know it.
+    pub(crate) async fn kind(&self, object: &ObjectRef) -> Result<Option<Kind>, ClusterError> {
+        let attempt = self.attempt("look up the kind of", object);
+        tokio::time::timeout(REQUEST_TIMEOUT, self.kinds.find(&self.client, object))
+            .await
+            .map_err(|elapsed| attempt.timed_out(elapsed))?
+            .map_err(|error| attempt.failed(error))
+    }
+
+    /// A failure of a request that is about no single object.
+    pub(crate) fn unnamed(&self, error: kube::Error) -> ClusterError {
+        ClusterError::Unreachable {
+            endpoint: self.endpoint.clone(),
+            source: error.into(),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What the rules of each kind come to.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::container::Finding;
+
+/// What an object says of itself.
+#[derive(Debug)]
+pub(super) enum Assessment {
+    /// It serves.
+    Ready,
+    /// It serves, with these pods.
+    Serving(Vec<Arc<Pod>>),
+    /// Not yet.
+    Waiting(Waiting),
+}
+
+/// What is known of an object that is not ready.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// A few words for whoever watches.
+    pub(super) why: String,
+    /// The pods of its current revision.
+    pub(super) pods: Vec<Arc<Pod>>,
+    /// Whether these pods are meant to end.
+    pub(super) may_end: bool,
+    /// What is wrong with the object itself rather than with a pod.
+    pub(super) troubles: Vec<Finding>,
+    /// What to say at the deadline beside the above.
+    pub(super) hint: Option<String>,
+}
+
+impl Waiting {
+    pub(super) fn because(why: impl Into<String>) -> Assessment {
+        Assessment::Waiting(Self {
+            why: why.into(),
+            ..Self::default()
+        })
+    }
+
+    pub(super) fn with(why: impl Into<String>, trouble: Finding) -> Assessment {
+        Assessment::Waiting(Self {
+            why: why.into(),
+            troubles: vec![trouble],
+            ..Self::default()
+        })
+    }
+}
