@@ -296,6 +296,13 @@ impl ChartName {
 
 string_conversions!(ChartName, NameError, as_str);
 
+/// A chart name is a path component, and shorter than a repository may be.
+impl From<&ChartName> for Repository {
+    fn from(name: &ChartName) -> Self {
+        Self::of_component(name.as_str())
+    }
+}
+
 /// The name of a unit is a DNS label, and so a chart name.
 impl From<&ReleaseUnit> for ChartName {
     fn from(unit: &ReleaseUnit) -> Self {

@@ -345,6 +345,7 @@ string_conversions!(Tag, TagError, as_str);
 /// A [`Version`] has no build metadata and keeps the limit of a tag, so it is one as it stands.
 impl From<&Version> for Tag {
     fn from(version: &Version) -> Self {
+        const { assert!(Version::MAX_LENGTH <= Tag::MAX_LENGTH) };
         Self(version.to_string())
     }
 }

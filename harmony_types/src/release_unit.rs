@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::name_rule::{Grammar, NameError, NameRule};
 use crate::names::{AppName, ComponentName, LabelValue, ResourceName};
+use crate::repository::Repository;
 use crate::version::Version;
 
 /// One thing that is released under its own tag: a component of an app, such as `harmony-fleet` + `operator`.
@@ -124,6 +125,13 @@ impl From<&ReleaseUnit> for ResourceName {
 impl From<&ReleaseUnit> for LabelValue {
     fn from(unit: &ReleaseUnit) -> Self {
         Self::from_label(&unit.name)
+    }
+}
+
+/// The name of a unit is a DNS label, and so a path component.
+impl From<&ReleaseUnit> for Repository {
+    fn from(unit: &ReleaseUnit) -> Self {
+        Self::of_component(unit.as_str())
     }
 }
 

@@ -1,10 +1,8 @@
 //! The path of an image or chart within a registry.
 
-use crate::chart::ChartName;
 use crate::excerpt::excerpt;
 use crate::name_rule::{Fault, path_component};
 use crate::names::AppName;
-use crate::release_unit::ReleaseUnit;
 use crate::string_value::string_conversions;
 
 /// Path within a registry, `harmony/fleet-operator`: components of lower-case letters and digits, joined by `/`.
@@ -74,6 +72,11 @@ impl RepositoryError {
 impl Repository {
     /// The longest repository, in bytes.
     pub const MAX_LENGTH: usize = 255;
+
+    /// A repository of one path component, for names that are one by their own rule.
+    pub(crate) fn of_component(name: &str) -> Self {
+        Self(name.to_owned())
+    }
 
     /// Reads components joined by `/`.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, RepositoryError> {
@@ -158,21 +161,7 @@ string_conversions!(Repository, RepositoryError, as_str);
 /// A DNS label is a path component.
 impl From<&AppName> for Repository {
     fn from(name: &AppName) -> Self {
-        Self(name.as_str().to_owned())
-    }
-}
-
-/// A chart name is a path component, and shorter than a repository may be.
-impl From<&ChartName> for Repository {
-    fn from(name: &ChartName) -> Self {
-        Self(name.as_str().to_owned())
-    }
-}
-
-/// The name of a unit is a DNS label, and so a path component.
-impl From<&ReleaseUnit> for Repository {
-    fn from(unit: &ReleaseUnit) -> Self {
-        Self(unit.as_str().to_owned())
+        Self::of_component(name.as_str())
     }
 }
 

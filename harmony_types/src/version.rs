@@ -96,7 +96,7 @@ impl VersionError {
 
 impl Version {
     /// The longest version, in bytes: the longest OCI tag.
-    pub const MAX_LENGTH: usize = crate::image::Tag::MAX_LENGTH;
+    pub const MAX_LENGTH: usize = 128;
 
     /// A release version without pre-release part.
     pub fn new(major: u64, minor: u64, patch: u64) -> Self {

@@ -121,7 +121,7 @@ impl CliError {
             }
             Self::Context(_) => "deploy the fleet again from this machine, which writes the file anew; or give --nats-url, --user and --password-file".into(),
             Self::Connect(NatsConnectError::Unreachable { .. }) => {
-                "check that the fleet is running and that this machine can reach it; another address can be given with --nats-url".into()
+                "check that the fleet is running (one on this machine comes back with another deploy) and that this machine can reach it; another address can be given with --nats-url".into()
             }
             Self::Connect(NatsConnectError::Refused { .. }) => {
                 "check --user and --password-file; after a new deploy the context file has the present password".into()
