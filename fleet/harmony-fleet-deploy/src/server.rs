@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use harmony::core::capability::{ContainerBuilder, KubernetesCluster, OciRegistry, Prober};
 use harmony::core::kubernetes::ObjectRef;
-use harmony::core::outcome::{Change, Subject};
+use harmony::core::outcome::Subject;
 use harmony::core::verify::Verified;
 use harmony::scores::nats::NatsStorage;
 use harmony::types::{ImageRef, Namespace, ResourceName, Version};
@@ -130,12 +130,8 @@ impl FleetServerScore {
         self.devices.iter().filter_map(agent).collect()
     }
 
-    /// Ends the agents of devices that this Score no longer holds.
-    async fn remove_others<T>(
-        &self,
-        wanted: &[FleetAgentScore],
-        topology: &T,
-    ) -> Result<Vec<Change>, InterpretError>
+    /// The agents of devices that this Score no longer holds, once somebody agreed to their end.
+    async fn agreed_removals<T>(&self, topology: &T) -> Result<Vec<ObjectRef>, InterpretError>
     where
         T: Topology + KubernetesCluster,
     {
@@ -143,29 +139,23 @@ impl FleetServerScore {
             .list(&FleetAgentScore::workloads(&self.namespace))
             .await
             .map_err(|error| InterpretError::new(Self::NAME, error))?;
-        let others = others(there, wanted);
-        let deletions: Vec<Subject> = others.iter().cloned().map(Subject::from).collect();
+        let removed = self.no_longer_held(there);
+        let deletions: Vec<Subject> = removed.iter().cloned().map(Subject::from).collect();
         topology
             .context()
             .approve_deletions(&deletions)
             .await
             .map_err(|error| InterpretError::new(Self::NAME, error))?;
-        let mut changes = Vec::new();
-        for other in &others {
-            let removed = topology.delete(other).await;
-            changes.push(removed.map_err(|error| InterpretError::new(Self::NAME, error))?);
-        }
-        Ok(changes)
+        Ok(removed)
     }
-}
 
-/// Those that are there and not wanted.
-fn others(there: Vec<ObjectRef>, wanted: &[FleetAgentScore]) -> Vec<ObjectRef> {
-    let wanted: BTreeSet<String> = wanted.iter().map(FleetAgentScore::workload).collect();
-    there
-        .into_iter()
-        .filter(|found| !wanted.contains(found.name.as_str()))
-        .collect()
+    /// The workloads of agents whose device is not one of this Score's.
+    fn no_longer_held(&self, mut workloads: Vec<ObjectRef>) -> Vec<ObjectRef> {
+        let held = self.devices.iter().map(FleetAgentScore::workload_of);
+        let held: BTreeSet<String> = held.collect();
+        workloads.retain(|workload| !held.contains(workload.name.as_str()));
+        workloads
+    }
 }
 
 impl<T> Score<T> for FleetServerScore
@@ -192,7 +182,11 @@ where
         topology: &T,
     ) -> Result<Outcome, InterpretError> {
         let mut outcome = Outcome::default();
-        let images = self.images(inventory, topology, &mut outcome).await?;
+        // Whoever is asked about the removals is asked before anything in the cluster changes.
+        let (images, removals) = tokio::try_join!(
+            self.images(inventory, topology, &mut outcome),
+            self.agreed_removals(topology)
+        )?;
         let nats = FleetNatsScore {
             namespace: self.namespace.clone(),
             image: images.nats,
@@ -211,12 +205,14 @@ where
                 .interpret(inventory, topology)
                 .await?,
         );
-        let agents = self.agents(images.agent.as_ref());
-        for agent in agents.iter().cloned() {
+        for agent in self.agents(images.agent.as_ref()) {
             outcome.absorb(Verified::new(agent).interpret(inventory, topology).await?);
         }
-        let removed = self.remove_others(&agents, topology).await?;
-        outcome.changes.extend(removed);
+        for workload in &removals {
+            let removed = topology.delete(workload).await;
+            let removed = removed.map_err(|error| InterpretError::new(Self::NAME, error))?;
+            outcome.changes.push(removed);
+        }
         let devices: Vec<&str> = self.devices.iter().map(DeviceId::as_str).collect();
         let listed = match devices[..] {
             [] => "no device".to_owned(),
@@ -235,11 +231,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agents_of_devices_that_are_no_longer_held_are_others() {
+    fn agents_of_other_devices_are_no_longer_held() {
         let namespace: Namespace = "fleet".parse().unwrap();
         let mut score = FleetServerScore::local(namespace.clone());
         score.devices = vec!["pump-1".parse().unwrap(), "pump-2".parse().unwrap()];
-        let image = "registry.example.com/agent:1.0.0".parse().unwrap();
         let workload = |device: &str| ObjectRef {
             api_version: "apps/v1".into(),
             kind: "Deployment".into(),
@@ -247,8 +242,8 @@ mod tests {
             name: format!("harmony-fleet-agent-{device}").parse().unwrap(),
         };
         let there = ["pump-1", "pump-3"].map(workload).to_vec();
-        let agents = score.agents(Some(&image));
-        assert_eq!(others(there.clone(), &agents), [workload("pump-3")]);
-        assert_eq!(others(there.clone(), &[]), there);
+        assert_eq!(score.no_longer_held(there.clone()), [workload("pump-3")]);
+        score.devices.clear();
+        assert_eq!(score.no_longer_held(there.clone()), there);
     }
 }

@@ -74,9 +74,14 @@ impl FleetAgentScore {
         }
     }
 
+    /// The name of the Deployment of a device's agent.
+    pub fn workload_of(device: &DeviceId) -> String {
+        format!("harmony-fleet-agent-{device}")
+    }
+
     /// The name of its Deployment and of this Score.
     pub fn workload(&self) -> String {
-        format!("harmony-fleet-agent-{}", self.device)
+        Self::workload_of(&self.device)
     }
 
     fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
