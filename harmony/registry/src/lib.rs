@@ -25,6 +25,7 @@
 //! | `auth`, `credentials` | proving who we are; finding out who we are |
 //! | `endpoint` | pure: which hosts are gone to, and which get credentials |
 //! | `wire`, `answer` | one request; what went wrong |
+//! | `trust` | which servers are trusted |
 //! | `testing` (feature) | a real registry for tests to start and stop |
 //!
 //! Manifests are the types of `oci-client`. Its client is not used: it sends 4 MiB at a time one after the other,
@@ -51,6 +52,7 @@ pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
+mod trust;
 mod wire;
 
 pub use client::OciRegistryClient;

@@ -10,10 +10,13 @@ use bytes::{Bytes, BytesMut};
 use harmony_core::Mode;
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_types::RegistryHost;
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use crate::error::ClientError;
 use crate::settings::RegistrySettings;
+use crate::trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For an answer to a request without a large body, and for each piece of a body that is read.
@@ -84,22 +87,11 @@ impl Wire {
             // A proxy cannot reach what only this machine can.
             builder = builder.no_proxy();
         }
-        if let Some(path) = settings.ca_file() {
-            let pem = std::fs::read(path).map_err(|source| ClientError::CaFileUnreadable {
-                path: path.to_owned(),
-                source,
-            })?;
-            let invalid = |source| ClientError::CaFileInvalid {
-                path: path.to_owned(),
-                source,
-            };
-            let authorities = Certificate::from_pem_bundle(&pem)
-                .map_err(|source| invalid(Some(source.into())))?;
-            if authorities.is_empty() {
-                return Err(invalid(None));
-            }
-            builder = builder.tls_certs_merge(authorities);
-        }
+        let tls = trust::client_config(named_certificates(settings)?);
+        let tls = tls.map_err(|source| ClientError::Tls {
+            source: source.into(),
+        })?;
+        builder = builder.tls_backend_preconfigured(tls);
         let http = builder.build().map_err(|source| ClientError::Tls {
             source: source.into(),
         })?;
@@ -226,6 +218,30 @@ impl Wire {
             source: source.into(),
         }
     }
+}
+
+/// The certificates in the user's file.
+fn named_certificates(
+    settings: &RegistrySettings,
+) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    let Some(path) = settings.ca_file() else {
+        return Ok(Vec::new());
+    };
+    let pem = std::fs::read(path).map_err(|source| ClientError::CaFileUnreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let invalid = |source| ClientError::CaFileInvalid {
+        path: path.to_owned(),
+        source,
+    };
+    let certificates: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|source| invalid(Some(source.into())))?;
+    if certificates.is_empty() {
+        return Err(invalid(None));
+    }
+    Ok(certificates)
 }
 
 /// What a failed request died of.

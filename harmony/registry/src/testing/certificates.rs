@@ -15,6 +15,18 @@ pub struct Issued {
     pub key: String,
 }
 
+/// A server's certificate that signs itself and says that it is an authority.
+pub(super) fn self_signed(host: &str) -> Result<Issued, rcgen::Error> {
+    let mut params = CertificateParams::new([host.to_owned()])?;
+    params.distinguished_name.push(DnType::CommonName, host);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate()?;
+    Ok(Issued {
+        certificate: params.self_signed(&key)?.pem(),
+        key: key.serialize_pem(),
+    })
+}
+
 impl Authority {
     /// An authority with a key of its own.
     ///

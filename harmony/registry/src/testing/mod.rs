@@ -38,6 +38,8 @@ pub struct RegistryPeer {
 pub enum Protection {
     /// TLS by an authority of its own, and a password: what a real one has.
     TlsAndPassword,
+    /// TLS with a certificate that signs itself, as `openssl req -x509` makes it; everybody may write.
+    SelfSigned,
     /// Plain HTTP for everybody, for a proxy of the test in front of it.
     Open,
     /// Plain HTTP, and a token server of the test.
@@ -242,10 +244,23 @@ fn find_program() -> Option<PathBuf> {
 
 fn write_configuration(folder: &Path, port: u16, protection: &Protection) -> Result<(), PeerError> {
     let file = |name: &str| folder.join(name).display().to_string();
-    let mut tls = String::new();
+    let tls = match protection {
+        Protection::TlsAndPassword | Protection::SelfSigned => format!(
+            "  tls:\n    certificate: {}\n    key: {}\n",
+            file("server.crt"),
+            file("server.key")
+        ),
+        Protection::Open | Protection::Tokens { .. } => String::new(),
+    };
     let mut auth = String::new();
     match protection {
         Protection::Open => {}
+        Protection::SelfSigned => {
+            let server = certificates::self_signed("127.0.0.1")?;
+            fs::write(folder.join("ca.crt"), &server.certificate)?;
+            fs::write(folder.join("server.crt"), &server.certificate)?;
+            fs::write(folder.join("server.key"), &server.key)?;
+        }
         Protection::TlsAndPassword => {
             let authority = Authority::new("Harmony test authority")?;
             let server = authority.issue("127.0.0.1")?;
@@ -260,11 +275,6 @@ fn write_configuration(folder: &Path, port: u16, protection: &Protection) -> Res
                 folder.join("htpasswd"),
                 format!("{}:{hash}\n", RegistryPeer::USER),
             )?;
-            tls = format!(
-                "  tls:\n    certificate: {}\n    key: {}\n",
-                file("server.crt"),
-                file("server.key")
-            );
             auth = format!(
                 "auth:\n  htpasswd:\n    realm: harmony\n    path: {}\n",
                 file("htpasswd")

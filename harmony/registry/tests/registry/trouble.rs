@@ -8,7 +8,7 @@ use harmony_core::Context;
 use harmony_core::capability::oci_registry::{RegistryError, RegistryLocation};
 use harmony_core::capability::{HelmRegistry, OciRegistry};
 use harmony_core::diagnostic::{Diagnostic, Report};
-use harmony_registry::testing::{Authority, RegistryPeer};
+use harmony_registry::testing::{Authority, Protection, RegistryPeer};
 use harmony_registry::{Credentials, Environment, OciRegistryClient, RegistrySettings};
 use harmony_types::RegistryHost;
 
@@ -86,6 +86,27 @@ async fn an_unknown_authority_is_told_apart() {
         assert!(error.hints()[0].contains("HARMONY_REGISTRY_CA"));
         assert!(error.source().is_some());
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_signs_itself_is_trusted_when_it_is_named() {
+    let peer = RegistryPeer::start_with(Protection::SelfSigned)
+        .await
+        .expect("a registry");
+    let image = Image::small("operator");
+    let to = fixture::image_ref(&peer, "fleet/operator:0.1.0");
+    let unnamed = fixture::client_in(Context::new(), &peer, nothing_set());
+    let error = unnamed.resolve_image(&to).await.expect_err("no trust");
+    assert!(
+        matches!(error, RegistryError::UntrustedCertificate { .. }),
+        "{error:?}"
+    );
+    let named = nothing_set().with_ca_file(peer.ca_file());
+    let named = fixture::client_in(Context::new(), &peer, named);
+    named
+        .push_image(&image.built(), &to)
+        .await
+        .expect("it is pushed");
 }
 
 #[tokio::test]
