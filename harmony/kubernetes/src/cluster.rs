@@ -247,16 +247,16 @@ impl KubernetesCluster for Cluster {
             namespace,
             name,
         };
-        // Its kind and its namespace are looked at, its name is not.
-        let any = reference(
-            "any".parse().expect("a valid name"),
+        // Stands for them where one object is asked for: in the search for their kind, and in errors.
+        let all = reference(
+            "all".parse().expect("a valid name"),
             query.namespace.clone(),
         );
-        let Some(kind) = connection.kind(&any).await? else {
+        let Some(kind) = connection.kind(&all).await? else {
             return Ok(Vec::new());
         };
         let api = match &query.namespace {
-            Some(_) => kind.api(&connection.client, &any),
+            Some(_) => kind.api(&connection.client, &all),
             None => Api::all_with(connection.client.clone(), &kind.resource),
         };
         let labels: Vec<String> = query
@@ -265,11 +265,14 @@ impl KubernetesCluster for Cluster {
             .map(|(label, value)| format!("{label}={value}"))
             .collect();
         let parameters = ListParams::default().labels(&labels.join(","));
+        let attempt = connection.attempt("list", &all);
+        let request = tokio::time::timeout(REQUEST_TIMEOUT, api.list_metadata(&parameters));
         let listed = connection
             .context
-            .unless_cancelled(api.list_metadata(&parameters))
+            .unless_cancelled(request)
             .await?
-            .map_err(|error| connection.unnamed(error))?;
+            .map_err(|elapsed| attempt.timed_out(elapsed))?
+            .map_err(|error| attempt.failed(error))?;
         let named = listed.items.iter().filter_map(|found| {
             let namespace = found.namespace().map(|name| name.parse()).transpose();
             Some(reference(found.name_any().parse().ok()?, namespace.ok()?))

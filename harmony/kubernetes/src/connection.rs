@@ -41,12 +41,4 @@ impl Connection {
             .map_err(|elapsed| attempt.timed_out(elapsed))?
             .map_err(|error| attempt.failed(error))
     }
-
-    /// A failure of a request that is about no single object.
-    pub(crate) fn unnamed(&self, error: kube::Error) -> ClusterError {
-        ClusterError::Unreachable {
-            endpoint: self.endpoint.clone(),
-            source: error.into(),
-        }
-    }
 }
