@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use harmony::core::capability::{ContainerBuilder, KubernetesCluster, OciRegistry, Prober};
+use harmony::core::diagnostic::Diagnostic;
 use harmony::core::kubernetes::ObjectRef;
 use harmony::core::outcome::Subject;
 use harmony::core::verify::Verified;
@@ -92,7 +93,7 @@ impl FleetServerScore {
         let publish = async |app: &AppSpec, version: &Version| {
             publish_image(topology, inventory, app, version)
                 .await
-                .map_err(|error| InterpretError::new(Self::NAME, error))
+                .map_err(failed)
         };
         let agent = async {
             if self.devices.is_empty() {
@@ -118,16 +119,10 @@ impl FleetServerScore {
         Ok(images)
     }
 
-    /// One for each device; without an image there is no device.
-    fn agents(&self, image: Option<&ImageRef>) -> Vec<FleetAgentScore> {
-        let (tenant, namespace) = (&self.tenant, &self.namespace);
-        let agent = |device: &DeviceId| {
-            let image = image?.clone();
-            let agent =
-                FleetAgentScore::pod(device.clone(), tenant.clone(), namespace.clone(), image);
-            Some(agent.with_pull_secret(self.pull_secret.clone()))
-        };
-        self.devices.iter().filter_map(agent).collect()
+    fn agent(&self, device: &DeviceId, image: &ImageRef) -> FleetAgentScore {
+        let (tenant, namespace) = (self.tenant.clone(), self.namespace.clone());
+        FleetAgentScore::pod(device.clone(), tenant, namespace, image.clone())
+            .with_pull_secret(self.pull_secret.clone())
     }
 
     /// The agents of devices that this Score no longer holds, once somebody agreed to their end.
@@ -138,14 +133,14 @@ impl FleetServerScore {
         let there = topology
             .list(&FleetAgentScore::workloads(&self.namespace))
             .await
-            .map_err(|error| InterpretError::new(Self::NAME, error))?;
+            .map_err(failed)?;
         let removed = self.no_longer_held(there);
         let deletions: Vec<Subject> = removed.iter().cloned().map(Subject::from).collect();
         topology
             .context()
             .approve_deletions(&deletions)
             .await
-            .map_err(|error| InterpretError::new(Self::NAME, error))?;
+            .map_err(failed)?;
         Ok(removed)
     }
 
@@ -156,6 +151,11 @@ impl FleetServerScore {
         workloads.retain(|workload| !held.contains(workload.name.as_str()));
         workloads
     }
+}
+
+/// What fails beside the Scores of the components.
+fn failed(error: impl Diagnostic) -> InterpretError {
+    InterpretError::new(FleetServerScore::NAME, error)
 }
 
 impl<T> Score<T> for FleetServerScore
@@ -205,12 +205,14 @@ where
                 .interpret(inventory, topology)
                 .await?,
         );
-        for agent in self.agents(images.agent.as_ref()) {
-            outcome.absorb(Verified::new(agent).interpret(inventory, topology).await?);
+        if let Some(image) = &images.agent {
+            for device in &self.devices {
+                let agent = Verified::new(self.agent(device, image));
+                outcome.absorb(agent.interpret(inventory, topology).await?);
+            }
         }
         for workload in &removals {
-            let removed = topology.delete(workload).await;
-            let removed = removed.map_err(|error| InterpretError::new(Self::NAME, error))?;
+            let removed = topology.delete(workload).await.map_err(failed)?;
             outcome.changes.push(removed);
         }
         let devices: Vec<&str> = self.devices.iter().map(DeviceId::as_str).collect();
