@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use harmony::core::kubernetes::{KubeObject, ObjectError};
 use harmony::types::Namespace;
 use k8s_openapi::api::core::v1::{
-    EnvVar, KeyToPath, LocalObjectReference, Namespace as NamespaceObject, ResourceRequirements,
-    SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+    EnvVar, KeyToPath, Namespace as NamespaceObject, ResourceRequirements, SecretVolumeSource,
+    SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -69,13 +69,6 @@ pub(crate) fn password_volume(secret: &str, role: Role) -> (Volume, VolumeMount)
         ..VolumeMount::default()
     };
     (volume, mount)
-}
-
-/// Credentials for a private registry; the kubelet passes over an empty name, as in the default of a chart.
-pub(crate) fn pull_secrets(name: &str) -> Vec<LocalObjectReference> {
-    vec![LocalObjectReference {
-        name: name.to_owned(),
-    }]
 }
 
 /// No capability, no privilege, nothing to write on.

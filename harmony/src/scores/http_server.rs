@@ -147,7 +147,7 @@ impl HttpServer {
                     }),
                     spec: Some(PodSpec {
                         containers: vec![container],
-                        image_pull_secrets: self.pull_secret.as_ref().map(pull_secret::reference),
+                        image_pull_secrets: self.pull_secret.as_ref().map(pull_secret::references),
                         ..PodSpec::default()
                     }),
                 },

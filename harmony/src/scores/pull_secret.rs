@@ -26,10 +26,11 @@ pub struct PullSecretScore {
     pub password: SecretString,
 }
 
-/// How a pod names it.
-pub(super) fn reference(name: &ResourceName) -> Vec<LocalObjectReference> {
+/// The `imagePullSecrets` of a pod that uses the Secret of that name. The kubelet passes over an empty name, as in the
+/// default of a chart.
+pub fn references(name: impl AsRef<str>) -> Vec<LocalObjectReference> {
     vec![LocalObjectReference {
-        name: name.to_string(),
+        name: name.as_ref().to_owned(),
     }]
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use harmony::core::kubernetes::{KubeObject, ObjectError};
+use harmony::scores::pull_secret;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, ExecAction, PodSpec, PodTemplateSpec, Probe, Volume,
@@ -96,9 +97,7 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
                 }),
                 spec: Some(PodSpec {
                     automount_service_account_token: Some(false),
-                    image_pull_secrets: pull_secret
-                        .as_ref()
-                        .map(|name| pod::pull_secrets(name.as_str())),
+                    image_pull_secrets: pull_secret.as_ref().map(pull_secret::references),
                     termination_grace_period_seconds: Some(10),
                     containers: vec![container],
                     volumes: Some(vec![credentials, state]),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use harmony::core::kubernetes::{KubeObject, ObjectError};
+use harmony::scores::pull_secret;
 use harmony::types::Namespace;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
@@ -171,7 +172,7 @@ fn deployment(
                 }),
                 spec: Some(PodSpec {
                     service_account_name: Some(NAME.into()),
-                    image_pull_secrets: values.pull_secret.as_deref().map(pod::pull_secrets),
+                    image_pull_secrets: values.pull_secret.as_deref().map(pull_secret::references),
                     termination_grace_period_seconds: Some(10),
                     containers: vec![container],
                     volumes: Some(vec![volume]),

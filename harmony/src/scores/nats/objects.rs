@@ -184,7 +184,7 @@ fn pod(score: &NatsScore) -> PodSpec {
             ..Container::default()
         }],
         volumes: Some(volumes),
-        image_pull_secrets: score.pull_secret.as_ref().map(pull_secret::reference),
+        image_pull_secrets: score.pull_secret.as_ref().map(pull_secret::references),
         ..PodSpec::default()
     }
 }
