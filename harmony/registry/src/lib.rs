@@ -8,7 +8,7 @@
 //! ```text
 //! client ---> push --+-> blob, manifest --+-> transport --+-> auth ---> credentials
 //!        \--> pull --+                    |               +-> endpoint (where we go)
-//!                                         |               \-> wire (the gate for plans; TLS) ---> the registry
+//!                                         |               \-> wire (the gate for plans), trust (TLS) ---> the registry
 //!   layout, chart ---> artifact ----------+                        \-> answer (what an error means)
 //! ```
 //!
@@ -20,7 +20,7 @@
 //! | [`harbor`] | Harbor's projects |
 //! | `push`, `blob`, `manifest` | the steps of a push; what to do about a published version is the pure `push::decide` |
 //! | `pull` | images to a layout, charts to memory, checked |
-//! | `artifact`, `layout`, `chart` | what is pushed, and where it comes from |
+//! | `artifact`, `layout`, `layout_error`, `chart` | what is pushed, where it comes from, and why it cannot be |
 //! | `transport` | one call: login, redirects, retries |
 //! | `auth`, `credentials` | proving who we are; finding out who we are |
 //! | `endpoint` | pure: which hosts are gone to, and which get credentials |

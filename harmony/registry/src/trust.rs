@@ -5,18 +5,48 @@
 //! says that it is an authority. Go's programs (docker, helm, skopeo) take it; the rules that rustls keeps do not allow
 //! the certificate of an authority at a server. It is taken only when the user's file holds exactly this certificate.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
-/// TLS that trusts the authorities of this machine, and `named`.
-pub(crate) fn client_config(named: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
+use crate::error::ClientError;
+
+/// TLS that trusts the authorities of this machine, and what the user's file names.
+pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, ClientError> {
+    let named = ca_file.map(certificates).transpose()?.unwrap_or_default();
+    trusting(named).map_err(|source| ClientError::Tls {
+        source: source.into(),
+    })
+}
+
+/// The certificates in the user's file.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    let pem = std::fs::read(path).map_err(|source| ClientError::CaFileUnreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let invalid = |source| ClientError::CaFileInvalid {
+        path: path.to_owned(),
+        source,
+    };
+    let certificates: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|source| invalid(Some(source.into())))?;
+    if certificates.is_empty() {
+        return Err(invalid(None));
+    }
+    Ok(certificates)
+}
+
+fn trusting(named: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
     let provider = CryptoProvider::get_default()
         .cloned()
         .unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
@@ -30,6 +60,7 @@ pub(crate) fn client_config(named: Vec<CertificateDer<'static>>) -> Result<Clien
     Ok(config)
 }
 
+/// The verifier of the platform, and the certificates that are trusted as they are.
 #[derive(Debug)]
 struct Trust {
     authorities: Verifier,

@@ -1,4 +1,4 @@
-//! One request, one answer: TLS, the gate that keeps plans from writing, time limits, and what went wrong.
+//! One request, one answer: the gate that keeps plans from writing, time limits, and what went wrong.
 
 use std::error::Error;
 use std::io;
@@ -11,8 +11,6 @@ use harmony_core::Mode;
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_types::RegistryHost;
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::error::ClientError;
 use crate::settings::RegistrySettings;
@@ -82,16 +80,12 @@ impl Wire {
             .user_agent(concat!("harmony/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             // Followed by `Transport`, which knows where credentials may go.
-            .redirect(reqwest::redirect::Policy::none());
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_backend_preconfigured(trust::client_config(settings.ca_file())?);
         if registry.is_loopback() {
             // A proxy cannot reach what only this machine can.
             builder = builder.no_proxy();
         }
-        let tls = trust::client_config(named_certificates(settings)?);
-        let tls = tls.map_err(|source| ClientError::Tls {
-            source: source.into(),
-        })?;
-        builder = builder.tls_backend_preconfigured(tls);
         let http = builder.build().map_err(|source| ClientError::Tls {
             source: source.into(),
         })?;
@@ -218,30 +212,6 @@ impl Wire {
             source: source.into(),
         }
     }
-}
-
-/// The certificates in the user's file.
-fn named_certificates(
-    settings: &RegistrySettings,
-) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let Some(path) = settings.ca_file() else {
-        return Ok(Vec::new());
-    };
-    let pem = std::fs::read(path).map_err(|source| ClientError::CaFileUnreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    let invalid = |source| ClientError::CaFileInvalid {
-        path: path.to_owned(),
-        source,
-    };
-    let certificates: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|source| invalid(Some(source.into())))?;
-    if certificates.is_empty() {
-        return Err(invalid(None));
-    }
-    Ok(certificates)
 }
 
 /// What a failed request died of.
