@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
 use harmony_core::image::{BuildContext, Built, ImageLocation, ImageSource};
 use harmony_core::inventory::Platform;
 use harmony_types::ImageRef;
+use walkdir::WalkDir;
 
 const PACKAGE: &str = "github.com/nats-io/nats-server/v2";
 const VERSION: &str = "v2.15.2";
@@ -88,20 +89,13 @@ async fn build(work: &Path, version: &str) -> Result<Built, BuildError> {
 
 /// The inode and the time of the last change of the one file of this name below a folder.
 fn written(folder: &Path, name: &str) -> (u64, i64) {
-    let mut found = below(folder);
-    found.retain(|path| path.ends_with(name));
+    let entries = WalkDir::new(folder).into_iter().map(Result::unwrap);
+    let found: Vec<_> = entries
+        .filter(|entry| entry.file_type().is_file() && entry.file_name() == name)
+        .collect();
     assert_eq!(found.len(), 1, "{found:?}");
-    let metadata = fs::metadata(&found[0]).unwrap();
+    let metadata = found[0].metadata().unwrap();
     (metadata.ino(), metadata.ctime_nsec())
-}
-
-fn below(folder: &Path) -> Vec<PathBuf> {
-    let (folders, files): (Vec<_>, Vec<_>) = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .partition(|path| path.is_dir());
-    let deeper = folders.iter().flat_map(|folder| below(folder));
-    files.into_iter().chain(deeper).collect()
 }
 
 fn program(layout: &OciLayout, wanted: &str) -> Vec<u8> {

@@ -14,8 +14,8 @@
 //!
 //! Rules it keeps: only pods of the *current* revision count; "ready" needs the generation observed, the new pods
 //! ready and the old ones gone or leaving; the first cause of a container's trouble is kept, later and vaguer words do
-//! not replace it; every class has its own grace; a cause that another pod of the same revision disproves (it is ready) waits for
-//! the deadline.
+//! not replace it; every class has its own grace; a cause that another pod of the same revision disproves (it is ready)
+//! waits for the deadline.
 
 mod assessment;
 mod container;
