@@ -156,8 +156,9 @@ fn delete(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use harmony_oci::sha256;
+
     use super::*;
-    use crate::layout::sha256;
 
     #[test]
     fn prune_deletes_what_is_old_and_keeps_what_is_used() {

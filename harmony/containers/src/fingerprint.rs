@@ -12,11 +12,12 @@ use std::process::{Command, Stdio};
 
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::image::{FileSource, HostStep, StepInputs};
+use harmony_oci::layer::ENCODER;
 use harmony_types::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::native::layer::{ENCODER, hash_file};
+use crate::native::layer::hash_file;
 use crate::plan::{ImagePlan, PlannedEntry};
 
 /// Collects values into a hash; where one ends and the next begins is part of it.

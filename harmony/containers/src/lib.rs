@@ -1,6 +1,6 @@
 //! Builds container images: what is in them as data, and the adapters that make them.
 //!
-//! This crate implements the port [`ContainerBuilder`](harmony_core::capability::container_builder::ContainerBuilder).
+//! Layouts, archives and layers are written by [`harmony_oci`]. This crate implements the port [`ContainerBuilder`](harmony_core::capability::container_builder::ContainerBuilder).
 //! It must not know registries, charts or Kubernetes: it hands over an OCI layout on disk, and others push or import
 //! it.
 //!
@@ -18,21 +18,17 @@
 //! | [`native`] | [`NativeBuilder`]: no daemon, no root, same inputs same digest. Start here |
 //! | [`docker`] | [`DockerBuilder`]: Dockerfiles and recipes by a docker daemon, and the way out of it |
 //! | [`buildable`] | [`RustBinary`], [`GoBinary`], [`Prebuilt`], and what their images carry: [`Runtime`] |
-//! | [`layout`] | [`OciLayout`]: reads an image on disk |
-//! | [`archive`] | an image as one file, for `ctr image import`, `podman load`, `docker load` |
 //! | `plan` | recipe to sorted, checked, complete layers; pure |
 //! | `host_step` | runs cargo and go, with progress and cancellation |
 //! | `fingerprint` | what a build depends on, so that plans can tell digests |
 //! | `cache` | what is kept between runs, and for how long |
 
-pub mod archive;
 mod blocking;
 pub mod buildable;
 mod cache;
 pub mod docker;
 mod fingerprint;
 mod host_step;
-pub mod layout;
 pub mod native;
 mod plan;
 #[cfg(test)]
@@ -40,5 +36,4 @@ mod testing;
 
 pub use buildable::{GoBinary, Prebuilt, Runtime, RustBinary};
 pub use docker::DockerBuilder;
-pub use layout::OciLayout;
 pub use native::NativeBuilder;

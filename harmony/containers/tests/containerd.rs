@@ -10,11 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use harmony_containers::{NativeBuilder, Prebuilt, archive};
+use harmony_containers::{NativeBuilder, Prebuilt};
 use harmony_core::Context;
 use harmony_core::capability::container_builder::ContainerBuilder;
 use harmony_core::image::{BuildContext, Built, ImageLocation, ImageSource};
 use harmony_core::inventory::Platform;
+use harmony_oci::{Image, archive};
 use harmony_types::ImageRef;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -42,7 +43,12 @@ async fn containerd_has_the_image_by_tag_and_by_digest() {
         panic!("the image is not a layout");
     };
     let tar = work.path().join("image.tar");
-    archive::write(layout, &image, &mut File::create(&tar).unwrap()).unwrap();
+    archive::write(
+        &Image::open(layout).unwrap(),
+        &image,
+        &mut File::create(&tar).unwrap(),
+    )
+    .unwrap();
 
     let containerd = Containerd::start(work.path());
     containerd.ctr(&[

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use docker_engine::DockerEngine;
 use flate2::read::GzDecoder;
-use harmony_containers::{DockerBuilder, NativeBuilder, OciLayout, archive};
+use harmony_containers::{DockerBuilder, NativeBuilder};
 use harmony_core::Context;
 use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
 use harmony_core::image::{
@@ -24,6 +24,7 @@ use harmony_core::image::{
     ImageLocation, ImageRecipe, ImageSource, Layer, LayerKind, StepInputs, User,
 };
 use harmony_core::inventory::Platform;
+use harmony_oci::{Image, archive};
 use harmony_types::ImageRef;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +90,7 @@ async fn docker_loads_what_the_native_builder_made() {
 
     let path = work.path().join("image.tar");
     let mut file = fs::File::create(&path).unwrap();
-    archive::write(native_layout.directory(), &image(), &mut file).unwrap();
+    archive::write(&native_layout, &image(), &mut file).unwrap();
     engine.load(&path);
 
     // What docker gives back has the same configuration and, compressed again, the same layers.
@@ -283,9 +284,9 @@ fn image_of(built: Built) -> BuiltImage {
     }
 }
 
-fn layout(image: &BuiltImage) -> OciLayout {
+fn layout(image: &BuiltImage) -> Image {
     match &image.location {
-        ImageLocation::OciLayout(path) => OciLayout::open(path).unwrap(),
+        ImageLocation::OciLayout(path) => Image::open(path).unwrap(),
         other => panic!("the image is at {other:?}"),
     }
 }
@@ -293,10 +294,10 @@ fn layout(image: &BuiltImage) -> OciLayout {
 /// What a container sees: type, mode, owner, content, link of each path.
 type Node = (tar::EntryType, u32, (u64, u64), Vec<u8>, Option<PathBuf>);
 
-fn files(layout: &OciLayout) -> BTreeMap<String, Node> {
+fn files(layout: &Image) -> BTreeMap<String, Node> {
     let mut files = BTreeMap::new();
     for layer in layout.manifest().layers() {
-        let content = fs::File::open(layout.blob(layer)).unwrap();
+        let content = layout.blob(layer).unwrap().open().unwrap();
         let mut archive = tar::Archive::new(GzDecoder::new(content));
         for entry in archive.entries().unwrap() {
             let mut entry = entry.unwrap();

@@ -11,11 +11,12 @@ use std::process::Command;
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
-use harmony_containers::{GoBinary, NativeBuilder, OciLayout};
+use harmony_containers::{GoBinary, NativeBuilder};
 use harmony_core::Context;
 use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
 use harmony_core::image::{BuildContext, Built, ImageLocation, ImageSource};
 use harmony_core::inventory::Platform;
+use harmony_oci::Image;
 use harmony_types::ImageRef;
 use walkdir::WalkDir;
 
@@ -38,7 +39,7 @@ async fn nats_server_becomes_an_image_and_go_is_asked_once() {
     let ImageLocation::OciLayout(path) = image.location else {
         panic!("the image is not a layout");
     };
-    let layout = OciLayout::open(path).unwrap();
+    let layout = Image::open(path).unwrap();
     let config = layout.config().unwrap().config().clone().unwrap();
     assert_eq!(
         config.entrypoint().as_deref().unwrap(),
@@ -98,10 +99,10 @@ fn written(folder: &Path, name: &str) -> (u64, i64) {
     (metadata.ino(), metadata.ctime_nsec())
 }
 
-fn program(layout: &OciLayout, wanted: &str) -> Vec<u8> {
+fn program(layout: &Image, wanted: &str) -> Vec<u8> {
     let mut content = Vec::new();
     for layer in layout.manifest().layers() {
-        let file = fs::File::open(layout.blob(layer)).unwrap();
+        let file = layout.blob(layer).unwrap().open().unwrap();
         for entry in tar::Archive::new(GzDecoder::new(file)).entries().unwrap() {
             let mut entry = entry.unwrap();
             if entry.path().unwrap() == Path::new(wanted) {

@@ -18,11 +18,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use harmony_containers::{NativeBuilder, OciLayout, Prebuilt, Runtime};
+use harmony_containers::{NativeBuilder, Prebuilt, Runtime};
 use harmony_core::Context;
 use harmony_core::capability::container_builder::ContainerBuilder;
 use harmony_core::image::{BuildContext, Built, FileEntry, FileSource, ImageLocation, ImageSource};
 use harmony_core::inventory::Platform;
+use harmony_oci::Image;
 use harmony_types::ImageRef;
 
 const CACHE: &str = "KILL_TEST_CACHE";
@@ -64,14 +65,14 @@ fn killed_builds_leave_nothing_that_is_used() {
         }
         states.insert(names(&cache));
         for image in list(&cache.join("images")) {
-            OciLayout::open(image).expect("what has a name is complete");
+            Image::open(image).expect("what has a name is complete");
         }
         let (again, path) = build(&program, &cache);
         assert_eq!(again, clean, "after a kill at {part}/10 of the time");
-        let layout = OciLayout::open(path).expect("the image is complete");
+        let layout = Image::open(path).expect("the image is complete");
         for blob in layout.blobs() {
             let sum = Command::new("sha256sum")
-                .arg(layout.blob(blob))
+                .arg(layout.blob(blob).unwrap().path)
                 .output()
                 .expect("sha256sum runs");
             let sum = String::from_utf8_lossy(&sum.stdout).into_owned();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use harmony_types::{Digest, ImageRef};
 
-use crate::capability::container_builder::BuildError;
+use crate::build_error::BuildError;
 use crate::inventory::Platform;
 
 /// Where an app's image comes from.

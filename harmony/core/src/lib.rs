@@ -23,12 +23,14 @@
 //! | [`diagnostic`], [`error`] | what an error tells beside its message; [`InterpretError`] |
 //! | [`verify`] | the companion that runs readiness and smoke checks: [`Verified`](verify::Verified) |
 //! | [`image`], [`chart`], [`kubernetes`] | the values the capabilities speak |
+//! | [`build_error`] | why an image could not be built |
 //! | [`capability`] | one port per file |
 //!
 //! The module path is the name to use (`harmony_core::outcome::Change`); only the words that every Score needs are
 //! repeated at the root.
 
 pub mod approval;
+pub mod build_error;
 mod cancelled;
 pub mod capability;
 pub mod chart;

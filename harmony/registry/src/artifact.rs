@@ -1,18 +1,17 @@
 //! What is pushed: manifests and the blobs they name. An image and a chart are the same here.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream;
-use harmony_types::{Digest, Repository};
+use harmony_oci::hash::Hashing;
+use harmony_oci::{Layout, LayoutError};
+use harmony_types::{Digest, ImageRef, RegistryHost, Repository};
 use reqwest::Body;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-
-use crate::hashing::Hashing;
-use crate::layout_error::LayoutError;
 
 /// How much of a blob is in memory at once, times the number of blobs sent at once.
 const PIECE: usize = 128 * 1024;
@@ -29,9 +28,44 @@ pub(crate) struct Artifact {
 }
 
 impl Artifact {
+    /// The image with this digest in the layout at `path`, for `registry`. Blocks on the disk.
+    ///
+    /// Blobs are checked when they are sent.
+    pub(crate) fn of_layout(
+        path: &Path,
+        digest: &Digest,
+        registry: &RegistryHost,
+    ) -> Result<Self, LayoutError> {
+        let contents = Layout::open(path)?.contents(digest)?;
+        let relative = contents
+            .base
+            .and_then(|name| ImageRef::parse(name).ok())
+            .filter(|base| base.registry() == registry)
+            .map(|base| base.repository().clone());
+        let manifests = contents.manifests.into_iter().map(|manifest| Manifest {
+            digest: manifest.digest,
+            media_type: manifest.media_type,
+            bytes: manifest.bytes.into(),
+        });
+        let blobs = contents.blobs.into_iter().map(|blob| Blob {
+            digest: blob.digest,
+            size: blob.place.size,
+            source: BlobSource::File {
+                path: blob.place.path,
+                offset: blob.place.offset,
+            },
+        });
+        Ok(Self {
+            manifests: manifests.collect(),
+            blobs: blobs.collect(),
+            relative,
+        })
+    }
+
     /// What there is to send at most, in bytes.
     pub(crate) fn size(&self) -> u64 {
-        self.blobs.iter().map(|blob| blob.size).sum()
+        let sizes = self.blobs.iter().map(|blob| blob.size);
+        sizes.fold(0, u64::saturating_add)
     }
 }
 
@@ -154,5 +188,48 @@ impl Reading {
         // The first reason stands.
         drop(self.fault.set(error));
         shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use harmony_oci::contents::media;
+    use harmony_oci::sha256;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_base_is_a_relative_when_it_is_in_the_same_registry() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("oci-layout"), "{}").expect("a file");
+        let blob = |bytes: &[u8]| {
+            let digest = sha256(bytes);
+            let path = folder.path().join(harmony_oci::layout::blob_path(&digest));
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, bytes).expect("a blob");
+            digest
+        };
+        let config = blob(b"{}");
+        let relative = |base: &str| {
+            let manifest = json!({
+                "schemaVersion": 2,
+                "mediaType": media::MANIFEST,
+                "config": {"mediaType": "c", "digest": config, "size": 2},
+                "layers": [],
+                "annotations": {"org.opencontainers.image.base.name": base},
+            });
+            let digest = blob(manifest.to_string().as_bytes());
+            let registry = RegistryHost::parse("r.example.com").expect("a host");
+            let artifact = Artifact::of_layout(folder.path(), &digest, &registry);
+            let relative = artifact.expect("an artifact").relative;
+            relative.map(|repository| repository.to_string())
+        };
+        assert_eq!(
+            relative("r.example.com/base/debian:13"),
+            Some("base/debian".into())
+        );
+        assert_eq!(relative("docker.io/library/debian:13"), None);
+        assert_eq!(relative("not a reference"), None);
     }
 }

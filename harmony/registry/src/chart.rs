@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use harmony_core::chart::PackagedChart;
+use harmony_oci::sha256;
 use harmony_types::{ChartRef, Digest, Version};
 use jiff::Timestamp;
 use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
@@ -11,7 +12,6 @@ use serde_json::Value;
 
 use crate::artifact::{Artifact, Blob, BlobSource, Manifest};
 use crate::error::ClientError;
-use crate::hashing;
 
 /// The media type of the `Chart.yaml` (Helm, HIP 6).
 pub(crate) const CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
@@ -56,7 +56,7 @@ pub(crate) fn artifact(chart: &PackagedChart, to: &ChartRef) -> Result<Artifact,
         .map_err(|_| other())?;
     Ok(Artifact {
         manifests: vec![Manifest {
-            digest: hashing::sha256(&bytes),
+            digest: sha256(&bytes),
             media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(),
             bytes,
         }],
@@ -154,7 +154,7 @@ fn sorted(value: &Value) -> Value {
 
 fn blob(bytes: Bytes) -> Blob {
     Blob {
-        digest: hashing::sha256(&bytes),
+        digest: sha256(&bytes),
         size: bytes.len() as u64,
         source: BlobSource::Memory(bytes),
     }
@@ -183,7 +183,7 @@ mod tests {
             version: Version::parse("0.1.0").expect("a version"),
             metadata: json!({"version": "0.1.0", "name": "operator", "apiVersion": "v2", "description": "It operates"}),
             archive: archive.into(),
-            archive_digest: hashing::sha256(archive),
+            archive_digest: sha256(archive),
             created: 1_767_225_600,
         }
     }

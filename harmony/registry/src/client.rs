@@ -19,7 +19,7 @@ use crate::error::ClientError;
 use crate::push::{self, Decision, KnownBlobs};
 use crate::settings::RegistrySettings;
 use crate::transport::Transport;
-use crate::{chart, layout, manifest, pull};
+use crate::{chart, manifest, pull};
 
 /// The largest `Chart.yaml` and the largest chart archive that are read.
 const CHART_CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
@@ -156,7 +156,7 @@ impl OciRegistryClient {
                     digest.clone(),
                     self.transport.registry().clone(),
                 );
-                let read = move || layout::read(&path, &digest, &registry);
+                let read = move || Artifact::of_layout(&path, &digest, &registry);
                 let failed = |source| RegistryError::Local {
                     what: format!("the image for `{reference}`"),
                     source,

@@ -9,7 +9,7 @@
 //! client ---> push --+-> blob, manifest --+-> transport --+-> auth ---> credentials
 //!        \--> pull --+                    |               +-> endpoint (where we go)
 //!                                         |               \-> wire (the gate for plans), trust (TLS) ---> the registry
-//!   layout, chart ---> artifact ----------+                        \-> answer (what an error means)
+//!    image, chart ---> artifact ----------+                        \-> answer (what an error means)
 //! ```
 //!
 //! | module | what it holds |
@@ -20,7 +20,7 @@
 //! | [`harbor`] | Harbor's projects |
 //! | `push`, `blob`, `manifest` | the steps of a push; what to do about a published version is the pure `push::decide` |
 //! | `pull` | images to a layout, charts to memory, checked |
-//! | `artifact`, `layout`, `layout_error`, `chart` | what is pushed, where it comes from, and why it cannot be |
+//! | `artifact`, `chart` | what is pushed, and where it comes from |
 //! | `transport` | one call: login, redirects, retries |
 //! | `auth`, `credentials` | proving who we are; finding out who we are |
 //! | `endpoint` | pure: which hosts are gone to, and which get credentials |
@@ -28,9 +28,8 @@
 //! | `trust` | which servers are trusted |
 //! | `testing` (feature) | a real registry for tests to start and stop |
 //!
-//! Manifests are the types of `oci-client`. Its client is not used: it sends 4 MiB at a time one after the other,
-//! does not mount across repositories of one login, does not retry, and would be a second way to the registry beside
-//! the one that refuses to write while planning.
+//! The manifests of charts are the types of `oci-client` (`oci-distribution`). Its client is not used; ADR-047 says why.
+//! Images on disk are read and written by [`harmony_oci`].
 
 mod answer;
 mod artifact;
@@ -42,9 +41,6 @@ mod credentials;
 mod endpoint;
 pub mod error;
 pub mod harbor;
-mod hashing;
-mod layout;
-mod layout_error;
 mod manifest;
 mod pull;
 mod push;

@@ -2,28 +2,26 @@
 
 use bytes::Bytes;
 use harmony_core::capability::oci_registry::RegistryError;
+use harmony_oci::contents::media;
+use harmony_oci::hash::digest_like;
+use harmony_oci::sha256;
 use harmony_types::Digest;
-use oci_distribution::manifest::{
-    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE,
-    OCI_IMAGE_MEDIA_TYPE,
-};
 use reqwest::header::{ACCEPT, HeaderMap};
 use reqwest::{Method, StatusCode};
 
 use crate::artifact::Manifest;
 use crate::auth::Scope;
 use crate::error::ClientError;
-use crate::hashing;
 use crate::transport::{Call, Payload, Transport, api_path, retrying};
 use crate::wire::Failure;
 
 /// The largest manifest that is read; the specification wants registries to take 4 MiB.
 const LIMIT: u64 = 4 * 1024 * 1024;
 const KINDS: [&str; 4] = [
-    OCI_IMAGE_MEDIA_TYPE,
-    OCI_IMAGE_INDEX_MEDIA_TYPE,
-    IMAGE_MANIFEST_MEDIA_TYPE,
-    IMAGE_MANIFEST_LIST_MEDIA_TYPE,
+    media::MANIFEST,
+    media::INDEX,
+    media::DOCKER_MANIFEST,
+    media::DOCKER_INDEX,
 ];
 
 /// The digest that `name`, a tag or a digest, stands for; `None` when there is no such manifest.
@@ -136,9 +134,9 @@ fn digest_header(headers: &HeaderMap) -> Option<Digest> {
 /// worth another try.
 fn checked(what: &str, expected: Option<Digest>, bytes: &Bytes) -> Result<Digest, Failure> {
     let Some(expected) = expected else {
-        return Ok(hashing::sha256(bytes));
+        return Ok(sha256(bytes));
     };
-    let received = hashing::digest_like(&expected, bytes);
+    let received = digest_like(&expected, bytes);
     if received == expected {
         Ok(received)
     } else {

@@ -1,8 +1,7 @@
 //! Reading images and charts, every byte checked against its digest.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,20 +11,17 @@ use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::event::Step;
 use harmony_core::image::{BuiltImage, ImageLocation};
 use harmony_core::inventory::Platform;
+use harmony_oci::contents::{ManifestKind, digest_of, media, total_size};
+use harmony_oci::hash::{Hashing, digest_like};
+use harmony_oci::spec::{Descriptor, ImageIndex, ImageManifest};
+use harmony_oci::{Incoming, write};
 use harmony_types::Digest;
-use oci_distribution::manifest::{
-    IMAGE_MANIFEST_LIST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OciDescriptor, OciImageIndex,
-    OciImageManifest,
-};
 use reqwest::{Method, Response, StatusCode};
-use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::artifact::Manifest;
 use crate::auth::Scope;
 use crate::error::ClientError;
-use crate::hashing::{self, Hashing};
-use crate::layout::{self, Kind};
 use crate::transport::{Call, Transport, api_path, retrying};
 use crate::wire::Failure;
 use crate::{manifest, push};
@@ -57,7 +53,7 @@ pub(crate) async fn small_blob(
         let what = format!("`{digest}` of `{}`", scope.repository);
         let response = open(transport, scope, digest).await?;
         let bytes = transport.wire().body(response, &what, limit).await?;
-        let received = hashing::digest_like(digest, &bytes);
+        let received = digest_like(digest, &bytes);
         if received == *digest {
             Ok(bytes)
         } else {
@@ -82,27 +78,26 @@ pub(crate) async fn of_platform(
             format!("its manifest cannot be understood: {error}"),
         )
     };
-    let kind: Kind = serde_json::from_slice(&top.bytes).map_err(unreadable)?;
+    let kind: ManifestKind = serde_json::from_slice(&top.bytes).map_err(unreadable)?;
     let media_type = kind.media_type(
         Some(&top.media_type)
             .filter(|text| !text.is_empty())
             .map(String::as_str),
     );
-    if ![OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE].contains(&media_type.as_str())
-    {
+    if ![media::INDEX, media::DOCKER_INDEX].contains(&media_type.as_str()) {
         return Ok(Manifest { media_type, ..top });
     }
-    let index: OciImageIndex = serde_json::from_slice(&top.bytes).map_err(unreadable)?;
-    let platforms = index.manifests.iter().map(|entry| {
-        let named = entry.platform.as_ref();
-        named.map(|platform| format!("{}/{}", platform.os, platform.architecture))
+    let index: ImageIndex = serde_json::from_slice(&top.bytes).map_err(unreadable)?;
+    let platforms = index.manifests().iter().map(|entry| {
+        let named = entry.platform().as_ref();
+        named.map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
     });
     let available: Vec<Option<String>> = platforms.collect();
     let wanted = platform.to_string();
     let fitting = available
         .iter()
         .position(|platform| platform.as_deref() == Some(wanted.as_str()))
-        .map(|at| &index.manifests[at]);
+        .map(|at| &index.manifests()[at]);
     let Some(fitting) = fitting else {
         return Err(ClientError::NoPlatform {
             reference: reference.to_owned(),
@@ -111,9 +106,10 @@ pub(crate) async fn of_platform(
         }
         .into());
     };
-    let found = manifest(transport, scope, &fitting.digest, reference).await?;
+    let digest = fitting.digest().to_string();
+    let found = manifest(transport, scope, &digest, reference).await?;
     Ok(Manifest {
-        media_type: fitting.media_type.clone(),
+        media_type: fitting.media_type().to_string(),
         ..found
     })
 }
@@ -127,21 +123,24 @@ pub(crate) async fn image(
     directory: &Path,
     step: &Step,
 ) -> Result<BuiltImage, RegistryError> {
-    let image: OciImageManifest = serde_json::from_slice(&manifest.bytes).map_err(|error| {
+    let image: ImageManifest = serde_json::from_slice(&manifest.bytes).map_err(|error| {
         transport.nonsense(
             &format!("reading `{}@{}`", scope.repository, manifest.digest),
             format!("its manifest cannot be understood: {error}"),
         )
     })?;
-    let wanted = wanted(&image)
-        .map_err(|reason| transport.nonsense(&format!("reading `{}`", scope.repository), reason))?;
+    let invalid = |reason| transport.nonsense(&format!("reading `{}`", scope.repository), reason);
+    let wanted = wanted(&image).map_err(invalid)?;
+    let total = total_size(wanted.iter().map(|(_, size)| *size)).map_err(invalid)?;
+    let layers_size = total_size(image.layers().iter().map(Descriptor::size)).map_err(invalid)?;
     let counters: Vec<Arc<AtomicU64>> = wanted.iter().map(|_| Arc::default()).collect();
-    let total = wanted.iter().map(|(_, size)| size).sum();
     let mut pulls = Vec::new();
     for ((digest, size), counter) in wanted.iter().zip(&counters) {
-        let path = directory.join(layout::blob_path(digest));
+        let (owned, looked_for) = (directory.to_owned(), digest.clone());
         pulls.push(async move {
-            if !is_whole(&path, digest).await {
+            let has = move || Incoming::new(&owned).has(&looked_for);
+            if !tokio::task::spawn_blocking(has).await.unwrap_or(false) {
+                let path = Incoming::new(directory).path(digest);
                 retrying(|| blob_to_file(transport, scope, digest, &path, counter)).await?;
             }
             counter.store(*size, Ordering::Relaxed);
@@ -152,57 +151,42 @@ pub(crate) async fn image(
         .buffer_unordered(AT_ONCE)
         .try_collect::<()>();
     push::watched(step, &counters, total, pulling).await?;
-    let written = [
-        (layout::blob_path(&manifest.digest), manifest.bytes.clone()),
-        (
-            PathBuf::from("oci-layout"),
-            json!({"imageLayoutVersion": "1.0.0"}).to_string().into(),
-        ),
-        (PathBuf::from("index.json"), index_of(manifest)),
-    ];
-    for (path, content) in written {
-        let path = directory.join(path);
-        write(&path, &content)
-            .await
-            .map_err(|source| ClientError::Write { path, source })?;
-    }
+    let (owned, manifest) = (directory.to_owned(), manifest.clone());
+    let digest = manifest.digest.clone();
+    let finish = move || {
+        let Manifest {
+            digest,
+            media_type,
+            bytes,
+        } = &manifest;
+        Incoming::new(&owned).finish(digest, media_type, bytes)
+    };
+    let local = |source| RegistryError::Local {
+        what: directory.display().to_string(),
+        source,
+    };
+    tokio::task::spawn_blocking(finish)
+        .await
+        .map_err(|error| local(error.into()))?
+        .map_err(|error| local(error.into()))?;
     Ok(BuiltImage {
-        digest: manifest.digest.clone(),
+        digest,
         location: ImageLocation::OciLayout(directory.to_owned()),
-        size: image
-            .layers
-            .iter()
-            .filter_map(|layer| u64::try_from(layer.size).ok())
-            .sum(),
+        size: layers_size,
     })
 }
 
 /// Config and layers, each once.
-fn wanted(image: &OciImageManifest) -> Result<Vec<(Digest, u64)>, String> {
+fn wanted(image: &ImageManifest) -> Result<Vec<(Digest, u64)>, String> {
     let mut seen = BTreeSet::new();
     let mut wanted = Vec::new();
-    for OciDescriptor { digest, size, .. } in std::iter::once(&image.config).chain(&image.layers) {
-        let digest = Digest::parse(digest).map_err(|error| error.to_string())?;
-        let size = u64::try_from(*size).map_err(|_| format!("`{digest}` has a size of {size}"))?;
+    for descriptor in std::iter::once(image.config()).chain(image.layers()) {
+        let digest = digest_of(descriptor)?;
         if seen.insert(digest.clone()) {
-            wanted.push((digest, size));
+            wanted.push((digest, descriptor.size()));
         }
     }
     Ok(wanted)
-}
-
-fn index_of(manifest: &Manifest) -> Bytes {
-    json!({
-        "schemaVersion": 2,
-        "mediaType": OCI_IMAGE_INDEX_MEDIA_TYPE,
-        "manifests": [{
-            "mediaType": manifest.media_type,
-            "digest": manifest.digest,
-            "size": manifest.bytes.len(),
-        }],
-    })
-    .to_string()
-    .into()
 }
 
 async fn open(transport: &Transport, scope: &Scope, digest: &Digest) -> Result<Response, Failure> {
@@ -236,7 +220,7 @@ async fn blob_to_file(
     };
     counter.store(0, Ordering::Relaxed);
     let mut response = open(transport, scope, digest).await?;
-    let (file, unfinished) = beside(path).map_err(failed)?;
+    let (file, unfinished) = write::beside(path).map_err(failed)?;
     let mut file = tokio::fs::File::from_std(file);
     let mut hashing = Hashing::like(digest);
     while let Some(piece) = transport.wire().piece(&mut response).await? {
@@ -254,39 +238,6 @@ async fn blob_to_file(
         .persist(path)
         .map_err(|error| failed(error.error))?;
     Ok(())
-}
-
-/// A file that takes its name when it is whole, and goes when it never is.
-fn beside(path: &Path) -> io::Result<(std::fs::File, tempfile::TempPath)> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    Ok(tempfile::Builder::new()
-        .prefix(".unfinished-")
-        .tempfile_in(folder)?
-        .into_parts())
-}
-
-async fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let (file, unfinished) = beside(path)?;
-    let mut file = tokio::fs::File::from_std(file);
-    file.write_all(content).await?;
-    file.flush().await?;
-    unfinished.persist(path).map_err(|error| error.error)
-}
-
-async fn is_whole(path: &Path, digest: &Digest) -> bool {
-    let Ok(mut file) = tokio::fs::File::open(path).await else {
-        return false;
-    };
-    let mut hashing = Hashing::like(digest);
-    let mut piece = vec![0; 128 * 1024];
-    loop {
-        match file.read(&mut piece).await {
-            Ok(0) => return hashing.finish() == *digest,
-            Ok(length) => hashing.update(&piece[..length]),
-            Err(_) => return false,
-        }
-    }
 }
 
 /// Bytes that were garbled or cut on the way are worth another try.

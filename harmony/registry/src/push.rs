@@ -251,8 +251,9 @@ pub(crate) fn shown_size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use harmony_oci::sha256;
+
     use super::*;
-    use crate::hashing::sha256;
 
     #[test]
     fn a_published_version_is_never_changed() {

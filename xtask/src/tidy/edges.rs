@@ -19,9 +19,10 @@ const APP: &[&str] = &["harmony", "harmony_release", "harmony_cli"];
 const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("harmony_types", &[]),
     ("harmony_core", &[&["harmony_types"]]),
-    ("harmony_containers", &[CORE]),
-    ("harmony_registry", &[CORE]),
-    ("harmony_kubernetes", &[CORE]),
+    ("harmony_oci", &[&["harmony_types"]]),
+    ("harmony_containers", &[CORE, &["harmony_oci"]]),
+    ("harmony_registry", &[CORE, &["harmony_oci"]]),
+    ("harmony_kubernetes", &[CORE, &["harmony_oci"]]),
     (
         "harmony",
         &[

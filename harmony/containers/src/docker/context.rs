@@ -11,6 +11,7 @@ use futures_util::{Stream, stream};
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::context::Context;
 use harmony_core::image::FileSource;
+use harmony_oci::entry::write_end;
 use tokio::sync::mpsc;
 use walkdir::WalkDir;
 
@@ -18,7 +19,7 @@ use crate::blocking::blocking;
 use crate::docker::context_name;
 use crate::docker::dockerfile::layer_folder;
 use crate::docker::ignore::Ignore;
-use crate::native::layer::{end_archive, write_entry};
+use crate::native::layer::write_entry;
 use crate::plan::{ImagePlan, PlannedEntry};
 
 /// The name of a rendered Dockerfile in its context.
@@ -139,7 +140,7 @@ impl BuildFiles {
         for entry in self.entries.iter() {
             write_entry(entry, None, 0, out, path, cancel)?;
         }
-        end_archive(out)
+        write_end(out)
             .and_then(|()| out.flush())
             .map_err(|source| BuildError::Write {
                 path: path.to_owned(),

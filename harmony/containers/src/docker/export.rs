@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::Docker;
 use flate2::read::MultiGzDecoder;
@@ -14,8 +14,10 @@ use futures_util::StreamExt;
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::context::Context;
 use harmony_core::image::BuiltImage;
+use harmony_oci::layer::ENCODER;
+use harmony_oci::spec::ImageConfiguration;
+use harmony_oci::{Documents, Image, LayerBlob};
 use harmony_types::Digest;
-use oci_spec::image::ImageConfiguration;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -25,11 +27,9 @@ use crate::blocking::blocking;
 use crate::cache::{Cache, Record, touch};
 use crate::docker::connection::Endpoint;
 use crate::fingerprint::Fingerprint;
-use crate::layout::OciLayout;
 use crate::native::BuildRecord;
 use crate::native::assemble::{built, keep_blob, store_image};
-use crate::native::layer::{ENCODER, LayerBlob, compress, unwritable};
-use crate::native::manifest::Documents;
+use crate::native::layer::{compress, unwritable};
 
 /// Which annotations a manifest gets from the labels of its image.
 const ANNOTATIONS: &str = "org.opencontainers.image.";
@@ -59,10 +59,10 @@ pub(super) async fn to_oci_layout(
     let id = inspected.id.unwrap_or_default();
     let key = export_key(&id);
     if let Some(record) = cache.read::<BuildRecord>(Record::Build, &key)
-        && let Ok(layout) = OciLayout::open(cache.image(&record.digest))
+        && let Some(image) = intact(context, cache.image(&record.digest)).await?
     {
-        touch(layout.directory());
-        return Ok(built(&layout, record.digest));
+        touch(image.layout().path());
+        return Ok(built(&image));
     }
     let staging = cache.staging();
     let unwritable = |source: io::Error| BuildError::Write {
@@ -100,6 +100,15 @@ pub(super) async fn to_oci_layout(
         let digest = image.digest.clone();
         cache.write(Record::Build, &key, &BuildRecord { digest })?;
         Ok(image)
+    })
+    .await
+}
+
+/// The image in a directory of the cache, unless it is missing or damaged.
+async fn intact(context: &Context, path: PathBuf) -> Result<Option<Image>, BuildError> {
+    blocking(context, move |_| {
+        let image = Image::open(path).ok();
+        Ok(image.filter(|image| image.verify().is_ok()))
     })
     .await
 }
@@ -211,8 +220,7 @@ impl SavedImage {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         let platform = (parsed.os().clone(), parsed.architecture().clone());
-        let documents =
-            Documents::with_config(config, &layers, platform, annotations).map_err(unusable)?;
+        let documents = Documents::new(config, &layers, platform, annotations).map_err(unusable)?;
         store_image(&documents, &layers, cache)
     }
 

@@ -2,19 +2,22 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::event::Step;
 use harmony_core::image::{BuiltImage, FileSource, ImageLocation};
+use harmony_oci::hash::is_intact;
+use harmony_oci::layer::ENCODER;
+use harmony_oci::{Documents, Image, LayerBlob, LayoutError, NewImage};
 use harmony_types::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Record, touch};
 use crate::fingerprint::{Fingerprint, add_place};
-use crate::layout::{NewLayout, OciLayout};
-use crate::native::layer::{ENCODER, FileState, LayerBlob, LayerRecord, hash_file, write_layer};
-use crate::native::manifest::Documents;
+use crate::native::layer::{FileState, hash_file, write_layer};
+use crate::native::manifest;
 use crate::plan::{ImagePlan, PlannedLayer};
 
 /// When the files of every image were last changed, in seconds since 1970. Not the time of the commit: then no layer
@@ -32,7 +35,7 @@ pub(crate) fn assemble(
     for layer in &plan.layers {
         layers.push(layer_blob(layer, cache, progress, cancel)?);
     }
-    let documents = Documents::new(plan, &layers).map_err(|source| BuildError::Write {
+    let documents = manifest::documents(plan, &layers).map_err(|source| BuildError::Write {
         path: cache.staging(),
         source,
     })?;
@@ -46,25 +49,32 @@ pub(crate) fn store_image(
     cache: &Cache,
 ) -> Result<BuiltImage, BuildError> {
     let target = cache.image(&documents.digest);
-    let layout = NewLayout {
-        config: &documents.config,
-        manifest: &documents.manifest,
-        descriptor: documents.descriptor.clone(),
+    let image = NewImage {
+        documents,
         layers: layers
             .iter()
             .map(|layer| (layer.digest.clone(), cache.blob(&layer.digest)))
             .collect(),
     }
-    .write(&target, &cache.staging())?;
+    .write(&target, &cache.staging())
+    .map_err(|error| unwritten(&target, error))?;
     touch(&target);
-    Ok(built(&layout, documents.digest.clone()))
+    Ok(built(&image))
 }
 
-pub(crate) fn built(layout: &OciLayout, digest: Digest) -> BuiltImage {
+fn unwritten(target: &Path, error: LayoutError) -> BuildError {
+    let (path, source) = match error {
+        LayoutError::Write { path, source } => (path, source),
+        other => (target.to_owned(), io::Error::other(other)),
+    };
+    BuildError::Write { path, source }
+}
+
+pub(crate) fn built(image: &Image) -> BuiltImage {
     BuiltImage {
-        digest,
-        size: layout.layers_size(),
-        location: ImageLocation::OciLayout(layout.directory().to_owned()),
+        digest: image.digest().clone(),
+        size: image.layers_size(),
+        location: ImageLocation::OciLayout(image.layout().path().to_owned()),
     }
 }
 
@@ -76,10 +86,9 @@ fn layer_blob(
     cancel: &CancellationToken,
 ) -> Result<LayerBlob, BuildError> {
     let (key, states) = content_key(layer, cancel)?;
-    if let Some(record) = cache.read::<LayerRecord>(Record::Layer, &key) {
-        let blob = LayerBlob::from(record);
+    if let Some(blob) = cache.read::<LayerBlob>(Record::Layer, &key) {
         let path = cache.blob(&blob.digest);
-        if fs::metadata(&path).is_ok_and(|meta| meta.len() == blob.size) {
+        if is_intact(&path, &blob.digest) {
             touch(&path);
             return Ok(blob);
         }
@@ -88,14 +97,14 @@ fn layer_blob(
     let blob = keep_blob(cache, |out, path| {
         write_layer(&layer.entries, &states, FILE_TIME, out, path, cancel)
     })?;
-    cache.write(Record::Layer, &key, &LayerRecord::from(&blob))?;
+    cache.write(Record::Layer, &key, &blob)?;
     Ok(blob)
 }
 
 /// Lets `write` write a blob and gives it its name once it is whole and on the disk.
 pub(crate) fn keep_blob(
     cache: &Cache,
-    write: impl FnOnce(&mut fs::File, &std::path::Path) -> Result<LayerBlob, BuildError>,
+    write: impl FnOnce(&mut fs::File, &Path) -> Result<LayerBlob, BuildError>,
 ) -> Result<LayerBlob, BuildError> {
     let staging = cache.staging();
     let unwritable = |source: io::Error| BuildError::Write {

@@ -1,74 +1,27 @@
-//! The JSON of an image: its configuration and its manifest. Pure.
+//! The configuration of a planned image. Pure.
 
 use std::collections::HashMap;
 use std::io;
 
 use harmony_core::image::LayerKind;
-use harmony_types::Digest;
-use oci_spec::OciSpecError;
-use oci_spec::image::{
-    Arch, ConfigBuilder, Descriptor, DescriptorBuilder, HistoryBuilder, ImageConfigurationBuilder,
-    ImageManifestBuilder, MediaType, Os, PlatformBuilder, RootFsBuilder, SCHEMA_VERSION,
+use harmony_oci::spec::{
+    Arch, ConfigBuilder, HistoryBuilder, ImageConfigurationBuilder, Os, RootFsBuilder,
 };
+use harmony_oci::{Documents, LayerBlob, canonical_json};
 
-use crate::layout::{canonical_json, sha256};
-use crate::native::layer::LayerBlob;
 use crate::plan::ImagePlan;
 
-/// The documents of an image, as bytes, for they are named by their hashes.
-#[derive(Debug)]
-pub(crate) struct Documents {
-    pub(crate) config: Vec<u8>,
-    pub(crate) manifest: Vec<u8>,
-    /// The digest of the manifest: the digest of the image.
-    pub(crate) digest: Digest,
-    /// What an index says of the manifest.
-    pub(crate) descriptor: Descriptor,
-}
-
-impl Documents {
-    /// The documents of an image with these layers, one for each of the plan's.
-    pub(crate) fn new(plan: &ImagePlan, layers: &[LayerBlob]) -> io::Result<Self> {
-        let config = config(plan, layers)?;
-        Self::with_config(
-            config,
-            layers,
-            (
-                Os::from(plan.platform.os),
-                Arch::from(plan.platform.architecture),
-            ),
-            plan.annotations.clone().into_iter().collect(),
-        )
-    }
-
-    /// The documents of an image whose configuration exists.
-    pub(crate) fn with_config(
-        config: Vec<u8>,
-        layers: &[LayerBlob],
-        (os, architecture): (Os, Arch),
-        annotations: HashMap<String, String>,
-    ) -> io::Result<Self> {
-        let manifest = manifest(&config, layers, annotations)?;
-        let digest = sha256(&manifest);
-        let platform = PlatformBuilder::default()
-            .os(os)
-            .architecture(architecture)
-            .build()
-            .map_err(invalid)?;
-        let descriptor = DescriptorBuilder::default()
-            .media_type(MediaType::ImageManifest)
-            .digest(spec_digest(&digest)?)
-            .size(manifest.len() as u64)
-            .platform(platform)
-            .build()
-            .map_err(invalid)?;
-        Ok(Self {
-            config,
-            manifest,
-            digest,
-            descriptor,
-        })
-    }
+/// The documents of an image with these layers, one for each of the plan's.
+pub(crate) fn documents(plan: &ImagePlan, layers: &[LayerBlob]) -> io::Result<Documents> {
+    Documents::new(
+        config(plan, layers)?,
+        layers,
+        (
+            Os::from(plan.platform.os),
+            Arch::from(plan.platform.architecture),
+        ),
+        plan.annotations.clone().into_iter().collect(),
+    )
 }
 
 fn config(plan: &ImagePlan, layers: &[LayerBlob]) -> io::Result<Vec<u8>> {
@@ -125,37 +78,6 @@ fn config(plan: &ImagePlan, layers: &[LayerBlob]) -> io::Result<Vec<u8>> {
     canonical_json(&configuration)
 }
 
-fn manifest(
-    config: &[u8],
-    layers: &[LayerBlob],
-    annotations: HashMap<String, String>,
-) -> io::Result<Vec<u8>> {
-    let config = Descriptor::new(
-        MediaType::ImageConfig,
-        config.len() as u64,
-        spec_digest(&sha256(config))?,
-    );
-    let layers = layers
-        .iter()
-        .map(|layer| {
-            Ok(Descriptor::new(
-                MediaType::ImageLayerGzip,
-                layer.size,
-                spec_digest(&layer.digest)?,
-            ))
-        })
-        .collect::<io::Result<Vec<_>>>()?;
-    let mut manifest = ImageManifestBuilder::default()
-        .schema_version(SCHEMA_VERSION)
-        .media_type(MediaType::ImageManifest)
-        .config(config)
-        .layers(layers);
-    if !annotations.is_empty() {
-        manifest = manifest.annotations(annotations);
-    }
-    canonical_json(&manifest.build().map_err(invalid)?)
-}
-
 fn describe(kind: LayerKind) -> &'static str {
     match kind {
         LayerKind::Assets => "assets",
@@ -172,16 +94,14 @@ pub(crate) fn rfc3339(seconds: u64) -> io::Result<String> {
         .map_err(io::Error::other)
 }
 
-fn spec_digest(digest: &Digest) -> io::Result<oci_spec::image::Digest> {
-    digest.as_str().parse().map_err(invalid)
-}
-
-fn invalid(error: OciSpecError) -> io::Error {
+fn invalid(error: impl Into<harmony_core::diagnostic::BoxError>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
 #[cfg(test)]
 mod tests {
+    use harmony_oci::sha256;
+
     use super::*;
     use crate::testing::{CREATED, context, file, recipe};
 
@@ -201,7 +121,7 @@ mod tests {
             digest: sha256(b"compressed"),
             size: 10,
         };
-        let documents = Documents::new(&plan, &[layer]).unwrap();
+        let documents = documents(&plan, &[layer]).unwrap();
         assert_eq!(
             String::from_utf8(documents.config).unwrap(),
             concat!(

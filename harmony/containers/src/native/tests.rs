@@ -10,7 +10,6 @@ use harmony_core::image::{
 };
 
 use super::*;
-use crate::layout::OciLayout;
 use crate::testing::{context, file, image, recipe};
 
 /// A recipe whose step copies `input` in `directory` to `output`.
@@ -173,7 +172,7 @@ async fn builders_that_share_a_cache_agree() {
         let ImageLocation::OciLayout(path) = image.location else {
             panic!("the image is not a layout");
         };
-        OciLayout::open(&path).unwrap();
+        harmony_oci::Image::open(&path).unwrap();
         built.insert(path);
     }
     assert_eq!(built.len(), 1);

@@ -123,12 +123,12 @@ fn an_archive_says_only_what_the_plan_says() {
         ],
     );
     assert_eq!(blob.size, compressed.len() as u64);
-    assert_eq!(blob.digest, crate::layout::sha256(&compressed));
+    assert_eq!(blob.digest, harmony_oci::sha256(&compressed));
     let mut plain = Vec::new();
     GzDecoder::new(&*compressed)
         .read_to_end(&mut plain)
         .unwrap();
-    assert_eq!(blob.diff_id, crate::layout::sha256(&plain));
+    assert_eq!(blob.diff_id, harmony_oci::sha256(&plain));
     let none = Vec::new;
     assert_eq!(
         read(&compressed),

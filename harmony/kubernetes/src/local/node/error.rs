@@ -190,12 +190,21 @@ pub enum LocalNodeError {
         source: Box<kube::Error>,
     },
     /// An image archive cannot be imported.
-    #[error("`{path}` is no image that the node can import: {reason}")]
+    #[error("`{path}` is not the image that the node should import: {reason}")]
     Archive {
         /// The file or folder.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// An image archive is not a layout with one intact image.
+    #[error("`{path}` is not an image that the node can import")]
+    Layout {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: harmony_oci::LayoutError,
     },
     /// An image reference or registry address cannot be used.
     #[error("`{value}` cannot be used as {what}: {reason}")]
@@ -274,7 +283,7 @@ impl Diagnostic for LocalNodeError {
             Self::NotReady { .. } => 414,
             Self::Tool { .. } => 415,
             Self::Api { .. } => 416,
-            Self::Archive { .. } => 417,
+            Self::Archive { .. } | Self::Layout { .. } => 417,
             Self::Reference { .. } => 418,
             Self::NotRunning => 419,
             Self::Cancelled(cancelled) => return cancelled.code(),
@@ -292,6 +301,7 @@ impl Diagnostic for LocalNodeError {
             | Self::PackagesMissing { .. }
             | Self::GoMissing { .. }
             | Self::Archive { .. }
+            | Self::Layout { .. }
             | Self::Reference { .. } => FailureKind::Refused,
             Self::Cancelled(cancelled) => cancelled.kind(),
             _ => FailureKind::Failed,
@@ -301,9 +311,10 @@ impl Diagnostic for LocalNodeError {
     fn place(&self) -> Option<String> {
         let shown = |path: &Path| Some(path.display().to_string());
         match self {
-            Self::NoSpace { path, .. } | Self::File { path, .. } | Self::Archive { path, .. } => {
-                shown(path)
-            }
+            Self::NoSpace { path, .. }
+            | Self::File { path, .. }
+            | Self::Archive { path, .. }
+            | Self::Layout { path, .. } => shown(path),
             Self::Config { field, .. }
             | Self::PortTaken { field, .. }
             | Self::RouteOverlap { field, .. } => Some(format!("LocalNodeConfig::{field}")),
@@ -370,7 +381,7 @@ impl Diagnostic for LocalNodeError {
                 format!("the logs of all components are in `{}`", logs.display()),
                 "run the same command again: it goes on from here".into(),
             ],
-            Self::Archive { .. } => {
+            Self::Archive { .. } | Self::Layout { .. } => {
                 vec!["give an OCI image layout, as a folder or a tar archive, that holds one image".into()]
             }
             Self::NotRunning => vec!["bring it up with `harmony node up`".into()],

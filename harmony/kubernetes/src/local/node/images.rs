@@ -4,15 +4,18 @@
 //! the names it knows. An import therefore gives each image the name by digest, and the name by tag where there is
 //! one; pods that name it then start with `imagePullPolicy: IfNotPresent` and nothing is pulled.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use harmony_core::Context;
 use harmony_core::outcome::{Action, Change};
+use harmony_oci::entry::{Entry, write_end, write_head, write_padding};
+use harmony_oci::spec::{Arch, Os};
+use harmony_oci::{Documents, Image, LayerWriter, Layout, LayoutError, archive};
 use harmony_types::{Digest, ImageRef};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::containerd::Containerd;
@@ -23,14 +26,15 @@ use super::tool;
 /// Imports the one image of an OCI layout (a folder or a tar archive) under the names of `image`.
 ///
 /// # Errors
-/// [`LocalNodeError::Archive`] when the layout does not hold exactly one image, or not the one that `image` pins.
+/// [`LocalNodeError::Layout`] when the layout does not hold exactly one intact image, [`LocalNodeError::Archive`] when
+/// it is not the one that `image` pins.
 pub(in crate::local) async fn import(
     ctx: &Context,
     containerd: &Containerd,
     layout: &Path,
     image: &ImageRef,
 ) -> Result<Change, LocalNodeError> {
-    let digest = manifest_digest(layout)?;
+    let digest = intact_image(layout).await?;
     if let Some(pinned) = image.digest()
         && *pinned != digest
     {
@@ -120,13 +124,8 @@ async fn load(
     let mut stdin = File::from(stdin.into_owned_fd().map_err(failed())?);
     let source = layout.to_owned();
     let feeding = tokio::task::spawn_blocking(move || {
-        if source.is_dir() {
-            let mut archive = tar::Builder::new(stdin);
-            archive.append_dir_all(".", &source)?;
-            archive.finish()
-        } else {
-            io::copy(&mut File::open(&source)?, &mut stdin).map(drop)
-        }
+        let layout = Layout::open(source).map_err(io::Error::other)?;
+        layout.write_archive(&mut stdin)
     });
     let output = child.wait_with_output().await.map_err(failed())?;
     let fed = feeding
@@ -142,60 +141,22 @@ async fn load(
     fed.map_err(LocalNodeError::file("read", layout))
 }
 
-#[derive(Debug, Deserialize)]
-struct Index {
-    manifests: Vec<Descriptor>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Descriptor {
-    digest: Digest,
-}
-
-/// The digest of the one image of a layout.
-fn manifest_digest(layout: &Path) -> Result<Digest, LocalNodeError> {
-    let refuse = |reason: String| LocalNodeError::Archive {
-        path: layout.to_owned(),
-        reason,
+/// The digest of the one image of a layout, all of whose blobs are what their names say.
+async fn intact_image(layout: &Path) -> Result<Digest, LocalNodeError> {
+    let path = layout.to_owned();
+    let read = move || {
+        let image = Image::open(path)?;
+        image.verify()?;
+        Ok(image.digest().clone())
     };
-    let index = read_index(layout)
-        .map_err(LocalNodeError::file("read", layout))?
-        .ok_or_else(|| refuse("it has no index.json".into()))?;
-    let index: Index = serde_json::from_slice(&index)
-        .map_err(|error| refuse(format!("its index.json: {error}")))?;
-    match index.manifests.as_slice() {
-        [one] => Ok(one.digest.clone()),
-        several => Err(refuse(format!(
-            "it holds {} images, not one",
-            several.len()
-        ))),
-    }
-}
-
-fn read_index(layout: &Path) -> io::Result<Option<Vec<u8>>> {
-    const NAME: &str = "index.json";
-    if layout.is_dir() {
-        return match fs::read(layout.join(NAME)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            read => read.map(Some),
-        };
-    }
-    let mut archive = tar::Archive::new(File::open(layout)?);
-    for entry in archive.entries()? {
-        let mut entry = match entry {
-            Ok(entry) => entry,
-            // What is no tar archive at all has no index either, and that is the better message.
-            Err(error) if error.kind() == io::ErrorKind::Other => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let path = entry.path()?;
-        if path.strip_prefix(".").unwrap_or(&path) == Path::new(NAME) {
-            let mut content = Vec::new();
-            entry.read_to_end(&mut content)?;
-            return Ok(Some(content));
-        }
-    }
-    Ok(None)
+    let read: Result<Digest, LayoutError> = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(io::Error::other)
+        .map_err(LocalNodeError::file("read", layout))?;
+    read.map_err(|source| LocalNodeError::Layout {
+        path: layout.to_owned(),
+        source,
+    })
 }
 
 /// The image that holds a pod's namespaces, made of nothing but one program.
@@ -212,11 +173,10 @@ impl PauseImage {
     /// Assembles the image; the same program gives the same bytes.
     pub(super) fn assemble(program: &Path) -> Result<Self, LocalNodeError> {
         let read = fs::read(program).map_err(LocalNodeError::file("read", program))?;
-        let (archive, manifest) =
+        let (archive, digest) =
             pause_archive(&read).map_err(LocalNodeError::file("pack", program))?;
-        let tag = manifest.get(..16).unwrap_or(&manifest);
         Ok(Self {
-            name: format!("{PAUSE_REPOSITORY}:{tag}"),
+            name: format!("{PAUSE_REPOSITORY}:{}", pause_tag(&digest)),
             archive,
         })
     }
@@ -238,89 +198,54 @@ impl PauseImage {
     }
 }
 
-/// An OCI layout as a tar archive, and the hex digest of its manifest.
-fn pause_archive(program: &[u8]) -> io::Result<(Vec<u8>, String)> {
-    let layer = {
-        let mut builder = tar::Builder::new(Vec::new());
-        append(&mut builder, "pause", program, 0o755)?;
-        builder.into_inner()?
+fn pause_tag(digest: &Digest) -> &str {
+    digest.hex().get(..16).unwrap_or_default()
+}
+
+/// An OCI layout as a tar archive, and the digest of its image.
+fn pause_archive(program: &[u8]) -> io::Result<(Vec<u8>, Digest)> {
+    let mut layer = LayerWriter::new(Vec::new());
+    let size = program.len() as u64;
+    let entry = Entry {
+        mode: 0o755,
+        ..Entry::file("pause", size)
     };
-    let architecture = if cfg!(target_arch = "aarch64") {
-        "arm64"
+    write_head(&mut layer, &entry)?;
+    layer.write_all(program)?;
+    write_padding(&mut layer, size)?;
+    write_end(&mut layer)?;
+    let (content, layer) = layer.finish()?;
+    let (architecture, name) = if cfg!(target_arch = "aarch64") {
+        (Arch::ARM64, "arm64")
     } else {
-        "amd64"
+        (Arch::Amd64, "amd64")
     };
     let config = json!({
-        "architecture": architecture,
+        "architecture": name,
         "os": "linux",
         // Not root: it holds namespaces and reaps processes, and needs no right for either.
         "config": { "Entrypoint": ["/pause"], "User": "65535:65535" },
-        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", files::sha256(&layer))] },
-    })
-    .to_string();
-    let descriptor = |media_type: &str, content: &[u8]| {
-        let digest = format!("sha256:{}", files::sha256(content));
-        json!({ "mediaType": media_type, "digest": digest, "size": content.len() })
-    };
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": descriptor("application/vnd.oci.image.config.v1+json", config.as_bytes()),
-        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
-    })
-    .to_string();
-    let manifest_digest = files::sha256(manifest.as_bytes());
-    let mut entry = descriptor(
-        "application/vnd.oci.image.manifest.v1+json",
-        manifest.as_bytes(),
-    );
-    if let Some(entry) = entry.as_object_mut() {
-        let tag = manifest_digest.get(..16).unwrap_or(&manifest_digest);
-        entry.insert(
-            "annotations".into(),
-            json!({ "org.opencontainers.image.ref.name": tag }),
-        );
-    }
-    let index = json!({ "schemaVersion": 2, "manifests": [entry] }).to_string();
-
-    let mut archive = tar::Builder::new(Vec::new());
-    append(
-        &mut archive,
-        "oci-layout",
-        br#"{"imageLayoutVersion":"1.0.0"}"#,
-        0o644,
+        "rootfs": { "type": "layers", "diff_ids": [layer.diff_id] },
+    });
+    let config = config.to_string().into_bytes();
+    let platform = (Os::Linux, architecture);
+    let documents = Documents::new(config, &[layer], platform, HashMap::new())?;
+    let mut out = Vec::new();
+    archive::write_small(
+        &documents,
+        &[&content],
+        pause_tag(&documents.digest),
+        &mut out,
     )?;
-    append(&mut archive, "index.json", index.as_bytes(), 0o644)?;
-    for blob in [config.as_bytes(), manifest.as_bytes(), &layer] {
-        append(
-            &mut archive,
-            &format!("blobs/sha256/{}", files::sha256(blob)),
-            blob,
-            0o644,
-        )?;
-    }
-    Ok((archive.into_inner()?, manifest_digest))
-}
-
-fn append(
-    builder: &mut tar::Builder<Vec<u8>>,
-    path: &str,
-    content: &[u8],
-    mode: u32,
-) -> io::Result<()> {
-    let mut header = tar::Header::new_ustar();
-    header.set_size(content.len() as u64);
-    header.set_mode(mode);
-    header.set_mtime(0);
-    builder.append_data(&mut header, path, content)
+    Ok((out, documents.digest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_same_program_gives_the_same_image() {
+    #[tokio::test]
+    async fn the_same_program_gives_the_same_image() {
         let (one, digest) = pause_archive(b"program").unwrap();
         assert_eq!(
             pause_archive(b"program").unwrap(),
@@ -330,50 +255,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pause.tar");
         fs::write(&path, one).unwrap();
-        assert_eq!(manifest_digest(&path).unwrap().hex(), digest);
+        assert_eq!(intact_image(&path).await.unwrap(), digest);
         let unpacked = folder.path().join("layout");
         tar::Archive::new(File::open(&path).unwrap())
             .unpack(&unpacked)
             .unwrap();
-        assert_eq!(manifest_digest(&unpacked).unwrap().hex(), digest);
+        assert_eq!(intact_image(&unpacked).await.unwrap(), digest);
     }
 
-    #[test]
-    fn what_is_no_single_image_is_refused_with_the_reason() {
+    #[tokio::test]
+    async fn a_damaged_image_is_refused_with_its_blob() {
+        let (mut archive, _) = pause_archive(b"program").unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let reason = |name: &str, content: &[u8]| {
-            let path = folder.path().join(name);
-            fs::write(&path, content).unwrap();
-            match manifest_digest(&path) {
-                Err(LocalNodeError::Archive { reason, .. }) => reason,
-                other => panic!("{other:?}"),
-            }
-        };
-        let with_index = |index: &str| {
-            let mut builder = tar::Builder::new(Vec::new());
-            append(&mut builder, "./index.json", index.as_bytes(), 0o644).unwrap();
-            builder.into_inner().unwrap()
-        };
-        assert_eq!(
-            reason("text", &b"no archive at all ".repeat(100)),
-            "it has no index.json"
-        );
-        assert_eq!(
-            reason("none", &with_index(r#"{"manifests":[]}"#)),
-            "it holds 0 images, not one"
-        );
-        assert!(reason("broken", &with_index("{")).starts_with("its index.json: "));
+        let path = folder.path().join("pause.tar");
+        // The last blob is the layer; behind it is the padding and the end of the archive.
+        let at = archive.iter().rposition(|byte| *byte != 0).unwrap();
+        archive[at] ^= 1;
+        fs::write(&path, archive).unwrap();
+        let error = intact_image(&path).await.unwrap_err();
         assert!(
-            reason(
-                "digest",
-                &with_index(r#"{"manifests":[{"digest":"md5:x"}]}"#)
-            )
-            .starts_with("its index.json")
+            matches!(
+                &error,
+                LocalNodeError::Layout {
+                    source: LayoutError::Changed { .. },
+                    ..
+                }
+            ),
+            "{error:?}"
         );
-        assert!(matches!(
-            manifest_digest(Path::new("/no/such")),
-            Err(LocalNodeError::File { .. })
-        ));
     }
 
     #[test]

@@ -1,31 +1,46 @@
-//! Why what was built cannot be sent.
-
 use std::io;
 use std::path::PathBuf;
 
 use harmony_types::Digest;
 
-/// An image cannot be read from where it was built.
+/// Why an image on disk cannot be used or written.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LayoutError {
-    /// The layout itself cannot be read.
+pub enum LayoutError {
+    /// The directory, the archive or a file in it cannot be read.
     #[error("cannot read `{}`", path.display())]
     Open {
-        /// Directory or archive.
+        /// Directory, archive or file.
         path: PathBuf,
         /// Why.
         #[source]
         source: io::Error,
     },
-    /// It is neither a directory nor a plain tar archive of a layout.
-    #[error("`{}` is no OCI layout: {reason}", path.display())]
+    /// It is neither a directory nor a plain tar archive with a layout in it.
+    #[error("`{}` is not an OCI layout: {reason}", path.display())]
     NotALayout {
         /// Directory or file.
         path: PathBuf,
         /// What is missing.
         reason: &'static str,
     },
-    /// A blob is not there.
+    /// The index is not the JSON that the specification asks for.
+    #[error("the index of `{}` cannot be understood", path.display())]
+    Index {
+        /// The layout.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The index names no image, or several.
+    #[error("`{}` holds {count} images, not one", path.display())]
+    Images {
+        /// The layout.
+        path: PathBuf,
+        /// How many it holds.
+        count: usize,
+    },
+    /// A blob does not exist.
     #[error("`{digest}` is missing")]
     Missing {
         /// Which one.
@@ -40,7 +55,7 @@ pub(crate) enum LayoutError {
         #[source]
         source: io::Error,
     },
-    /// A blob has not the size that its manifest says.
+    /// The size of a blob differs from what its manifest says.
     #[error("`{digest}` has {found} bytes instead of {expected}")]
     Size {
         /// Which one.
@@ -50,7 +65,7 @@ pub(crate) enum LayoutError {
         /// On disk, in bytes.
         found: u64,
     },
-    /// A blob has not the content that its name says.
+    /// The content of a blob differs from what its name says.
     #[error("`{digest}` has other content, whose digest is `{found}`")]
     Changed {
         /// Which one.
@@ -58,7 +73,7 @@ pub(crate) enum LayoutError {
         /// What it is now.
         found: Digest,
     },
-    /// A manifest cannot be understood.
+    /// A manifest or a configuration is not the JSON that the specification asks for.
     #[error("the manifest `{digest}` cannot be understood")]
     Malformed {
         /// Which one.
@@ -74,5 +89,14 @@ pub(crate) enum LayoutError {
         digest: Digest,
         /// How.
         reason: String,
+    },
+    /// The layout cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
 }

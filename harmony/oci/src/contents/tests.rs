@@ -1,7 +1,12 @@
+use std::fs::File;
+use std::path::Path;
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::hash::sha256;
+use crate::layout::blob_path;
 
 /// A layout in the making.
 struct Draft(TempDir);
@@ -15,7 +20,7 @@ impl Draft {
     }
 
     fn blob(&self, bytes: &[u8]) -> Digest {
-        let digest = hashing::sha256(bytes);
+        let digest = sha256(bytes);
         std::fs::write(self.0.path().join(blob_path(&digest)), bytes).expect("a blob");
         digest
     }
@@ -28,16 +33,15 @@ impl Draft {
         let (config, layer) = (self.blob(b"{}"), self.blob(content));
         self.json(&json!({
             "schemaVersion": 2,
-            "mediaType": OCI_IMAGE_MEDIA_TYPE,
+            "mediaType": media::MANIFEST,
             "config": {"mediaType": "c", "digest": config, "size": 2},
             "layers": [{"mediaType": "l", "digest": layer, "size": content.len()}],
             "annotations": {BASE_NAME: base},
         }))
     }
 
-    fn read(&self, digest: &Digest) -> Result<Artifact, LayoutError> {
-        let registry = RegistryHost::parse("r.example.com").expect("a host");
-        read(self.0.path(), digest, &registry)
+    fn read(&self, digest: &Digest) -> Result<Contents, LayoutError> {
+        Layout::open(self.0.path())?.contents(digest)
     }
 
     fn refusal(&self, digest: &Digest) -> String {
@@ -50,46 +54,41 @@ fn an_index_comes_after_its_images_and_each_blob_once() {
     let draft = Draft::new();
     let (a, b) = (draft.image(b"a", ""), draft.image(b"b", ""));
     let entry =
-        |digest: &Digest| json!({"mediaType": OCI_IMAGE_MEDIA_TYPE, "digest": digest, "size": 1});
+        |digest: &Digest| json!({"mediaType": media::MANIFEST, "digest": digest, "size": 1});
     let index =
         draft.json(&json!({"schemaVersion": 2, "manifests": [entry(&a), entry(&b), entry(&a)]}));
-    let artifact = draft.read(&index).expect("an artifact");
-    let order: Vec<_> = artifact
+    let contents = draft.read(&index).expect("contents");
+    let order: Vec<_> = contents
         .manifests
         .iter()
         .map(|manifest| &manifest.digest)
         .collect();
     assert_eq!(order, [&a, &b, &index]);
-    assert_eq!(artifact.manifests[2].media_type, OCI_IMAGE_INDEX_MEDIA_TYPE);
+    assert_eq!(contents.manifests[2].media_type, media::INDEX);
     // The config, which both share, and a layer of each.
-    assert_eq!(artifact.blobs.len(), 3);
-    assert_eq!(artifact.size(), 4);
+    assert_eq!(contents.blobs.len(), 3);
+    assert_eq!(contents.size, 4);
 }
 
 #[test]
-fn the_base_is_a_relative_when_it_is_in_the_same_registry() {
+fn the_base_is_named() {
     let draft = Draft::new();
-    let relative = |base| {
-        let digest = draft.image(b"x", base);
-        let artifact = draft.read(&digest).expect("an artifact");
-        artifact.relative.map(|repository| repository.to_string())
-    };
+    let digest = draft.image(b"x", "r.example.com/base/debian:13");
+    let contents = draft.read(&digest).expect("contents");
     assert_eq!(
-        relative("r.example.com/base/debian:13"),
-        Some("base/debian".into())
+        contents.base.as_deref(),
+        Some("r.example.com/base/debian:13")
     );
-    assert_eq!(relative("docker.io/library/debian:13"), None);
-    assert_eq!(relative("no reference at all"), None);
 }
 
 #[test]
 fn what_is_missing_or_changed_is_named() {
     let draft = Draft::new();
-    let absent = hashing::sha256(b"absent");
+    let absent = sha256(b"absent");
     assert_eq!(draft.refusal(&absent), format!("`{absent}` is missing"));
 
     let image = draft.image(b"content", "");
-    let layer = hashing::sha256(b"content");
+    let layer = sha256(b"content");
     let path = draft.0.path().join(blob_path(&layer));
     std::fs::write(&path, "longer than it was").expect("a blob");
     assert_eq!(
@@ -110,7 +109,7 @@ fn manifests_that_break_the_specification_are_refused() {
         json!("text"),
         json!({"mediaType": "application/vnd.example"}),
         json!({"schemaVersion": 2, "config": {"mediaType": "c", "digest": "sha256:short", "size": 1}, "layers": []}),
-        json!({"schemaVersion": 2, "config": {"mediaType": "c", "digest": hashing::sha256(b""), "size": -1}, "layers": []}),
+        json!({"schemaVersion": 2, "config": {"mediaType": "c", "digest": sha256(b""), "size": -1}, "layers": []}),
         json!({"schemaVersion": 2, "manifests": [{"mediaType": "m", "digest": "../../etc/passwd", "size": 1}]}),
     ]
     .map(|manifest| draft.refusal(&draft.json(&manifest)));
@@ -124,28 +123,22 @@ fn manifests_that_break_the_specification_are_refused() {
     for _ in 0..=MAX_DEPTH {
         nested = draft.json(&json!({
             "schemaVersion": 2,
-            "manifests": [{"mediaType": OCI_IMAGE_INDEX_MEDIA_TYPE, "digest": nested, "size": 1}],
+            "manifests": [{"mediaType": media::INDEX, "digest": nested, "size": 1}],
         }));
     }
     assert!(draft.refusal(&nested).contains("nested too deep"));
 }
 
 #[test]
-fn what_is_no_layout_says_why() {
-    let registry = RegistryHost::parse("r.example.com").expect("a host");
-    let digest = hashing::sha256(b"");
-    let refusal = |path: &Path| {
-        read(path, &digest, &registry)
-            .expect_err("no layout")
-            .to_string()
-    };
+fn other_things_than_layouts_are_refused_with_the_reason() {
+    let refusal = |path: &Path| Layout::open(path).expect_err("not a layout").to_string();
     let folder = TempDir::new().expect("a folder");
-    assert!(refusal(folder.path()).ends_with("is no OCI layout: it has no file `oci-layout`"));
+    assert!(refusal(folder.path()).ends_with("is not an OCI layout: it has no file `oci-layout`"));
     assert!(refusal(&folder.path().join("absent")).starts_with("cannot read `"));
     let file = folder.path().join("file.tar.gz");
     std::fs::write(&file, [0x1f, 0x8b, 8, 0, 1, 2, 3]).expect("a file");
     assert!(
-        refusal(&file).contains("is no OCI layout"),
+        refusal(&file).contains("is not an OCI layout"),
         "{}",
         refusal(&file)
     );
@@ -155,24 +148,35 @@ fn what_is_no_layout_says_why() {
 fn blobs_of_an_archive_are_stretches_of_it() {
     let draft = Draft::new();
     let image = draft.image(b"the content", "");
+    std::fs::write(draft.0.path().join("index.json"), "{}").expect("an index");
     let path = draft.0.path().with_extension("tar");
-    let mut archive = tar::Builder::new(File::create(&path).expect("a file"));
-    archive
-        .append_dir_all(".", draft.0.path())
-        .and_then(|()| archive.finish())
+    let mut archive = File::create(&path).expect("a file");
+    Layout::open(draft.0.path())
+        .expect("a layout")
+        .write_archive(&mut archive)
         .expect("an archive");
-    let registry = RegistryHost::parse("r.example.com").expect("a host");
-    let artifact = read(&path, &image, &registry).expect("an artifact");
-    let layer = artifact
+    let layout = Layout::open(&path).expect("a layout");
+    let contents = layout.contents(&image).expect("contents");
+    let layer = sha256(b"the content");
+    layout.verify(&layer, 11).expect("intact");
+    let place = contents
         .blobs
-        .iter()
-        .find(|blob| blob.digest == hashing::sha256(b"the content"))
-        .expect("the layer");
-    let BlobSource::File { offset, .. } = &layer.source else {
-        panic!("a stretch of the archive");
-    };
+        .into_iter()
+        .find(|blob| blob.digest == layer)
+        .expect("the layer")
+        .place;
     let whole = std::fs::read(&path).expect("the archive");
     std::fs::remove_file(&path).expect("the archive");
-    let start = usize::try_from(*offset).expect("a small file");
+    let start = usize::try_from(place.offset).expect("a small file");
     assert_eq!(&whole[start..start + 11], b"the content");
+}
+
+#[test]
+fn sizes_that_no_disk_has_are_refused() {
+    let largest = u64::try_from(i64::MAX).expect("positive");
+    assert_eq!(total_size([1, 2, 3]), Ok(6));
+    assert_eq!(total_size([largest]), Ok(largest));
+    for sizes in [[largest; 3], [u64::MAX; 3], [largest, 1, 0]] {
+        assert!(total_size(sizes).is_err());
+    }
 }

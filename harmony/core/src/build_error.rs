@@ -1,0 +1,151 @@
+//! Why an image could not be built. Recipes ([`crate::image`]) and builders
+//! ([`crate::capability::container_builder`]) both return it.
+
+use std::path::PathBuf;
+
+use crate::context::Cancelled;
+use crate::diagnostic::{BoxError, Code, Diagnostic, FailureKind};
+
+/// An image that could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The source needs a builder that can run a Dockerfile.
+    #[error("the builder `{builder}` cannot run the Dockerfile `{}`", path.display())]
+    DockerfileUnsupported {
+        /// Which builder.
+        builder: &'static str,
+        /// Which Dockerfile.
+        path: PathBuf,
+        /// The topologies or builders that can.
+        able: Vec<&'static str>,
+    },
+    /// A host step failed.
+    #[error("`{program}` failed while building {image}: {status}")]
+    HostStep {
+        /// What was being built.
+        image: String,
+        /// The program.
+        program: String,
+        /// How it ended, such as `exit status 101`.
+        status: String,
+        /// The end of what it printed.
+        output: Vec<String>,
+    },
+    /// A program that the host step needs is not installed.
+    #[error("the program `{program}` is not on PATH")]
+    ProgramMissing {
+        /// Which one.
+        program: String,
+        /// How to get it.
+        help: String,
+    },
+    /// A file of the recipe is missing or cannot be read.
+    #[error("cannot read `{}` for the image", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The image could not be written.
+    #[error("cannot write the image to `{}`", path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The recipe asks for what cannot be.
+    #[error("the recipe of {image} is not valid: {reason}")]
+    Recipe {
+        /// Which image.
+        image: String,
+        /// What is wrong.
+        reason: String,
+        /// The way out.
+        help: String,
+    },
+    /// A builder outside this process did not do its work.
+    #[error("the builder at `{endpoint}` failed: {doing}")]
+    Daemon {
+        /// Where it is.
+        endpoint: String,
+        /// What it was doing.
+        doing: String,
+        /// The end of what it printed.
+        output: Vec<String>,
+        /// The way out.
+        help: String,
+        /// Why, as far as known.
+        #[source]
+        source: Option<BoxError>,
+    },
+    /// The run was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Diagnostic for BuildError {
+    fn code(&self) -> Code {
+        match self {
+            Self::DockerfileUnsupported { .. } => Code::new(101),
+            Self::HostStep { .. } => Code::new(102),
+            Self::ProgramMissing { .. } => Code::new(103),
+            Self::File { .. } => Code::new(104),
+            Self::Write { .. } => Code::new(105),
+            Self::Recipe { .. } => Code::new(106),
+            Self::Daemon { .. } => Code::new(107),
+            Self::Cancelled(cancelled) => cancelled.code(),
+        }
+    }
+
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::DockerfileUnsupported { .. }
+            | Self::ProgramMissing { .. }
+            | Self::Recipe { .. } => FailureKind::Refused,
+            Self::Cancelled(_) => FailureKind::Cancelled,
+            _ => FailureKind::Failed,
+        }
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        match self {
+            Self::HostStep { output, .. } | Self::Daemon { output, .. } => output.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::DockerfileUnsupported { able, .. } => vec![
+                format!("build it with one of: {}", able.join(", ")),
+                "or describe the image as a `Buildable`, which every builder can make".into(),
+            ],
+            Self::HostStep { output, .. } if output.iter().any(|line| is_disk_full(line)) => {
+                vec!["free some space on that disk, then run the same command again".into()]
+            }
+            Self::HostStep { .. } => {
+                vec!["mend what the program reports above, then run the same command again".into()]
+            }
+            Self::ProgramMissing { help, .. }
+            | Self::Recipe { help, .. }
+            | Self::Daemon { help, .. } => vec![help.clone()],
+            Self::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                vec!["free some space on that disk, then run the same command again: nothing half-written is used".into()]
+            }
+            Self::Write { .. } => {
+                vec!["check that the directory exists and is yours to write".into()]
+            }
+            Self::File { .. } => vec!["check the path in the recipe of the app".into()],
+            Self::Cancelled(cancelled) => cancelled.hints(),
+        }
+    }
+}
+
+/// Every compiler hands on what the system says.
+fn is_disk_full(line: &str) -> bool {
+    line.to_lowercase().contains("no space left on device")
+}
