@@ -1,10 +1,10 @@
-//! Consent to deletions: `--yes`, or a person at the terminal.
+//! Consent to deletions (`--yes`, or a person at the terminal) and to takeovers (a person at the terminal).
 
 use std::fmt::Write;
 use std::io::ErrorKind;
 
 use async_trait::async_trait;
-use harmony_core::approval::{Approver, NotApproved};
+use harmony_core::approval::{Approver, NotApproved, Takeover};
 use harmony_core::context::Cancelled;
 use harmony_core::outcome::Subject;
 use inquire::{Confirm, InquireError};
@@ -28,17 +28,7 @@ impl Approver for AskAtTerminal {
         if self.never_ask || !can_ask() {
             return Err(NotApproved::NobodyToAsk { deletions });
         }
-        self.catch_up.wait().await;
-        let screen = self.screen.clone();
-        let question = question(&deletions);
-        // The prompt blocks, and so do the bars until it is answered.
-        let asked = tokio::task::spawn_blocking(move || {
-            screen.suspend(|| {
-                crate::output::message(&question);
-                Confirm::new("Delete them?").with_default(false).prompt()
-            })
-        });
-        match asked.await {
+        match self.confirm(question(&deletions), "Delete them?").await {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false) | Err(InquireError::OperationCanceled)) => {
                 Err(NotApproved::Declined { deletions })
@@ -50,6 +40,43 @@ impl Approver for AskAtTerminal {
             // the terminal went away
             Ok(Err(_)) | Err(_) => Err(NotApproved::NobodyToAsk { deletions }),
         }
+    }
+
+    async fn approve_takeovers(&self, takeovers: &[Takeover]) -> Result<bool, Cancelled> {
+        if self.never_ask || !can_ask() {
+            return Ok(false);
+        }
+        let mut question = String::from("These belong to somebody else and would be taken over:\n");
+        for takeover in takeovers {
+            let _ = writeln!(question, "  - {takeover}");
+        }
+        match self.confirm(question, "Take them over?").await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(InquireError::OperationInterrupted)) => Err(Cancelled),
+            Ok(Err(InquireError::IO(error))) if error.kind() == ErrorKind::Interrupted => {
+                Err(Cancelled)
+            }
+            Ok(Err(_)) | Err(_) => Ok(false),
+        }
+    }
+}
+
+impl AskAtTerminal {
+    /// Shows `text` and asks. The prompt blocks, and so do the bars until it is answered.
+    async fn confirm(
+        &self,
+        text: String,
+        prompt: &'static str,
+    ) -> Result<Result<bool, InquireError>, tokio::task::JoinError> {
+        self.catch_up.wait().await;
+        let screen = self.screen.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            screen.suspend(|| {
+                crate::output::message(&text);
+                Confirm::new(prompt).with_default(false).prompt()
+            })
+        });
+        asked.await
     }
 }
 

@@ -1,8 +1,9 @@
 //! The Score that brings a released chart to where it runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use harmony_core::capability::continuous_delivery::Delivered;
 use harmony_core::capability::{ContinuousDelivery, Prober};
 use harmony_core::chart::DeployTarget;
 use harmony_core::verify::{READY_DEADLINE, SmokeCheck, Verifiable, Verified};
@@ -43,7 +44,11 @@ where
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Verified::new(Delivery(self.clone())).create_interpret()
+        let delivery = Delivery {
+            score: self.clone(),
+            delivered: Arc::default(),
+        };
+        Verified::new(delivery).create_interpret()
     }
 }
 
@@ -57,11 +62,17 @@ fn name(score: &DeployScore) -> String {
 
 /// A [`DeployScore`] before it is verified; private, so that nobody runs it like that.
 #[derive(Debug, Clone)]
-struct Delivery(DeployScore);
+struct Delivery {
+    score: DeployScore,
+    /// What this run delivered, and waits for.
+    delivered: Arc<OnceLock<Delivered>>,
+}
 
 impl Delivery {
     fn chart<T: ContinuousDelivery>(&self, topology: &T) -> ChartRef {
-        topology.charts().chart(&self.0.app.unit, &self.0.version)
+        topology
+            .charts()
+            .chart(&self.score.app.unit, &self.score.version)
     }
 }
 
@@ -70,7 +81,7 @@ where
     T: Topology + ContinuousDelivery,
 {
     fn name(&self) -> String {
-        name(&self.0)
+        name(&self.score)
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
@@ -85,12 +96,18 @@ where
 {
     async fn execute(&self, _: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
         let chart = self.chart(topology);
-        let target = &self.0.target;
-        let changes = topology
+        let DeployScore {
+            app,
+            version,
+            target,
+        } = &self.score;
+        let delivered = topology
             .sync_to(&chart, target)
             .await
-            .map_err(|error| InterpretError::new(name(&self.0), error))?;
-        let note = format!("{} {} in {target}", self.0.app.unit, self.0.version);
+            .map_err(|error| InterpretError::new(name(&self.score), error))?;
+        let changes = delivered.changes.clone();
+        let _ = self.delivered.set(delivered);
+        let note = format!("{} {version} in {target}", app.unit);
         Ok(Outcome::from(changes).with_note(note))
     }
 }
@@ -101,17 +118,19 @@ where
     T: Topology + ContinuousDelivery,
 {
     async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        let chart = self.chart(topology);
-        ContinuousDelivery::wait_ready(topology, &chart, &self.0.target, READY_DEADLINE)
+        let Some(delivered) = self.delivered.get() else {
+            return Ok(());
+        };
+        ContinuousDelivery::wait_ready(topology, delivered, READY_DEADLINE)
             .await
-            .map_err(|error| InterpretError::new(name(&self.0), error))
+            .map_err(|error| InterpretError::new(name(&self.score), error))
     }
 
     fn smoke_checks(&self) -> Vec<SmokeCheck> {
-        self.0.app.smoke.clone()
+        self.score.app.smoke.clone()
     }
 
     fn namespace(&self) -> &Namespace {
-        self.0.target.target_namespace()
+        self.score.target.target_namespace()
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harmony::core::capability::KubernetesCluster;
+use harmony::core::owner::Owner;
 use harmony::core::verify::{SmokeCheck, Verifiable};
 use harmony::scores::NatsScore;
 use harmony::scores::nats::{NatsPermissions, NatsStorage, NatsUser};
@@ -127,8 +128,9 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for FleetNatsScore {
         let namespace =
             crate::pod::namespace(&self.namespace).map_err(|error| failed(error.into()))?;
         // The passwords are stored before the server knows them: killed in between, the next run finds them.
-        let mut outcome =
-            Outcome::from(topology.apply(&[namespace, secret]).await.map_err(failed)?);
+        let owner = Owner::score(Self::NAME, &self.namespace);
+        let applied = topology.apply(&owner, &[namespace, secret]).await;
+        let mut outcome = Outcome::from(applied.map_err(failed)?);
         let server = self.server(Some(&credentials));
         outcome.absorb(Interpret::<T>::execute(&server, inventory, topology).await?);
         Ok(outcome)

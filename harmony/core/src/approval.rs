@@ -1,4 +1,4 @@
-//! Consent to deletions, asked before a step of a run writes anything.
+//! Consent to deletions and takeovers, asked before a step of a run writes anything.
 
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,24 @@ use async_trait::async_trait;
 
 use crate::cancelled::Cancelled;
 use crate::diagnostic::{Code, Diagnostic, FailureKind};
+use crate::kubernetes::ObjectRef;
 use crate::outcome::Subject;
+
+/// An object that belongs to somebody else, and would belong to this run's Score or delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Takeover {
+    /// Which object.
+    pub object: ObjectRef,
+    /// Who owns it: `chart:web@shop`, `Helm release web`, the name of a field manager.
+    pub owner: String,
+}
+
+/// `ConfigMap shop/settings belongs to chart:web@shop`
+impl std::fmt::Display for Takeover {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} belongs to {}", self.object, self.owner)
+    }
+}
 
 /// Who is asked before things are deleted; see [`Context::approve_deletions`](crate::Context::approve_deletions).
 #[async_trait]
@@ -17,6 +34,15 @@ pub trait Approver: Debug + Send + Sync {
     /// # Errors
     /// See [`NotApproved`].
     async fn approve(&self, deletions: &[Subject]) -> Result<(), NotApproved>;
+
+    /// Asks about all of `takeovers` at once; false means no. Consent to deletions is none to this, so an approver that
+    /// cannot ask says no.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the run was cancelled while it was asked.
+    async fn approve_takeovers(&self, _takeovers: &[Takeover]) -> Result<bool, Cancelled> {
+        Ok(false)
+    }
 }
 
 /// The approver of a run, shared by the clones of its context. A run without one deletes what its Scores say: who
@@ -34,6 +60,16 @@ impl Approval {
         match self.0.get() {
             Some(approver) if !deletions.is_empty() => approver.approve(deletions).await,
             _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn ask_about_takeovers(
+        &self,
+        takeovers: &[Takeover],
+    ) -> Result<bool, Cancelled> {
+        match self.0.get() {
+            Some(approver) => approver.approve_takeovers(takeovers).await,
+            None => Ok(false),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::approval::{Approval, Approver, NotApproved};
+use crate::approval::{Approval, Approver, NotApproved, Takeover};
 pub use crate::cancelled::Cancelled;
 use crate::event::{Event, EventBus, Events, Step};
 use crate::outcome::Subject;
@@ -120,6 +120,18 @@ impl Context {
             return Ok(());
         }
         self.approval.ask(deletions).await
+    }
+
+    /// Asks for consent to take over objects that belong to somebody else. Unlike deletions this always needs an
+    /// approver: without one the answer is no. Planning asks nobody, and says no.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the run was cancelled while it was asked.
+    pub async fn approve_takeovers(&self, takeovers: &[Takeover]) -> Result<bool, Cancelled> {
+        if self.is_planning() {
+            return Ok(false);
+        }
+        self.approval.ask_about_takeovers(takeovers).await
     }
 
     /// Tells all listeners.

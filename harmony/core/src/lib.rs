@@ -22,7 +22,7 @@
 //! | [`outcome`] | [`Outcome`] and [`Change`](outcome::Change): the one shape of plan, progress and result |
 //! | [`diagnostic`], [`error`] | what an error tells beside its message; [`InterpretError`] |
 //! | [`verify`] | the companion that runs readiness and smoke checks: [`Verified`](verify::Verified) |
-//! | [`image`], [`chart`], [`kubernetes`] | the values the capabilities speak |
+//! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values the capabilities speak |
 //! | [`build_error`] | why an image could not be built |
 //! | [`capability`] | one port per file |
 //!
@@ -42,6 +42,7 @@ pub mod image;
 pub mod inventory;
 pub mod kubernetes;
 pub mod outcome;
+pub mod owner;
 pub mod score;
 pub mod topology;
 pub mod verify;

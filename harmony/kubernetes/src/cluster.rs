@@ -9,19 +9,15 @@ use async_trait::async_trait;
 use harmony_core::Context;
 use harmony_core::capability::KubernetesCluster;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
-use harmony_core::event::Event;
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::{Action, Change};
+use harmony_core::owner::Owner;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
-use tokio::time::{Instant, sleep};
+use kube::api::{Api, ListParams};
 
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::Kinds;
-use crate::{apply, client, readiness};
-
-/// How long a deleted object may take until it is gone; a namespace needs the most.
-const DELETE_DEADLINE: Duration = Duration::from_secs(120);
+use crate::{apply, client, delete, readiness};
 
 /// A Kubernetes cluster. Cheap to clone; clones share the connection and what is known of the cluster's kinds.
 ///
@@ -120,7 +116,11 @@ impl fmt::Debug for Cluster {
 
 #[async_trait]
 impl KubernetesCluster for Cluster {
-    async fn apply(&self, objects: &[KubeObject]) -> Result<Vec<Change>, ClusterError> {
+    async fn apply(
+        &self,
+        _owner: &Owner,
+        objects: &[KubeObject],
+    ) -> Result<Vec<Change>, ClusterError> {
         match self.connection()? {
             Some(connection) => apply::apply(connection, objects).await,
             None => Ok(objects
@@ -167,74 +167,26 @@ impl KubernetesCluster for Cluster {
     }
 
     async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError> {
-        let unchanged = || Ok(Change::new(Action::Unchanged, object.clone()));
+        match self.get(object).await? {
+            Some(found) => self.delete_observed(&found).await,
+            None => Ok(Change::new(Action::Unchanged, object.clone())),
+        }
+    }
+
+    async fn delete_observed(&self, object: &KubeObject) -> Result<Change, ClusterError> {
+        let reference = object.reference();
+        let unchanged = || Ok(Change::new(Action::Unchanged, reference.clone()));
         let Some(connection) = self.connection()? else {
             return unchanged();
         };
-        let Some(kind) = connection.kind(object).await? else {
+        if connection.context.is_planning() {
+            return Ok(Change::new(Action::Delete, reference.clone()));
+        }
+        let Some(kind) = connection.kind(reference).await? else {
             return unchanged();
         };
-        let api = kind.api(&connection.client, object);
-        let name = object.name.as_str();
-        let attempt = connection.attempt("delete", object);
-        let context = &connection.context;
-        let there = api
-            .get_opt(name)
-            .await
-            .map_err(|error| attempt.failed(error))?;
-        let Some(there) = there else {
-            return unchanged();
-        };
-        let change = Change::new(Action::Delete, object.clone());
-        if context.is_planning() {
-            return Ok(change);
-        }
-        let parameters = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Foreground),
-            ..DeleteParams::default()
-        };
-        match api.delete(name, &parameters).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            Err(error) => return Err(attempt.failed(error)),
-        }
-        context.emit(Event::Changed {
-            change: change.clone(),
-        });
-        // Gone, or replaced by another object of the same name: both mean that the one we found is no more.
-        let began = Instant::now();
-        loop {
-            let found = context.unless_cancelled(api.get_metadata_opt(name)).await?;
-            let found = found.map_err(|error| attempt.failed(error))?;
-            match found {
-                Some(found) if found.uid() == there.uid() => {
-                    if began.elapsed() > DELETE_DEADLINE {
-                        let finalizers = found.finalizers().join(", ");
-                        return Err(ClusterError::Refused {
-                            object: object.clone(),
-                            reason: format!(
-                                "it is still there {} s after it was deleted (finalizers: {})",
-                                DELETE_DEADLINE.as_secs(),
-                                if finalizers.is_empty() {
-                                    "none"
-                                } else {
-                                    &finalizers
-                                },
-                            ),
-                            fields: Vec::new(),
-                        });
-                    }
-                }
-                _ => return Ok(change),
-            }
-            let elapsed = began.elapsed().as_millis();
-            sleep(Duration::from_millis(if elapsed < 2_000 {
-                100
-            } else {
-                500
-            }))
-            .await;
-        }
+        let uid = object.body()["metadata"]["uid"].as_str();
+        delete::delete(connection, &kind, reference, uid).await
     }
 
     async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError> {

@@ -14,6 +14,7 @@
 //! | --- | --- | --- |
 //! | [`cluster`] | [`Cluster`]: one cluster from an explicit kubeconfig; get, list, delete | |
 //! | `connection`, `client`, `read_only` | what every operation goes through; while planning, a transport that refuses writes | what counts as a read |
+//! | `delete` | removes exactly the object that was looked at | |
 //! | `kinds`, `fault` | discovery, cached; the server's answers as errors of the port | both |
 //! | [`apply`] | server-side apply: ranks, one read for what is unchanged, dry run for a plan | [`apply::difference`], ownership, order |
 //! | [`readiness`] | waits for the current revision, finds out why not, gathers logs and events | [`readiness::Tracker`] |
@@ -36,6 +37,7 @@ pub mod chart;
 mod client;
 pub mod cluster;
 mod connection;
+mod delete;
 pub mod delivery;
 mod fault;
 mod kinds;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use harmony_core::capability::KubernetesCluster;
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
+use harmony_core::owner::Owner;
 use harmony_core::verify::{READY_DEADLINE, SmokeCheck, Verifiable};
 use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
 use harmony_types::Namespace;
@@ -64,7 +65,7 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for K8sResourceScore {
         topology: &T,
     ) -> Result<Outcome, InterpretError> {
         let changes = topology
-            .apply(&self.objects)
+            .apply(&Owner::score(&self.name, &self.namespace), &self.objects)
             .await
             .map_err(|error| InterpretError::new(&self.name, error))?;
         Ok(Outcome::from(changes))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use harmony_core::capability::KubernetesCluster;
 use harmony_core::kubernetes::{KubeObject, ObjectError};
+use harmony_core::owner::Owner;
 use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
 use harmony_types::{Namespace, RegistryHost, ResourceName};
 use k8s_openapi::api::core::v1::{LocalObjectReference, Namespace as NamespaceObject, Secret};
@@ -90,7 +91,7 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for PullSecretScore {
             .objects()
             .map_err(|error| InterpretError::new(&name, error))?;
         topology
-            .apply(&objects)
+            .apply(&Owner::score(&name, &self.namespace), &objects)
             .await
             .map(Outcome::from)
             .map_err(|error| InterpretError::new(&name, error))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ambassador::Delegate;
 use harmony_core::capability::container_builder::{BuildError, ambassador_impl_ContainerBuilder};
 use harmony_core::capability::continuous_delivery::{
-    DeliveryError, ambassador_impl_ContinuousDelivery,
+    Delivered, DeliveryError, ambassador_impl_ContinuousDelivery,
 };
 use harmony_core::capability::helm_registry::ambassador_impl_HelmRegistry;
 use harmony_core::capability::kubernetes_cluster::{
@@ -25,6 +25,7 @@ use harmony_core::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind};
 use harmony_core::image::{BuildContext, Built};
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::Change;
+use harmony_core::owner::Owner;
 use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
 use harmony_core::{Context, InterpretError, Outcome, Topology, async_trait};
 use harmony_kubernetes::Cluster;

@@ -14,6 +14,7 @@ use harmony_core::capability::{KubernetesCluster, Prober};
 use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::Change;
+use harmony_core::owner::Owner;
 use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
 use harmony_kubernetes::Cluster;
 use harmony_types::Namespace;
@@ -77,8 +78,12 @@ impl fmt::Debug for LazyCluster {
 
 #[async_trait]
 impl KubernetesCluster for LazyCluster {
-    async fn apply(&self, objects: &[KubeObject]) -> Result<Vec<Change>, ClusterError> {
-        self.get_ready().await?.apply(objects).await
+    async fn apply(
+        &self,
+        owner: &Owner,
+        objects: &[KubeObject],
+    ) -> Result<Vec<Change>, ClusterError> {
+        self.get_ready().await?.apply(owner, objects).await
     }
 
     async fn wait_ready(
@@ -95,6 +100,10 @@ impl KubernetesCluster for LazyCluster {
 
     async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError> {
         self.get_ready().await?.delete(object).await
+    }
+
+    async fn delete_observed(&self, object: &KubeObject) -> Result<Change, ClusterError> {
+        self.get_ready().await?.delete_observed(object).await
     }
 
     async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError> {

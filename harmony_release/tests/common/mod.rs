@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use harmony_core::capability::container_builder::BuildError;
-use harmony_core::capability::continuous_delivery::DeliveryError;
+use harmony_core::capability::continuous_delivery::{Delivered, DeliveryError};
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
 use harmony_core::capability::prober::Tunnel;
@@ -233,7 +233,7 @@ impl ContinuousDelivery for DirectoryTopology {
         &self,
         chart: &ChartRef,
         target: &DeployTarget,
-    ) -> Result<Vec<Change>, DeliveryError> {
+    ) -> Result<Delivered, DeliveryError> {
         let pulled = self
             .pull_chart(chart)
             .await
@@ -250,15 +250,13 @@ impl ContinuousDelivery for DirectoryTopology {
         if action != Action::Unchanged && !self.context.is_planning() {
             self.write(&path, &pulled.archive);
         }
-        Ok(vec![Change::new(action, chart.clone())])
+        Ok(Delivered {
+            changes: vec![Change::new(action, chart.clone())],
+            objects: Vec::new(),
+        })
     }
 
-    async fn wait_ready(
-        &self,
-        _: &ChartRef,
-        _: &DeployTarget,
-        _: Duration,
-    ) -> Result<(), DeliveryError> {
+    async fn wait_ready(&self, _: &Delivered, _: Duration) -> Result<(), DeliveryError> {
         Ok(())
     }
 }

@@ -10,7 +10,8 @@ use super::kubernetes_cluster::ClusterError;
 use super::oci_registry::{RegistryError, RegistryLocation};
 use crate::chart::DeployTarget;
 use crate::context::Cancelled;
-use crate::diagnostic::{Code, Diagnostic, FailureKind};
+use crate::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind};
+use crate::kubernetes::ObjectRef;
 use crate::outcome::Change;
 
 /// Can bring a chart to where it runs and keep it there. Providers: direct apply, Argo CD, Flux.
@@ -33,18 +34,26 @@ pub trait ContinuousDelivery: Send + Sync {
         &self,
         chart: &ChartRef,
         target: &DeployTarget,
-    ) -> Result<Vec<Change>, DeliveryError>;
+    ) -> Result<Delivered, DeliveryError>;
 
-    /// Waits until every workload of the chart serves at its current revision. Planning returns at once.
+    /// Waits until everything that was delivered serves at its current revision. Planning returns at once.
     ///
     /// # Errors
     /// As [`KubernetesCluster::wait_ready`](super::KubernetesCluster::wait_ready).
     async fn wait_ready(
         &self,
-        chart: &ChartRef,
-        target: &DeployTarget,
+        delivered: &Delivered,
         deadline: Duration,
     ) -> Result<(), DeliveryError>;
+}
+
+/// What a delivery did, and what has to become ready before it works.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Delivered {
+    /// Each thing it looked at, in order, those that needed no change included.
+    pub changes: Vec<Change>,
+    /// The objects to wait for. Empty for a plan of a chart that is not released yet.
+    pub objects: Vec<ObjectRef>,
 }
 
 /// A chart could not be delivered.
@@ -60,14 +69,45 @@ pub enum DeliveryError {
         source: RegistryError,
     },
     /// The chart is not one that this delivery can render.
-    #[error("cannot render the chart {chart}: {reason}")]
+    #[error("cannot render the chart {chart}")]
     Render {
         /// Which chart.
         chart: ChartRef,
-        /// What is wrong, and in which file.
-        reason: String,
-        /// The way out.
-        help: String,
+        /// What is wrong with it, where, and the way out.
+        #[source]
+        source: AnyDiagnostic,
+    },
+    /// The chart's name cannot name what a delivery keeps in the cluster.
+    #[error("the chart name `{}` cannot be a label or the name of an object", chart.name())]
+    UnfitName {
+        /// Which chart.
+        chart: ChartRef,
+    },
+    /// This delivery does not deliver to such a target.
+    #[error("this topology cannot deliver the chart {chart} to {target}")]
+    UnfitTarget {
+        /// Which chart.
+        chart: ChartRef,
+        /// The target, as a person reads it.
+        target: String,
+    },
+    /// The list of what earlier deliveries created cannot be read.
+    #[error("{inventory}, which lists what is delivered, {problem}")]
+    DamagedInventory {
+        /// The object that holds the list.
+        inventory: ObjectRef,
+        /// What is wrong with it.
+        problem: String,
+        /// What stays in the cluster when the list is deleted.
+        label: String,
+    },
+    /// The list of what earlier deliveries created names an object that none of them created.
+    #[error("{inventory} lists {object}, which is not part of this delivery")]
+    ForeignEntry {
+        /// The object that holds the list.
+        inventory: ObjectRef,
+        /// What it lists.
+        object: ObjectRef,
     },
     /// The cluster did not take it, or it did not become ready.
     #[error(transparent)]
@@ -77,46 +117,79 @@ pub enum DeliveryError {
     Cancelled(#[from] Cancelled),
 }
 
+impl DeliveryError {
+    /// The error below this one, where that one has everything to say.
+    fn inner(&self) -> Option<&dyn Diagnostic> {
+        match self {
+            Self::Chart { source, .. } => Some(source),
+            Self::Render { source, .. } => Some(source),
+            Self::Cluster(error) => Some(error),
+            Self::Cancelled(cancelled) => Some(cancelled),
+            _ => None,
+        }
+    }
+}
+
 impl Diagnostic for DeliveryError {
     fn code(&self) -> Code {
         match self {
+            Self::UnfitName { .. } => Code::new(351),
+            Self::UnfitTarget { .. } => Code::new(352),
+            Self::DamagedInventory { .. } => Code::new(353),
+            Self::ForeignEntry { .. } => Code::new(354),
             Self::Chart { source, .. } => source.code(),
-            Self::Render { .. } => Code::new(330),
+            Self::Render { source, .. } => source.code(),
             Self::Cluster(error) => error.code(),
             Self::Cancelled(cancelled) => cancelled.code(),
         }
     }
 
     fn kind(&self) -> FailureKind {
-        match self {
-            Self::Chart { source, .. } => source.kind(),
-            Self::Render { .. } => FailureKind::Refused,
-            Self::Cluster(error) => error.kind(),
-            Self::Cancelled(cancelled) => cancelled.kind(),
-        }
+        self.inner()
+            .map_or(FailureKind::Refused, |error| error.kind())
     }
 
     fn place(&self) -> Option<String> {
-        match self {
-            Self::Cluster(error) => error.place(),
-            _ => None,
-        }
+        self.inner().and_then(|error| error.place())
     }
 
     fn evidence(&self) -> Vec<String> {
-        match self {
-            Self::Chart { source, .. } => source.evidence(),
-            Self::Cluster(error) => error.evidence(),
-            _ => Vec::new(),
-        }
+        self.inner()
+            .map(|error| error.evidence())
+            .unwrap_or_default()
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Chart { source, .. } => source.hints(),
-            Self::Render { help, .. } => vec![help.clone()],
-            Self::Cluster(error) => error.hints(),
-            Self::Cancelled(cancelled) => cancelled.hints(),
+            Self::UnfitName { .. } => {
+                vec!["give the chart a name of at most 63 letters, digits, `-` and `.`".into()]
+            }
+            Self::UnfitTarget { .. } => {
+                vec!["deliver to a namespace of the topology's cluster".into()]
+            }
+            Self::DamagedInventory {
+                inventory, label, ..
+            } => vec![format!(
+                "restore it, or delete it with `{}`: objects that the chart no longer has then stay, with the label \
+                 `{label}`",
+                command("delete", inventory)
+            )],
+            Self::ForeignEntry { inventory, .. } => vec![format!(
+                "remove that entry with `{}`",
+                command("edit", inventory)
+            )],
+            other => other.inner().map(|error| error.hints()).unwrap_or_default(),
         }
     }
+}
+
+/// The kubectl command that does that to a namespaced object.
+fn command(verb: &str, object: &ObjectRef) -> String {
+    let namespace = object
+        .namespace
+        .as_ref()
+        .map(|namespace| format!(" --namespace {namespace}"))
+        .unwrap_or_default();
+    let kind = object.kind.to_lowercase();
+    format!("kubectl {verb} {kind}{namespace} {}", object.name)
 }

@@ -10,6 +10,7 @@ use crate::context::Cancelled;
 use crate::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind};
 use crate::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
 use crate::outcome::Change;
+use crate::owner::Owner;
 use crate::verify::Verdict;
 
 /// Is a Kubernetes cluster. Providers: any conformant cluster.
@@ -23,12 +24,17 @@ use crate::verify::Verdict;
 pub trait KubernetesCluster: Send + Sync {
     /// Applies the objects, ordered by kind (namespaces and definitions first), and says what changed in each.
     ///
-    /// Fields that others own are left alone; a field that another manager owns and we want otherwise is a
-    /// [`ClusterError::Conflict`]. Planning asks the server what it would do and writes nothing.
+    /// Every object is tried before the first one is written. Fields that `owner` does not set are left alone; a field
+    /// that another manager owns and `owner` wants otherwise is a [`ClusterError::Conflict`]. Planning asks the server
+    /// what it would do and writes nothing.
     ///
     /// # Errors
     /// See [`ClusterError`].
-    async fn apply(&self, objects: &[KubeObject]) -> Result<Vec<Change>, ClusterError>;
+    async fn apply(
+        &self,
+        owner: &Owner,
+        objects: &[KubeObject],
+    ) -> Result<Vec<Change>, ClusterError>;
 
     /// Waits until the *current* revision of each object serves: generation observed, new pods ready, old ones gone or
     /// told to end.
@@ -55,6 +61,13 @@ pub trait KubernetesCluster: Send + Sync {
     ///
     /// [`Action::Unchanged`]: crate::outcome::Action::Unchanged
     async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError>;
+
+    /// Removes exactly the object that [`KubernetesCluster::get`] returned, and waits until it is gone. An object of the
+    /// same name that was created since is left alone.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    async fn delete_observed(&self, object: &KubeObject) -> Result<Change, ClusterError>;
 
     /// The objects that `query` is about, in the order of their names. Those whose names are no
     /// [`ResourceName`](harmony_types::ResourceName), such as roles of the system, are left out. A kind that the cluster

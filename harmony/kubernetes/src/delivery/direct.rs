@@ -7,25 +7,24 @@
 //! A delivery that is killed anywhere is continued by the next one: whatever may exist is listed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use harmony_core::Context;
 use harmony_core::approval::NotApproved;
-use harmony_core::capability::continuous_delivery::DeliveryError;
+use harmony_core::capability::continuous_delivery::{Delivered, DeliveryError};
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::capability::oci_registry::{RegistryError, RegistryLocation};
 use harmony_core::capability::{ContinuousDelivery, HelmRegistry, KubernetesCluster};
 use harmony_core::chart::DeployTarget;
-use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic};
+use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
 use harmony_core::outcome::{Action, Change, Subject};
+use harmony_core::owner::Owner;
 use harmony_types::{ChartRef, Digest, Namespace};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
-use super::inventory::{Inventory, Owner, reason_to_keep};
+use super::inventory::{DeliveryName, Inventory, reason_to_keep};
 use crate::apply::rank;
 use crate::chart::{self, ChartError};
 
@@ -34,25 +33,19 @@ use crate::chart::{self, ChartError};
 /// Every object is labelled and listed in the ConfigMap `harmony-delivery-<chart>` of the target namespace. An object
 /// that only the list has is removed when it still carries the label; definitions, namespaces and volume claims stay,
 /// for data would go with them, and so does what has the annotation `helm.sh/resource-policy: keep`.
-///
-/// Clones share what was rendered last, so that waiting for a chart does not pull it again.
 #[derive(Debug, Clone)]
 pub struct DirectDelivery<C, R> {
     context: Context,
     cluster: C,
     registry: R,
     charts: RegistryLocation,
-    rendered: Arc<Mutex<Option<Rendered>>>,
 }
 
 /// A chart as it is to be applied.
-#[derive(Debug, Clone)]
 struct Rendered {
-    chart: ChartRef,
-    target: DeployTarget,
-    owner: Owner,
+    name: DeliveryName,
     digest: Digest,
-    objects: Arc<[KubeObject]>,
+    objects: Vec<KubeObject>,
 }
 
 impl<C, R> DirectDelivery<C, R> {
@@ -63,7 +56,6 @@ impl<C, R> DirectDelivery<C, R> {
             cluster,
             registry,
             charts,
-            rendered: Arc::default(),
         }
     }
 }
@@ -78,30 +70,30 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         &self,
         chart: &ChartRef,
         target: &DeployTarget,
-    ) -> Result<Vec<Change>, DeliveryError> {
-        let rendered = match self.rendered(chart, target).await {
+    ) -> Result<Delivered, DeliveryError> {
+        let rendered = match self.render(chart, target).await {
             Err(DeliveryError::Chart {
                 source: RegistryError::NotFound { .. },
                 ..
             }) if self.context.is_planning() => {
                 // A step of the same run releases it, and that step was only planned.
                 let note = "its objects are known once it is released";
-                return Ok(vec![
-                    Change::new(Action::Create, chart.clone()).with_note(note),
-                ]);
+                let change = Change::new(Action::Create, chart.clone()).with_note(note);
+                return Ok(Delivered {
+                    changes: vec![change],
+                    objects: Vec::new(),
+                });
             }
             rendered => rendered?,
         };
         let namespace = target.target_namespace();
-        let owner = &rendered.owner;
+        let owner = Owner::delivery(chart.name(), namespace);
+        let name = &rendered.name;
         let wanted = Inventory::applied(chart.version(), &rendered.digest, &rendered.objects);
-        let before = self.inventory(chart, owner, namespace).await?;
-        let mut gone = before
-            .as_ref()
-            .map(|before| before.without(&wanted))
-            .unwrap_or_default();
-        self.approve_removal(&gone, owner).await?;
-        let mut changes = self.ensure_namespace(namespace).await?;
+        let before = self.inventory(name, namespace).await?;
+        let mut leftovers = self.leftovers(before.as_ref(), &wanted, name).await?;
+        self.approve_removal(&leftovers).await?;
+        let mut changes = self.ensure_namespace(&owner, namespace).await?;
         // A plan tells what the list will be in the end; a list that is right already is not touched.
         let is_settled = self.context.is_planning() || before.as_ref() == Some(&wanted);
         let during = if is_settled {
@@ -109,60 +101,59 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         } else {
             wanted.applying_over(before.as_ref())
         };
-        changes.extend(self.store(&during, owner, namespace).await?);
-        changes.extend(self.cluster.apply(&rendered.objects).await?);
+        changes.extend(self.store(&owner, &during, name).await?);
+        changes.extend(self.cluster.apply(&owner, &rendered.objects).await?);
         // What works and receives traffic goes before what it needs.
-        gone.sort_by_key(|object| std::cmp::Reverse(rank(object)));
-        for object in gone {
+        leftovers.sort_by_key(|leftover| std::cmp::Reverse(rank(leftover.reference())));
+        for leftover in leftovers {
             self.context.check_cancelled()?;
-            changes.push(self.remove(&object, owner).await?);
+            changes.push(self.remove(leftover).await?);
         }
         if during != wanted {
-            self.store(&wanted, owner, namespace).await?;
+            self.store(&owner, &wanted, name).await?;
         }
-        Ok(changes)
+        let references = rendered.objects.iter().map(KubeObject::reference);
+        Ok(Delivered {
+            changes,
+            objects: references.cloned().collect(),
+        })
     }
 
     async fn wait_ready(
         &self,
-        chart: &ChartRef,
-        target: &DeployTarget,
+        delivered: &Delivered,
         deadline: Duration,
     ) -> Result<(), DeliveryError> {
-        if self.context.is_planning() {
-            return Ok(());
+        let waited = self.cluster.wait_ready(&delivered.objects, deadline).await;
+        Ok(waited?)
+    }
+}
+
+/// An object that the new version does not have, as it was found.
+enum Leftover {
+    Gone(ObjectRef),
+    Kept(ObjectRef, &'static str),
+    Removable(KubeObject),
+}
+
+impl Leftover {
+    fn reference(&self) -> &ObjectRef {
+        match self {
+            Self::Gone(reference) | Self::Kept(reference, _) => reference,
+            Self::Removable(object) => object.reference(),
         }
-        let rendered = self.rendered(chart, target).await?;
-        let references: Vec<ObjectRef> = rendered
-            .objects
-            .iter()
-            .map(|object| object.reference().clone())
-            .collect();
-        Ok(self.cluster.wait_ready(&references, deadline).await?)
     }
 }
 
 impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
-    async fn rendered(
+    async fn render(
         &self,
         chart: &ChartRef,
         target: &DeployTarget,
     ) -> Result<Rendered, DeliveryError> {
-        let mut last = self.rendered.lock().await;
-        if let Some(last) = &*last
-            && last.chart == *chart
-            && last.target == *target
-        {
-            return Ok(last.clone());
-        }
         let refuse = |error: ChartError| refused(chart, error);
-        let owner = Owner::of(chart.name()).ok_or_else(|| DeliveryError::Render {
+        let name = DeliveryName::of(chart.name()).ok_or_else(|| DeliveryError::UnfitName {
             chart: chart.clone(),
-            reason: format!(
-                "`{}` is no name that a label and an object can carry",
-                chart.name()
-            ),
-            help: "give the chart a name of at most 63 letters, digits, `-` and `.`".into(),
         })?;
         let (namespace, values) = parts(chart, target)?;
         let pulled = self.registry.pull_chart(chart).await;
@@ -175,21 +166,21 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
             .map_err(refuse)?;
         let labelled: Result<Vec<_>, _> = objects
             .into_iter()
-            .map(|object| owner.label(object))
+            .map(|object| name.label(object))
             .collect();
-        let rendered = Rendered {
-            chart: chart.clone(),
-            target: target.clone(),
-            owner,
+        Ok(Rendered {
+            name,
             digest: packaged.archive_digest,
-            objects: labelled.map_err(ClusterError::from)?.into(),
-        };
-        *last = Some(rendered.clone());
-        Ok(rendered)
+            objects: labelled.map_err(ClusterError::from)?,
+        })
     }
 
     /// Creates a missing namespace, and touches no other: its labels may be another Score's.
-    async fn ensure_namespace(&self, namespace: &Namespace) -> Result<Vec<Change>, DeliveryError> {
+    async fn ensure_namespace(
+        &self,
+        owner: &Owner,
+        namespace: &Namespace,
+    ) -> Result<Vec<Change>, DeliveryError> {
         let object = KubeObject::from_value(json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace.as_str() },
         }));
@@ -200,66 +191,79 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
                 object.reference().clone(),
             )]);
         }
-        Ok(self.cluster.apply(std::slice::from_ref(&object)).await?)
+        let changes = self.cluster.apply(owner, std::slice::from_ref(&object));
+        Ok(changes.await?)
     }
 
     /// What earlier deliveries left; `None` when this is the first.
     async fn inventory(
         &self,
-        chart: &ChartRef,
-        owner: &Owner,
+        name: &DeliveryName,
         namespace: &Namespace,
     ) -> Result<Option<Inventory>, DeliveryError> {
-        let reference = owner.config_map(namespace);
+        let reference = name.config_map(namespace);
         let Some(stored) = self.cluster.get(&reference).await? else {
             return Ok(None);
         };
         // Taken for empty it would be overwritten, and what it lists would stay for ever.
-        Inventory::read(&stored).map(Some).map_err(|problem| DeliveryError::Render {
-            chart: chart.clone(),
-            reason: format!("{reference}, the list of what is delivered, {problem}"),
-            help: format!(
-                "restore it, or delete it with `kubectl delete configmap --namespace {namespace} {}`: then objects that \
-                 the chart no longer has stay, and carry the label `{}={}`",
-                reference.name,
-                super::DELIVERY_LABEL,
-                chart.name(),
-            ),
-        })
+        let read = Inventory::read(&stored);
+        read.map(Some)
+            .map_err(|problem| DeliveryError::DamagedInventory {
+                inventory: reference,
+                problem,
+                label: name.selector(),
+            })
     }
 
     async fn store(
         &self,
-        inventory: &Inventory,
         owner: &Owner,
-        namespace: &Namespace,
+        inventory: &Inventory,
+        name: &DeliveryName,
     ) -> Result<Vec<Change>, DeliveryError> {
         let object = inventory
-            .stored(owner, namespace)
+            .stored(name, owner.namespace())
             .map_err(ClusterError::from)?;
-        let changes = self.cluster.apply(std::slice::from_ref(&object)).await?;
+        let changes = self.cluster.apply(owner, std::slice::from_ref(&object));
         // What it lists is told by the other changes.
         let told = |change: Change| {
             change
                 .with_fields(Vec::new())
                 .with_note("the list of the chart's objects")
         };
-        Ok(changes.into_iter().map(told).collect())
+        Ok(changes.await?.into_iter().map(told).collect())
+    }
+
+    /// What only earlier versions had, each looked at once: what is found here is what is asked about and removed.
+    async fn leftovers(
+        &self,
+        before: Option<&Inventory>,
+        wanted: &Inventory,
+        name: &DeliveryName,
+    ) -> Result<Vec<Leftover>, DeliveryError> {
+        let gone = before
+            .map(|before| before.without(wanted))
+            .unwrap_or_default();
+        let mut leftovers = Vec::with_capacity(gone.len());
+        for object in gone {
+            leftovers.push(match self.cluster.get(&object).await? {
+                None => Leftover::Gone(object),
+                Some(found) => match reason_to_keep(name, &found) {
+                    Some(reason) => Leftover::Kept(object, reason),
+                    None => Leftover::Removable(found),
+                },
+            });
+        }
+        Ok(leftovers)
     }
 
     /// Asks whether what is no longer in the chart may go, before anything is written.
-    async fn approve_removal(
-        &self,
-        gone: &[ObjectRef],
-        owner: &Owner,
-    ) -> Result<(), DeliveryError> {
-        let mut deletions: Vec<Subject> = Vec::new();
-        for object in gone {
-            let found = self.cluster.get(object).await?;
-            if found.is_some_and(|found| reason_to_keep(owner, &found).is_none()) {
-                deletions.push(object.clone().into());
-            }
-        }
+    async fn approve_removal(&self, leftovers: &[Leftover]) -> Result<(), DeliveryError> {
+        let removable = leftovers.iter().filter_map(|leftover| match leftover {
+            Leftover::Removable(object) => Some(Subject::from(object.reference().clone())),
+            Leftover::Gone(_) | Leftover::Kept(..) => None,
+        });
+        let deletions: Vec<Subject> = removable.collect();
         let approved = self.context.approve_deletions(&deletions).await;
         approved.map_err(|refusal| match refusal {
             NotApproved::Cancelled(cancelled) => cancelled.into(),
@@ -267,15 +271,17 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         })
     }
 
-    async fn remove(&self, object: &ObjectRef, owner: &Owner) -> Result<Change, DeliveryError> {
-        let Some(found) = self.cluster.get(object).await? else {
-            return Ok(Change::new(Action::Unchanged, object.clone()).with_note("gone already"));
-        };
-        if let Some(reason) = reason_to_keep(owner, &found) {
-            return Ok(Change::new(Action::Unchanged, object.clone()).with_note(reason));
+    async fn remove(&self, leftover: Leftover) -> Result<Change, DeliveryError> {
+        let unchanged =
+            |object, note: &str| Ok(Change::new(Action::Unchanged, object).with_note(note));
+        match leftover {
+            Leftover::Gone(object) => unchanged(object, "gone already"),
+            Leftover::Kept(object, reason) => unchanged(object, reason),
+            Leftover::Removable(object) => {
+                let change = self.cluster.delete_observed(&object).await?;
+                Ok(change.with_note("no longer in the chart"))
+            }
         }
-        let change = self.cluster.delete(object).await?;
-        Ok(change.with_note("no longer in the chart"))
     }
 }
 
@@ -285,28 +291,20 @@ fn parts<'a>(
 ) -> Result<(&'a Namespace, &'a BTreeMap<String, Value>), DeliveryError> {
     match target {
         DeployTarget::InCluster { namespace, values } => Ok((namespace, values)),
-        other => Err(DeliveryError::Render {
+        other => Err(DeliveryError::UnfitTarget {
             chart: chart.clone(),
-            reason: format!("{other} is no namespace of a cluster"),
-            help: "deliver to a namespace of the topology's cluster".into(),
+            target: other.to_string(),
         }),
     }
 }
 
-/// The error of the port, with all that the chart's own error tells.
 fn refused(chart: &ChartRef, error: ChartError) -> DeliveryError {
-    if let ChartError::Cancelled(cancelled) = error {
-        return cancelled.into();
-    }
-    let mut reason = error.to_string();
-    for line in error.evidence() {
-        reason.push_str("\n  ");
-        reason.push_str(&line);
-    }
-    DeliveryError::Render {
-        chart: chart.clone(),
-        reason,
-        help: error.hints().join("; "),
+    match error {
+        ChartError::Cancelled(cancelled) => cancelled.into(),
+        error => DeliveryError::Render {
+            chart: chart.clone(),
+            source: AnyDiagnostic::new(error),
+        },
     }
 }
 
@@ -330,8 +328,17 @@ mod tests {
         assert_eq!(report.code.to_string(), "H0330");
         assert_eq!(
             report.message,
-            "cannot render the chart oci://registry.example.com/team/web:1.0.0: templates/10-deployment-web.yaml:12: \
-             `{{ include \"web.labels\" . }}` is beyond what Harmony renders itself"
+            "cannot render the chart oci://registry.example.com/team/web:1.0.0"
+        );
+        assert_eq!(
+            report.causes,
+            [
+                "templates/10-deployment-web.yaml:12: `{{ include \"web.labels\" . }}` is beyond what Harmony renders itself"
+            ]
+        );
+        assert_eq!(
+            report.place.as_deref(),
+            Some("templates/10-deployment-web.yaml:12")
         );
         assert_eq!(
             report.hints,
@@ -349,7 +356,7 @@ mod tests {
             problem: "failed (exit status: 1)".into(),
             output: vec![complaint.clone()],
         });
-        assert!(report_of_helm.message.contains(&complaint));
+        assert_eq!(report_of_helm.evidence, [complaint]);
         let cancelled = report(ChartError::Cancelled(harmony_core::context::Cancelled));
         assert_eq!(cancelled.code.to_string(), "H0001");
     }

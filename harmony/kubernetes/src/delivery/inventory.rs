@@ -13,9 +13,9 @@ pub const DELIVERY_LABEL: &str = "harmony.dev/delivery";
 /// The label of Kubernetes that says who looks after an object.
 const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// Whose delivery it is: the chart's name as a label and as a part of an object's name.
+/// The chart's name as a label and as a part of an object's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(super) struct DeliveryName {
     label: LabelValue,
     config_map: ResourceName,
 }
@@ -53,7 +53,7 @@ struct Entry {
     name: ResourceName,
 }
 
-impl Owner {
+impl DeliveryName {
     /// `None` for a name that does not fit: longer than a label's value, or with a `_`, which no object's name has.
     pub(super) fn of(chart: &ChartName) -> Option<Self> {
         if chart.as_str().contains('_') {
@@ -80,6 +80,11 @@ impl Owner {
     /// Whether the object carries our label.
     pub(super) fn has_labelled(&self, object: &KubeObject) -> bool {
         object.body()["metadata"]["labels"][DELIVERY_LABEL] == self.label.as_str()
+    }
+
+    /// The label that all objects of the delivery carry, as `kubectl get --selector` takes it.
+    pub(super) fn selector(&self) -> String {
+        format!("{DELIVERY_LABEL}={}", self.label.as_str())
     }
 
     /// Where the inventory is.
@@ -153,10 +158,10 @@ impl Inventory {
     /// The object that holds it.
     pub(super) fn stored(
         &self,
-        owner: &Owner,
+        name: &DeliveryName,
         namespace: &Namespace,
     ) -> Result<KubeObject, ObjectError> {
-        let reference = owner.config_map(namespace);
+        let reference = name.config_map(namespace);
         let state = match self.state {
             State::Applying => "applying",
             State::Applied => "applied",
@@ -174,7 +179,7 @@ impl Inventory {
                 "objects": objects,
             },
         }))?;
-        owner.label(object)
+        name.label(object)
     }
 }
 
@@ -207,12 +212,12 @@ impl Entry {
 }
 
 /// Why an object that no version lists any more stays nevertheless; `None` for one that may go.
-pub(super) fn reason_to_keep(owner: &Owner, object: &KubeObject) -> Option<&'static str> {
+pub(super) fn reason_to_keep(name: &DeliveryName, object: &KubeObject) -> Option<&'static str> {
     let is_asked_for = object
         .body()
         .pointer("/metadata/annotations/helm.sh~1resource-policy")
         == Some(&Value::from("keep"));
-    if !owner.has_labelled(object) {
+    if !name.has_labelled(object) {
         return Some("no longer in the chart; kept, because it does not carry the chart's label");
     }
     if is_asked_for {
@@ -247,8 +252,8 @@ mod tests {
         )
     }
 
-    fn owner() -> Owner {
-        Owner::of(&"site".parse().unwrap()).unwrap()
+    fn name() -> DeliveryName {
+        DeliveryName::of(&"site".parse().unwrap()).unwrap()
     }
 
     #[test]
@@ -261,7 +266,7 @@ mod tests {
             ],
         );
         for inventory in [inventory.applying_over(None), inventory] {
-            let stored = inventory.stored(&owner(), &"web".parse().unwrap()).unwrap();
+            let stored = inventory.stored(&name(), &"web".parse().unwrap()).unwrap();
             assert_eq!(
                 stored.reference().to_string(),
                 "ConfigMap web/harmony-delivery-site"
@@ -274,7 +279,7 @@ mod tests {
     #[test]
     fn a_list_that_somebody_edited_is_not_taken_for_an_empty_one() {
         let stored = inventory("1.0.0", &[])
-            .stored(&owner(), &"web".parse().unwrap())
+            .stored(&name(), &"web".parse().unwrap())
             .unwrap();
         for (key, value) in [
             ("objects", json!("[")),
@@ -316,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_fits_no_label_has_no_owner() {
+    fn a_chart_name_that_fits_no_label_is_refused() {
         for (name, fits) in [
             ("web", true),
             ("my.web-1", true),
@@ -324,18 +329,22 @@ mod tests {
             (&*"a".repeat(63), true),
             (&*"a".repeat(64), false),
         ] {
-            assert_eq!(Owner::of(&name.parse().unwrap()).is_some(), fits, "{name}");
+            assert_eq!(
+                DeliveryName::of(&name.parse().unwrap()).is_some(),
+                fits,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn what_holds_data_or_is_not_ours_is_kept() {
-        let ours = |kind| owner().label(object("v1", kind, "a")).unwrap();
-        assert_eq!(reason_to_keep(&owner(), &ours("Service")), None);
-        assert!(reason_to_keep(&owner(), &ours("PersistentVolumeClaim")).is_some());
-        assert!(reason_to_keep(&owner(), &object("v1", "Service", "a")).is_some());
+        let ours = |kind| name().label(object("v1", kind, "a")).unwrap();
+        assert_eq!(reason_to_keep(&name(), &ours("Service")), None);
+        assert!(reason_to_keep(&name(), &ours("PersistentVolumeClaim")).is_some());
+        assert!(reason_to_keep(&name(), &object("v1", "Service", "a")).is_some());
         let mut body = ours("Service").into_body();
         body["metadata"]["annotations"] = json!({ "helm.sh/resource-policy": "keep" });
-        assert!(reason_to_keep(&owner(), &KubeObject::from_value(body).unwrap()).is_some());
+        assert!(reason_to_keep(&name(), &KubeObject::from_value(body).unwrap()).is_some());
     }
 }

@@ -7,6 +7,7 @@ use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::diagnostic::Diagnostic;
 use harmony_core::kubernetes::ObjectQuery;
 use harmony_core::outcome::{Action, FieldValue};
+use harmony_core::owner::Owner;
 use harmony_core::{Context, Mode};
 use harmony_kubernetes::Cluster;
 use serde_json::{Value, json};
@@ -87,7 +88,10 @@ async fn what_another_manager_owns_is_a_conflict_that_names_it() {
         ]);
         let error = stage
             .cluster
-            .apply(&stage.objects([config_map("settings", "ours")]))
+            .apply(
+                &stage.owner(),
+                &stage.objects([config_map("settings", "ours")]),
+            )
             .await
             .unwrap_err();
         let ClusterError::Conflict { object, owners } = &error else {
@@ -120,7 +124,10 @@ async fn drift_in_a_field_of_ours_is_seen_and_never_told_as_unchanged() {
         ]);
         let result = stage
             .cluster
-            .apply(&stage.objects([config_map("settings", "ours")]))
+            .apply(
+                &stage.owner(),
+                &stage.objects([config_map("settings", "ours")]),
+            )
             .await;
         match result {
             Ok(changes) => assert_eq!(actions(&changes), [Action::Update]),
@@ -140,7 +147,7 @@ async fn a_plan_tells_what_an_apply_would_do_and_writes_nothing() {
             deployment("web", &["sleep"]).await,
         ]);
         assert_eq!(
-            actions(&planning.apply(&wanted).await.unwrap()),
+            actions(&planning.apply(&stage.owner(), &wanted).await.unwrap()),
             [Action::Create; 2]
         );
         assert!(
@@ -151,14 +158,14 @@ async fn a_plan_tells_what_an_apply_would_do_and_writes_nothing() {
                 .unwrap()
                 .is_none()
         );
-        stage.cluster.apply(&wanted).await.unwrap();
+        stage.cluster.apply(&stage.owner(), &wanted).await.unwrap();
         assert_eq!(
-            actions(&planning.apply(&wanted).await.unwrap()),
+            actions(&planning.apply(&stage.owner(), &wanted).await.unwrap()),
             [Action::Unchanged; 2]
         );
 
         let changed = stage.objects([config_map("settings", "two")]);
-        let planned = planning.apply(&changed).await.unwrap();
+        let planned = planning.apply(&stage.owner(), &changed).await.unwrap();
         assert_eq!(planned[0].fields[0].path, "data.key");
         assert_eq!(
             stage
@@ -170,7 +177,7 @@ async fn a_plan_tells_what_an_apply_would_do_and_writes_nothing() {
                 .body()["data"]["key"],
             "one"
         );
-        let applied = stage.cluster.apply(&changed).await.unwrap();
+        let applied = stage.cluster.apply(&stage.owner(), &changed).await.unwrap();
         assert_eq!(planned, applied, "the plan was right");
 
         let planned = planning.delete(wanted[0].reference()).await.unwrap();
@@ -204,11 +211,11 @@ async fn a_plan_reaches_into_what_is_not_there_yet() {
         let group = format!("{}.example.com", stage.namespace);
         let thing = json!({ "apiVersion": format!("{group}/v1"), "kind": "Thing", "metadata": { "name": "a", "namespace": missing } });
         let objects = [object(&thing), object(&map), object(&definition(&group)), object(&namespace)];
-        let planned = planning.apply(&objects).await.unwrap();
+        let planned = planning.apply(&stage.owner(), &objects).await.unwrap();
         assert_eq!(actions(&planned), [Action::Create; 4]);
         assert!(planned[0].subject.to_string().starts_with("Namespace"));
         assert!(stage.cluster.get(objects[3].reference()).await.unwrap().is_none());
-        let unknown = planning.apply(&objects[..1]).await.unwrap_err();
+        let unknown = planning.apply(&stage.owner(), &objects[..1]).await.unwrap_err();
         assert!(matches!(unknown, ClusterError::UnknownKind { .. }), "{unknown:?}");
     })
     .await;
@@ -222,8 +229,8 @@ async fn a_definition_and_its_objects_go_in_one_apply() {
         let thing = json!({ "apiVersion": format!("{group}/v1"), "kind": "Thing", "metadata": { "name": "a" } });
         let thing = stage.objects([thing]);
         let objects = [thing[0].clone(), definition.clone()];
-        let first = stage.cluster.apply(&objects).await;
-        let second = stage.cluster.apply(&objects).await;
+        let first = stage.cluster.apply(&stage.owner(), &objects).await;
+        let second = stage.cluster.apply(&stage.owner(), &objects).await;
         let awaited = stage.cluster.wait_ready(&[definition.reference().clone()], Duration::from_secs(10)).await;
         stage.cluster.delete(definition.reference()).await.unwrap();
         assert_eq!(actions(&first.unwrap()), [Action::Create; 2]);
@@ -256,14 +263,14 @@ async fn a_refused_object_names_its_fields() {
     in_namespace(|stage| async move {
         let mut broken = deployment("web", &["sleep"]).await;
         broken["spec"]["selector"]["matchLabels"] = json!({ "app": "other" });
-        let error = stage.cluster.apply(&stage.objects([broken])).await.unwrap_err();
+        let error = stage.cluster.apply(&stage.owner(), &stage.objects([broken])).await.unwrap_err();
         let ClusterError::Refused { fields, .. } = &error else { panic!("{error:?}") };
         assert!(fields[0].starts_with("spec.template.metadata.labels:"), "{fields:?}");
         let nowhere = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a", "namespace": "test-cluster-nowhere" } });
-        let error = stage.cluster.apply(&[object(&nowhere)]).await.unwrap_err();
+        let error = stage.cluster.apply(&stage.owner(), &[object(&nowhere)]).await.unwrap_err();
         assert!(error.to_string().contains("namespaces \"test-cluster-nowhere\" not found"), "{error}");
         let unknown = stage.objects([json!({ "apiVersion": "example.com/v1", "kind": "Nothing", "metadata": { "name": "a" } })]);
-        let error = stage.cluster.apply(&unknown).await.unwrap_err();
+        let error = stage.cluster.apply(&stage.owner(), &unknown).await.unwrap_err();
         assert!(matches!(error, ClusterError::UnknownKind { .. }), "{error:?}");
     })
     .await;
@@ -375,15 +382,16 @@ async fn a_cluster_that_does_not_exist_yet_can_be_planned_for() {
     let objects = [object(
         &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "a" } }),
     )];
+    let owner = Owner::score("test", &"test".parse().unwrap());
     let planned = Cluster::absent(&context.planning(), "local node");
     assert_eq!(context.planning().mode(), Mode::Plan);
     assert_eq!(
-        actions(&planned.apply(&objects).await.unwrap()),
+        actions(&planned.apply(&owner, &objects).await.unwrap()),
         [Action::Create]
     );
     assert!(planned.get(objects[0].reference()).await.unwrap().is_none());
     let applied = Cluster::absent(&context, "local node")
-        .apply(&objects)
+        .apply(&owner, &objects)
         .await
         .unwrap_err();
     assert!(

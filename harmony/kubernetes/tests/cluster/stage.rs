@@ -11,6 +11,7 @@ use harmony_core::capability::KubernetesCluster;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
 use harmony_core::outcome::{Action, Change};
+use harmony_core::owner::Owner;
 use harmony_core::verify::Verdict;
 use harmony_kubernetes::Cluster;
 use harmony_kubernetes::local::node::LocalNode;
@@ -89,8 +90,17 @@ impl Stage {
             namespace: name.parse().unwrap(),
         };
         let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": stage.namespace } });
-        stage.cluster.apply(&[object(&body)]).await.unwrap();
         stage
+            .cluster
+            .apply(&stage.owner(), &[object(&body)])
+            .await
+            .unwrap();
+        stage
+    }
+
+    /// Who applies in this test.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner::score("test", &self.namespace)
     }
 
     /// The same cluster, planning.
@@ -110,7 +120,10 @@ impl Stage {
     }
 
     pub(crate) async fn apply(&self, bodies: impl IntoIterator<Item = Value>) -> Vec<Change> {
-        self.cluster.apply(&self.objects(bodies)).await.unwrap()
+        self.cluster
+            .apply(&self.owner(), &self.objects(bodies))
+            .await
+            .unwrap()
     }
 
     /// Applies and waits; the verdict when it does not become ready.
@@ -120,7 +133,7 @@ impl Stage {
         deadline: u64,
     ) -> Result<(), Verdict> {
         let objects = self.objects(bodies);
-        self.cluster.apply(&objects).await.unwrap();
+        self.cluster.apply(&self.owner(), &objects).await.unwrap();
         let references: Vec<_> = objects
             .iter()
             .map(|object| object.reference().clone())

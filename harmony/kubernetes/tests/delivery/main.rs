@@ -267,9 +267,7 @@ async fn values_of_the_target_replace_the_charts() {
             .unwrap_err();
         let report = Report::of(&error);
         assert!(
-            report
-                .message
-                .contains("the value `greting` is not one of this chart"),
+            report.causes[0].contains("the value `greting` is not one of this chart"),
             "{report:?}"
         );
         assert!(report.hints[0].contains("`greeting`"), "{report:?}");
@@ -368,7 +366,7 @@ async fn waiting_is_for_the_charts_own_workloads() {
             location(),
         );
         let chart = reference("site", "2.0.0");
-        delivery.sync_to(&chart, &stage.target()).await.unwrap();
+        let delivered = delivery.sync_to(&chart, &stage.target()).await.unwrap();
         let service = stage
             .cluster
             .delete(&stage.named("v1", "Service", "web"))
@@ -380,15 +378,15 @@ async fn waiting_is_for_the_charts_own_workloads() {
             "a service of nobody would not become ready"
         );
         let error = delivery
-            .wait_ready(&chart, &stage.target(), Duration::from_secs(3))
+            .wait_ready(&delivered, Duration::from_secs(3))
             .await
             .unwrap_err();
         assert!(matches!(error, DeliveryError::Cluster(_)), "{error:?}");
 
         let target = stage.target_with(json!({ "replicas": 1 }));
-        delivery.sync_to(&chart, &target).await.unwrap();
+        let delivered = delivery.sync_to(&chart, &target).await.unwrap();
         let error = delivery
-            .wait_ready(&chart, &target, Duration::from_secs(5))
+            .wait_ready(&delivered, Duration::from_secs(5))
             .await
             .unwrap_err();
         let DeliveryError::Cluster(ClusterError::NotReady(_)) = error else {
@@ -426,7 +424,7 @@ async fn a_list_that_cannot_be_read_is_not_overwritten() {
         assert!(
             report
                 .message
-                .contains("harmony-delivery-site, the list of what is delivered, has no list"),
+                .contains("harmony-delivery-site, which lists what is delivered, has no list"),
             "{report:?}"
         );
         assert!(

@@ -15,6 +15,7 @@ use harmony_core::capability::{ContinuousDelivery, HelmRegistry, KubernetesClust
 use harmony_core::chart::{DeployTarget, PackagedChart};
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::{Action, Change};
+use harmony_core::owner::Owner;
 use harmony_kubernetes::local::node::LocalNode;
 use harmony_kubernetes::{Cluster, DirectDelivery};
 use harmony_types::{ChartRef, Digest, Namespace, ResourceName};
@@ -203,13 +204,15 @@ impl CutOff {
 
 #[async_trait]
 impl KubernetesCluster for CutOff {
-    async fn apply(&self, objects: &[KubeObject]) -> Result<Vec<Change>, ClusterError> {
+    async fn apply(
+        &self,
+        owner: &Owner,
+        objects: &[KubeObject],
+    ) -> Result<Vec<Change>, ClusterError> {
         let mut changes = Vec::new();
         for object in objects {
-            changes.extend(
-                self.write(self.cluster.apply(std::slice::from_ref(object)))
-                    .await?,
-            );
+            let applied = self.cluster.apply(owner, std::slice::from_ref(object));
+            changes.extend(self.write(applied).await?);
         }
         Ok(changes)
     }
@@ -228,6 +231,10 @@ impl KubernetesCluster for CutOff {
 
     async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError> {
         self.write(self.cluster.delete(object)).await
+    }
+
+    async fn delete_observed(&self, object: &KubeObject) -> Result<Change, ClusterError> {
+        self.write(self.cluster.delete_observed(object)).await
     }
 
     async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError> {
@@ -270,7 +277,8 @@ impl Stage {
             self.registry.clone(),
             location(),
         );
-        delivery.sync_to(&reference("site", version), target).await
+        let chart = reference("site", version);
+        Ok(delivery.sync_to(&chart, target).await?.changes)
     }
 
     pub(crate) async fn plan(
@@ -285,7 +293,8 @@ impl Stage {
             self.registry.clone(),
             location(),
         );
-        delivery.sync_to(&reference("site", version), target).await
+        let chart = reference("site", version);
+        Ok(delivery.sync_to(&chart, target).await?.changes)
     }
 
     pub(crate) fn named(&self, api_version: &str, kind: &str, name: &str) -> ObjectRef {

@@ -1,0 +1,125 @@
+//! On whose behalf objects are applied to a cluster.
+
+use std::fmt;
+
+use harmony_types::{ChartName, Namespace};
+use sha2::{Digest, Sha256};
+
+/// Who applies objects: one Score or one delivery, for one namespace.
+///
+/// A cluster records it beside each field that is applied, so that two owners cannot overwrite each other unnoticed, and
+/// an owner that no longer sets a field gives up that field alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    kind: OwnerKind,
+    name: String,
+    namespace: Namespace,
+}
+
+/// What an [`Owner`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OwnerKind {
+    /// A Score that applies objects itself.
+    Score,
+    /// A delivered chart. It also removes objects, so it never takes over one that it did not create without consent.
+    Delivery,
+}
+
+/// What every [`Owner::manager`] begins with.
+const PREFIX: &str = "harmony/";
+
+/// The longest name that Kubernetes takes for a field manager.
+const MAX_MANAGER: usize = 128;
+
+impl Owner {
+    /// The Score of that name, which applies to that namespace.
+    pub fn score(name: impl Into<String>, namespace: &Namespace) -> Self {
+        Self {
+            kind: OwnerKind::Score,
+            name: name.into(),
+            namespace: namespace.clone(),
+        }
+    }
+
+    /// The chart of that name, delivered to that namespace.
+    pub fn delivery(chart: &ChartName, namespace: &Namespace) -> Self {
+        Self {
+            kind: OwnerKind::Delivery,
+            name: chart.to_string(),
+            namespace: namespace.clone(),
+        }
+    }
+
+    /// A Score or a delivery.
+    pub fn kind(&self) -> OwnerKind {
+        self.kind
+    }
+
+    /// The name of the Score or the chart.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which namespace it applies to.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// What the cluster records: `harmony/chart:web@shop`. A name that is too long for it is cut and ends in a hash.
+    pub fn manager(&self) -> String {
+        let kind = match self.kind {
+            OwnerKind::Score => "score",
+            OwnerKind::Delivery => "chart",
+        };
+        let printable = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+        let name: String = self.name.chars().map(printable).collect();
+        let whole = format!("{PREFIX}{kind}:{name}@{}", self.namespace);
+        if whole.len() <= MAX_MANAGER && name == self.name {
+            return whole;
+        }
+        let hash = Sha256::digest(format!("{}@{}", self.name, self.namespace));
+        let hash: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        let kept: String = whole.chars().take(MAX_MANAGER - 1 - hash.len()).collect();
+        format!("{kept}~{hash}")
+    }
+
+    /// Whether a name that a cluster recorded is one of [`Owner::manager`].
+    pub fn is_manager(recorded: &str) -> bool {
+        recorded.starts_with(PREFIX)
+    }
+}
+
+/// `chart:web@shop`
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.manager().trim_start_matches(PREFIX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_names_kind_name_and_namespace() {
+        let namespace: Namespace = "shop".parse().unwrap();
+        let chart = Owner::delivery(&"web".parse().unwrap(), &namespace);
+        assert_eq!(chart.manager(), "harmony/chart:web@shop");
+        assert_eq!(chart.to_string(), "chart:web@shop");
+        let score = Owner::score("web", &namespace);
+        assert_eq!(score.manager(), "harmony/score:web@shop");
+        assert!(Owner::is_manager(&score.manager()));
+        assert!(!Owner::is_manager("harmony"));
+    }
+
+    #[test]
+    fn names_that_are_cut_or_replaced_stay_apart() {
+        let namespace: Namespace = "n".repeat(63).parse().unwrap();
+        let manager = |name: String| Owner::score(name, &namespace).manager();
+        let long = manager(format!("{}a", "x".repeat(80)));
+        assert_eq!(long.len(), MAX_MANAGER);
+        assert_ne!(long, manager(format!("{}b", "x".repeat(80))));
+        assert_ne!(manager("a b".into()), manager("a_b".into()));
+        assert!(manager("ä\n".into()).chars().all(|c| c.is_ascii_graphic()));
+    }
+}
