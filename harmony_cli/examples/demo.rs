@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use harmony_cli::{RunArgs, RunError, Runner, UnknownTopology};
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 use harmony_core::event::{Event, Unit};
 use harmony_core::outcome::{Action, Change, FieldChange, FieldValue, Subject};
 use harmony_core::{
@@ -269,8 +269,8 @@ impl Interpret<Directory> for BadScore {
 struct Io(PathBuf, #[source] std::io::Error);
 
 impl Diagnostic for Io {
-    fn code(&self) -> Code {
-        Code::new(105)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(105))
     }
 }
 
@@ -281,8 +281,8 @@ struct Crash {
 }
 
 impl Diagnostic for Crash {
-    fn code(&self) -> Code {
-        Code::new(303)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(303))
     }
 
     fn kind(&self) -> FailureKind {

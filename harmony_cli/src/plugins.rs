@@ -15,7 +15,7 @@ use std::process::{Command as Process, ExitCode};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use harmony_core::Diagnostic;
-use harmony_core::diagnostic::{Code, FailureKind};
+use harmony_core::diagnostic::{Code, FailureKind, Origin};
 
 pub use self::describe::{Description, describe};
 pub use self::find::{Plugin, find};
@@ -212,10 +212,10 @@ fn nearest<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> Vec<String>
 }
 
 impl Diagnostic for PluginError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Unknown { .. } => Code::new(6),
-            Self::Start { .. } => Code::new(7),
+            Self::Unknown { .. } => Origin::Own(Code::new(6)),
+            Self::Start { .. } => Origin::Own(Code::new(7)),
         }
     }
 

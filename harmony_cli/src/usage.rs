@@ -1,7 +1,7 @@
 //! A command line that asks for something that does not exist.
 
 use harmony_core::Diagnostic;
-use harmony_core::diagnostic::{Code, FailureKind};
+use harmony_core::diagnostic::{Code, FailureKind, Origin};
 
 /// A topology that the binary does not have: the last arm of its `match` on [`RunArgs::topology`](crate::RunArgs).
 ///
@@ -33,8 +33,8 @@ impl UnknownTopology {
 }
 
 impl Diagnostic for UnknownTopology {
-    fn code(&self) -> Code {
-        Code::new(3)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(3))
     }
 
     fn kind(&self) -> FailureKind {
@@ -62,8 +62,8 @@ pub(crate) enum FilterError {
 }
 
 impl Diagnostic for FilterError {
-    fn code(&self) -> Code {
-        Code::new(4)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(4))
     }
 
     fn kind(&self) -> FailureKind {
@@ -96,8 +96,8 @@ impl UnknownCode {
 }
 
 impl Diagnostic for UnknownCode {
-    fn code(&self) -> Code {
-        Code::USAGE
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::USAGE)
     }
 
     fn kind(&self) -> FailureKind {

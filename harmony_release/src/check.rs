@@ -1,7 +1,7 @@
 //! What is checked before anything is built.
 
 use harmony_core::Context;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 use harmony_core::event::Event;
 use harmony_types::{ReleaseUnit, Version};
 
@@ -65,13 +65,13 @@ pub enum CheckError {
 }
 
 impl Diagnostic for CheckError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::VersionMismatch { .. } => Code::new(502),
-            Self::CrateVersion(error) => error.code(),
-            Self::Source(error) => error.code(),
-            Self::Dirty { .. } => Code::new(506),
-            Self::TagElsewhere { .. } => Code::new(507),
+            Self::VersionMismatch { .. } => Origin::Own(Code::new(502)),
+            Self::CrateVersion(error) => Origin::Inner(error),
+            Self::Source(error) => Origin::Inner(error),
+            Self::Dirty { .. } => Origin::Own(Code::new(506)),
+            Self::TagElsewhere { .. } => Origin::Own(Code::new(507)),
         }
     }
 
@@ -82,16 +82,12 @@ impl Diagnostic for CheckError {
     fn place(&self) -> Option<String> {
         match self {
             Self::VersionMismatch { place, .. } => Some(place.clone()),
-            Self::CrateVersion(error) => error.place(),
-            Self::Source(error) => error.place(),
-            Self::Dirty { .. } | Self::TagElsewhere { .. } => None,
+            _ => None,
         }
     }
 
     fn evidence(&self) -> Vec<String> {
         match self {
-            Self::CrateVersion(error) => error.evidence(),
-            Self::Source(error) => error.evidence(),
             Self::Dirty { changes, .. } => {
                 let mut listed: Vec<_> = changes.iter().take(LISTED_CHANGES).cloned().collect();
                 if changes.len() > LISTED_CHANGES {
@@ -99,7 +95,7 @@ impl Diagnostic for CheckError {
                 }
                 listed
             }
-            Self::VersionMismatch { .. } | Self::TagElsewhere { .. } => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -114,8 +110,7 @@ impl Diagnostic for CheckError {
                 ),
                 format!("to release `{asked}`, set it there, commit, and tag that commit"),
             ],
-            Self::CrateVersion(error) => error.hints(),
-            Self::Source(error) => error.hints(),
+            Self::CrateVersion(_) | Self::Source(_) => Vec::new(),
             Self::Dirty { .. } => vec![
                 "commit or remove these files: what is released must be found in the history"
                     .into(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 use harmony_types::{Version, VersionError};
 use serde::Deserialize;
 use tokio::process::Command;
@@ -54,8 +54,8 @@ pub enum CrateVersionError {
 }
 
 impl Diagnostic for CrateVersionError {
-    fn code(&self) -> Code {
-        Code::new(503)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(503))
     }
 
     fn kind(&self) -> FailureKind {

@@ -2,7 +2,7 @@
 
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 use harmony_types::{ReleaseUnitsError, UnresolvedTag};
 
 use crate::chart::ChartError;
@@ -35,45 +35,28 @@ pub enum ReleaseError {
     Cancelled(#[from] Cancelled),
 }
 
-impl ReleaseError {
-    fn inner(&self) -> Option<&dyn Diagnostic> {
-        Some(match self {
-            Self::Units(_) | Self::Tag(_) => return None,
-            Self::Check(error) => error,
-            Self::Chart(error) => error,
-            Self::Image(error) => error,
-            Self::Registry(error) => error,
-            Self::Cancelled(error) => error,
-        })
-    }
-}
-
 impl Diagnostic for ReleaseError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Units(_) => Code::new(501),
-            Self::Tag(_) => Code::new(230),
-            _ => self.inner().map_or(Code::CANCELLED, Diagnostic::code),
+            Self::Units(_) => Origin::Own(Code::new(501)),
+            Self::Tag(_) => Origin::Own(Code::new(230)),
+            Self::Check(error) => Origin::Inner(error),
+            Self::Chart(error) => Origin::Inner(error),
+            Self::Image(error) => Origin::Inner(error),
+            Self::Registry(error) => Origin::Inner(error),
+            Self::Cancelled(error) => Origin::Inner(error),
         }
     }
 
     fn kind(&self) -> FailureKind {
-        self.inner().map_or(FailureKind::Refused, Diagnostic::kind)
-    }
-
-    fn place(&self) -> Option<String> {
-        self.inner().and_then(Diagnostic::place)
-    }
-
-    fn evidence(&self) -> Vec<String> {
-        self.inner().map(Diagnostic::evidence).unwrap_or_default()
+        FailureKind::Refused
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Units(error) => vec![error.hint()],
             Self::Tag(error) => vec![error.hint()],
-            _ => self.inner().map(Diagnostic::hints).unwrap_or_default(),
+            _ => Vec::new(),
         }
     }
 }

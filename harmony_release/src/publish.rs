@@ -6,7 +6,7 @@ use harmony_core::Inventory;
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::capability::{ContainerBuilder, OciRegistry};
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Diagnostic, Origin};
 use harmony_core::image::BuildContext;
 use harmony_core::outcome::Change;
 use harmony_types::{Digest, ImageRef, Version};
@@ -88,34 +88,12 @@ pub enum PublishError {
     Registry(#[from] RegistryError),
 }
 
-impl PublishError {
-    fn inner(&self) -> &dyn Diagnostic {
-        match self {
+impl Diagnostic for PublishError {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Inner(match self {
             Self::Build(error) => error,
             Self::Registry(error) => error,
-        }
-    }
-}
-
-impl Diagnostic for PublishError {
-    fn code(&self) -> Code {
-        self.inner().code()
-    }
-
-    fn kind(&self) -> FailureKind {
-        self.inner().kind()
-    }
-
-    fn place(&self) -> Option<String> {
-        self.inner().place()
-    }
-
-    fn evidence(&self) -> Vec<String> {
-        self.inner().evidence()
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.inner().hints()
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 use serde::Serialize;
 use tokio::process::Command;
 
@@ -89,11 +89,11 @@ pub enum SourceError {
 }
 
 impl Diagnostic for SourceError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::NotARepository { .. } => Code::new(504),
-            Self::NoCommit { .. } => Code::new(505),
-            Self::NoGit | Self::Start { .. } | Self::Git { .. } => Code::new(508),
+            Self::NotARepository { .. } => Origin::Own(Code::new(504)),
+            Self::NoCommit { .. } => Origin::Own(Code::new(505)),
+            Self::NoGit | Self::Start { .. } | Self::Git { .. } => Origin::Own(Code::new(508)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use harmony::core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony::core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 use harmony::{CiTopology, Inventory, scores};
 use harmony_cli::RunArgs;
 use harmony_release::ReleaseArgs;
@@ -62,8 +62,8 @@ fn find_work_tree() -> Option<PathBuf> {
 struct NoWorkTree;
 
 impl Diagnostic for NoWorkTree {
-    fn code(&self) -> Code {
-        Code::new(520)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(520))
     }
 
     fn kind(&self) -> FailureKind {

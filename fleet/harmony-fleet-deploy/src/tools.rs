@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::capability::kubernetes_cluster::ClusterError;
-use harmony::core::diagnostic::{Code, Diagnostic};
+use harmony::core::diagnostic::{Code, Diagnostic, Origin};
 use harmony::core::kubernetes::ObjectRef;
 use harmony::core::outcome::{Action, Change, Subject};
 use harmony::scores::nats::CLIENT_PORT;
@@ -145,8 +145,8 @@ struct ToolsError {
 }
 
 impl Diagnostic for ToolsError {
-    fn code(&self) -> Code {
-        Code::new(601)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(601))
     }
 
     fn place(&self) -> Option<String> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 
 use crate::cancelled::Cancelled;
-use crate::diagnostic::{Code, Diagnostic, FailureKind};
+use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 use crate::kubernetes::ObjectRef;
 use crate::outcome::Subject;
 
@@ -95,18 +95,15 @@ pub enum NotApproved {
 }
 
 impl Diagnostic for NotApproved {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Declined { .. } | Self::NobodyToAsk { .. } => Code::new(5),
-            Self::Cancelled(cancelled) => cancelled.code(),
+            Self::Declined { .. } | Self::NobodyToAsk { .. } => Origin::Own(Code::new(5)),
+            Self::Cancelled(cancelled) => Origin::Inner(cancelled),
         }
     }
 
     fn kind(&self) -> FailureKind {
-        match self {
-            Self::Declined { .. } | Self::NobodyToAsk { .. } => FailureKind::Refused,
-            Self::Cancelled(cancelled) => cancelled.kind(),
-        }
+        FailureKind::Refused
     }
 
     fn evidence(&self) -> Vec<String> {
@@ -127,7 +124,7 @@ impl Diagnostic for NotApproved {
             Self::NobodyToAsk { .. } => {
                 vec!["look at it with `plan`, then agree with --yes".into()]
             }
-            Self::Cancelled(cancelled) => cancelled.hints(),
+            Self::Cancelled(_) => Vec::new(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::context::Cancelled;
-use crate::diagnostic::{BoxError, Code, Diagnostic, FailureKind};
+use crate::diagnostic::{BoxError, Code, Diagnostic, FailureKind, Origin};
 
 /// An image that could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -88,16 +88,16 @@ pub enum BuildError {
 }
 
 impl Diagnostic for BuildError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::DockerfileUnsupported { .. } => Code::new(101),
-            Self::HostStep { .. } => Code::new(102),
-            Self::ProgramMissing { .. } => Code::new(103),
-            Self::File { .. } => Code::new(104),
-            Self::Write { .. } => Code::new(105),
-            Self::Recipe { .. } => Code::new(106),
-            Self::Daemon { .. } => Code::new(107),
-            Self::Cancelled(cancelled) => cancelled.code(),
+            Self::DockerfileUnsupported { .. } => Origin::Own(Code::new(101)),
+            Self::HostStep { .. } => Origin::Own(Code::new(102)),
+            Self::ProgramMissing { .. } => Origin::Own(Code::new(103)),
+            Self::File { .. } => Origin::Own(Code::new(104)),
+            Self::Write { .. } => Origin::Own(Code::new(105)),
+            Self::Recipe { .. } => Origin::Own(Code::new(106)),
+            Self::Daemon { .. } => Origin::Own(Code::new(107)),
+            Self::Cancelled(cancelled) => Origin::Inner(cancelled),
         }
     }
 
@@ -106,7 +106,6 @@ impl Diagnostic for BuildError {
             Self::DockerfileUnsupported { .. }
             | Self::ProgramMissing { .. }
             | Self::Recipe { .. } => FailureKind::Refused,
-            Self::Cancelled(_) => FailureKind::Cancelled,
             _ => FailureKind::Failed,
         }
     }
@@ -140,7 +139,7 @@ impl Diagnostic for BuildError {
                 vec!["check that the directory exists and is yours to write".into()]
             }
             Self::File { .. } => vec!["check the path in the recipe of the app".into()],
-            Self::Cancelled(cancelled) => cancelled.hints(),
+            Self::Cancelled(_) => Vec::new(),
         }
     }
 }

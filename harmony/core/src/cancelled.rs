@@ -1,6 +1,6 @@
 //! What every error family of the ports has: the run was cancelled.
 
-use crate::diagnostic::{Code, Diagnostic, FailureKind};
+use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 
 /// The run was cancelled by the user or by SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -8,8 +8,8 @@ use crate::diagnostic::{Code, Diagnostic, FailureKind};
 pub struct Cancelled;
 
 impl Diagnostic for Cancelled {
-    fn code(&self) -> Code {
-        Code::CANCELLED
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::CANCELLED)
     }
 
     fn kind(&self) -> FailureKind {

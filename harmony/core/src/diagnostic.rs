@@ -11,28 +11,53 @@ use serde::Serialize;
 
 /// An error that can be shown to the person who has to act on it.
 pub trait Diagnostic: Error + Send + Sync + 'static {
-    /// The stable code, which `harmony explain` and the documentation go by.
-    fn code(&self) -> Code;
+    /// Whether this error has a code of its own, or stands for the diagnostic inside it.
+    fn origin(&self) -> Origin<'_>;
 
-    /// What the failure means for the exit code.
+    /// The diagnostic inside, if this error stands for one.
+    fn inner(&self) -> Option<&dyn Diagnostic> {
+        match self.origin() {
+            Origin::Own(_) => None,
+            Origin::Inner(inner) => Some(inner),
+        }
+    }
+
+    /// The stable code, which `harmony explain` and the documentation go by. Follows from [`origin`](Self::origin).
+    fn code(&self) -> Code {
+        match self.origin() {
+            Origin::Own(code) => code,
+            Origin::Inner(inner) => inner.code(),
+        }
+    }
+
+    /// What the failure means for the exit code. An inner diagnostic decides it for itself.
     fn kind(&self) -> FailureKind {
-        FailureKind::Failed
+        self.inner().map_or(FailureKind::Failed, Diagnostic::kind)
     }
 
     /// Where the cause is written: a file, a Score's field, an object.
     fn place(&self) -> Option<String> {
-        None
+        self.inner().and_then(Diagnostic::place)
     }
 
     /// What was seen, as facts: a pod's reason, an exit code, the last log lines.
     fn evidence(&self) -> Vec<String> {
-        Vec::new()
+        self.inner().map(Diagnostic::evidence).unwrap_or_default()
     }
 
     /// What to do about it, each a whole instruction, the likeliest first.
     fn hints(&self) -> Vec<String> {
-        Vec::new()
+        self.inner().map(Diagnostic::hints).unwrap_or_default()
     }
+}
+
+/// Where the facts of a [`Diagnostic`] come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin<'a> {
+    /// From this error, which has this code.
+    Own(Code),
+    /// From a diagnostic inside it. The outer error may add evidence and hints.
+    Inner(&'a dyn Diagnostic),
 }
 
 /// What a failure means for the exit code of a command.
@@ -111,18 +136,59 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads everything an error can tell.
+    /// Collects what `error` and the diagnostics inside it know.
     pub fn of(error: &dyn Diagnostic) -> Self {
+        let mut facts = Facts::of(error);
         Self {
-            code: error.code(),
-            kind: error.kind(),
+            code: facts.code,
+            kind: facts.kind,
             message: error.to_string(),
             causes: causes(error),
-            place: error.place(),
-            evidence: error.evidence(),
-            hints: error.hints(),
+            place: facts.place.take(),
+            evidence: facts.evidence,
+            hints: facts.hints,
         }
     }
+}
+
+/// The facts of a chain of diagnostics. The innermost one decides code and kind, and names the place if it can; evidence
+/// and hints add up, the outer ones first.
+struct Facts {
+    code: Code,
+    kind: FailureKind,
+    place: Option<String>,
+    evidence: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Facts {
+    fn of(error: &dyn Diagnostic) -> Self {
+        match error.origin() {
+            Origin::Own(code) => Self {
+                code,
+                kind: error.kind(),
+                place: error.place(),
+                evidence: error.evidence(),
+                hints: error.hints(),
+            },
+            Origin::Inner(inner) => {
+                let facts = Self::of(inner);
+                Self {
+                    place: facts.place.or_else(|| error.place()),
+                    evidence: joined(error.evidence(), facts.evidence),
+                    hints: joined(error.hints(), facts.hints),
+                    ..facts
+                }
+            }
+        }
+    }
+}
+
+/// Both lists. What stands in both, because the outer error forwarded it, stands once.
+fn joined(mut outer: Vec<String>, inner: Vec<String>) -> Vec<String> {
+    outer.retain(|line| !inner.contains(line));
+    outer.extend(inner);
+    outer
 }
 
 /// The messages of the sources of `error`, outermost first. A source that the error above it has said already (a
@@ -153,11 +219,6 @@ impl AnyDiagnostic {
     pub fn new(error: impl Diagnostic) -> Self {
         Self(Arc::new(error))
     }
-
-    /// The error itself, for whoever wants to look at its type.
-    pub fn inner(&self) -> &dyn Diagnostic {
-        &*self.0
-    }
 }
 
 impl fmt::Display for AnyDiagnostic {
@@ -173,24 +234,8 @@ impl Error for AnyDiagnostic {
 }
 
 impl Diagnostic for AnyDiagnostic {
-    fn code(&self) -> Code {
-        self.0.code()
-    }
-
-    fn kind(&self) -> FailureKind {
-        self.0.kind()
-    }
-
-    fn place(&self) -> Option<String> {
-        self.0.place()
-    }
-
-    fn evidence(&self) -> Vec<String> {
-        self.0.evidence()
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.0.hints()
+    fn origin(&self) -> Origin<'_> {
+        Origin::Inner(&*self.0)
     }
 }
 
@@ -199,7 +244,7 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
 #[cfg(test)]
 mod tests {
-    use super::causes;
+    use super::*;
 
     #[derive(Debug, thiserror::Error)]
     #[error("{text}")]
@@ -227,5 +272,71 @@ mod tests {
             causes(&*told.unwrap()),
             ["service: connect: refused", "os error 111"]
         );
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the pod crashes")]
+    struct Crash;
+
+    impl Diagnostic for Crash {
+        fn origin(&self) -> Origin<'_> {
+            Origin::Own(Code::new(303))
+        }
+
+        fn kind(&self) -> FailureKind {
+            FailureKind::Cancelled
+        }
+
+        fn place(&self) -> Option<String> {
+            Some("Pod web".into())
+        }
+
+        fn evidence(&self) -> Vec<String> {
+            vec!["exit code 3".into()]
+        }
+
+        fn hints(&self) -> Vec<String> {
+            vec!["read its log".into()]
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot deploy web")]
+    struct Deploy(#[source] AnyDiagnostic);
+
+    impl Diagnostic for Deploy {
+        fn origin(&self) -> Origin<'_> {
+            Origin::Inner(&self.0)
+        }
+
+        fn kind(&self) -> FailureKind {
+            FailureKind::Refused
+        }
+
+        fn place(&self) -> Option<String> {
+            Some("DeployScore web".into())
+        }
+
+        fn evidence(&self) -> Vec<String> {
+            vec!["revision 7".into(), "exit code 3".into()]
+        }
+    }
+
+    #[test]
+    fn an_error_that_stands_for_another_forwards_all_of_its_facts() {
+        let error = AnyDiagnostic::new(Deploy(AnyDiagnostic::new(Crash)));
+        assert_eq!(
+            Report::of(&error),
+            Report {
+                code: Code::new(303),
+                kind: FailureKind::Cancelled,
+                message: "cannot deploy web".into(),
+                causes: vec!["the pod crashes".into()],
+                place: Some("Pod web".into()),
+                evidence: vec!["revision 7".into(), "exit code 3".into()],
+                hints: vec!["read its log".into()],
+            }
+        );
+        assert_eq!(error.code(), Code::new(303));
     }
 }

@@ -35,7 +35,7 @@ impl InterpretError {
 
     /// What the failure means for the exit code.
     pub fn kind(&self) -> FailureKind {
-        self.diagnostic.kind()
+        self.report().kind
     }
 
     /// The error as data.

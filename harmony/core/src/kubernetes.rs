@@ -9,7 +9,7 @@ use harmony_types::{Namespace, ResourceName};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::diagnostic::{Code, Diagnostic, FailureKind};
+use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -195,8 +195,8 @@ pub enum ObjectError {
 }
 
 impl Diagnostic for ObjectError {
-    fn code(&self) -> Code {
-        Code::new(300)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(300))
     }
 
     fn kind(&self) -> FailureKind {

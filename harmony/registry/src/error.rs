@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use harmony_core::capability::oci_registry::RegistryError;
-use harmony_core::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind, Origin};
 use harmony_types::{Digest, RegistryHost};
 
 /// A failure of this adapter; it reaches callers inside [`RegistryError::Adapter`].
@@ -166,8 +166,8 @@ impl From<ClientError> for RegistryError {
 }
 
 impl Diagnostic for ClientError {
-    fn code(&self) -> Code {
-        Code::new(match self {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(match self {
             Self::CaFileUnreadable { .. } => 220,
             Self::CaFileInvalid { .. } => 221,
             Self::Tls { .. } => 222,
@@ -186,7 +186,7 @@ impl Diagnostic for ClientError {
             Self::WriteWhilePlanning { .. } => 235,
             Self::Write { .. } => 236,
             Self::ProjectName { .. } => 237,
-        })
+        }))
     }
 
     fn kind(&self) -> FailureKind {

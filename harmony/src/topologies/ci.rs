@@ -21,7 +21,7 @@ use harmony_core::capability::{
     ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober,
 };
 use harmony_core::chart::{DeployTarget, PackagedChart};
-use harmony_core::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind, Origin};
 use harmony_core::image::{BuildContext, Built};
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::Change;
@@ -171,8 +171,8 @@ impl Topology for CiTopology {
 struct NoCluster;
 
 impl Diagnostic for NoCluster {
-    fn code(&self) -> Code {
-        Code::new(320)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(320))
     }
 
     fn kind(&self) -> FailureKind {

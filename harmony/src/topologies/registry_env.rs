@@ -2,7 +2,7 @@
 
 use harmony_core::Context;
 use harmony_core::capability::oci_registry::RegistryLocation;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 use harmony_registry::{OciRegistryClient, RegistrySettings};
 use harmony_types::{RegistryHost, Repository};
 
@@ -82,10 +82,10 @@ pub enum RegistryEnvError {
 }
 
 impl Diagnostic for RegistryEnvError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Missing | Self::Invalid { .. } => Code::new(209),
-            Self::Settings(error) => error.code(),
+            Self::Missing | Self::Invalid { .. } => Origin::Own(Code::new(209)),
+            Self::Settings(error) => Origin::Inner(&**error),
         }
     }
 
@@ -94,19 +94,7 @@ impl Diagnostic for RegistryEnvError {
     }
 
     fn place(&self) -> Option<String> {
-        match self {
-            Self::Missing | Self::Invalid { .. } => {
-                Some(format!("environment variable {REGISTRY}"))
-            }
-            Self::Settings(error) => error.place(),
-        }
-    }
-
-    fn evidence(&self) -> Vec<String> {
-        match self {
-            Self::Settings(error) => error.evidence(),
-            _ => Vec::new(),
-        }
+        Some(format!("environment variable {REGISTRY}"))
     }
 
     fn hints(&self) -> Vec<String> {
@@ -115,7 +103,7 @@ impl Diagnostic for RegistryEnvError {
                 "set {REGISTRY}, for example to `registry.example.com/team`"
             )],
             Self::Invalid { hint, .. } => vec![hint.clone()],
-            Self::Settings(error) => error.hints(),
+            Self::Settings(_) => Vec::new(),
         }
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::PackagedChart;
-use harmony_core::diagnostic::{BoxError, Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{BoxError, Code, Diagnostic, FailureKind, Origin};
 use harmony_core::kubernetes::{KubeObject, ObjectError};
 use harmony_types::{Digest, ImageRef, Namespace, ReleaseUnit, Version};
 
@@ -387,16 +387,16 @@ pub enum ChartError {
 }
 
 impl Diagnostic for ChartError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::NotDerivable { .. } => Code::new(510),
-            Self::Value { .. } => Code::new(511),
-            Self::Secret { .. } => Code::new(512),
-            Self::File { .. } => Code::new(513),
-            Self::ImageNotNamed { .. } => Code::new(514),
-            Self::Builder { .. } => Code::new(515),
-            Self::Yaml { .. } | Self::Archive { .. } => Code::new(516),
-            Self::Object(error) => error.code(),
+            Self::NotDerivable { .. } => Origin::Own(Code::new(510)),
+            Self::Value { .. } => Origin::Own(Code::new(511)),
+            Self::Secret { .. } => Origin::Own(Code::new(512)),
+            Self::File { .. } => Origin::Own(Code::new(513)),
+            Self::ImageNotNamed { .. } => Origin::Own(Code::new(514)),
+            Self::Builder { .. } => Origin::Own(Code::new(515)),
+            Self::Yaml { .. } | Self::Archive { .. } => Origin::Own(Code::new(516)),
+            Self::Object(error) => Origin::Inner(error),
         }
     }
 
@@ -428,8 +428,7 @@ impl Diagnostic for ChartError {
                 "write the image that the chart is given (`name@sha256:...`) where the workload names its image".into(),
             ],
             Self::Builder { .. } => vec!["mend the app's chart function".into()],
-            Self::Object(error) => error.hints(),
-            Self::Yaml { .. } | Self::Archive { .. } => Vec::new(),
+            Self::Object(_) | Self::Yaml { .. } | Self::Archive { .. } => Vec::new(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::kubernetes_cluster::ClusterError;
 use super::oci_registry::{RegistryError, RegistryLocation};
 use crate::chart::DeployTarget;
 use crate::context::Cancelled;
-use crate::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind};
+use crate::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind, Origin};
 use crate::kubernetes::ObjectRef;
 use crate::outcome::Change;
 
@@ -117,46 +117,22 @@ pub enum DeliveryError {
     Cancelled(#[from] Cancelled),
 }
 
-impl DeliveryError {
-    /// The error below this one, where that one has everything to say.
-    fn inner(&self) -> Option<&dyn Diagnostic> {
-        match self {
-            Self::Chart { source, .. } => Some(source),
-            Self::Render { source, .. } => Some(source),
-            Self::Cluster(error) => Some(error),
-            Self::Cancelled(cancelled) => Some(cancelled),
-            _ => None,
-        }
-    }
-}
-
 impl Diagnostic for DeliveryError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::UnfitName { .. } => Code::new(351),
-            Self::UnfitTarget { .. } => Code::new(352),
-            Self::DamagedInventory { .. } => Code::new(353),
-            Self::ForeignEntry { .. } => Code::new(354),
-            Self::Chart { source, .. } => source.code(),
-            Self::Render { source, .. } => source.code(),
-            Self::Cluster(error) => error.code(),
-            Self::Cancelled(cancelled) => cancelled.code(),
+            Self::UnfitName { .. } => Origin::Own(Code::new(351)),
+            Self::UnfitTarget { .. } => Origin::Own(Code::new(352)),
+            Self::DamagedInventory { .. } => Origin::Own(Code::new(353)),
+            Self::ForeignEntry { .. } => Origin::Own(Code::new(354)),
+            Self::Chart { source, .. } => Origin::Inner(source),
+            Self::Render { source, .. } => Origin::Inner(source),
+            Self::Cluster(error) => Origin::Inner(error),
+            Self::Cancelled(cancelled) => Origin::Inner(cancelled),
         }
     }
 
     fn kind(&self) -> FailureKind {
-        self.inner()
-            .map_or(FailureKind::Refused, |error| error.kind())
-    }
-
-    fn place(&self) -> Option<String> {
-        self.inner().and_then(|error| error.place())
-    }
-
-    fn evidence(&self) -> Vec<String> {
-        self.inner()
-            .map(|error| error.evidence())
-            .unwrap_or_default()
+        FailureKind::Refused
     }
 
     fn hints(&self) -> Vec<String> {
@@ -178,7 +154,7 @@ impl Diagnostic for DeliveryError {
                 "remove that entry with `{}`",
                 command("edit", inventory)
             )],
-            other => other.inner().map(|error| error.hints()).unwrap_or_default(),
+            _ => Vec::new(),
         }
     }
 }

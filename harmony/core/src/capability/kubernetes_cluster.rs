@@ -7,7 +7,7 @@ use ambassador::delegatable_trait;
 use async_trait::async_trait;
 
 use crate::context::Cancelled;
-use crate::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind};
+use crate::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind, Origin};
 use crate::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
 use crate::outcome::Change;
 use crate::owner::Owner;
@@ -163,27 +163,24 @@ pub enum ClusterError {
 }
 
 impl Diagnostic for ClusterError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Unreachable { .. } => Code::new(310),
-            Self::Kubeconfig { .. } => Code::new(311),
-            Self::Refused { .. } => Code::new(312),
-            Self::Conflict { .. } => Code::new(313),
-            Self::UnknownKind { .. } => Code::new(314),
-            Self::Forbidden { .. } => Code::new(315),
-            Self::Request { .. } => Code::new(316),
-            Self::NotReady(verdict) => verdict.code(),
-            Self::Object(error) => error.code(),
-            Self::Adapter(error) => error.code(),
-            Self::Cancelled(cancelled) => cancelled.code(),
+            Self::Unreachable { .. } => Origin::Own(Code::new(310)),
+            Self::Kubeconfig { .. } => Origin::Own(Code::new(311)),
+            Self::Refused { .. } => Origin::Own(Code::new(312)),
+            Self::Conflict { .. } => Origin::Own(Code::new(313)),
+            Self::UnknownKind { .. } => Origin::Own(Code::new(314)),
+            Self::Forbidden { .. } => Origin::Own(Code::new(315)),
+            Self::Request { .. } => Origin::Own(Code::new(316)),
+            Self::NotReady(verdict) => Origin::Inner(&**verdict),
+            Self::Object(error) => Origin::Inner(error),
+            Self::Adapter(error) => Origin::Inner(error),
+            Self::Cancelled(cancelled) => Origin::Inner(cancelled),
         }
     }
 
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Object(error) => error.kind(),
-            Self::Adapter(error) => error.kind(),
-            Self::Cancelled(cancelled) => cancelled.kind(),
             Self::Kubeconfig { .. } => FailureKind::Refused,
             _ => FailureKind::Failed,
         }
@@ -194,8 +191,6 @@ impl Diagnostic for ClusterError {
             Self::Refused { object, .. } | Self::Conflict { object, .. } => {
                 Some(object.to_string())
             }
-            Self::NotReady(verdict) => verdict.place(),
-            Self::Adapter(error) => error.place(),
             _ => None,
         }
     }
@@ -208,8 +203,6 @@ impl Diagnostic for ClusterError {
                 vec![format!("its contexts: {}", contexts.join(", "))]
             }
             Self::Forbidden { reason, .. } => vec![reason.clone()],
-            Self::NotReady(verdict) => verdict.evidence(),
-            Self::Adapter(error) => error.evidence(),
             _ => Vec::new(),
         }
     }
@@ -235,13 +228,10 @@ impl Diagnostic for ClusterError {
             Self::Forbidden { .. } => {
                 vec!["ask for that right in that namespace, or use another context".into()]
             }
-            Self::NotReady(verdict) => verdict.hints(),
             Self::Request { .. } => {
                 vec!["run the same command again: what was applied stays".into()]
             }
-            Self::Object(error) => error.hints(),
-            Self::Adapter(error) => error.hints(),
-            Self::Cancelled(cancelled) => cancelled.hints(),
+            Self::NotReady(_) | Self::Object(_) | Self::Adapter(_) | Self::Cancelled(_) => Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@ use harmony_types::{
 use serde::Serialize;
 
 use crate::context::Cancelled;
-use crate::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind};
+use crate::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind, Origin};
 use crate::image::Built;
 use crate::outcome::Change;
 
@@ -234,26 +234,24 @@ pub enum RegistryError {
 }
 
 impl Diagnostic for RegistryError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Unreachable { .. } => Code::new(201),
-            Self::UntrustedCertificate { .. } => Code::new(202),
-            Self::Denied { .. } => Code::new(203),
-            Self::TagTaken { .. } => Code::new(204),
-            Self::Answer { .. } => Code::new(205),
-            Self::NoSpace { .. } => Code::new(206),
-            Self::Local { .. } => Code::new(207),
-            Self::NotFound { .. } => Code::new(208),
-            Self::Adapter(error) => error.code(),
-            Self::Cancelled(cancelled) => cancelled.code(),
+            Self::Unreachable { .. } => Origin::Own(Code::new(201)),
+            Self::UntrustedCertificate { .. } => Origin::Own(Code::new(202)),
+            Self::Denied { .. } => Origin::Own(Code::new(203)),
+            Self::TagTaken { .. } => Origin::Own(Code::new(204)),
+            Self::Answer { .. } => Origin::Own(Code::new(205)),
+            Self::NoSpace { .. } => Origin::Own(Code::new(206)),
+            Self::Local { .. } => Origin::Own(Code::new(207)),
+            Self::NotFound { .. } => Origin::Own(Code::new(208)),
+            Self::Adapter(error) => Origin::Inner(error),
+            Self::Cancelled(cancelled) => Origin::Inner(cancelled),
         }
     }
 
     fn kind(&self) -> FailureKind {
         match self {
             Self::TagTaken { .. } => FailureKind::Refused,
-            Self::Adapter(error) => error.kind(),
-            Self::Cancelled(cancelled) => cancelled.kind(),
             _ => FailureKind::Failed,
         }
     }
@@ -267,7 +265,6 @@ impl Diagnostic for RegistryError {
                 format!("ours:      {ours}"),
             ],
             Self::Denied { credentials, .. } => vec![format!("credentials: {credentials}")],
-            Self::Adapter(error) => error.evidence(),
             _ => Vec::new(),
         }
     }
@@ -302,15 +299,7 @@ impl Diagnostic for RegistryError {
             }
             Self::Local { .. } => vec!["build it again".into()],
             Self::NotFound { .. } => vec!["check the version, or release it first".into()],
-            Self::Adapter(error) => error.hints(),
-            Self::Cancelled(cancelled) => cancelled.hints(),
-        }
-    }
-
-    fn place(&self) -> Option<String> {
-        match self {
-            Self::Adapter(error) => error.place(),
-            _ => None,
+            Self::Adapter(_) | Self::Cancelled(_) => Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{ProbeFailure, SmokeCheck};
-use crate::diagnostic::{Code, Diagnostic, FailureKind};
+use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 
 /// The conclusion about something that does not work: what, how sure, and on which evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -141,8 +141,8 @@ impl fmt::Display for Confidence {
 }
 
 impl Diagnostic for Verdict {
-    fn code(&self) -> Code {
-        self.class.code()
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(self.class.code())
     }
 
     fn kind(&self) -> FailureKind {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 
 /// A file of a chart, and a line of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,18 +120,15 @@ impl ChartError {
 pub const INSTALL_HELM: &str = "go install helm.sh/helm/v4/cmd/helm@v4.3.1";
 
 impl Diagnostic for ChartError {
-    fn code(&self) -> Code {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Cancelled(cancelled) => cancelled.code(),
-            _ => Code::new(330),
+            Self::Cancelled(cancelled) => Origin::Inner(cancelled),
+            _ => Origin::Own(Code::new(330)),
         }
     }
 
     fn kind(&self) -> FailureKind {
-        match self {
-            Self::Cancelled(cancelled) => cancelled.kind(),
-            _ => FailureKind::Refused,
-        }
+        FailureKind::Refused
     }
 
     fn place(&self) -> Option<String> {

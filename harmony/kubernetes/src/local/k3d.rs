@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_core::{Context, Outcome};
 use harmony_types::ImageRef;
@@ -87,16 +87,16 @@ pub enum K3dError {
 }
 
 impl Diagnostic for K3dError {
-    fn code(&self) -> Code {
-        Code::new(match self {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(match self {
             Self::Missing { .. } => 440,
             Self::Name { .. } => 441,
             Self::Command { .. } => 442,
             Self::List { .. } => 443,
             Self::NoCluster { .. } => 444,
             Self::Import { .. } => 445,
-            Self::Cancelled(cancelled) => return cancelled.code(),
-        })
+            Self::Cancelled(cancelled) => return Origin::Inner(cancelled),
+        }))
     }
 
     fn kind(&self) -> FailureKind {
@@ -104,7 +104,6 @@ impl Diagnostic for K3dError {
             Self::Missing { .. } | Self::Name { .. } | Self::NoCluster { .. } => {
                 FailureKind::Refused
             }
-            Self::Cancelled(cancelled) => cancelled.kind(),
             _ => FailureKind::Failed,
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind};
+use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 
 use super::component::Component;
 
@@ -265,8 +265,8 @@ impl LocalNodeError {
 }
 
 impl Diagnostic for LocalNodeError {
-    fn code(&self) -> Code {
-        Code::new(match self {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(Code::new(match self {
             Self::NotRoot { .. } => 401,
             Self::NoSpace { .. } => 402,
             Self::Config { .. } => 403,
@@ -286,8 +286,8 @@ impl Diagnostic for LocalNodeError {
             Self::Archive { .. } | Self::Layout { .. } => 417,
             Self::Reference { .. } => 418,
             Self::NotRunning => 419,
-            Self::Cancelled(cancelled) => return cancelled.code(),
-        })
+            Self::Cancelled(cancelled) => return Origin::Inner(cancelled),
+        }))
     }
 
     fn kind(&self) -> FailureKind {
@@ -303,7 +303,6 @@ impl Diagnostic for LocalNodeError {
             | Self::Archive { .. }
             | Self::Layout { .. }
             | Self::Reference { .. } => FailureKind::Refused,
-            Self::Cancelled(cancelled) => cancelled.kind(),
             _ => FailureKind::Failed,
         }
     }
@@ -385,7 +384,6 @@ impl Diagnostic for LocalNodeError {
                 vec!["give an OCI image layout, as a folder or a tar archive, that holds one image".into()]
             }
             Self::NotRunning => vec!["bring it up with `harmony node up`".into()],
-            Self::Cancelled(cancelled) => cancelled.hints(),
             _ => Vec::new(),
         }
     }
