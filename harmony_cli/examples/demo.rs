@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use harmony_cli::{RunArgs, RunError, Runner, UnknownTopology};
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_core::event::{Event, Unit};
 use harmony_core::outcome::{Action, Change, FieldChange, FieldValue, Subject};
 use harmony_core::{
@@ -270,7 +271,7 @@ struct Io(PathBuf, #[source] std::io::Error);
 
 impl Diagnostic for Io {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(105))
+        Origin::Own(codes::IMAGE_NOT_WRITTEN)
     }
 }
 
@@ -282,7 +283,7 @@ struct Crash {
 
 impl Diagnostic for Crash {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(303))
+        Origin::Own(codes::CRASH_LOOP)
     }
 
     fn kind(&self) -> FailureKind {

@@ -15,7 +15,8 @@ use std::process::{Command as Process, ExitCode};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use harmony_core::Diagnostic;
-use harmony_core::diagnostic::{Code, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{FailureKind, Origin};
 
 pub use self::describe::{Description, describe};
 pub use self::find::{Plugin, find};
@@ -214,8 +215,8 @@ fn nearest<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> Vec<String>
 impl Diagnostic for PluginError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Unknown { .. } => Origin::Own(Code::new(6)),
-            Self::Start { .. } => Origin::Own(Code::new(7)),
+            Self::Unknown { .. } => Origin::Own(codes::UNKNOWN_COMMAND),
+            Self::Start { .. } => Origin::Own(codes::COMMAND_NOT_STARTED),
         }
     }
 

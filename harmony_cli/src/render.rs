@@ -70,13 +70,14 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use harmony_core::diagnostic::{Code, FailureKind};
+    use harmony_core::codes;
+    use harmony_core::diagnostic::FailureKind;
 
     use super::*;
 
     fn report() -> Report {
         Report {
-            code: Code::new(303),
+            code: codes::CRASH_LOOP,
             kind: FailureKind::Failed,
             message: "container `operator` crashes at start".into(),
             causes: vec!["connection refused".into()],

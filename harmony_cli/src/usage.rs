@@ -1,7 +1,8 @@
 //! A command line that asks for something that does not exist.
 
 use harmony_core::Diagnostic;
-use harmony_core::diagnostic::{Code, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{FailureKind, Origin};
 
 /// A topology that the binary does not have: the last arm of its `match` on [`RunArgs::topology`](crate::RunArgs).
 ///
@@ -34,7 +35,7 @@ impl UnknownTopology {
 
 impl Diagnostic for UnknownTopology {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(3))
+        Origin::Own(codes::UNKNOWN_TOPOLOGY)
     }
 
     fn kind(&self) -> FailureKind {
@@ -63,7 +64,7 @@ pub(crate) enum FilterError {
 
 impl Diagnostic for FilterError {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(4))
+        Origin::Own(codes::NO_SCORE_MATCHES)
     }
 
     fn kind(&self) -> FailureKind {
@@ -97,7 +98,7 @@ impl UnknownCode {
 
 impl Diagnostic for UnknownCode {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::USAGE)
+        Origin::Own(codes::USAGE)
     }
 
     fn kind(&self) -> FailureKind {

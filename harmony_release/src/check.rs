@@ -1,7 +1,8 @@
 //! What is checked before anything is built.
 
 use harmony_core::Context;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_core::event::Event;
 use harmony_types::{ReleaseUnit, Version};
 
@@ -67,11 +68,11 @@ pub enum CheckError {
 impl Diagnostic for CheckError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::VersionMismatch { .. } => Origin::Own(Code::new(502)),
+            Self::VersionMismatch { .. } => Origin::Own(codes::VERSION_MISMATCH),
             Self::CrateVersion(error) => Origin::Inner(error),
             Self::Source(error) => Origin::Inner(error),
-            Self::Dirty { .. } => Origin::Own(Code::new(506)),
-            Self::TagElsewhere { .. } => Origin::Own(Code::new(507)),
+            Self::Dirty { .. } => Origin::Own(codes::DIRTY_WORK_TREE),
+            Self::TagElsewhere { .. } => Origin::Own(codes::TAG_ELSEWHERE),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_types::{Version, VersionError};
 use serde::Deserialize;
 use tokio::process::Command;
@@ -55,7 +56,7 @@ pub enum CrateVersionError {
 
 impl Diagnostic for CrateVersionError {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(503))
+        Origin::Own(codes::CRATE_VERSION)
     }
 
     fn kind(&self) -> FailureKind {

@@ -1,8 +1,9 @@
 //! Why a release did not come about.
 
 use harmony_core::capability::oci_registry::RegistryError;
+use harmony_core::codes;
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_types::{ReleaseUnitsError, UnresolvedTag};
 
 use crate::chart::ChartError;
@@ -38,8 +39,8 @@ pub enum ReleaseError {
 impl Diagnostic for ReleaseError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Units(_) => Origin::Own(Code::new(501)),
-            Self::Tag(_) => Origin::Own(Code::new(230)),
+            Self::Units(_) => Origin::Own(codes::UNITS_CONFLICT),
+            Self::Tag(_) => Origin::Own(codes::UNRESOLVED_TAG),
             Self::Check(error) => Origin::Inner(error),
             Self::Chart(error) => Origin::Inner(error),
             Self::Image(error) => Origin::Inner(error),

@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use serde::Serialize;
 use tokio::process::Command;
 
@@ -91,9 +92,9 @@ pub enum SourceError {
 impl Diagnostic for SourceError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::NotARepository { .. } => Origin::Own(Code::new(504)),
-            Self::NoCommit { .. } => Origin::Own(Code::new(505)),
-            Self::NoGit | Self::Start { .. } | Self::Git { .. } => Origin::Own(Code::new(508)),
+            Self::NotARepository { .. } => Origin::Own(codes::NO_GIT_REPOSITORY),
+            Self::NoCommit { .. } => Origin::Own(codes::NO_COMMIT),
+            Self::NoGit | Self::Start { .. } | Self::Git { .. } => Origin::Own(codes::GIT_FAILED),
         }
     }
 

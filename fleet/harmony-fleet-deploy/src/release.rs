@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use harmony::core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony::core::codes;
+use harmony::core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony::{CiTopology, Inventory, scores};
 use harmony_cli::RunArgs;
 use harmony_release::ReleaseArgs;
@@ -63,7 +64,7 @@ struct NoWorkTree;
 
 impl Diagnostic for NoWorkTree {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(520))
+        Origin::Own(codes::NO_WORK_TREE)
     }
 
     fn kind(&self) -> FailureKind {

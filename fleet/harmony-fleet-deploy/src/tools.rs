@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::capability::kubernetes_cluster::ClusterError;
-use harmony::core::diagnostic::{Code, Diagnostic, Origin};
+use harmony::core::codes;
+use harmony::core::diagnostic::{Diagnostic, Origin};
 use harmony::core::kubernetes::ObjectRef;
 use harmony::core::outcome::{Action, Change, Subject};
 use harmony::scores::nats::CLIENT_PORT;
@@ -146,7 +147,7 @@ struct ToolsError {
 
 impl Diagnostic for ToolsError {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(601))
+        Origin::Own(codes::FLEET_ADDRESS_FILE)
     }
 
     fn place(&self) -> Option<String> {

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 
 use crate::cancelled::Cancelled;
-use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use crate::codes;
+use crate::diagnostic::{Diagnostic, FailureKind, Origin};
 use crate::kubernetes::ObjectRef;
 use crate::outcome::Subject;
 
@@ -97,7 +98,9 @@ pub enum NotApproved {
 impl Diagnostic for NotApproved {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Declined { .. } | Self::NobodyToAsk { .. } => Origin::Own(Code::new(5)),
+            Self::Declined { .. } | Self::NobodyToAsk { .. } => {
+                Origin::Own(codes::DELETIONS_NOT_APPROVED)
+            }
             Self::Cancelled(cancelled) => Origin::Inner(cancelled),
         }
     }

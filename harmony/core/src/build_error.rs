@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
+use crate::codes;
 use crate::context::Cancelled;
-use crate::diagnostic::{BoxError, Code, Diagnostic, FailureKind, Origin};
+use crate::diagnostic::{BoxError, Diagnostic, FailureKind, Origin};
 
 /// An image that could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -90,13 +91,13 @@ pub enum BuildError {
 impl Diagnostic for BuildError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::DockerfileUnsupported { .. } => Origin::Own(Code::new(101)),
-            Self::HostStep { .. } => Origin::Own(Code::new(102)),
-            Self::ProgramMissing { .. } => Origin::Own(Code::new(103)),
-            Self::File { .. } => Origin::Own(Code::new(104)),
-            Self::Write { .. } => Origin::Own(Code::new(105)),
-            Self::Recipe { .. } => Origin::Own(Code::new(106)),
-            Self::Daemon { .. } => Origin::Own(Code::new(107)),
+            Self::DockerfileUnsupported { .. } => Origin::Own(codes::DOCKERFILE_UNSUPPORTED),
+            Self::HostStep { .. } => Origin::Own(codes::HOST_STEP_FAILED),
+            Self::ProgramMissing { .. } => Origin::Own(codes::PROGRAM_MISSING),
+            Self::File { .. } => Origin::Own(codes::IMAGE_FILE_UNREADABLE),
+            Self::Write { .. } => Origin::Own(codes::IMAGE_NOT_WRITTEN),
+            Self::Recipe { .. } => Origin::Own(codes::RECIPE_INVALID),
+            Self::Daemon { .. } => Origin::Own(codes::BUILD_DAEMON_FAILED),
             Self::Cancelled(cancelled) => Origin::Inner(cancelled),
         }
     }

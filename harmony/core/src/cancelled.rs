@@ -1,6 +1,7 @@
 //! What every error family of the ports has: the run was cancelled.
 
-use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use crate::codes;
+use crate::diagnostic::{Diagnostic, FailureKind, Origin};
 
 /// The run was cancelled by the user or by SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -9,7 +10,7 @@ pub struct Cancelled;
 
 impl Diagnostic for Cancelled {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::CANCELLED)
+        Origin::Own(codes::CANCELLED)
     }
 
     fn kind(&self) -> FailureKind {

@@ -74,32 +74,14 @@ pub enum FailureKind {
     Cancelled,
 }
 
-/// A stable code such as `H0301`. The hundreds are the area:
-///
-/// | codes | area |
-/// | --- | --- |
-/// | H00xx | the run itself: cancelled, usage |
-/// | H01xx | building images |
-/// | H02xx | registries, images and charts in them, release tags |
-/// | H03xx | clusters: apply, readiness, smoke checks |
-/// | H04xx | the local node |
-/// | H05xx | releases: versions, working tree, charts |
-/// | H06xx | the fleet's own Scores |
-///
-/// A code means one thing: no two cases share one, and the page of each stands in `docs/reference/codes.md`.
+/// A stable code such as `H0301`. All of them are in [`codes`](crate::codes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
 pub struct Code(u16);
 
 impl Code {
-    /// The run was cancelled.
-    pub const CANCELLED: Self = Self(1);
-
-    /// The command line asks for something that does not exist.
-    pub const USAGE: Self = Self(2);
-
-    /// The code with that number; `new(301)` is `H0301`.
-    pub const fn new(number: u16) -> Self {
+    /// The code with that number; `new(301)` is `H0301`. Only the table in [`codes`](crate::codes) makes codes.
+    pub(crate) const fn new(number: u16) -> Self {
         Self(number)
     }
 }
@@ -245,6 +227,7 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes;
 
     #[derive(Debug, thiserror::Error)]
     #[error("{text}")]
@@ -280,7 +263,7 @@ mod tests {
 
     impl Diagnostic for Crash {
         fn origin(&self) -> Origin<'_> {
-            Origin::Own(Code::new(303))
+            Origin::Own(codes::CRASH_LOOP)
         }
 
         fn kind(&self) -> FailureKind {
@@ -328,7 +311,7 @@ mod tests {
         assert_eq!(
             Report::of(&error),
             Report {
-                code: Code::new(303),
+                code: codes::CRASH_LOOP,
                 kind: FailureKind::Cancelled,
                 message: "cannot deploy web".into(),
                 causes: vec!["the pod crashes".into()],
@@ -337,6 +320,6 @@ mod tests {
                 hints: vec!["read its log".into()],
             }
         );
-        assert_eq!(error.code(), Code::new(303));
+        assert_eq!(error.code(), codes::CRASH_LOOP);
     }
 }

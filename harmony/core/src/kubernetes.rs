@@ -9,7 +9,8 @@ use harmony_types::{Namespace, ResourceName};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use crate::codes;
+use crate::diagnostic::{Diagnostic, FailureKind, Origin};
 
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -196,7 +197,7 @@ pub enum ObjectError {
 
 impl Diagnostic for ObjectError {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(300))
+        Origin::Own(codes::OBJECT_INCOMPLETE)
     }
 
     fn kind(&self) -> FailureKind {

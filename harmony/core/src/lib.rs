@@ -20,7 +20,7 @@
 //! | [`context`], [`event`] | what every adapter carries: plan or apply, cancellation, progress |
 //! | [`approval`] | who is asked before things are deleted |
 //! | [`outcome`] | [`Outcome`] and [`Change`](outcome::Change): the one shape of plan, progress and result |
-//! | [`diagnostic`], [`error`] | what an error tells beside its message; [`InterpretError`] |
+//! | [`diagnostic`], [`codes`], [`error`] | what an error tells beside its message; its code; [`InterpretError`] |
 //! | [`verify`] | the companion that runs readiness and smoke checks: [`Verified`](verify::Verified) |
 //! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values the capabilities speak |
 //! | [`build_error`] | why an image could not be built |
@@ -34,6 +34,7 @@ pub mod build_error;
 mod cancelled;
 pub mod capability;
 pub mod chart;
+pub mod codes;
 pub mod context;
 pub mod diagnostic;
 pub mod error;

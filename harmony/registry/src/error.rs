@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use harmony_core::capability::oci_registry::RegistryError;
-use harmony_core::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin};
 use harmony_types::{Digest, RegistryHost};
 
 /// A failure of this adapter; it reaches callers inside [`RegistryError::Adapter`].
@@ -167,26 +168,26 @@ impl From<ClientError> for RegistryError {
 
 impl Diagnostic for ClientError {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(match self {
-            Self::CaFileUnreadable { .. } => 220,
-            Self::CaFileInvalid { .. } => 221,
-            Self::Tls { .. } => 222,
-            Self::HalfCredentials { .. } => 223,
-            Self::OtherRegistry { .. } => 224,
-            Self::NoTag { .. } => 225,
-            Self::OtherDigest { .. } => 226,
-            Self::NotInLayout { .. } => 227,
-            Self::NotBuilt { .. } => 228,
-            Self::OtherChart { .. } => 229,
-            Self::NotAChart { .. } => 238,
-            Self::NoPlatform { .. } => 231,
-            Self::Corrupt { .. } => 232,
-            Self::TooLarge { .. } => 233,
-            Self::UnsafeTarget { .. } => 234,
-            Self::WriteWhilePlanning { .. } => 235,
-            Self::Write { .. } => 236,
-            Self::ProjectName { .. } => 237,
-        }))
+        Origin::Own(match self {
+            Self::CaFileUnreadable { .. } => codes::CA_FILE_UNREADABLE,
+            Self::CaFileInvalid { .. } => codes::CA_FILE_INVALID,
+            Self::Tls { .. } => codes::TLS_SETUP,
+            Self::HalfCredentials { .. } => codes::HALF_CREDENTIALS,
+            Self::OtherRegistry { .. } => codes::OTHER_REGISTRY,
+            Self::NoTag { .. } => codes::NO_TAG,
+            Self::OtherDigest { .. } => codes::OTHER_DIGEST,
+            Self::NotInLayout { .. } => codes::NOT_IN_LAYOUT,
+            Self::NotBuilt { .. } => codes::PLANNED_NOT_BUILT,
+            Self::OtherChart { .. } => codes::OTHER_CHART,
+            Self::NotAChart { .. } => codes::NOT_A_CHART,
+            Self::NoPlatform { .. } => codes::NO_PLATFORM,
+            Self::Corrupt { .. } => codes::CORRUPT_CONTENT,
+            Self::TooLarge { .. } => codes::ANSWER_TOO_LARGE,
+            Self::UnsafeTarget { .. } => codes::UNSAFE_REDIRECT,
+            Self::WriteWhilePlanning { .. } => codes::WRITE_WHILE_PLANNING,
+            Self::Write { .. } => codes::PULL_NOT_WRITTEN,
+            Self::ProjectName { .. } => codes::HARBOR_PROJECT_NAME,
+        })
     }
 
     fn kind(&self) -> FailureKind {

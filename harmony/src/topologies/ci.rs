@@ -21,7 +21,8 @@ use harmony_core::capability::{
     ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober,
 };
 use harmony_core::chart::{DeployTarget, PackagedChart};
-use harmony_core::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic, FailureKind, Origin};
 use harmony_core::image::{BuildContext, Built};
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::Change;
@@ -172,7 +173,7 @@ struct NoCluster;
 
 impl Diagnostic for NoCluster {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(320))
+        Origin::Own(codes::NO_CLUSTER)
     }
 
     fn kind(&self) -> FailureKind {

@@ -2,7 +2,8 @@
 
 use harmony_core::Context;
 use harmony_core::capability::oci_registry::RegistryLocation;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_registry::{OciRegistryClient, RegistrySettings};
 use harmony_types::{RegistryHost, Repository};
 
@@ -84,7 +85,7 @@ pub enum RegistryEnvError {
 impl Diagnostic for RegistryEnvError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Missing | Self::Invalid { .. } => Origin::Own(Code::new(209)),
+            Self::Missing | Self::Invalid { .. } => Origin::Own(codes::REGISTRY_UNNAMED),
             Self::Settings(error) => Origin::Inner(&**error),
         }
     }

@@ -2,6 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harmony_core::codes;
+
 use super::*;
 
 #[test]
@@ -23,59 +25,80 @@ fn a_page_ends_where_the_next_area_begins() {
 }
 
 #[test]
-fn pages_are_unique_in_order_and_not_empty() {
-    let codes: Vec<&str> = pages().map(|page| page.code).collect();
-    let mut sorted = codes.clone();
-    sorted.sort_unstable();
-    sorted.dedup();
-    assert_eq!(codes, sorted);
+fn the_pages_are_those_of_the_table_of_codes() {
+    let table: Vec<_> = codes::ALL
+        .iter()
+        .map(|(code, title)| format!("{code}: {title}"))
+        .collect();
+    let documented: Vec<_> = pages()
+        .map(|page| format!("{}: {}", page.code, page.title))
+        .collect();
+    let missing: Vec<_> = table
+        .iter()
+        .filter(|code| !documented.contains(code))
+        .collect();
+    let unknown: Vec<_> = documented
+        .iter()
+        .filter(|page| !table.contains(page))
+        .collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "docs/reference/codes.md and harmony/core/src/codes.rs differ\n without a page: {missing:#?}\n not in the table: {unknown:#?}"
+    );
+    assert_eq!(
+        documented, table,
+        "the pages are not in the order of the table"
+    );
     for page in pages() {
-        assert!(
-            page.body.trim().len() > 20 && !page.title.is_empty(),
-            "{}",
-            page.code
-        );
+        assert!(page.body.trim().len() > 20, "{}: an empty page", page.code);
     }
 }
 
 #[test]
-fn every_code_of_the_workspace_has_a_page_and_one_meaning() {
-    let mut places: BTreeMap<u16, BTreeSet<PathBuf>> = BTreeMap::new();
+fn every_code_is_given_by_one_error() {
+    let mut places: BTreeMap<String, BTreeSet<PathBuf>> = names()
+        .into_iter()
+        .map(|name| (name, BTreeSet::new()))
+        .collect();
     for file in sources() {
         let text = fs::read_to_string(&file).expect("a readable source");
         let shipped = text.split("#[cfg(test)]").next().unwrap_or(&text);
-        for code in codes_in(shipped) {
-            places.entry(code).or_default().insert(file.clone());
+        for (at, prefix) in shipped.match_indices("codes::") {
+            let name: String = shipped[at + prefix.len()..]
+                .chars()
+                .take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_')
+                .collect();
+            if let Some(files) = places.get_mut(&name) {
+                files.insert(file.clone());
+            }
         }
     }
-    assert!(
-        places.len() > 50,
-        "the scan found only {} codes",
-        places.len()
-    );
-    let without_page: Vec<_> = places
+    assert!(places.len() > 50, "only {} codes were found", places.len());
+    // whoever can be cancelled may have a case of its own for it
+    places.remove("CANCELLED");
+    let unused: Vec<_> = places
         .iter()
-        .filter(|(code, _)| page(&code.to_string()).is_none())
+        .filter(|(_, files)| files.is_empty())
         .collect();
-    assert!(
-        without_page.is_empty(),
-        "write a page in docs/reference/codes.md for {without_page:?}"
-    );
-    // a chart that cannot be rendered is one case, told by the renderer and by the delivery that asked it
-    let shared: Vec<_> = places
-        .iter()
-        .filter(|(code, files)| files.len() > 1 && **code != 330)
-        .collect();
+    assert!(unused.is_empty(), "no error has these codes: {unused:#?}");
+    let shared: Vec<_> = places.iter().filter(|(_, files)| files.len() > 1).collect();
     assert!(
         shared.is_empty(),
-        "a code means one thing, give one of these a code of its own: {shared:?}"
+        "a code means one thing, give one of these a code of its own: {shared:#?}"
     );
 }
 
-#[test]
-fn the_scan_reads_both_ways_of_writing_a_code() {
-    let text = "Code::new(7) x Code::new(match self { A { .. } => 401, B => 402, C(c) => return c.code(), })";
-    assert_eq!(codes_in(text), [7, 401, 402]);
+/// The names in the table of codes.
+fn names() -> Vec<String> {
+    include_str!("../../../harmony/core/src/codes.rs")
+        .lines()
+        .filter_map(|line| {
+            let (name, _) = line.strip_prefix("    ")?.split_once(" = ")?;
+            name.chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+                .then(|| name.to_owned())
+        })
+        .collect()
 }
 
 /// The sources that are shipped: neither tests nor examples, whose codes are made up.
@@ -107,35 +130,4 @@ fn sources() -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// The numbers in `Code::new(301)` and in `Code::new(match self { .. => 301, .. })`.
-fn codes_in(text: &str) -> Vec<u16> {
-    let mut codes = Vec::new();
-    for (at, call) in text.match_indices("Code::new(") {
-        let argument = balanced(&text[at + call.len()..]);
-        if let Ok(code) = argument.trim().parse() {
-            codes.push(code);
-        } else {
-            let arms = argument.split("=>").skip(1);
-            codes.extend(arms.filter_map(|arm| arm.split(',').next()?.trim().parse::<u16>().ok()));
-        }
-    }
-    codes
-}
-
-/// The text up to the bracket that closes the one before it.
-fn balanced(text: &str) -> &str {
-    let mut depth = 1;
-    for (at, character) in text.char_indices() {
-        match character {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return &text[..at];
-        }
-    }
-    text
 }

@@ -22,7 +22,8 @@ use std::sync::Arc;
 
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::PackagedChart;
-use harmony_core::diagnostic::{BoxError, Code, Diagnostic, FailureKind, Origin};
+use harmony_core::codes;
+use harmony_core::diagnostic::{BoxError, Diagnostic, FailureKind, Origin};
 use harmony_core::kubernetes::{KubeObject, ObjectError};
 use harmony_types::{Digest, ImageRef, Namespace, ReleaseUnit, Version};
 
@@ -389,13 +390,13 @@ pub enum ChartError {
 impl Diagnostic for ChartError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::NotDerivable { .. } => Origin::Own(Code::new(510)),
-            Self::Value { .. } => Origin::Own(Code::new(511)),
-            Self::Secret { .. } => Origin::Own(Code::new(512)),
-            Self::File { .. } => Origin::Own(Code::new(513)),
-            Self::ImageNotNamed { .. } => Origin::Own(Code::new(514)),
-            Self::Builder { .. } => Origin::Own(Code::new(515)),
-            Self::Yaml { .. } | Self::Archive { .. } => Origin::Own(Code::new(516)),
+            Self::NotDerivable { .. } => Origin::Own(codes::CHART_NOT_DERIVABLE),
+            Self::Value { .. } => Origin::Own(codes::CHART_VALUE),
+            Self::Secret { .. } => Origin::Own(codes::CHART_SECRET),
+            Self::File { .. } => Origin::Own(codes::CHART_FILE),
+            Self::ImageNotNamed { .. } => Origin::Own(codes::CHART_IMAGE_UNPINNED),
+            Self::Builder { .. } => Origin::Own(codes::CHART_FUNCTION),
+            Self::Yaml { .. } | Self::Archive { .. } => Origin::Own(codes::CHART_NOT_PACKED),
             Self::Object(error) => Origin::Inner(error),
         }
     }

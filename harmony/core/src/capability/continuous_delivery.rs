@@ -9,8 +9,9 @@ use harmony_types::ChartRef;
 use super::kubernetes_cluster::ClusterError;
 use super::oci_registry::{RegistryError, RegistryLocation};
 use crate::chart::DeployTarget;
+use crate::codes;
 use crate::context::Cancelled;
-use crate::diagnostic::{AnyDiagnostic, Code, Diagnostic, FailureKind, Origin};
+use crate::diagnostic::{AnyDiagnostic, Diagnostic, FailureKind, Origin};
 use crate::kubernetes::ObjectRef;
 use crate::outcome::Change;
 
@@ -120,10 +121,10 @@ pub enum DeliveryError {
 impl Diagnostic for DeliveryError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::UnfitName { .. } => Origin::Own(Code::new(351)),
-            Self::UnfitTarget { .. } => Origin::Own(Code::new(352)),
-            Self::DamagedInventory { .. } => Origin::Own(Code::new(353)),
-            Self::ForeignEntry { .. } => Origin::Own(Code::new(354)),
+            Self::UnfitName { .. } => Origin::Own(codes::CHART_NAME_UNFIT),
+            Self::UnfitTarget { .. } => Origin::Own(codes::TARGET_UNFIT),
+            Self::DamagedInventory { .. } => Origin::Own(codes::INVENTORY_DAMAGED),
+            Self::ForeignEntry { .. } => Origin::Own(codes::INVENTORY_FOREIGN_ENTRY),
             Self::Chart { source, .. } => Origin::Inner(source),
             Self::Render { source, .. } => Origin::Inner(source),
             Self::Cluster(error) => Origin::Inner(error),

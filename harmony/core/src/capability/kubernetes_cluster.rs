@@ -6,8 +6,9 @@ use std::time::Duration;
 use ambassador::delegatable_trait;
 use async_trait::async_trait;
 
+use crate::codes;
 use crate::context::Cancelled;
-use crate::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind, Origin};
+use crate::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin};
 use crate::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
 use crate::outcome::Change;
 use crate::owner::Owner;
@@ -165,13 +166,13 @@ pub enum ClusterError {
 impl Diagnostic for ClusterError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Unreachable { .. } => Origin::Own(Code::new(310)),
-            Self::Kubeconfig { .. } => Origin::Own(Code::new(311)),
-            Self::Refused { .. } => Origin::Own(Code::new(312)),
-            Self::Conflict { .. } => Origin::Own(Code::new(313)),
-            Self::UnknownKind { .. } => Origin::Own(Code::new(314)),
-            Self::Forbidden { .. } => Origin::Own(Code::new(315)),
-            Self::Request { .. } => Origin::Own(Code::new(316)),
+            Self::Unreachable { .. } => Origin::Own(codes::CLUSTER_UNREACHABLE),
+            Self::Kubeconfig { .. } => Origin::Own(codes::KUBECONFIG_UNUSABLE),
+            Self::Refused { .. } => Origin::Own(codes::OBJECT_REFUSED),
+            Self::Conflict { .. } => Origin::Own(codes::FIELD_CONFLICT),
+            Self::UnknownKind { .. } => Origin::Own(codes::UNKNOWN_KIND),
+            Self::Forbidden { .. } => Origin::Own(codes::CLUSTER_FORBIDS),
+            Self::Request { .. } => Origin::Own(codes::CLUSTER_REQUEST),
             Self::NotReady(verdict) => Origin::Inner(&**verdict),
             Self::Object(error) => Origin::Inner(error),
             Self::Adapter(error) => Origin::Inner(error),

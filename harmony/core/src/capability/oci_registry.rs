@@ -11,8 +11,9 @@ use harmony_types::{
 };
 use serde::Serialize;
 
+use crate::codes;
 use crate::context::Cancelled;
-use crate::diagnostic::{AnyDiagnostic, BoxError, Code, Diagnostic, FailureKind, Origin};
+use crate::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin};
 use crate::image::Built;
 use crate::outcome::Change;
 
@@ -236,14 +237,14 @@ pub enum RegistryError {
 impl Diagnostic for RegistryError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Unreachable { .. } => Origin::Own(Code::new(201)),
-            Self::UntrustedCertificate { .. } => Origin::Own(Code::new(202)),
-            Self::Denied { .. } => Origin::Own(Code::new(203)),
-            Self::TagTaken { .. } => Origin::Own(Code::new(204)),
-            Self::Answer { .. } => Origin::Own(Code::new(205)),
-            Self::NoSpace { .. } => Origin::Own(Code::new(206)),
-            Self::Local { .. } => Origin::Own(Code::new(207)),
-            Self::NotFound { .. } => Origin::Own(Code::new(208)),
+            Self::Unreachable { .. } => Origin::Own(codes::REGISTRY_UNREACHABLE),
+            Self::UntrustedCertificate { .. } => Origin::Own(codes::REGISTRY_UNTRUSTED),
+            Self::Denied { .. } => Origin::Own(codes::REGISTRY_DENIED),
+            Self::TagTaken { .. } => Origin::Own(codes::VERSION_TAKEN),
+            Self::Answer { .. } => Origin::Own(codes::REGISTRY_ANSWER),
+            Self::NoSpace { .. } => Origin::Own(codes::REGISTRY_FULL),
+            Self::Local { .. } => Origin::Own(codes::BUILT_UNREADABLE),
+            Self::NotFound { .. } => Origin::Own(codes::NOT_IN_REGISTRY),
             Self::Adapter(error) => Origin::Inner(error),
             Self::Cancelled(cancelled) => Origin::Inner(cancelled),
         }

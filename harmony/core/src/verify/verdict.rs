@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{ProbeFailure, SmokeCheck};
+use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 
 /// The conclusion about something that does not work: what, how sure, and on which evidence.
@@ -101,19 +102,19 @@ impl FailureClass {
     /// Its code.
     pub fn code(self) -> Code {
         match self {
-            Self::ImageNotFound => Code::new(301),
-            Self::ImagePull => Code::new(302),
-            Self::CrashLoop => Code::new(303),
-            Self::ContainerStart => Code::new(304),
-            Self::MissingReference => Code::new(305),
-            Self::Unschedulable => Code::new(306),
-            Self::PodsRefused => Code::new(307),
-            Self::NotReady => Code::new(308),
-            Self::SmokeCheckFailed => Code::new(309),
-            Self::OutOfMemory => Code::new(317),
-            Self::JobFailed => Code::new(318),
-            Self::Superseded => Code::new(319),
-            Self::Cancelled => Code::CANCELLED,
+            Self::ImageNotFound => codes::IMAGE_NOT_FOUND,
+            Self::ImagePull => codes::IMAGE_PULL,
+            Self::CrashLoop => codes::CRASH_LOOP,
+            Self::ContainerStart => codes::CONTAINER_START,
+            Self::MissingReference => codes::MISSING_REFERENCE,
+            Self::Unschedulable => codes::UNSCHEDULABLE,
+            Self::PodsRefused => codes::PODS_REFUSED,
+            Self::NotReady => codes::NOT_READY,
+            Self::SmokeCheckFailed => codes::SMOKE_CHECK_FAILED,
+            Self::OutOfMemory => codes::OUT_OF_MEMORY,
+            Self::JobFailed => codes::JOB_FAILED,
+            Self::Superseded => codes::SUPERSEDED,
+            Self::Cancelled => codes::CANCELLED,
         }
     }
 }

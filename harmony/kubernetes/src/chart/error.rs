@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use harmony_core::codes;
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 
 /// A file of a chart, and a line of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl Diagnostic for ChartError {
     fn origin(&self) -> Origin<'_> {
         match self {
             Self::Cancelled(cancelled) => Origin::Inner(cancelled),
-            _ => Origin::Own(Code::new(330)),
+            _ => Origin::Own(codes::CHART_NOT_RENDERED),
         }
     }
 

@@ -9,8 +9,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use harmony_core::codes;
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_core::{Context, Outcome};
 use harmony_types::ImageRef;
@@ -88,15 +89,15 @@ pub enum K3dError {
 
 impl Diagnostic for K3dError {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(match self {
-            Self::Missing { .. } => 440,
-            Self::Name { .. } => 441,
-            Self::Command { .. } => 442,
-            Self::List { .. } => 443,
-            Self::NoCluster { .. } => 444,
-            Self::Import { .. } => 445,
+        Origin::Own(match self {
+            Self::Missing { .. } => codes::K3D_MISSING,
+            Self::Name { .. } => codes::K3D_NAME,
+            Self::Command { .. } => codes::K3D_FAILED,
+            Self::List { .. } => codes::K3D_ANSWER,
+            Self::NoCluster { .. } => codes::K3D_NO_CLUSTER,
+            Self::Import { .. } => codes::K3D_IMPORT,
             Self::Cancelled(cancelled) => return Origin::Inner(cancelled),
-        }))
+        })
     }
 
     fn kind(&self) -> FailureKind {

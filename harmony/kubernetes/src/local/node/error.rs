@@ -4,8 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use harmony_core::codes;
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::{Code, Diagnostic, FailureKind, Origin};
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 
 use super::component::Component;
 
@@ -266,28 +267,28 @@ impl LocalNodeError {
 
 impl Diagnostic for LocalNodeError {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(Code::new(match self {
-            Self::NotRoot { .. } => 401,
-            Self::NoSpace { .. } => 402,
-            Self::Config { .. } => 403,
-            Self::PortTaken { .. } => 404,
-            Self::OtherNode { .. } => 405,
-            Self::RouteOverlap { .. } => 406,
-            Self::PackagesMissing { .. } | Self::PackageInstall { .. } => 407,
-            Self::GoMissing { .. } => 408,
-            Self::ProgramBuild { .. } => 409,
-            Self::Certificate { .. } => 410,
-            Self::File { .. } => 411,
-            Self::Process { .. } | Self::Unkillable { .. } => 412,
-            Self::ComponentDied { .. } => 413,
-            Self::NotReady { .. } => 414,
-            Self::Tool { .. } => 415,
-            Self::Api { .. } => 416,
-            Self::Archive { .. } | Self::Layout { .. } => 417,
-            Self::Reference { .. } => 418,
-            Self::NotRunning => 419,
+        Origin::Own(match self {
+            Self::NotRoot { .. } => codes::NODE_NEEDS_ROOT,
+            Self::NoSpace { .. } => codes::NODE_DISK_SPACE,
+            Self::Config { .. } => codes::NODE_SETTING,
+            Self::PortTaken { .. } => codes::NODE_PORT_TAKEN,
+            Self::OtherNode { .. } => codes::OTHER_NODE_RUNS,
+            Self::RouteOverlap { .. } => codes::NODE_ADDRESS_RANGE,
+            Self::PackagesMissing { .. } | Self::PackageInstall { .. } => codes::NODE_PACKAGES,
+            Self::GoMissing { .. } => codes::NODE_GO_MISSING,
+            Self::ProgramBuild { .. } => codes::NODE_PROGRAM_BUILD,
+            Self::Certificate { .. } => codes::NODE_CERTIFICATE,
+            Self::File { .. } => codes::NODE_FILE,
+            Self::Process { .. } | Self::Unkillable { .. } => codes::NODE_PROCESS,
+            Self::ComponentDied { .. } => codes::NODE_COMPONENT_DIED,
+            Self::NotReady { .. } => codes::NODE_NOT_READY,
+            Self::Tool { .. } => codes::NODE_TOOL,
+            Self::Api { .. } => codes::NODE_API,
+            Self::Archive { .. } | Self::Layout { .. } => codes::NODE_IMPORT,
+            Self::Reference { .. } => codes::NODE_REFERENCE,
+            Self::NotRunning => codes::NODE_NOT_RUNNING,
             Self::Cancelled(cancelled) => return Origin::Inner(cancelled),
-        }))
+        })
     }
 
     fn kind(&self) -> FailureKind {
