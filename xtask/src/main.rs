@@ -18,8 +18,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", version)]
 enum Xtask {
-    /// Checks what the compiler cannot: crate edges, dependency trees of the runtime binaries, inherited lints, docs.
-    Tidy,
+    /// Checks what the compiler cannot: crate edges, dependency trees, circles between files, inherited lints, docs.
+    Tidy(tidy::Args),
     /// Installs the peers that tests need, then runs tidy and every test.
     ///
     /// Needs root on Linux, because some tests run a Kubernetes node.
@@ -30,7 +30,7 @@ enum Xtask {
 
 fn main() -> ExitCode {
     let done = match Xtask::parse() {
-        Xtask::Tidy => tidy::run(),
+        Xtask::Tidy(args) => tidy::run(&args),
         Xtask::Test(args) => test::run(&args),
         Xtask::Lint => test::lint(),
     };

@@ -14,7 +14,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let began = Instant::now();
-    tidy::run()?;
+    tidy::run(&tidy::Args::default())?;
     let mut tally = Tally::default();
     if args.fast {
         cargo_test(&["--workspace", "--lib", "--bins"], &[], &mut tally)?;

@@ -1,6 +1,9 @@
-//! What the compiler cannot check: the map of the crates, and what a runtime binary may link.
+//! What the compiler cannot check: the map of the crates, what each may link, and how its files refer to each other.
 
+mod circles;
 mod edges;
+mod modules;
+mod report;
 mod sources;
 
 use anyhow::bail;
@@ -8,10 +11,22 @@ use cargo_metadata::{Metadata, MetadataCommand};
 
 use crate::command;
 
-pub(crate) fn run() -> anyhow::Result<()> {
+#[derive(Default, clap::Args)]
+pub(crate) struct Args {
+    /// Prints the size of each crate and every circle between its files
+    #[arg(long)]
+    report: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let metadata = MetadataCommand::new().current_dir(command::root()).exec()?;
+    let circles = circles::find(&metadata)?;
+    if args.report {
+        report::print(&metadata, &circles)?;
+    }
     let mut complaints = edges::check(&metadata);
-    complaints.extend(edges::check_runtime_trees(&metadata));
+    complaints.extend(edges::check_trees(&metadata));
+    complaints.extend(circles::check(&circles));
     complaints.extend(sources::check(&metadata)?);
     if complaints.is_empty() {
         println!(

@@ -21,6 +21,7 @@
 //! | [`approval`] | who is asked before things are deleted |
 //! | [`outcome`] | [`Outcome`] and [`Change`](outcome::Change): the one shape of plan, progress and result |
 //! | [`diagnostic`], [`codes`], [`error`] | what an error tells beside its message; its code; [`InterpretError`] |
+//! | [`verdict`] | why something does not work: [`Verdict`](verdict::Verdict) |
 //! | [`verify`] | the companion that runs readiness and smoke checks: [`Verified`](verify::Verified) |
 //! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values the capabilities speak |
 //! | [`build_error`] | why an image could not be built |
@@ -46,6 +47,7 @@ pub mod outcome;
 pub mod owner;
 pub mod score;
 pub mod topology;
+pub mod verdict;
 pub mod verify;
 
 pub use async_trait::async_trait;

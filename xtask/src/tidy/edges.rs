@@ -71,33 +71,73 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
 /// Every example is an app: it sees what an app sees.
 const EXAMPLES: &[&[&str]] = &[APP];
 
-/// External crates that a package is limited to, where the map says so.
-const EXTERNAL: &[(&str, &[&str])] = &[("harmony-reconciler-contracts", &["serde"])];
+/// External crates that a package is limited to, where the map says so. What these bring along is theirs to choose, within
+/// [`FORBIDDEN`].
+const EXTERNAL: &[(&str, &[&str])] = &[
+    ("harmony-reconciler-contracts", &["serde"]),
+    (
+        "harmony-fleet-domain",
+        &["async-trait", "thiserror", "jiff"],
+    ),
+    ("harmony_types", &["serde", "thiserror", "semver"]),
+];
 
-/// What the whole dependency tree of a runtime binary must not hold.
-const FORBIDDEN: &[(&str, &[&str])] = &[
+const FRAMEWORK: &[&str] = &[
+    "harmony",
+    "harmony_core",
+    "harmony_release",
+    "harmony_cli",
+    "harmony_kubernetes",
+];
+const KUBERNETES: &[&str] = &[
+    "kube",
+    "kube-client",
+    "kube-core",
+    "kube-runtime",
+    "k8s-openapi",
+];
+const HTTP: &[&str] = &[
+    "reqwest",
+    "hyper",
+    "hyper-util",
+    "h2",
+    "ureq",
+    "curl",
+    "isahc",
+    "axum",
+];
+const PEERS: &[&str] = &["bollard", "oci-client", "async-nats", "podman-api"];
+const IO: &[&str] = &[
+    "tokio",
+    "async-std",
+    "smol",
+    "mio",
+    "socket2",
+    "rustls",
+    "walkdir",
+    "tempfile",
+];
+
+/// What the whole resolved dependency tree of a package must not hold.
+const FORBIDDEN: &[(&str, &[&[&str]])] = &[
+    ("harmony_types", &[IO, HTTP, KUBERNETES, PEERS]),
+    ("harmony_core", &[HTTP, KUBERNETES, PEERS]),
+    ("harmony_oci", &[HTTP, KUBERNETES, PEERS]),
     (
-        "harmony-fleet-agent",
-        &[
-            "harmony",
-            "harmony_core",
-            "harmony_release",
-            "harmony_cli",
-            "kube",
-            "kube-client",
-            "k8s-openapi",
-        ],
+        "harmony_release",
+        &[HTTP, PEERS, &["kube", "kube-client", "kube-runtime"]],
+    ),
+    ("harmony_cli", &[HTTP, KUBERNETES, PEERS]),
+    (
+        "harmony-reconciler-contracts",
+        &[FRAMEWORK, IO, HTTP, KUBERNETES, PEERS],
     ),
     (
-        "harmony-fleet-operator",
-        &[
-            "harmony",
-            "harmony_core",
-            "harmony_release",
-            "harmony_cli",
-            "harmony_kubernetes",
-        ],
+        "harmony-fleet-domain",
+        &[FRAMEWORK, IO, HTTP, KUBERNETES, PEERS],
     ),
+    ("harmony-fleet-agent", &[FRAMEWORK, KUBERNETES]),
+    ("harmony-fleet-operator", &[FRAMEWORK]),
 ];
 
 pub(super) fn check(metadata: &Metadata) -> Vec<String> {
@@ -148,9 +188,12 @@ pub(super) fn check(metadata: &Metadata) -> Vec<String> {
                         }
                     ));
                 }
-            } else if external.is_some_and(|crates| !crates.contains(&to)) {
+            } else if let Some(crates) = external
+                && !crates.contains(&to)
+            {
                 complaints.push(format!(
-                    "`{name}` depends on `{to}`, but is limited to {external:?}"
+                    "`{name}` depends on `{to}`, but is limited to: {}",
+                    crates.join(", ")
                 ));
             }
         }
@@ -158,7 +201,8 @@ pub(super) fn check(metadata: &Metadata) -> Vec<String> {
     complaints
 }
 
-pub(super) fn check_runtime_trees(metadata: &Metadata) -> Vec<String> {
+/// Follows the dependencies that are linked, as cargo resolved them.
+pub(super) fn check_trees(metadata: &Metadata) -> Vec<String> {
     let Some(resolve) = &metadata.resolve else {
         return vec!["cargo metadata gave no dependency graph".into()];
     };
@@ -169,18 +213,19 @@ pub(super) fn check_runtime_trees(metadata: &Metadata) -> Vec<String> {
         .collect();
     let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let mut complaints = Vec::new();
-    for (binary, forbidden) in FORBIDDEN {
+    for (package, groups) in FORBIDDEN {
+        let forbidden: BTreeSet<&str> = groups.iter().copied().flatten().copied().collect();
         let Some(start) = names
             .iter()
-            .find(|(_, name)| *name == binary)
+            .find(|(_, name)| *name == package)
             .map(|(id, _)| *id)
         else {
             complaints.push(format!(
-                "the runtime binary `{binary}` is not in the workspace"
+                "xtask/src/tidy/edges.rs names the package `{package}`, which is not in the workspace"
             ));
             continue;
         };
-        let mut queue = vec![(start, vec![*binary])];
+        let mut queue = vec![(start, vec![*package])];
         let mut seen = BTreeSet::from([start]);
         while let Some((id, path)) = queue.pop() {
             for dependency in nodes.get(id).into_iter().flat_map(|node| &node.deps) {
@@ -198,7 +243,7 @@ pub(super) fn check_runtime_trees(metadata: &Metadata) -> Vec<String> {
                 path.push(name);
                 if forbidden.contains(name) {
                     complaints.push(format!(
-                        "`{binary}` links `{name}`, which it must not: {}",
+                        "`{package}` links `{name}`, which it must not: {}",
                         path.join(" -> ")
                     ));
                 }

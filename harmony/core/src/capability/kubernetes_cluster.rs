@@ -12,7 +12,7 @@ use crate::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin
 use crate::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
 use crate::outcome::Change;
 use crate::owner::Owner;
-use crate::verify::Verdict;
+use crate::verdict::Verdict;
 
 /// Is a Kubernetes cluster. Providers: any conformant cluster.
 #[async_trait]

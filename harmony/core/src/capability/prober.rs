@@ -1,5 +1,7 @@
 //! Reaching what runs in a topology from outside it.
 
+mod check;
+
 use std::net::SocketAddr;
 
 use ambassador::delegatable_trait;
@@ -7,7 +9,8 @@ use async_trait::async_trait;
 use harmony_types::Namespace;
 
 use super::kubernetes_cluster::ClusterError;
-use crate::verify::{ProbeFailure, ServicePort, SmokeCheck};
+
+pub use check::{CustomCheck, ProbeFailure, ServicePort, SmokeCheck};
 
 /// Can reach what runs there, as a user of it would. Providers: a cluster's API server (port-forward, exec), a host.
 #[async_trait]

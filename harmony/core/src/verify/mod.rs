@@ -2,11 +2,10 @@
 //!
 //! [`Verified`] is a companion: it wraps a Score that implements [`Verifiable`] and is a Score itself.
 
-mod check;
-mod verdict;
+mod failed_check;
 
-pub use check::{CustomCheck, ProbeFailure, ServicePort, SmokeCheck};
-pub use verdict::{Confidence, FailureClass, Verdict};
+pub use crate::capability::prober::{CustomCheck, ProbeFailure, ServicePort, SmokeCheck};
+pub use crate::verdict::{Confidence, FailureClass, Verdict};
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use harmony_types::{Namespace, ResourceName};
 
-use crate::capability::Prober;
+use super::Prober;
 use crate::kubernetes::ObjectRef;
 
 /// Something that must hold for a deployed thing to count as working.

@@ -1,11 +1,9 @@
 //! Why something does not work.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{ProbeFailure, SmokeCheck};
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 
@@ -25,44 +23,6 @@ pub struct Verdict {
     pub evidence: Vec<String>,
     /// What to do about it.
     pub hints: Vec<String>,
-}
-
-impl Verdict {
-    pub(super) fn failed_check(
-        check: &SmokeCheck,
-        failure: &ProbeFailure,
-        tries: u32,
-        after: Duration,
-    ) -> Self {
-        let mut evidence = vec![format!(
-            "{} ({tries} tries in {} s)",
-            failure.seen,
-            after.as_secs()
-        )];
-        evidence.extend(failure.details.iter().cloned());
-        Self {
-            class: FailureClass::SmokeCheckFailed,
-            confidence: Confidence::AfterGrace,
-            summary: format!("smoke check failed: {check}"),
-            subject: check.to_string(),
-            evidence,
-            hints: vec![
-                "it is ready but does not work: read its log, then mend the app or the check"
-                    .into(),
-            ],
-        }
-    }
-
-    pub(super) fn cancelled_check(check: &SmokeCheck) -> Self {
-        Self {
-            class: FailureClass::Cancelled,
-            confidence: Confidence::Final,
-            summary: "cancelled while checking what was deployed".into(),
-            subject: check.to_string(),
-            evidence: Vec::new(),
-            hints: vec!["what was deployed stays; run the same command again to check it".into()],
-        }
-    }
 }
 
 /// What kind of failure a verdict is about; each has its own code.
