@@ -99,6 +99,14 @@ pub enum ReleaseTagError {
         /// What is wrong with the version.
         source: VersionError,
     },
+    /// The version is that of a work tree's content, which is never released.
+    #[error("release tag `{tag}` has the version of a work tree, `{version}`")]
+    WorkTree {
+        /// The refused text.
+        tag: String,
+        /// The version.
+        version: Version,
+    },
     /// The tag has the right form, and its unit is not registered.
     #[error("release tag `{tag}` names the unit `{unit}`, which is not registered")]
     UnknownUnit {
@@ -125,6 +133,9 @@ impl ReleaseTagError {
             Self::TooLong { .. } => format!("shorten it to {} bytes", ReleaseTag::MAX_LENGTH),
             Self::UnitName { source, .. } => source.hint(),
             Self::Version { source, .. } => source.hint(),
+            Self::WorkTree { .. } => {
+                "use another pre-release than `dev.`, which marks what was deployed without a release".to_owned()
+            }
             Self::Empty | Self::Character { .. } | Self::NoVersion { .. } | Self::NoUnit { .. } => {
                 FORM.to_owned()
             }
@@ -196,6 +207,12 @@ impl ReleaseTag {
             .map_err(|source| ReleaseTagError::UnitName { tag: tag(), source })?;
         let version = Version::parse(version)
             .map_err(|source| ReleaseTagError::Version { tag: tag(), source })?;
+        if version.is_work_tree() {
+            return Err(ReleaseTagError::WorkTree {
+                tag: tag(),
+                version,
+            });
+        }
         Ok(Self {
             unit: unit.to_owned(),
             version,

@@ -1,5 +1,6 @@
 //! Semantic versions that can be OCI tags.
 
+use crate::digest::Digest;
 use crate::excerpt::excerpt;
 use crate::string_value::string_conversions;
 
@@ -164,6 +165,41 @@ impl Version {
     pub fn is_pre_release(&self) -> bool {
         !self.0.pre.is_empty()
     }
+
+    /// The version of a work tree's content: `base`, then `-dev.` and the first digits of the content's digest, as in
+    /// `0.1.0-dev.4dd02ac76d13`. No release has such a version, see [`Version::is_work_tree`].
+    ///
+    /// Digits are taken from where a letter is among them: semver refuses an all-numeric identifier with leading zeros.
+    pub fn of_work_tree(base: &Self, content: &Digest) -> Self {
+        let hex = content.hex();
+        let starts = 0..=hex.len() - Self::WORK_TREE_DIGITS;
+        let digits = starts
+            .map(|start| &hex[start..start + Self::WORK_TREE_DIGITS])
+            .find(|digits| digits.bytes().any(|digit| digit.is_ascii_alphabetic()))
+            .unwrap_or("a");
+        let pre = format!("{}{digits}", Self::WORK_TREE);
+        Self(semver::Version {
+            pre: semver::Prerelease::new(&pre).expect("letters and digits"),
+            ..base.0.clone()
+        })
+    }
+
+    /// What a plan calls the version of a work tree's content that is not built yet.
+    pub fn of_unbuilt_work_tree(base: &Self) -> Self {
+        let pre = format!("{}unbuilt", Self::WORK_TREE);
+        Self(semver::Version {
+            pre: semver::Prerelease::new(&pre).expect("letters and digits"),
+            ..base.0.clone()
+        })
+    }
+
+    /// Whether it names the content of a work tree instead of a release.
+    pub fn is_work_tree(&self) -> bool {
+        self.pre_release().starts_with(Self::WORK_TREE)
+    }
+
+    const WORK_TREE: &str = "dev.";
+    const WORK_TREE_DIGITS: usize = 12;
 
     /// For a `semver` requirement (`VersionReq::matches`).
     pub fn as_semver(&self) -> &semver::Version {

@@ -46,6 +46,7 @@ codes! {
     DELETIONS_NOT_APPROVED = 5, "nobody agreed to the deletions";
     UNKNOWN_COMMAND = 6, "harmony has no such command";
     COMMAND_NOT_STARTED = 7, "a command of harmony cannot be started";
+    PROGRAM_SETUP = 8, "the program does not say what it is about";
     // Building images
     DOCKERFILE_UNSUPPORTED = 101, "the builder cannot run a Dockerfile";
     HOST_STEP_FAILED = 102, "a program failed while an image was built";
@@ -84,6 +85,7 @@ codes! {
     PULL_NOT_WRITTEN = 236, "what was pulled cannot be written";
     HARBOR_PROJECT_NAME = 237, "the name is no name of a Harbor project";
     NOT_A_CHART = 238, "this is no Helm chart";
+    NOT_A_RECORD = 239, "this is not a release record";
 
     // Clusters
     OBJECT_INCOMPLETE = 300, "an object lacks what names it";
@@ -109,7 +111,6 @@ codes! {
     NO_CLUSTER = 320, "no cluster is named";
     CHART_NOT_RENDERED = 330, "a chart cannot be rendered";
     CHART_NAME_UNFIT = 351, "the name of the chart does not fit";
-    TARGET_UNFIT = 352, "the chart cannot be delivered to that target";
     INVENTORY_DAMAGED = 353, "the list of what is delivered is damaged";
     INVENTORY_FOREIGN_ENTRY = 354, "the list of what is delivered names a foreign object";
 
@@ -157,6 +158,10 @@ codes! {
     CHART_FUNCTION = 515, "the chart function of the app failed";
     CHART_NOT_PACKED = 516, "the chart cannot be packed";
     NO_WORK_TREE = 520, "this is no checkout of the sources";
+    NOT_RELEASED = 530, "the version is not released";
+    RELEASE_RECORD = 531, "the release record cannot be used";
+    IMAGE_OR_CHART_MISSING = 532, "the app has no such image or chart";
+    NO_SOURCES = 533, "the sources of the program are not on this machine";
 
     // The fleet
     FLEET_ADDRESS_FILE = 601, "the address of the fleet cannot be kept for harmony-fleet";

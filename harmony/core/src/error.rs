@@ -2,16 +2,17 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, FailureKind, Report};
 
 /// A Score that could not be interpreted: its name, and the whole typed error of the operation that failed.
 ///
-/// The diagnostic is boxed, so that nothing of it is lost through `Box<dyn Score<T>>`.
-#[derive(Debug)]
+/// The diagnostic is shared, so that nothing of it is lost through `Box<dyn Score<T>>`.
+#[derive(Debug, Clone)]
 pub struct InterpretError {
     score: String,
-    diagnostic: Box<dyn Diagnostic>,
+    diagnostic: Arc<dyn Diagnostic>,
 }
 
 impl InterpretError {
@@ -19,7 +20,7 @@ impl InterpretError {
     pub fn new(score: impl Into<String>, error: impl Diagnostic) -> Self {
         Self {
             score: score.into(),
-            diagnostic: Box::new(error),
+            diagnostic: Arc::new(error),
         }
     }
 

@@ -16,16 +16,18 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`score`] | [`Score`] and [`Interpret`]: start here |
+//! | [`composite`] | Scores made of Scores |
 //! | [`topology`], [`inventory`] | where a Score runs, and what the machine is |
 //! | [`context`], [`event`] | what every adapter carries: plan or apply, cancellation, progress |
 //! | [`approval`] | who is asked before things are deleted |
 //! | [`outcome`] | [`Outcome`] and [`Change`](outcome::Change): the one shape of plan, progress and result |
 //! | [`diagnostic`], [`codes`], [`error`] | what an error tells beside its message; its code; [`InterpretError`] |
 //! | [`verdict`] | why something does not work: [`Verdict`](verdict::Verdict) |
-//! | [`verify`] | the companion that runs readiness and smoke checks: [`Verified`](verify::Verified) |
+//! | [`verify`] | [`Workload`](verify::Workload): a Score of something that runs, with the readiness and the smoke checks it owes |
 //! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values the capabilities speak |
 //! | [`build_error`] | why an image could not be built |
 //! | [`capability`] | one port per file |
+//! | [`delegation`] | what a topology that hands its capabilities to adapters needs in scope |
 //!
 //! The module path is the name to use (`harmony_core::outcome::Change`); only the words that every Score needs are
 //! repeated at the root.
@@ -36,7 +38,9 @@ mod cancelled;
 pub mod capability;
 pub mod chart;
 pub mod codes;
+pub mod composite;
 pub mod context;
+pub mod delegation;
 pub mod diagnostic;
 pub mod error;
 pub mod event;

@@ -183,6 +183,8 @@ pub enum Subject {
     Image(ImageRef),
     /// A chart in a registry or a chart store.
     Chart(ChartRef),
+    /// The record of a release.
+    Release(ImageRef),
     /// A whole cluster, by name.
     Cluster(String),
     /// A project of a registry, by name.
@@ -197,6 +199,7 @@ impl fmt::Display for Subject {
             Self::Object(object) => object.fmt(f),
             Self::Image(image) => write!(f, "image {image}"),
             Self::Chart(chart) => write!(f, "chart {chart}"),
+            Self::Release(record) => write!(f, "release {record}"),
             Self::Cluster(name) => write!(f, "cluster {name}"),
             Self::RegistryProject(name) => write!(f, "registry project {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),

@@ -46,7 +46,16 @@ pub trait Score<T: Topology>: Debug + Send + Sync {
     fn name(&self) -> String;
 
     /// The execution of this Score. Creating it does nothing.
+    ///
+    /// A Score made of others returns [`composite::in_order`](crate::composite::in_order) of its [`parts`](Self::parts).
     fn create_interpret(&self) -> Box<dyn Interpret<T>>;
+
+    /// The Scores that this one is made of, in the order they run; empty for a Score that does its work itself.
+    ///
+    /// A command line lists, filters, plans and reports each part by its own name.
+    fn parts(&self) -> Vec<Box<dyn Score<T>>> {
+        Vec::new()
+    }
 
     /// Runs the Score: in a span of its name, with its start and end as events, and not at all once the run was
     /// cancelled.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::digest::Digest;
 
 #[test]
 fn versions_are_ordered_by_precedence() -> Result<(), VersionError> {
@@ -147,4 +148,27 @@ fn foreign_semver_is_checked_too() {
         Version::try_from(with_metadata),
         Err(VersionError::BuildMetadata { position: 6, .. })
     ));
+}
+
+#[test]
+fn a_work_tree_has_a_version_that_no_release_has() {
+    let base: Version = "0.1.0".parse().unwrap();
+    let digest = |hex: &str| Digest::parse(format!("sha256:{hex:0<64}")).unwrap();
+    let version = Version::of_work_tree(&base, &digest("4dd02ac76d13ff"));
+    assert_eq!(version.to_string(), "0.1.0-dev.4dd02ac76d13");
+    assert!(version.is_work_tree() && !base.is_work_tree());
+    assert_eq!(Version::parse(version.to_string()).unwrap(), version);
+    // an all-numeric identifier must not begin with a zero
+    let numeric = Version::of_work_tree(&base, &digest("012345678901a"));
+    assert_eq!(numeric.to_string(), "0.1.0-dev.12345678901a");
+    for content in ["0000", "1", "00000000000000000000000000000000a"] {
+        let version = Version::of_work_tree(&base, &digest(content));
+        assert_eq!(Version::parse(version.to_string()).unwrap(), version);
+    }
+    // the base of a pre-release is its version without it
+    let rc: Version = "1.4.0-rc.1".parse().unwrap();
+    assert_eq!(
+        Version::of_work_tree(&rc, &digest("abc")).to_string(),
+        "1.4.0-dev.abc000000000"
+    );
 }

@@ -84,14 +84,6 @@ pub enum DeliveryError {
         /// Which chart.
         chart: ChartRef,
     },
-    /// This delivery does not deliver to such a target.
-    #[error("this topology cannot deliver the chart {chart} to {target}")]
-    UnfitTarget {
-        /// Which chart.
-        chart: ChartRef,
-        /// The target, as a person reads it.
-        target: String,
-    },
     /// The list of what earlier deliveries created cannot be read.
     #[error("{inventory}, which lists what is delivered, {problem}")]
     DamagedInventory {
@@ -122,7 +114,6 @@ impl Diagnostic for DeliveryError {
     fn origin(&self) -> Origin<'_> {
         match self {
             Self::UnfitName { .. } => Origin::Own(codes::CHART_NAME_UNFIT),
-            Self::UnfitTarget { .. } => Origin::Own(codes::TARGET_UNFIT),
             Self::DamagedInventory { .. } => Origin::Own(codes::INVENTORY_DAMAGED),
             Self::ForeignEntry { .. } => Origin::Own(codes::INVENTORY_FOREIGN_ENTRY),
             Self::Chart { source, .. } => Origin::Inner(source),
@@ -140,9 +131,6 @@ impl Diagnostic for DeliveryError {
         match self {
             Self::UnfitName { .. } => {
                 vec!["give the chart a name of at most 63 letters, digits, `-` and `.`".into()]
-            }
-            Self::UnfitTarget { .. } => {
-                vec!["deliver to a namespace of the topology's cluster".into()]
             }
             Self::DamagedInventory {
                 inventory, label, ..

@@ -14,6 +14,8 @@ pub mod helm_registry;
 pub mod kubernetes_cluster;
 pub mod oci_registry;
 pub mod prober;
+pub mod release_records;
+pub mod work_trees;
 
 pub use container_builder::ContainerBuilder;
 pub use continuous_delivery::ContinuousDelivery;
@@ -21,3 +23,5 @@ pub use helm_registry::HelmRegistry;
 pub use kubernetes_cluster::KubernetesCluster;
 pub use oci_registry::OciRegistry;
 pub use prober::Prober;
+pub use release_records::ReleaseRecords;
+pub use work_trees::WorkTrees;

@@ -81,13 +81,16 @@ impl RegistryLocation {
     /// The longest project path, in bytes: it leaves room for the name of every release unit.
     pub const MAX_PROJECT_LENGTH: usize = Repository::MAX_LENGTH
         - "/".len()
-        - Self::CHARTS.len()
+        - longest(Self::CHARTS.len(), Self::RELEASES.len())
         - "/".len()
         - ReleaseUnit::MAX_LENGTH;
 
     /// Where charts are, below the project. A registry tells an image from a chart by its repository only, and both
     /// have the unit's name and version.
     pub const CHARTS: &str = "charts";
+
+    /// Where release records are, below the project.
+    pub const RELEASES: &str = "releases";
 
     /// Images and charts below `project`, or at the root of the registry.
     ///
@@ -128,11 +131,7 @@ impl RegistryLocation {
 
     /// The name of a unit's chart of one version.
     pub fn chart(&self, unit: &ReleaseUnit, version: &Version) -> ChartRef {
-        let charts = match &self.project {
-            Some(project) => project.join(Self::CHARTS),
-            None => Self::CHARTS.parse(),
-        };
-        let charts = charts.expect("`new` left room for it");
+        let charts = self.below(Self::CHARTS);
         ChartRef::new(
             self.host.clone(),
             Some(charts),
@@ -141,6 +140,25 @@ impl RegistryLocation {
         )
         .expect("`new` left room for the name of every unit")
     }
+
+    /// The name of the record of a unit's release; it is an artifact, not an image.
+    pub fn record(&self, unit: &ReleaseUnit, version: &Version) -> ImageRef {
+        let repository = self.below(Self::RELEASES).join(unit.as_str());
+        let repository = repository.expect("`new` left room for the name of every unit");
+        ImageRef::new(self.host.clone(), repository).with_tag(Tag::from(version))
+    }
+
+    fn below(&self, folder: &str) -> Repository {
+        let path = match &self.project {
+            Some(project) => project.join(folder),
+            None => folder.parse(),
+        };
+        path.expect("`new` left room for it")
+    }
+}
+
+const fn longest(one: usize, other: usize) -> usize {
+    if one > other { one } else { other }
 }
 
 impl fmt::Display for RegistryLocation {
