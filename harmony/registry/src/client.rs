@@ -90,6 +90,10 @@ impl OciRegistryClient {
             .await?
     }
 
+    pub(crate) fn location(&self) -> &RegistryLocation {
+        &self.location
+    }
+
     pub(crate) fn context(&self) -> &Context {
         &self.context
     }
@@ -196,7 +200,7 @@ impl OciRegistryClient {
     }
 
     /// The one way in which anything is published; see [`crate::push`].
-    async fn publish<C, F>(
+    pub(crate) async fn publish<C, F>(
         &self,
         target: Target<'_>,
         ours: Option<&Digest>,
@@ -322,16 +326,16 @@ impl OciRegistryClient {
 }
 
 /// Where something is published.
-struct Target<'a> {
-    registry: &'a RegistryHost,
-    repository: &'a Repository,
+pub(crate) struct Target<'a> {
+    pub(crate) registry: &'a RegistryHost,
+    pub(crate) repository: &'a Repository,
     /// The tag, or the digest when there is none.
-    name: &'a str,
-    tagged: bool,
+    pub(crate) name: &'a str,
+    pub(crate) tagged: bool,
     /// The digest in the reference, which has to be that of the content.
-    named: Option<&'a Digest>,
-    reference: String,
-    subject: Subject,
+    pub(crate) named: Option<&'a Digest>,
+    pub(crate) reference: String,
+    pub(crate) subject: Subject,
 }
 
 #[async_trait]

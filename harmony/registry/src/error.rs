@@ -95,6 +95,14 @@ pub enum ClientError {
         /// What is missing or wrong.
         reason: String,
     },
+    /// The tag of a release record holds something else.
+    #[error("`{reference}` is not a release record: {reason}")]
+    NotARecord {
+        /// What was read.
+        reference: String,
+        /// What is missing or wrong.
+        reason: String,
+    },
     /// An index has no image for the wanted platform.
     #[error("`{reference}` has no image for {platform}")]
     NoPlatform {
@@ -180,6 +188,7 @@ impl Diagnostic for ClientError {
             Self::NotBuilt { .. } => codes::PLANNED_NOT_BUILT,
             Self::OtherChart { .. } => codes::OTHER_CHART,
             Self::NotAChart { .. } => codes::NOT_A_CHART,
+            Self::NotARecord { .. } => codes::NOT_A_RECORD,
             Self::NoPlatform { .. } => codes::NO_PLATFORM,
             Self::Corrupt { .. } => codes::CORRUPT_CONTENT,
             Self::TooLarge { .. } => codes::ANSWER_TOO_LARGE,
@@ -205,6 +214,7 @@ impl Diagnostic for ClientError {
             | Self::WriteWhilePlanning { .. }
             | Self::ProjectName { .. } => FailureKind::Refused,
             Self::NotAChart { .. }
+            | Self::NotARecord { .. }
             | Self::NoPlatform { .. }
             | Self::Corrupt { .. }
             | Self::TooLarge { .. }
@@ -252,6 +262,9 @@ impl Diagnostic for ClientError {
                 "push a chart under the name and version in its `Chart.yaml`"
             }
             Self::NotAChart { .. } => "check the reference: it may name an image",
+            Self::NotARecord { .. } => {
+                "check who may push to the registry, and release a new version: another program wrote this tag"
+            }
             Self::NoPlatform { .. } => "use an image that is built for this platform",
             Self::Corrupt { .. } => {
                 "run the same command again; if it stays, the registry's storage or a proxy on the way is broken"

@@ -20,6 +20,7 @@
 //! | [`harbor`] | Harbor's projects |
 //! | `push`, `blob`, `manifest` | the steps of a push; what to do about a published version is the pure `push::decide` |
 //! | `pull` | images to a layout, charts to memory, checked |
+//! | `record` | release records, and the versions that have one |
 //! | `artifact`, `chart` | what is pushed, and where it comes from |
 //! | `transport` | one call: login, redirects, retries |
 //! | `auth`, `credentials` | proving who we are; finding out who we are |
@@ -44,6 +45,7 @@ pub mod harbor;
 mod manifest;
 mod pull;
 mod push;
+mod record;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -11,6 +11,7 @@ mod logins;
 mod plan;
 mod proxy;
 mod push;
+mod records;
 mod stock_tools;
 mod tokens;
 mod trouble;
