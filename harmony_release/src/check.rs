@@ -1,5 +1,7 @@
 //! What is checked before anything is built.
 
+use std::path::PathBuf;
+
 use harmony_core::Context;
 use harmony_core::codes;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
@@ -20,13 +22,19 @@ pub struct Request<'a> {
     pub version: &'a Version,
     /// The tag it was asked by, where there is one; if the repository has it, it must be what is checked out.
     pub tag: Option<&'a str>,
-    /// Whether a work tree that differs from its commit may be released.
-    pub allow_dirty: bool,
 }
 
 /// Why a release does not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
+    /// The program was started outside a checkout, and the one it was compiled from is gone.
+    #[error("the sources of {unit} are not in the current directory, nor at `{}`", root.display())]
+    NoCheckout {
+        /// What is released.
+        unit: Box<ReleaseUnit>,
+        /// Where the sources were when the program was compiled.
+        root: PathBuf,
+    },
     /// Another version is written in the source.
     #[error("version `{asked}` of {unit} is asked for, its source says `{found}`")]
     VersionMismatch {
@@ -54,7 +62,7 @@ pub enum CheckError {
         changes: Vec<String>,
     },
     /// The tag exists and stands for another commit.
-    #[error("the tag `{tag}` stands for commit {}, checked out is {}", tagged.short(), head.short())]
+    #[error("the tag `{tag}` points to commit {}, but {} is checked out", tagged.short(), head.short())]
     TagElsewhere {
         /// Which tag.
         tag: String,
@@ -68,6 +76,7 @@ pub enum CheckError {
 impl Diagnostic for CheckError {
     fn origin(&self) -> Origin<'_> {
         match self {
+            Self::NoCheckout { .. } => Origin::Own(codes::NO_WORK_TREE),
             Self::VersionMismatch { .. } => Origin::Own(codes::VERSION_MISMATCH),
             Self::CrateVersion(error) => Origin::Inner(error),
             Self::Source(error) => Origin::Inner(error),
@@ -112,10 +121,13 @@ impl Diagnostic for CheckError {
                 format!("to release `{asked}`, set it there, commit, and tag that commit"),
             ],
             Self::CrateVersion(_) | Self::Source(_) => Vec::new(),
+            Self::NoCheckout { .. } => vec![
+                "check out the tag that is to be released, and run the same command there".into(),
+            ],
             Self::Dirty { .. } => vec![
                 "commit or remove these files: what is released must be found in the history"
                     .into(),
-                "or pass --allow-dirty: the release then says so of itself".into(),
+                "to run the files as they are, deploy the work tree: that needs no release".into(),
             ],
             Self::TagElsewhere { tag, .. } => {
                 vec![format!("check the tag out: `git checkout {tag}`")]
@@ -133,6 +145,12 @@ pub async fn check(
     request: Request<'_>,
     context: &Context,
 ) -> Result<Source, CheckError> {
+    if !app.project_root.is_dir() {
+        return Err(CheckError::NoCheckout {
+            unit: Box::new(app.unit.clone()),
+            root: app.project_root.clone(),
+        });
+    }
     let source = Source::read(&app.project_root).await?;
     if let Some(tag) = request.tag {
         match Source::tagged(&app.project_root, tag).await? {
@@ -161,7 +179,7 @@ pub async fn check(
             place: written.place,
         });
     }
-    if !source.dirty.is_empty() && !request.allow_dirty {
+    if !source.dirty.is_empty() {
         return Err(CheckError::Dirty {
             commit: source.commit,
             changes: source.dirty,

@@ -1,136 +1,167 @@
-//! The Score that brings a released chart to where it runs.
+//! The Score that brings an app to where it runs.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use harmony_core::capability::continuous_delivery::Delivered;
 use harmony_core::capability::{ContinuousDelivery, Prober};
-use harmony_core::chart::DeployTarget;
-use harmony_core::verify::{READY_DEADLINE, SmokeCheck, Verifiable, Verified};
+use harmony_core::chart::{DeployTarget, Stage};
+use harmony_core::verify::{Checks, Deployed, READY_DEADLINE, SMOKE_DEADLINE, Workload, verified};
 use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology};
-use harmony_types::{ChartRef, Namespace, Version};
+use harmony_types::{Namespace, Version};
 
 use crate::app_spec::AppSpec;
+use crate::artifacts::{Artifacts, Released, VersionChoice};
 
-/// Deploys a released version of an app, and is done when it works: the current revision serves and the app's smoke
-/// checks pass. There is no unverified form of it.
+/// Deploys an app by its chart, and is done when it works: the current revision serves and the app's smoke checks pass.
+/// There is no unverified form of it.
+///
+/// Where the chart comes from is `A`: a release ([`Released`]) or the work tree ([`WorkTree`](crate::WorkTree)).
 #[derive(Debug, Clone)]
-pub struct DeployScore {
+pub struct DeployScore<A = Released> {
     /// What to deploy.
     pub app: Arc<AppSpec>,
-    /// Which version; it must have been released.
-    pub version: Version,
+    /// Where image and chart come from.
+    pub artifacts: A,
     /// Where to.
     pub target: DeployTarget,
+    /// How long it may take to become ready; the longest wait that an error of a deploy speaks of.
+    pub ready_deadline: Duration,
+    /// How long each smoke check may fail before that counts.
+    pub smoke_deadline: Duration,
 }
 
-impl DeployScore {
+impl DeployScore<Released> {
+    /// Brings the version that is written in the source of `app`, once it is released, to `target`: what follows a
+    /// [`ReleaseScore`](crate::ReleaseScore) in a pipeline.
+    pub fn of(app: &Arc<AppSpec>, target: DeployTarget) -> Self {
+        Self::new(app, Released::new(VersionChoice::OfSource), target)
+    }
+
     /// Brings the released `version` of `app` to `target`.
-    pub fn new(app: &Arc<AppSpec>, version: &Version, target: DeployTarget) -> Self {
+    pub fn version(app: &Arc<AppSpec>, version: Version, target: DeployTarget) -> Self {
+        Self::new(app, Released::exact(version), target)
+    }
+}
+
+impl<A> DeployScore<A> {
+    /// Brings `app` from `artifacts` to `target`, with the usual deadlines.
+    pub fn new(app: &Arc<AppSpec>, artifacts: A, target: DeployTarget) -> Self {
         Self {
             app: Arc::clone(app),
-            version: version.clone(),
+            artifacts,
             target,
+            ready_deadline: READY_DEADLINE,
+            smoke_deadline: SMOKE_DEADLINE,
+        }
+    }
+
+    /// With more or less time to become ready.
+    #[must_use]
+    pub fn with_ready_deadline(self, ready_deadline: Duration) -> Self {
+        Self {
+            ready_deadline,
+            ..self
+        }
+    }
+
+    /// With more or less time for each smoke check to pass.
+    #[must_use]
+    pub fn with_smoke_deadline(self, smoke_deadline: Duration) -> Self {
+        Self {
+            smoke_deadline,
+            ..self
+        }
+    }
+
+    fn display_name(&self) -> String {
+        let DeployTarget {
+            stage, namespace, ..
+        } = &self.target;
+        match stage {
+            Stage::Only => format!("deploy-{}@{namespace}", self.app.unit),
+            stage => format!("deploy-{}@{stage}", self.app.unit),
         }
     }
 }
 
-impl<T> Score<T> for DeployScore
+impl<T, A> Score<T> for DeployScore<A>
 where
     T: Topology + ContinuousDelivery + Prober,
+    A: Artifacts<T>,
 {
     fn name(&self) -> String {
-        name(self)
+        self.display_name()
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        let delivery = Delivery {
-            score: self.clone(),
-            delivered: Arc::default(),
-        };
-        Verified::new(delivery).create_interpret()
+        verified(Delivery(self.clone()))
     }
 }
 
-fn name(score: &DeployScore) -> String {
-    format!(
-        "deploy-{}@{}",
-        score.app.unit,
-        score.target.target_namespace()
-    )
-}
-
-/// A [`DeployScore`] before it is verified; private, so that nobody runs it like that.
-#[derive(Debug, Clone)]
-struct Delivery {
-    score: DeployScore,
-    /// What this run delivered, and waits for.
-    delivered: Arc<OnceLock<Delivered>>,
-}
-
-impl Delivery {
-    fn chart<T: ContinuousDelivery>(&self, topology: &T) -> ChartRef {
-        topology
-            .charts()
-            .chart(&self.score.app.unit, &self.score.version)
-    }
-}
-
-impl<T> Score<T> for Delivery
-where
-    T: Topology + ContinuousDelivery,
-{
-    fn name(&self) -> String {
-        name(&self.score)
-    }
-
-    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Box::new(self.clone())
-    }
-}
+/// What a [`DeployScore`] makes run.
+#[derive(Debug)]
+struct Delivery<A>(DeployScore<A>);
 
 #[async_trait]
-impl<T> Interpret<T> for Delivery
+impl<T, A> Workload<T> for Delivery<A>
 where
     T: Topology + ContinuousDelivery,
+    A: Artifacts<T>,
 {
-    async fn execute(&self, _: &Inventory, topology: &T) -> Result<Outcome, InterpretError> {
-        let chart = self.chart(topology);
+    type Running = Delivered;
+
+    fn name(&self) -> String {
+        self.0.display_name()
+    }
+
+    async fn deploy(
+        &self,
+        inventory: &Inventory,
+        topology: &T,
+    ) -> Result<Deployed<Self::Running>, InterpretError> {
         let DeployScore {
             app,
-            version,
+            artifacts,
             target,
-        } = &self.score;
+            ..
+        } = &self.0;
+        let name = self.0.display_name();
+        let supplied = artifacts
+            .chart(app, inventory, topology)
+            .await
+            .map_err(|error| InterpretError::new(&name, error))?;
         let delivered = topology
-            .sync_to(&chart, target)
+            .sync_to(&supplied.artifact.chart, target)
             .await
-            .map_err(|error| InterpretError::new(name(&self.score), error))?;
-        let changes = delivered.changes.clone();
-        let _ = self.delivered.set(delivered);
-        let note = format!("{} {version} in {target}", app.unit);
-        Ok(Outcome::from(changes).with_note(note))
-    }
-}
-
-#[async_trait]
-impl<T> Verifiable<T> for Delivery
-where
-    T: Topology + ContinuousDelivery,
-{
-    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        let Some(delivered) = self.delivered.get() else {
-            return Ok(());
-        };
-        ContinuousDelivery::wait_ready(topology, delivered, READY_DEADLINE)
-            .await
-            .map_err(|error| InterpretError::new(name(&self.score), error))
+            .map_err(|error| InterpretError::new(&name, error))?;
+        let outcome = Outcome::from(delivered.changes.clone());
+        let note = format!("{} {} in {target}", app.unit, supplied.artifact.version);
+        Ok(Deployed::new(outcome, delivered)
+            .after(supplied.outcome)
+            .with_note(note))
     }
 
-    fn smoke_checks(&self) -> Vec<SmokeCheck> {
-        self.score.app.smoke.clone()
+    async fn wait_ready(
+        &self,
+        topology: &T,
+        running: &Self::Running,
+    ) -> Result<(), InterpretError> {
+        ContinuousDelivery::wait_ready(topology, running, self.0.ready_deadline)
+            .await
+            .map_err(|error| InterpretError::new(self.0.display_name(), error))
+    }
+
+    fn checks(&self, _: &Self::Running) -> Checks {
+        self.0.app.smoke.clone()
     }
 
     fn namespace(&self) -> &Namespace {
-        self.score.target.target_namespace()
+        self.0.target.target_namespace()
+    }
+
+    fn smoke_deadline(&self) -> Duration {
+        self.0.smoke_deadline
     }
 }

@@ -4,10 +4,11 @@ use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::codes;
 use harmony_core::context::Cancelled;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
-use harmony_types::{ReleaseUnitsError, UnresolvedTag};
+use harmony_types::{NameError, ReleaseUnitsError, UnresolvedTag};
 
 use crate::chart::ChartError;
 use crate::check::CheckError;
+use crate::crate_version::CrateVersionError;
 use crate::publish::PublishError;
 
 /// A release that did not come about: the error of the step that failed.
@@ -28,6 +29,9 @@ pub enum ReleaseError {
     /// The image could not be published.
     #[error(transparent)]
     Image(#[from] PublishError),
+    /// The names of an app and of an image bundled with it are not legal together.
+    #[error("a bundled image cannot be named")]
+    Name(#[source] NameError),
     /// The registry did not do what was asked.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -36,11 +40,19 @@ pub enum ReleaseError {
     Cancelled(#[from] Cancelled),
 }
 
+impl ReleaseError {
+    /// The version in the source could not be read.
+    pub(crate) fn version(error: CrateVersionError) -> Self {
+        Self::Check(error.into())
+    }
+}
+
 impl Diagnostic for ReleaseError {
     fn origin(&self) -> Origin<'_> {
         match self {
             Self::Units(_) => Origin::Own(codes::UNITS_CONFLICT),
             Self::Tag(_) => Origin::Own(codes::UNRESOLVED_TAG),
+            Self::Name(_) => Origin::Own(codes::IMAGE_OR_CHART_MISSING),
             Self::Check(error) => Origin::Inner(error),
             Self::Chart(error) => Origin::Inner(error),
             Self::Image(error) => Origin::Inner(error),
@@ -57,6 +69,7 @@ impl Diagnostic for ReleaseError {
         match self {
             Self::Units(error) => vec![error.hint()],
             Self::Tag(error) => vec![error.hint()],
+            Self::Name(error) => vec![error.hint()],
             _ => Vec::new(),
         }
     }

@@ -1,64 +1,246 @@
-//! What was released, as data.
+//! What was released, as data: written last by a release, read by every deploy.
 
-use harmony_types::{ChartRef, Digest, ImageRef, ReleaseUnit, Version};
-use serde::Serialize;
+use std::collections::BTreeMap;
 
-use crate::publish::PinnedImage;
+use harmony_core::codes;
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
+use harmony_types::{ChartRef, ComponentName, Digest, ImageRef, ReleaseUnit, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::pinned_image::PinnedImage;
 use crate::source::{Commit, Source};
 
-/// The record of one release: what `--json` prints once all of it is there. It has no wall clock, so releasing again
-/// gives the same record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The record of one release: what `--json` prints once all of it is there, and what a deploy without the sources goes
+/// by. It has no wall clock, so releasing again gives the same record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseRecord {
-    kind: &'static str,
+    kind: Kind,
     schema_version: u32,
     /// `<app>-<component>`.
     pub unit: String,
     /// The version of image, chart and crate.
-    pub version: String,
+    pub version: Version,
     /// The commit that was checked out.
     pub commit: Commit,
-    /// Whether the work tree differed from the commit.
-    pub dirty: bool,
     /// The commit's time, in seconds since 1970.
     pub created: i64,
     /// The image by digest.
-    pub image: String,
+    pub image: ImageRef,
+    /// The images that were released with it, by digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bundled: BTreeMap<ComponentName, ImageRef>,
     /// The chart by version and digest; absent for an app without one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub chart: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<ChartRef>,
     /// The digest of the chart's archive, as `helm pull` stores it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub chart_archive: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart_archive: Option<Digest>,
     /// The version of Harmony.
-    pub tool_version: &'static str,
+    pub tool_version: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Release,
+}
+
+/// What a release published, in the order it was published.
+pub(crate) struct Publication {
+    pub(crate) image: PinnedImage,
+    pub(crate) bundled: BTreeMap<ComponentName, PinnedImage>,
+    pub(crate) chart: Option<PublishedChart>,
+}
+
+/// A chart that is in the registry.
+pub(crate) struct PublishedChart {
+    pub(crate) name: ChartRef,
+    pub(crate) archive: Digest,
 }
 
 impl ReleaseRecord {
     /// The version of this document. Grows when a field changes its meaning or goes.
-    pub const SCHEMA_VERSION: u32 = 1;
+    pub const SCHEMA_VERSION: u32 = 2;
 
     pub(crate) fn new(
         unit: &ReleaseUnit,
         version: &Version,
         source: &Source,
-        image: &PinnedImage,
-        chart: Option<(&ChartRef, &Digest)>,
+        published: Publication,
     ) -> Self {
-        let image: &ImageRef = image.reference();
+        let bundled = published.bundled.into_iter();
+        let (chart, chart_archive) = match published.chart {
+            Some(chart) => (Some(chart.name), Some(chart.archive)),
+            None => (None, None),
+        };
         Self {
-            kind: "release",
+            kind: Kind::Release,
             schema_version: Self::SCHEMA_VERSION,
             unit: unit.to_string(),
-            version: version.to_string(),
+            version: version.clone(),
             commit: source.commit.clone(),
-            dirty: !source.dirty.is_empty(),
             created: source.created,
-            image: image.to_string(),
-            chart: chart.map(|(name, _)| name.to_string()),
-            chart_archive: chart.map(|(_, archive)| archive.to_string()),
-            tool_version: env!("CARGO_PKG_VERSION"),
+            image: published.image.reference().clone(),
+            bundled: bundled
+                .map(|(name, image)| (name, image.reference().clone()))
+                .collect(),
+            chart,
+            chart_archive,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
+    }
+
+    /// Reads a record of `unit` and `version`.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    pub fn read(bytes: &[u8], unit: &ReleaseUnit, version: &Version) -> Result<Self, RecordError> {
+        let of = || format!("{unit} {version}");
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Schema {
+            schema_version: u32,
+        }
+        let unreadable = |source| RecordError::Unreadable { of: of(), source };
+        let schema: Schema = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if schema.schema_version != Self::SCHEMA_VERSION {
+            return Err(RecordError::Schema {
+                of: of(),
+                found: schema.schema_version,
+            });
+        }
+        let record: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if record.unit != unit.as_str() || record.version != *version {
+            return Err(RecordError::Other {
+                of: of(),
+                found: format!("{} {}", record.unit, record.version),
+            });
+        }
+        Ok(record)
+    }
+
+    /// The document as it is stored. The same record has the same bytes.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a struct of texts and numbers serialises")
+    }
+}
+
+/// A record that a deploy cannot go by.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It is not a record.
+    #[error("the release record of {of} cannot be read")]
+    Unreadable {
+        /// Which release.
+        of: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Another version of Harmony wrote it.
+    #[error(
+        "the release record of {of} has schema {found}, this program reads {}",
+        ReleaseRecord::SCHEMA_VERSION
+    )]
+    Schema {
+        /// Which release.
+        of: String,
+        /// The version of its schema.
+        found: u32,
+    },
+    /// It is the record of something else.
+    #[error("the release record of {of} is that of {found}")]
+    Other {
+        /// Which release was asked for.
+        of: String,
+        /// What the record is about.
+        found: String,
+    },
+}
+
+impl Diagnostic for RecordError {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(codes::RELEASE_RECORD)
+    }
+
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![match self {
+            Self::Schema { found, .. } if *found > ReleaseRecord::SCHEMA_VERSION => {
+                "update this program: a newer one made the release".into()
+            }
+            Self::Schema { .. } => "release the version again with a new patch version: an older program made it".into(),
+            Self::Unreadable { .. } | Self::Other { .. } => {
+                "somebody else wrote it: release a new version, and check who may push to the registry".into()
+            }
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit() -> ReleaseUnit {
+        ReleaseUnit::new("shop".parse().unwrap(), "web".parse().unwrap()).unwrap()
+    }
+
+    fn document() -> serde_json::Value {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        serde_json::json!({
+            "kind": "release", "schemaVersion": 2, "unit": "shop-web", "version": "1.2.3",
+            "commit": "0123456789012345678901234567890123456789", "created": 7,
+            "image": format!("registry.example.com/team/shop-web@{digest}"), "toolVersion": "0.1.0",
+        })
+    }
+
+    fn read(document: &serde_json::Value) -> Result<ReleaseRecord, RecordError> {
+        ReleaseRecord::read(
+            document.to_string().as_bytes(),
+            &unit(),
+            &"1.2.3".parse().unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was_written() {
+        let record = read(&document()).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&record.to_bytes()).unwrap(),
+            document()
+        );
+    }
+
+    #[test]
+    fn a_record_of_something_else_is_refused() {
+        let with = |key: &str, value: serde_json::Value| {
+            let mut document = document();
+            document[key] = value;
+            read(&document)
+        };
+        assert!(matches!(
+            with("unit", "shop-api".into()),
+            Err(RecordError::Other { .. })
+        ));
+        assert!(matches!(
+            with("version", "1.2.4".into()),
+            Err(RecordError::Other { .. })
+        ));
+        assert!(matches!(
+            with("schemaVersion", 3.into()),
+            Err(RecordError::Schema { .. })
+        ));
+        assert!(matches!(
+            with("kind", "chart".into()),
+            Err(RecordError::Unreadable { .. })
+        ));
+        assert!(matches!(
+            with("image", "UPPER".into()),
+            Err(RecordError::Unreadable { .. })
+        ));
     }
 }

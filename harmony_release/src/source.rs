@@ -8,7 +8,7 @@ use std::process::Output;
 
 use harmony_core::codes;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 /// What git says about a project's work tree. Reading it changes nothing, not even git's index.
@@ -23,7 +23,7 @@ pub struct Source {
 }
 
 /// The full name of a commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Commit(String);
 

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use harmony_core::Inventory;
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::kubernetes::KubeObject;
+use harmony_core::{Inventory, Score as _};
 use harmony_release::chart::{ChartContext, ChartError, ChartValues, derive};
-use harmony_release::{AppSpec, ChartModel, ChartSource, ReleaseArgs, release};
+use harmony_release::{AppSpec, ChartModel, ChartSource, ReleaseScore};
 use harmony_types::{Digest, ImageRef, ReleaseUnit, Version};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -236,12 +236,9 @@ async fn helm_reads_the_archive_of_a_release() {
         chart: ChartSource::from_score(Shop),
         ..project.app()
     };
-    let args = ReleaseArgs {
-        release: true,
-        from_tag: Some("shop-web-v1.2.3".into()),
-        ..ReleaseArgs::default()
-    };
-    let outcome = release(&[app], &Inventory::autoload(), topology, &args)
+    let release = ReleaseScore::of(&std::sync::Arc::new(app));
+    let outcome = release
+        .interpret(&Inventory::autoload(), &topology)
         .await
         .unwrap();
     let archive = registry.path().join("shop-web-1.2.3.tgz");

@@ -8,11 +8,11 @@ use common::{DirectoryTopology, Project};
 use harmony_core::chart::DeployTarget;
 use harmony_core::diagnostic::FailureKind;
 use harmony_core::outcome::Action;
-use harmony_core::verify::{ServicePort, SmokeCheck};
-use harmony_core::{InterpretError, Inventory, Outcome, Score};
+use harmony_core::verify::{Checks, ServicePort, SmokeCheck};
+use harmony_core::{InterpretError, Inventory, Outcome, Score, Topology as _};
 use harmony_release::{
-    AppSpec, ChartSource, DeployScore, PinnedImage, ReleaseArgs, ReleaseScore, publish_image,
-    release,
+    AppSpec, Artifacts as _, BundledImage, ChartSource, DeployScore, ReleaseArgs, ReleaseScore,
+    Released, VersionChoice, WhichImage, WorkTree,
 };
 use harmony_types::Version;
 
@@ -31,7 +31,11 @@ async fn run(
     topology: &DirectoryTopology,
     args: &ReleaseArgs,
 ) -> Result<Outcome, InterpretError> {
-    release(&[app], &Inventory::autoload(), topology.clone(), args).await
+    let score = args
+        .score(&[Arc::new(app)])
+        .map_err(|error| InterpretError::new("release", error))?;
+    let score = score.expect("a release is asked for");
+    score.interpret(&Inventory::autoload(), topology).await
 }
 
 fn actions(outcome: &Outcome) -> Vec<Action> {
@@ -67,7 +71,7 @@ async fn the_image_comes_before_the_chart_that_names_it() {
     let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
     let topology = DirectoryTopology::new(registry.path());
     let outcome = run(project.app(), &topology, &args(TAG)).await.unwrap();
-    assert_eq!(actions(&outcome), [Action::Create, Action::Create]);
+    assert_eq!(actions(&outcome), [Action::Create; 3]);
     assert_eq!(
         topology.log(),
         [
@@ -76,13 +80,14 @@ async fn the_image_comes_before_the_chart_that_names_it() {
             "images/team/shop-web/1.2.3",
             "charts/team/charts/shop-web/1.2.3.content",
             "charts/team/charts/shop-web/1.2.3",
+            "releases/shop-web/1.2.3.content",
+            "releases/shop-web/1.2.3",
         ]
     );
     let [record] = outcome.records.as_slice() else {
         panic!("one record: {outcome:?}");
     };
     assert_eq!(record["kind"], "release");
-    assert_eq!(record["dirty"], false);
     assert_eq!(record["created"], 1_709_208_000);
     let image = record["image"].as_str().unwrap();
     assert!(
@@ -144,12 +149,9 @@ async fn other_content_under_a_published_version_is_refused_naming_both_digests(
 async fn a_plan_builds_and_writes_nothing() {
     let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
     let topology = DirectoryTopology::new(registry.path());
-    let plan = ReleaseArgs {
-        plan: true,
-        ..args(TAG)
-    };
-    let outcome = run(project.app(), &topology, &plan).await.unwrap();
-    assert_eq!(actions(&outcome), [Action::Create, Action::Create]);
+    let planning = topology.clone().into_planning();
+    let outcome = run(project.app(), &planning, &args(TAG)).await.unwrap();
+    assert_eq!(actions(&outcome), [Action::Create; 3]);
     assert!(outcome.records.is_empty(), "a plan released nothing");
     assert_eq!(topology.log(), Vec::<String>::new());
 }
@@ -168,10 +170,7 @@ async fn another_version_than_the_crates_is_refused() {
         "{text}"
     );
 
-    let score = ReleaseScore {
-        app: Arc::new(project.app()),
-        version: "2.0.0".parse().unwrap(),
-    };
+    let score = ReleaseScore::of(&Arc::new(project.app())).as_version("2.0.0".parse().unwrap());
     refused(
         score.interpret(&Inventory::autoload(), &topology).await,
         "H0502",
@@ -180,7 +179,7 @@ async fn another_version_than_the_crates_is_refused() {
 }
 
 #[tokio::test]
-async fn a_dirty_tree_is_refused_with_its_files_unless_allowed() {
+async fn a_dirty_tree_is_refused_with_its_files() {
     let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
     let topology = DirectoryTopology::new(registry.path());
     project.write("Dockerfile", "FROM scratch\nENV changed=1\n");
@@ -191,16 +190,9 @@ async fn a_dirty_tree_is_refused_with_its_files_unless_allowed() {
         &topology,
     );
     assert!(
-        text.contains(" M Dockerfile") && text.contains("?? new") && text.contains("--allow-dirty"),
+        text.contains(" M Dockerfile") && text.contains("?? new") && text.contains("work tree"),
         "{text}"
     );
-
-    let allowed = ReleaseArgs {
-        allow_dirty: true,
-        ..args(TAG)
-    };
-    let outcome = run(project.app(), &topology, &allowed).await.unwrap();
-    assert_eq!(outcome.records[0]["dirty"], true);
 }
 
 #[tokio::test]
@@ -278,75 +270,166 @@ async fn an_app_without_a_chart_releases_its_image() {
         ..project.app()
     };
     let outcome = run(app, &topology, &args(TAG)).await.unwrap();
-    assert_eq!(actions(&outcome), [Action::Create]);
+    assert_eq!(actions(&outcome), [Action::Create; 2]);
     assert!(outcome.records[0].get("chart").is_none());
 }
 
-#[tokio::test]
-async fn an_image_alone_needs_no_commit_and_names_none() {
-    let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
-    let topology = DirectoryTopology::new(registry.path());
-    let inventory = Inventory::autoload();
-    let first = publish_image(
-        &topology,
-        &inventory,
-        &project.app(),
-        &Version::new(1, 2, 3),
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        first.pinned().map(PinnedImage::reference),
-        Some(&first.image)
-    );
-    std::fs::remove_dir_all(project.root.path().join(".git")).unwrap();
-    let second = publish_image(
-        &topology,
-        &inventory,
-        &project.app(),
-        &Version::new(1, 2, 3),
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        (second.change.action, &second.image),
-        (Action::Unchanged, &first.image)
-    );
+fn target() -> DeployTarget {
+    DeployTarget::namespace("shop".parse().unwrap())
+}
+
+fn deploy(app: AppSpec, artifacts: Released) -> DeployScore {
+    DeployScore::new(&Arc::new(app), artifacts, target())
 }
 
 #[tokio::test]
-async fn a_deploy_is_done_when_its_checks_pass() {
+async fn a_work_tree_and_the_release_of_the_same_commit_never_collide() {
     let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
     let topology = DirectoryTopology::new(registry.path());
-    let deploy = |app| DeployScore {
-        app: Arc::new(app),
-        version: Version::new(1, 2, 3),
-        target: DeployTarget::namespace("shop".parse().unwrap()),
-    };
     let inventory = Inventory::autoload();
+    let of_tree = |app: AppSpec| DeployScore::new(&Arc::new(app), WorkTree::new(), target());
 
-    let missing = deploy(project.app())
+    let first = of_tree(project.app())
         .interpret(&inventory, &topology)
         .await
-        .unwrap_err();
+        .unwrap();
+    let note = &first.notes[0];
+    let version: Version = note.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(version.is_work_tree(), "{note}");
+    let released = run(project.app(), &topology, &args(TAG)).await.unwrap();
+    assert_eq!(actions(&released), [Action::Create; 3], "{released:?}");
+
+    // a dirty tree beside it, then the release again: neither disturbs the other
+    project.write("Dockerfile", "FROM scratch\nENV changed=1\n");
+    let dirty = of_tree(project.app())
+        .interpret(&inventory, &topology)
+        .await
+        .unwrap();
+    assert_ne!(&dirty.notes[0], note);
+    project.git(&["checkout", "--quiet", "."]);
+    let again = run(project.app(), &topology, &args(TAG)).await.unwrap();
+    assert!(again.is_unchanged(), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_work_tree_needs_no_repository_and_its_version_is_its_content() {
+    let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
+    let topology = DirectoryTopology::new(registry.path());
+    std::fs::remove_dir_all(project.root.path().join(".git")).unwrap();
+    let (app, inventory) = (project.app(), Inventory::autoload());
+    let image = async |tree: &WorkTree| {
+        let supplied = tree
+            .image(&app, &WhichImage::Own, &inventory, &topology)
+            .await;
+        supplied.unwrap()
+    };
+    let tree = WorkTree::new();
+    let first = image(&tree).await;
+    assert!(first.artifact.digest().is_some());
+    assert_eq!(actions(&first.outcome), [Action::Create]);
+    // a value looks once
+    project.write("Dockerfile", "FROM scratch\nENV changed=1\n");
+    let same = image(&tree.clone()).await;
     assert_eq!(
-        missing.report().code.to_string(),
-        "H0208",
-        "not released yet"
+        (same.artifact, actions(&same.outcome)),
+        (first.artifact.clone(), Vec::new())
     );
+    let changed = image(&WorkTree::new()).await;
+    assert_ne!(changed.artifact, first.artifact);
+}
+
+#[tokio::test]
+async fn bundled_images_are_released_with_the_app_and_under_its_version() {
+    let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
+    let topology = DirectoryTopology::new(registry.path());
+    let app = AppSpec {
+        bundled: vec![BundledImage {
+            name: "database".parse().unwrap(),
+            image: project.app().image,
+        }],
+        ..project.app()
+    };
+    let outcome = run(app.clone(), &topology, &args(TAG)).await.unwrap();
+    assert_eq!(actions(&outcome), [Action::Create; 4], "{outcome:?}");
+    let recorded = outcome.records[0]["bundled"]["database"].as_str().unwrap();
+    let prefix = "registry.example.com/team/shop-web-database@sha256:";
+    assert!(recorded.starts_with(prefix), "{recorded}");
+
+    let released = Released::exact(Version::new(1, 2, 3));
+    let which = WhichImage::Bundled("database".parse().unwrap());
+    let found = released
+        .image(&app, &which, &Inventory::autoload(), &topology)
+        .await
+        .unwrap();
+    assert_eq!(found.artifact.to_string(), recorded);
+}
+
+#[tokio::test]
+async fn a_deploy_finds_the_release_without_the_sources_and_is_done_when_its_checks_pass() {
+    let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
+    let topology = DirectoryTopology::new(registry.path());
+    let version = || Released::exact(Version::new(1, 2, 3));
+    let inventory = Inventory::autoload();
+
+    let missing = deploy(project.app(), version())
+        .interpret(&inventory, &topology)
+        .await
+        .unwrap_err()
+        .report();
+    assert_eq!(missing.code.to_string(), "H0530", "not released yet");
+    assert!(missing.hints[0].contains(TAG), "{missing:?}");
 
     run(project.app(), &topology, &args(TAG)).await.unwrap();
-    let outcome = deploy(project.app())
+    let elsewhere = AppSpec {
+        project_root: "/nonexistent".into(),
+        ..project.app()
+    };
+    let outcome = deploy(elsewhere.clone(), version())
         .interpret(&inventory, &topology)
         .await
         .unwrap();
     assert_eq!(actions(&outcome), [Action::Create]);
     assert_eq!(outcome.checks, ["shop-web:80 accepts connections"]);
-    let again = deploy(project.app())
+    let latest = Released::new(VersionChoice::LatestReleased);
+    let again = deploy(elsewhere.clone(), latest)
         .interpret(&inventory, &topology)
         .await
         .unwrap();
     assert!(again.is_unchanged(), "{again:?}");
+
+    let other = Released::exact(Version::new(9, 9, 9));
+    let error = deploy(elsewhere, other)
+        .interpret(&inventory, &topology)
+        .await
+        .unwrap_err();
+    let hint = error.report().hints.join("\n");
+    assert!(
+        hint.contains("shop-web-v9.9.9") && hint.contains("1.2.3"),
+        "{hint}"
+    );
+}
+
+#[tokio::test]
+async fn all_missing_releases_are_named_at_once() {
+    let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
+    let topology = DirectoryTopology::new(registry.path());
+    let other = AppSpec {
+        unit: harmony_types::ReleaseUnit::new("shop".parse().unwrap(), "api".parse().unwrap())
+            .unwrap(),
+        ..project.app()
+    };
+    let apps = vec![Arc::new(project.app()), Arc::new(other)];
+    let find = Released::exact(Version::new(1, 2, 3)).gather(apps);
+    let error: InterpretError =
+        Score::<DirectoryTopology>::interpret(&*find, &Inventory::autoload(), &topology)
+            .await
+            .unwrap_err();
+    let report = error.report();
+    assert_eq!(
+        report.message,
+        "these versions are not released: shop-web 1.2.3, shop-api 1.2.3"
+    );
+    assert_eq!(report.hints.len(), 2, "{report:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,15 +443,11 @@ async fn a_deploy_whose_check_fails_is_a_failure() {
             port: 1,
         },
     };
-    let score = DeployScore {
-        app: Arc::new(AppSpec {
-            smoke: vec![check],
-            ..project.app()
-        }),
-        version: Version::new(1, 2, 3),
-        target: DeployTarget::namespace("shop".parse().unwrap()),
+    let app = AppSpec {
+        smoke: Checks::first(check),
+        ..project.app()
     };
-    let error = score
+    let error = deploy(app, Released::exact(Version::new(1, 2, 3)))
         .interpret(&Inventory::autoload(), &topology)
         .await
         .unwrap_err();

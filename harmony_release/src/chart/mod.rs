@@ -31,7 +31,7 @@ pub use values::{ChartValue, ChartValues, ValuePath};
 pub use yaml::to_yaml_for_go;
 
 use crate::app_spec::AppSpec;
-use crate::publish::PinnedImage;
+use crate::pinned_image::PinnedImage;
 
 /// Where an app's chart comes from.
 #[derive(Clone)]
@@ -48,6 +48,11 @@ pub enum ChartSource {
 }
 
 impl ChartSource {
+    /// Whether there is a chart.
+    pub fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     /// A chart that `builder` makes.
     pub fn builder(builder: impl ChartBuilder + 'static) -> Self {
         Self::Builder(Arc::new(builder))

@@ -99,7 +99,8 @@ fn app(chart: ChartSource) -> AppSpec {
             build_args: BTreeMap::new(),
         },
         chart,
-        smoke: Vec::new(),
+        bundled: Vec::new(),
+        smoke: harmony_core::verify::Checks::readiness_alone(),
     }
 }
 

@@ -3,14 +3,15 @@ use std::time::{Duration, Instant};
 use harmony_core::Diagnostic;
 use harmony_core::diagnostic::FailureKind;
 use harmony_core::image::ImageSource;
+use harmony_core::verify::Checks;
 use harmony_types::ReleaseUnit;
 
 use super::*;
 use crate::app_spec::VersionSource;
 use crate::chart::ChartSource;
 
-fn app(app: &str, component: &str) -> AppSpec {
-    AppSpec {
+fn app(app: &str, component: &str) -> Arc<AppSpec> {
+    Arc::new(AppSpec {
         unit: ReleaseUnit::new(app.parse().unwrap(), component.parse().unwrap()).unwrap(),
         // nothing of a project is there: a tag is judged before any file is looked at
         project_root: "/nonexistent".into(),
@@ -19,12 +20,13 @@ fn app(app: &str, component: &str) -> AppSpec {
             path: "Dockerfile".into(),
             build_args: std::collections::BTreeMap::new(),
         },
+        bundled: Vec::new(),
         chart: ChartSource::None,
-        smoke: Vec::new(),
-    }
+        smoke: Checks::readiness_alone(),
+    })
 }
 
-fn apps() -> Vec<AppSpec> {
+fn apps() -> Vec<Arc<AppSpec>> {
     vec![
         app("harmony", "fleet"),
         app("harmony-fleet", "operator"),
@@ -38,7 +40,6 @@ fn args(tag: &str) -> ReleaseArgs {
     ReleaseArgs {
         release: true,
         from_tag: Some(tag.into()),
-        ..ReleaseArgs::default()
     }
 }
 
@@ -113,6 +114,7 @@ fn every_bad_tag_is_refused_at_once_and_told_what_would_match() {
         "../harmony-fleet-operator-v1.0.0",
         "harmony-fleet-operator-v1.0.0-rc..1",
         "\u{0}",
+        "harmony-fleet-operator-v1.0.0-dev.4dd02ac76d13",
         "-v1.0.0",
     ];
     assert!(bad.len() >= 30);
@@ -171,24 +173,12 @@ struct Cli {
 #[test]
 fn a_release_without_a_tag_is_an_error_of_usage() {
     use clap::Parser;
-    for bad in [
-        vec!["--release"],
-        vec!["--from-tag", "shop-web-v1.0.0"],
-        vec!["--plan"],
-        vec!["--allow-dirty"],
-    ] {
+    for bad in [vec!["--release"], vec!["--from-tag", "shop-web-v1.0.0"]] {
         let refused = Cli::try_parse_from(std::iter::once("app").chain(bad.clone()));
         assert_eq!(refused.err().map(|e| e.exit_code()), Some(2), "{bad:?}");
     }
     let none = Cli::try_parse_from(["app"]).ok().unwrap();
     assert!(none.release.score(&apps()).unwrap().is_none());
-    let some = Cli::try_parse_from([
-        "app",
-        "--release",
-        "--from-tag",
-        "shop-web-v1.0.0",
-        "--plan",
-        "--json",
-    ]);
+    let some = Cli::try_parse_from(["app", "--release", "--from-tag", "shop-web-v1.0.0"]);
     assert!(some.ok().unwrap().release.score(&apps()).unwrap().is_some());
 }

@@ -15,16 +15,17 @@ use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
 use harmony_core::capability::prober::Tunnel;
 use harmony_core::capability::{
-    ContainerBuilder, ContinuousDelivery, HelmRegistry, OciRegistry, Prober,
+    ContainerBuilder, ContinuousDelivery, HelmRegistry, OciRegistry, Prober, ReleaseRecords,
+    WorkTrees,
 };
 use harmony_core::chart::{DeployTarget, PackagedChart};
 use harmony_core::image::{BuildContext, Built, BuiltImage, ImageLocation, ImageSource};
 use harmony_core::outcome::{Action, Change, Subject};
-use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
+use harmony_core::verify::{Checks, ProbeFailure, ServicePort, SmokeCheck};
 use harmony_core::{Context, InterpretError, Outcome, Topology};
 use harmony_release::chart::{ChartContext, ChartMetadata, Template};
 use harmony_release::{AppSpec, Chart, ChartSource, VersionSource};
-use harmony_types::{ChartRef, Digest, ImageRef, Namespace, ReleaseUnit};
+use harmony_types::{ChartRef, Digest, ImageRef, Namespace, ReleaseUnit, Version};
 use sha2::{Digest as _, Sha256};
 
 #[derive(Debug, Clone)]
@@ -222,6 +223,48 @@ impl HelmRegistry for DirectoryTopology {
     }
 }
 
+fn record_path(unit: &ReleaseUnit, version: &Version) -> String {
+    format!("releases/{unit}/{version}")
+}
+
+#[async_trait]
+impl ReleaseRecords for DirectoryTopology {
+    async fn push_record(
+        &self,
+        unit: &ReleaseUnit,
+        version: &Version,
+        record: &[u8],
+    ) -> Result<Published, RegistryError> {
+        let name = self.location.record(unit, version);
+        let subject = Subject::Release(name.clone());
+        let path = record_path(unit, version);
+        self.publish(&path, &digest(record), record, subject, name.to_string())
+    }
+
+    async fn read_record(
+        &self,
+        unit: &ReleaseUnit,
+        version: &Version,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let path = format!("{}.content", record_path(unit, version));
+        Ok(fs::read(self.root.join(path)).ok())
+    }
+
+    async fn released_versions(&self, unit: &ReleaseUnit) -> Result<Vec<Version>, RegistryError> {
+        let Ok(entries) = fs::read_dir(self.root.join("releases").join(unit.as_str())) else {
+            return Ok(Vec::new());
+        };
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
+    }
+}
+
+impl WorkTrees for DirectoryTopology {
+    fn work_trees(&self) -> &RegistryLocation {
+        &self.location
+    }
+}
+
 /// Delivers by keeping the archive below `delivered/`; an archive counts as ready when it holds an object.
 #[async_trait]
 impl ContinuousDelivery for DirectoryTopology {
@@ -353,12 +396,13 @@ impl Project {
                 };
                 Chart::new(context, &ChartMetadata::default(), &values, vec![template])
             }),
-            smoke: vec![SmokeCheck::Tcp {
+            bundled: Vec::new(),
+            smoke: Checks::first(SmokeCheck::Tcp {
                 service: ServicePort {
                     service: "shop-web".parse().unwrap(),
                     port: 80,
                 },
-            }],
+            }),
         }
     }
 }

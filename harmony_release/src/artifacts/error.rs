@@ -1,0 +1,162 @@
+//! Why a deploy has no image or no chart.
+
+use std::path::PathBuf;
+
+use harmony_core::capability::oci_registry::RegistryError;
+use harmony_core::codes;
+use harmony_core::context::Cancelled;
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
+use harmony_types::{NameError, ReleaseUnit, Version};
+
+use crate::chart::ChartError;
+use crate::crate_version::CrateVersionError;
+use crate::publish::PublishError;
+use crate::record::RecordError;
+
+/// How many released versions a hint lists.
+const LISTED: usize = 8;
+
+/// An image or a chart that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// These versions were never released.
+    #[error("{} not released: {}", if missing.len() == 1 { "this version is" } else { "these versions are" }, list(missing))]
+    NotReleased {
+        /// Each with what was released of it.
+        missing: Vec<Missing>,
+    },
+    /// The app has no chart, so there is nothing that a cluster could run.
+    #[error("{unit} has no chart to deploy")]
+    NoChart {
+        /// Which app.
+        unit: Box<ReleaseUnit>,
+    },
+    /// The app has no such image.
+    #[error("{unit} bundles no image `{image}`")]
+    NoBundledImage {
+        /// Which app.
+        unit: Box<ReleaseUnit>,
+        /// The image.
+        image: String,
+    },
+    /// The sources that this program was compiled from are not on this machine.
+    #[error("the sources of {unit} are not at `{}`", root.display())]
+    NoSources {
+        /// Which app.
+        unit: Box<ReleaseUnit>,
+        /// Where they were when this program was compiled.
+        root: PathBuf,
+    },
+    /// The record of the release is of no use.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The version in the source cannot be read.
+    #[error(transparent)]
+    CrateVersion(#[from] CrateVersionError),
+    /// The names of app and image together are not legal.
+    #[error("the image cannot be named")]
+    Name(#[from] NameError),
+    /// The image could not be published.
+    #[error(transparent)]
+    Image(#[from] PublishError),
+    /// The chart cannot be made.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    /// The registry did not do what was asked.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The run was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// A version that was asked for and never released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Of which app.
+    pub unit: ReleaseUnit,
+    /// Which one; `None` when the latest was asked for and there is none.
+    pub version: Option<Version>,
+    /// What was released of it.
+    pub released: Vec<Version>,
+}
+
+impl Missing {
+    fn hint(&self) -> String {
+        let tag = match &self.version {
+            Some(version) => self.unit.tag(version),
+            None => self.unit.tag_pattern(),
+        };
+        if self.released.is_empty() {
+            return format!(
+                "release {} with the tag `{tag}`: nothing of it is released yet",
+                self.unit
+            );
+        }
+        let mut versions = self.released.clone();
+        versions.sort();
+        versions.reverse();
+        let listed: Vec<String> = versions
+            .iter()
+            .take(LISTED)
+            .map(ToString::to_string)
+            .collect();
+        let more = match versions.len() - listed.len() {
+            0 => String::new(),
+            count => format!(" and {count} older"),
+        };
+        format!(
+            "release it with the tag `{tag}`, or choose a released version of {}: {}{more}",
+            self.unit,
+            listed.join(", ")
+        )
+    }
+}
+
+fn list(missing: &[Missing]) -> String {
+    let shown = missing.iter().map(|missing| match &missing.version {
+        Some(version) => format!("{} {version}", missing.unit),
+        None => missing.unit.to_string(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+impl Diagnostic for ArtifactError {
+    fn origin(&self) -> Origin<'_> {
+        match self {
+            Self::NotReleased { .. } => Origin::Own(codes::NOT_RELEASED),
+            Self::NoChart { .. } | Self::NoBundledImage { .. } | Self::Name(_) => {
+                Origin::Own(codes::IMAGE_OR_CHART_MISSING)
+            }
+            Self::NoSources { .. } => Origin::Own(codes::NO_SOURCES),
+            Self::Record(error) => Origin::Inner(error),
+            Self::CrateVersion(error) => Origin::Inner(error),
+            Self::Image(error) => Origin::Inner(error),
+            Self::Chart(error) => Origin::Inner(error),
+            Self::Registry(error) => Origin::Inner(error),
+            Self::Cancelled(error) => Origin::Inner(error),
+        }
+    }
+
+    fn kind(&self) -> FailureKind {
+        self.inner().map_or(FailureKind::Refused, Diagnostic::kind)
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NotReleased { missing } => missing.iter().map(Missing::hint).collect(),
+            Self::NoChart { .. } => {
+                vec!["give its AppSpec a chart, for example with `serving`".into()]
+            }
+            Self::NoBundledImage { .. } => {
+                vec!["add it to `bundled` of the AppSpec and release a new version".into()]
+            }
+            Self::Name(error) => vec![error.hint()],
+            Self::NoSources { .. } => vec![
+                "run the command in a checkout of the sources".into(),
+                "or deploy a release, which needs no sources: `--version latest-released`".into(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+}
