@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::exit_status::ExitStatus;
 use crate::output::{self, RunError};
+use crate::select::PartName;
 use crate::summary::{Counts, ScoreResult};
 
 /// A line of `--json`.
@@ -89,14 +90,23 @@ pub(crate) fn failure(status: ExitStatus, report: &Report) -> Result<(), RunErro
     write("result", body)
 }
 
-/// Writes the names of the Scores.
-pub(crate) fn list(topology: &str, scores: &[String]) -> Result<(), RunError> {
+/// Writes the names of the Scores, and the composites that they are parts of.
+pub(crate) fn list(topology: &str, parts: &[&PartName]) -> Result<(), RunError> {
     #[derive(Serialize)]
     struct Body<'a> {
         topology: &'a str,
-        scores: &'a [String],
+        scores: Vec<&'a str>,
+        parts: &'a [&'a PartName],
     }
-    write("list", Body { topology, scores })
+    let scores = parts.iter().map(|part| part.name.as_str()).collect();
+    write(
+        "list",
+        Body {
+            topology,
+            scores,
+            parts,
+        },
+    )
 }
 
 /// Seconds to the millisecond.

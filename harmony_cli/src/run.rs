@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use harmony_core::context::Cancelled;
 use harmony_core::diagnostic::{FailureKind, Report};
-use harmony_core::{Context, InterpretError, Inventory, Mode, Outcome, Score, Topology};
+use harmony_core::{Context, InterpretError, Inventory, Mode, Outcome, Score, Topology, composite};
 
 use crate::approve::AskAtTerminal;
 use crate::args::{Command, RunArgs};
 use crate::exit_status::ExitStatus;
 use crate::output::{self, RunError};
 use crate::progress::{Form, Progress};
+use crate::select::PartName;
 use crate::summary::{self, Counts, ScoreResult};
 use crate::{init, json, parse, render, select, signals};
 
@@ -62,7 +63,8 @@ impl<T: Topology> Runner<T> {
         }
     }
 
-    /// Lets a person pick among several Scores: only on a terminal, and only when no `--filter` says which.
+    /// Lets a person pick among several Scores: only on a terminal, and only when neither a subcommand nor `--filter`
+    /// says what to run.
     #[must_use]
     pub fn with_pick(self) -> Self {
         Self { pick: true, ..self }
@@ -84,7 +86,8 @@ impl<T: Topology> Runner<T> {
         if let Some(answer) = parse::answer(args.command.as_ref(), &args) {
             return answer;
         }
-        let names: Vec<String> = self.scores.iter().map(|score| score.name()).collect();
+        let parts = composite::flatten(self.scores);
+        let names: Vec<PartName> = parts.iter().map(PartName::of).collect();
         if args.command == Some(Command::List) {
             return list(&self.topology, &names, &args);
         }
@@ -92,7 +95,7 @@ impl<T: Topology> Runner<T> {
             Ok(selected) => selected,
             Err(error) => return Ok(args.fail(&*error)),
         };
-        let scores = select::keep(self.scores, &selected);
+        let scores = select::keep(parts, &selected);
         let planning = args.mode() == Mode::Plan;
         let topology = if planning {
             self.topology.into_planning()
@@ -274,16 +277,21 @@ impl End<'_> {
     }
 }
 
-fn list<T: Topology>(topology: &T, names: &[String], args: &RunArgs) -> Result<ExitCode, RunError> {
+fn list<T: Topology>(
+    topology: &T,
+    names: &[PartName],
+    args: &RunArgs,
+) -> Result<ExitCode, RunError> {
     let matching = match select::matching(names, args) {
         Ok(matching) => matching,
         Err(error) => return Ok(args.fail(&error)),
     };
-    let names: Vec<String> = matching.iter().map(|index| names[*index].clone()).collect();
+    let listed: Vec<&PartName> = matching.iter().map(|index| &names[*index]).collect();
     if args.json {
-        json::list(topology.name(), &names)?;
+        json::list(topology.name(), &listed)?;
     } else {
-        output::data(&(names.join("\n") + "\n"))?;
+        let lines = listed.iter().map(|part| format!("{}\n", part.name));
+        output::data(&lines.collect::<String>())?;
     }
     Ok(ExitStatus::Done.into())
 }

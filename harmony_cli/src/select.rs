@@ -2,29 +2,53 @@
 
 use std::io::IsTerminal;
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
+use harmony_core::composite::Part;
 use harmony_core::context::Cancelled;
 use harmony_core::{Diagnostic, Score, Topology};
 use inquire::MultiSelect;
+use serde::Serialize;
 
 use crate::args::RunArgs;
 use crate::usage::FilterError;
 
+/// What a Score may be selected by: its own name, and those of the composites that it is a part of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PartName {
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) within: Vec<String>,
+}
+
+impl PartName {
+    pub(crate) fn of<T: Topology>(part: &Part<T>) -> Self {
+        Self {
+            name: part.score.name(),
+            within: part.within.clone(),
+        }
+    }
+
+    fn matches(&self, pattern: &GlobMatcher) -> bool {
+        pattern.is_match(&self.name) || self.within.iter().any(|name| pattern.is_match(name))
+    }
+}
+
 /// The indices of the Scores to run, in order: those that the filter names, those that a person picks, or all.
 pub(crate) async fn select(
-    names: &[String],
+    names: &[PartName],
     args: &RunArgs,
     may_pick: bool,
 ) -> Result<Vec<usize>, Box<dyn Diagnostic>> {
     let matching = matching(names, args).map_err(|error| Box::new(error) as Box<dyn Diagnostic>)?;
     let asks = may_pick
+        && args.command.is_none()
         && args.filter.is_empty()
         && names.len() > 1
         && !args.yes
         && !args.json
         && can_ask();
     if asks {
-        pick(names.to_vec()).await
+        pick(names.iter().map(|part| part.name.clone()).collect()).await
     } else {
         Ok(matching)
     }
@@ -36,7 +60,7 @@ pub(crate) fn can_ask() -> bool {
 }
 
 /// The indices of the names that one of the filters matches; all when there is no filter.
-pub(crate) fn matching(names: &[String], args: &RunArgs) -> Result<Vec<usize>, FilterError> {
+pub(crate) fn matching(names: &[PartName], args: &RunArgs) -> Result<Vec<usize>, FilterError> {
     if args.filter.is_empty() {
         return Ok((0..names.len()).collect());
     }
@@ -51,14 +75,14 @@ pub(crate) fn matching(names: &[String], args: &RunArgs) -> Result<Vec<usize>, F
             .compile_matcher();
         let mut any = false;
         for (selected, name) in selected.iter_mut().zip(names) {
-            let is_match = glob.is_match(name);
+            let is_match = name.matches(&glob);
             any |= is_match;
             *selected |= is_match;
         }
         if !any {
             return Err(FilterError::NoMatch {
                 pattern: pattern.clone(),
-                names: names.to_vec(),
+                names: known(names),
             });
         }
     }
@@ -69,14 +93,24 @@ pub(crate) fn matching(names: &[String], args: &RunArgs) -> Result<Vec<usize>, F
         .collect())
 }
 
+/// Every name that a filter may match, each once: composites before their parts.
+fn known(names: &[PartName]) -> Vec<String> {
+    let mut known: Vec<String> = Vec::new();
+    for part in names {
+        for name in part.within.iter().chain([&part.name]) {
+            if !known.contains(name) {
+                known.push(name.clone());
+            }
+        }
+    }
+    known
+}
+
 /// The Scores at `indices`, which ascend.
-pub(crate) fn keep<T: Topology>(
-    scores: Vec<Box<dyn Score<T>>>,
-    indices: &[usize],
-) -> Vec<Box<dyn Score<T>>> {
-    let kept = scores.into_iter().enumerate();
+pub(crate) fn keep<T: Topology>(parts: Vec<Part<T>>, indices: &[usize]) -> Vec<Box<dyn Score<T>>> {
+    let kept = parts.into_iter().enumerate();
     kept.filter(|(index, _)| indices.binary_search(index).is_ok())
-        .map(|(_, score)| score)
+        .map(|(_, part)| part.score)
         .collect()
 }
 
@@ -103,7 +137,16 @@ mod tests {
     use super::*;
 
     fn matched(filters: &[&str]) -> Result<Vec<usize>, FilterError> {
-        let names = ["fleet-nats", "fleet-operator", "fleet-agent", "tools"].map(str::to_owned);
+        let part = |name: &str, within: &[&str]| PartName {
+            name: name.into(),
+            within: within.iter().map(ToString::to_string).collect(),
+        };
+        let names = [
+            part("fleet-nats", &["platform", "server"]),
+            part("fleet-operator", &["platform", "server"]),
+            part("fleet-agent", &["platform"]),
+            part("tools", &[]),
+        ];
         let args = RunArgs {
             filter: filters.iter().map(ToString::to_string).collect(),
             ..RunArgs::default()
@@ -120,6 +163,9 @@ mod tests {
             [0, 2, 3]
         );
         assert_eq!(matched(&["*-?ats"]).expect("a match"), [0]);
+        // a composite stands for its parts
+        assert_eq!(matched(&["server"]).expect("a match"), [0, 1]);
+        assert_eq!(matched(&["plat*", "tools"]).expect("matches"), [0, 1, 2, 3]);
     }
 
     #[test]
@@ -128,5 +174,12 @@ mod tests {
             matches!(matched(&["tools", "fleet"]), Err(FilterError::NoMatch { pattern, .. }) if pattern == "fleet")
         );
         assert!(matches!(matched(&["[a"]), Err(FilterError::Pattern { .. })));
+        let Err(FilterError::NoMatch { names, .. }) = matched(&["moon"]) else {
+            unreachable!("nothing is called moon")
+        };
+        assert_eq!(
+            names.join(" "),
+            "platform server fleet-nats fleet-operator fleet-agent tools"
+        );
     }
 }
