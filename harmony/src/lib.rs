@@ -1,24 +1,42 @@
 //! What an app imports: the topologies, the reusable Scores, and the core under one name.
 //!
-//! An app's `*-deploy` crate says what it deploys and hands it to a topology:
+//! The binary of an app is one call:
 //!
-//! ```ignore
-//! let topology = K8sAnywhereTopology::from_env()?;
-//! harmony_cli::run(Inventory::autoload(), topology, scores![MyAppScore { .. }], None).await
+//! ```no_run
+//! use harmony::prelude::*;
+//!
+//! fn main() -> ExitCode {
+//!     harmony::main(|| {
+//!         let app = AppSpec::rust(env!("CARGO_MANIFEST_DIR"), "hello-web")?.serving(HttpServer::on(8080));
+//!         Ok(App::of(app).to(DeployTarget::namespace("hello".parse()?)))
+//!     })
+//! }
 //! ```
 //!
 //! | module | what it holds |
 //! | --- | --- |
+//! | [`prelude`] | what such a binary imports |
+//! | [`entry`] | [`main()`], and [`main_with()`] for a binary with options of its own |
+//! | [`program`] | [`Program`](program::Program): what a binary releases and deploys; [`App`](program::App), the usual one |
+//! | [`rust_app`] | apps that are a crate of a workspace |
 //! | [`topologies`] | where Scores run: a laptop, a CI job |
 //! | [`scores`] | general Scores: Kubernetes objects, charts, NATS |
+//! | [`release`], [`cli`] | releasing and deploying; the command line |
 //! | [`core`] | Score, Topology, the capabilities, outcomes: see there first |
 //! | [`types`] | checked values: names, references, versions |
 //! | [`containers`], [`registry`], [`kubernetes`] | the adapters, for who composes a topology of their own |
 
 pub mod dirs;
+pub mod entry;
+pub mod prelude;
+pub mod program;
+pub mod rust_app;
 pub mod scores;
+mod setup;
 pub mod topologies;
 
+pub use entry::{main, main_with};
+pub use harmony_cli as cli;
 pub use harmony_containers as containers;
 pub use harmony_core as core;
 pub use harmony_core::{
@@ -26,7 +44,9 @@ pub use harmony_core::{
 };
 pub use harmony_kubernetes as kubernetes;
 pub use harmony_registry as registry;
+pub use harmony_release as release;
 pub use harmony_types as types;
+pub use setup::SetupError;
 pub use topologies::{CiTopology, K8sAnywhereTopology};
 
 /// Chooses the one TLS provider of this process. Call it first in every `main` and test; calling it again is harmless.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use harmony_core::capability::KubernetesCluster;
-use harmony_core::verify::{READY_DEADLINE, SmokeCheck, Verifiable};
-use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony_core::capability::{KubernetesCluster, Prober};
+use harmony_core::verify::{Checks, Deployed, READY_DEADLINE, Workload, verified};
+use harmony_core::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
 use harmony_kubernetes::chart::helm::{HelmChart, HelmSource, inflate};
 use harmony_types::{Namespace, ResourceName};
 use serde_json::Value;
 
 use super::K8sResourceScore;
+use super::k8s_resource::Applied;
 
 /// Renders a chart with the `helm` binary and applies its objects as any others: they are planned, awaited and checked
 /// like those of our own Scores, and `helm` never sees the cluster.
@@ -26,20 +27,25 @@ pub struct HelmChartScore {
     /// What is merged over the chart's own values: a mapping.
     pub values: Value,
     /// What must hold once the objects are ready.
-    pub checks: Vec<SmokeCheck>,
+    pub checks: Checks,
     /// How long the objects may take to become ready.
     pub deadline: Duration,
 }
 
 impl HelmChartScore {
-    /// With the chart's own values, without checks.
-    pub fn new(name: ResourceName, namespace: Namespace, source: HelmSource) -> Self {
+    /// With the chart's own values, and the checks that show that it works.
+    pub fn new(
+        name: ResourceName,
+        namespace: Namespace,
+        source: HelmSource,
+        checks: Checks,
+    ) -> Self {
         Self {
             name,
             namespace,
             source,
             values: Value::Null,
-            checks: Vec::new(),
+            checks,
             deadline: READY_DEADLINE,
         }
     }
@@ -58,43 +64,48 @@ impl HelmChartScore {
         let objects = inflate(topology.context(), &chart)
             .await
             .map_err(|error| InterpretError::new(&name, error))?;
-        let mut score = K8sResourceScore::new(name, self.namespace.clone(), objects);
-        score.deadline = self.deadline;
-        Ok(score)
+        let namespace = self.namespace.clone();
+        let score = K8sResourceScore::new(name, namespace, objects, self.checks.clone());
+        Ok(score.with_deadline(self.deadline))
     }
 }
 
-impl<T: Topology + KubernetesCluster> Score<T> for HelmChartScore {
+impl<T: Topology + KubernetesCluster + Prober> Score<T> for HelmChartScore {
     fn name(&self) -> String {
         self.name.to_string()
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Box::new(self.clone())
+        verified(self.clone())
     }
 }
 
 #[async_trait]
-impl<T: Topology + KubernetesCluster> Interpret<T> for HelmChartScore {
-    async fn execute(
+impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
+    type Running = Applied;
+
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    async fn deploy(
         &self,
         inventory: &Inventory,
         topology: &T,
-    ) -> Result<Outcome, InterpretError> {
-        self.resources(topology)
-            .await?
-            .execute(inventory, topology)
-            .await
-    }
-}
-
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Verifiable<T> for HelmChartScore {
-    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        Verifiable::wait_ready(&self.resources(topology).await?, topology).await
+    ) -> Result<Deployed<Self::Running>, InterpretError> {
+        let resources = self.resources(topology).await?;
+        resources.deploy(inventory, topology).await
     }
 
-    fn smoke_checks(&self) -> Vec<SmokeCheck> {
+    async fn wait_ready(
+        &self,
+        topology: &T,
+        running: &Self::Running,
+    ) -> Result<(), InterpretError> {
+        running.wait_ready(topology).await
+    }
+
+    fn checks(&self, _: &Self::Running) -> Checks {
         self.checks.clone()
     }
 

@@ -1,13 +1,18 @@
 //! One stateless program that serves HTTP: the Score most apps begin with.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use harmony_core::capability::KubernetesCluster;
+use harmony_core::capability::{KubernetesCluster, Prober};
 use harmony_core::kubernetes::{KubeObject, ObjectError};
-use harmony_core::verify::{READY_DEADLINE, ServicePort as CheckedPort, SmokeCheck, Verifiable};
-use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
-use harmony_types::{ImageRef, Namespace, ResourceName};
+use harmony_core::verify::{
+    Checks, READY_DEADLINE, ServicePort as CheckedPort, SmokeCheck, verified_or,
+};
+use harmony_core::{Interpret, InterpretError, Score, Topology};
+use harmony_release::chart::ChartError;
+use harmony_release::{ChartModel, ChartValues, Serves};
+use harmony_types::{ImageRef, Namespace, ReleaseUnit, ResourceName};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, HTTPGetAction, Namespace as NamespaceObject, PodSpec,
@@ -19,11 +24,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::{K8sResourceScore, pull_secret};
 
 /// A program that serves HTTP, wherever it runs: a Deployment behind a Service of the same name, ready when its health
-/// path answers 200.
+/// path answers 200. An [`AppSpec`](harmony_release::AppSpec) that serves it has its chart and its check from here.
 #[derive(Debug, Clone)]
 pub struct HttpServer {
-    /// The name of the Deployment, of its container and of the Service.
-    pub name: ResourceName,
     /// The port the program listens on; the Service offers the same.
     pub port: u16,
     /// The path that answers 200 when the program is able to serve, such as `/health`.
@@ -39,9 +42,8 @@ pub struct HttpServer {
 
 impl HttpServer {
     /// One replica without environment variables, ready when `GET /` answers 200.
-    pub fn new(name: impl Into<ResourceName>, port: u16) -> Self {
+    pub fn on(port: u16) -> Self {
         Self {
-            name: name.into(),
             port,
             health_path: "/".into(),
             replicas: 1,
@@ -50,26 +52,42 @@ impl HttpServer {
         }
     }
 
-    /// That the health path answers 200 through the Service.
-    pub fn checks(&self) -> Vec<SmokeCheck> {
-        let service = CheckedPort {
-            service: self.name.clone(),
-            port: self.port,
-        };
-        vec![SmokeCheck::Http {
-            service,
+    /// Ready when another path answers 200.
+    #[must_use]
+    pub fn with_health_path(self, path: impl Into<String>) -> Self {
+        Self {
+            health_path: path.into(),
+            ..self
+        }
+    }
+
+    /// With an environment variable.
+    #[must_use]
+    pub fn with_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// That the health path answers 200 through the Service of that name.
+    pub fn check(&self, name: &ResourceName) -> SmokeCheck {
+        SmokeCheck::Http {
+            service: CheckedPort {
+                service: name.clone(),
+                port: self.port,
+            },
             path: self.health_path.clone(),
             status: 200,
             contains: None,
-        }]
+        }
     }
 
-    /// Its objects there, with that image; also what a chart of it holds.
+    /// Its objects there, under that name and with that image; also what a chart of it holds.
     ///
     /// # Errors
     /// None for names that were parsed; the signature is that of everything that builds objects.
     pub fn objects(
         &self,
+        name: &ResourceName,
         namespace: &Namespace,
         image: &ImageRef,
     ) -> Result<Vec<KubeObject>, ObjectError> {
@@ -82,16 +100,16 @@ impl HttpServer {
         };
         Ok(vec![
             KubeObject::new(&target)?,
-            KubeObject::new(&self.service(namespace))?,
-            KubeObject::new(&self.deployment(namespace, &image.to_string()))?,
+            KubeObject::new(&self.service(name, namespace))?,
+            KubeObject::new(&self.deployment(name, namespace, &image.to_string()))?,
         ])
     }
 
-    fn service(&self, namespace: &Namespace) -> Service {
+    fn service(&self, name: &ResourceName, namespace: &Namespace) -> Service {
         Service {
-            metadata: self.metadata(namespace),
+            metadata: metadata(name, namespace),
             spec: Some(ServiceSpec {
-                selector: Some(self.labels()),
+                selector: Some(labels(name)),
                 ports: Some(vec![ServicePort {
                     name: Some("http".into()),
                     port: self.port.into(),
@@ -105,14 +123,14 @@ impl HttpServer {
         }
     }
 
-    fn deployment(&self, namespace: &Namespace, image: &str) -> Deployment {
+    fn deployment(&self, name: &ResourceName, namespace: &Namespace, image: &str) -> Deployment {
         let env = self.env.iter().map(|(name, value)| EnvVar {
             name: name.clone(),
             value: Some(value.clone()),
             ..EnvVar::default()
         });
         let container = Container {
-            name: self.name.to_string(),
+            name: name.to_string(),
             image: Some(image.to_owned()),
             env: Some(env.collect::<Vec<_>>()).filter(|env| !env.is_empty()),
             ports: Some(vec![ContainerPort {
@@ -133,16 +151,16 @@ impl HttpServer {
             ..Container::default()
         };
         Deployment {
-            metadata: self.metadata(namespace),
+            metadata: metadata(name, namespace),
             spec: Some(DeploymentSpec {
                 replicas: Some(self.replicas.into()),
                 selector: LabelSelector {
-                    match_labels: Some(self.labels()),
+                    match_labels: Some(labels(name)),
                     ..LabelSelector::default()
                 },
                 template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
-                        labels: Some(self.labels()),
+                        labels: Some(labels(name)),
                         ..ObjectMeta::default()
                     }),
                     spec: Some(PodSpec {
@@ -156,24 +174,63 @@ impl HttpServer {
             ..Deployment::default()
         }
     }
+}
 
-    fn labels(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([("app.kubernetes.io/name".to_owned(), self.name.to_string())])
-    }
+fn labels(name: &ResourceName) -> BTreeMap<String, String> {
+    BTreeMap::from([("app.kubernetes.io/name".to_owned(), name.to_string())])
+}
 
-    fn metadata(&self, namespace: &Namespace) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(self.name.to_string()),
-            namespace: Some(namespace.to_string()),
-            labels: Some(self.labels()),
-            ..ObjectMeta::default()
-        }
+fn metadata(name: &ResourceName, namespace: &Namespace) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_string()),
+        namespace: Some(namespace.to_string()),
+        labels: Some(labels(name)),
+        ..ObjectMeta::default()
     }
 }
 
-/// Runs an [`HttpServer`] in a namespace.
+/// The chart and the check of an app that is an [`HttpServer`], both under the app's name.
+impl Serves for HttpServer {
+    fn chart(&self, unit: &ReleaseUnit) -> Arc<dyn ChartModel> {
+        Arc::new(HttpServerChart {
+            name: unit.into(),
+            server: self.clone(),
+        })
+    }
+
+    fn checks(&self, unit: &ReleaseUnit) -> Checks {
+        Checks::first(self.check(&unit.into()))
+    }
+}
+
+struct HttpServerChart {
+    name: ResourceName,
+    server: HttpServer,
+}
+
+impl ChartModel for HttpServerChart {
+    fn description(&self) -> String {
+        format!("{}, an HTTP server", self.name)
+    }
+
+    fn values(&self) -> Result<ChartValues, ChartError> {
+        Ok(ChartValues::new("default".parse().expect("a valid name")))
+    }
+
+    fn objects(
+        &self,
+        values: &ChartValues,
+        image: &ImageRef,
+    ) -> Result<Vec<KubeObject>, ChartError> {
+        Ok(self.server.objects(&self.name, values.namespace(), image)?)
+    }
+}
+
+/// Runs an [`HttpServer`] in a namespace, from an image that exists.
 #[derive(Debug, Clone)]
 pub struct HttpServerScore {
+    /// The name of the Deployment, of its container, of the Service and of this Score.
+    pub name: ResourceName,
     /// What runs.
     pub server: HttpServer,
     /// Where it runs; created when it is missing.
@@ -186,8 +243,14 @@ pub struct HttpServerScore {
 
 impl HttpServerScore {
     /// With the usual deadline.
-    pub fn new(server: HttpServer, namespace: Namespace, image: ImageRef) -> Self {
+    pub fn new(
+        name: ResourceName,
+        server: HttpServer,
+        namespace: Namespace,
+        image: ImageRef,
+    ) -> Self {
         Self {
+            name,
             server,
             namespace,
             image,
@@ -196,49 +259,23 @@ impl HttpServerScore {
     }
 
     fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
-        let name = self.server.name.to_string();
         let objects = self
             .server
-            .objects(&self.namespace, &self.image)
-            .map_err(|error| InterpretError::new(&name, error))?;
-        let mut score = K8sResourceScore::new(name, self.namespace.clone(), objects);
-        score.deadline = self.deadline;
-        Ok(score)
+            .objects(&self.name, &self.namespace, &self.image)
+            .map_err(|error| InterpretError::new(self.name.as_str(), error))?;
+        let check = Checks::first(self.server.check(&self.name));
+        let score =
+            K8sResourceScore::new(self.name.as_str(), self.namespace.clone(), objects, check);
+        Ok(score.with_deadline(self.deadline))
     }
 }
 
-impl<T: Topology + KubernetesCluster> Score<T> for HttpServerScore {
+impl<T: Topology + KubernetesCluster + Prober> Score<T> for HttpServerScore {
     fn name(&self) -> String {
-        self.server.name.to_string()
+        self.name.to_string()
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Box::new(self.clone())
-    }
-}
-
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Interpret<T> for HttpServerScore {
-    async fn execute(
-        &self,
-        inventory: &Inventory,
-        topology: &T,
-    ) -> Result<Outcome, InterpretError> {
-        self.resources()?.execute(inventory, topology).await
-    }
-}
-
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Verifiable<T> for HttpServerScore {
-    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        Verifiable::wait_ready(&self.resources()?, topology).await
-    }
-
-    fn smoke_checks(&self) -> Vec<SmokeCheck> {
-        self.server.checks()
-    }
-
-    fn namespace(&self) -> &Namespace {
-        &self.namespace
+        verified_or(self.resources())
     }
 }

@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use harmony_core::capability::KubernetesCluster;
+use harmony_core::capability::{KubernetesCluster, Prober};
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
 use harmony_core::owner::Owner;
-use harmony_core::verify::{READY_DEADLINE, SmokeCheck, Verifiable};
-use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony_core::verify::{Checks, Deployed, READY_DEADLINE, Workload, verified};
+use harmony_core::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
 use harmony_types::Namespace;
 
-/// Applies objects, and knows when they work.
+/// Applies objects and is done when they work: all of them ready, and every check passed.
 ///
-/// The base of most Scores that deploy something: they build typed objects and hand them to this one. By itself it
-/// applies; wrapped in [`Verified`](harmony_core::verify::Verified) it also waits until the objects are ready and runs
-/// the checks.
+/// The base of most Scores that deploy something: they build typed objects and hand them to this one.
 #[derive(Debug, Clone)]
 pub struct K8sResourceScore {
     /// The name of the Score.
@@ -23,73 +21,109 @@ pub struct K8sResourceScore {
     /// What is applied.
     pub objects: Vec<KubeObject>,
     /// What must hold once the objects are ready.
-    pub checks: Vec<SmokeCheck>,
+    pub checks: Checks,
     /// How long the objects may take to become ready.
     pub deadline: Duration,
 }
 
 impl K8sResourceScore {
-    /// Objects without checks, and with the usual deadline.
-    pub fn new(name: impl Into<String>, namespace: Namespace, objects: Vec<KubeObject>) -> Self {
+    /// Objects and the checks that show that they work, with the usual deadline.
+    pub fn new(
+        name: impl Into<String>,
+        namespace: Namespace,
+        objects: Vec<KubeObject>,
+        checks: Checks,
+    ) -> Self {
         Self {
             name: name.into(),
             namespace,
             objects,
-            checks: Vec::new(),
+            checks,
             deadline: READY_DEADLINE,
         }
     }
 
-    /// With what must hold once the objects are ready.
+    /// With more or less time to become ready.
     #[must_use]
-    pub fn with_checks(self, checks: Vec<SmokeCheck>) -> Self {
-        Self { checks, ..self }
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 }
 
-impl<T: Topology + KubernetesCluster> Score<T> for K8sResourceScore {
+impl<T: Topology + KubernetesCluster + Prober> Score<T> for K8sResourceScore {
     fn name(&self) -> String {
         self.name.clone()
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Box::new(self.clone())
+        verified(self.clone())
     }
 }
 
 #[async_trait]
-impl<T: Topology + KubernetesCluster> Interpret<T> for K8sResourceScore {
-    async fn execute(
+impl<T: Topology + KubernetesCluster> Workload<T> for K8sResourceScore {
+    type Running = Applied;
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn deploy(
         &self,
-        _inventory: &Inventory,
+        _: &Inventory,
         topology: &T,
-    ) -> Result<Outcome, InterpretError> {
+    ) -> Result<Deployed<Self::Running>, InterpretError> {
         let changes = topology
             .apply(&Owner::score(&self.name, &self.namespace), &self.objects)
             .await
             .map_err(|error| InterpretError::new(&self.name, error))?;
-        Ok(Outcome::from(changes))
-    }
-}
-
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Verifiable<T> for K8sResourceScore {
-    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        let objects: Vec<ObjectRef> = self
-            .objects
-            .iter()
-            .map(|object| object.reference().clone())
-            .collect();
-        KubernetesCluster::wait_ready(topology, &objects, self.deadline)
-            .await
-            .map_err(|error| InterpretError::new(&self.name, error))
+        let objects = self.objects.iter();
+        Ok(Deployed::new(
+            changes,
+            Applied {
+                score: self.name.clone(),
+                objects: objects.map(|object| object.reference().clone()).collect(),
+                deadline: self.deadline,
+            },
+        ))
     }
 
-    fn smoke_checks(&self) -> Vec<SmokeCheck> {
+    async fn wait_ready(
+        &self,
+        topology: &T,
+        running: &Self::Running,
+    ) -> Result<(), InterpretError> {
+        running.wait_ready(topology).await
+    }
+
+    fn checks(&self, _: &Self::Running) -> Checks {
         self.checks.clone()
     }
 
     fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+}
+
+/// Objects that were applied and have to become ready: what a [`Workload`] of objects hands to its `wait_ready`.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    score: String,
+    objects: Vec<ObjectRef>,
+    deadline: Duration,
+}
+
+impl Applied {
+    /// Waits until the current revision of each serves.
+    ///
+    /// # Errors
+    /// As [`KubernetesCluster::wait_ready`].
+    pub async fn wait_ready<T: KubernetesCluster>(
+        &self,
+        topology: &T,
+    ) -> Result<(), InterpretError> {
+        KubernetesCluster::wait_ready(topology, &self.objects, self.deadline)
+            .await
+            .map_err(|error| InterpretError::new(&self.score, error))
     }
 }

@@ -5,9 +5,9 @@ mod objects;
 
 use std::time::Duration;
 
-use harmony_core::capability::KubernetesCluster;
-use harmony_core::verify::{ServicePort, SmokeCheck, Verifiable};
-use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony_core::capability::{KubernetesCluster, Prober};
+use harmony_core::verify::{Checks, ServicePort, SmokeCheck, verified_or};
+use harmony_core::{Interpret, InterpretError, Score, Topology};
 use harmony_types::{ImageRef, Namespace, ResourceName};
 use secrecy::SecretString;
 
@@ -87,57 +87,33 @@ impl NatsScore {
         )
     }
 
-    fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
-        let name = self.name.to_string();
-        let objects = objects::build(self).map_err(|error| InterpretError::new(&name, error))?;
+    /// The server answers at its address.
+    fn answers(&self) -> Checks {
         let service = ServicePort {
             service: self.name.clone(),
             port: CLIENT_PORT,
         };
-        let mut score = K8sResourceScore::new(name, self.namespace.clone(), objects);
-        score.checks = vec![SmokeCheck::Nats { service }];
-        score.deadline = self.deadline;
-        Ok(score)
+        Checks::first(SmokeCheck::Nats { service })
+    }
+
+    /// Its objects and the check of them, for a Score that deploys more than the server.
+    ///
+    /// # Errors
+    /// None for values that were parsed; the signature is that of everything that builds objects.
+    pub fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
+        let name = self.name.to_string();
+        let objects = objects::build(self).map_err(|error| InterpretError::new(&name, error))?;
+        let score = K8sResourceScore::new(name, self.namespace.clone(), objects, self.answers());
+        Ok(score.with_deadline(self.deadline))
     }
 }
 
-impl<T: Topology + KubernetesCluster> Score<T> for NatsScore {
+impl<T: Topology + KubernetesCluster + Prober> Score<T> for NatsScore {
     fn name(&self) -> String {
         self.name.to_string()
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Box::new(self.clone())
-    }
-}
-
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Interpret<T> for NatsScore {
-    async fn execute(
-        &self,
-        inventory: &Inventory,
-        topology: &T,
-    ) -> Result<Outcome, InterpretError> {
-        self.resources()?.execute(inventory, topology).await
-    }
-}
-
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Verifiable<T> for NatsScore {
-    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        Verifiable::wait_ready(&self.resources()?, topology).await
-    }
-
-    fn smoke_checks(&self) -> Vec<SmokeCheck> {
-        vec![SmokeCheck::Nats {
-            service: ServicePort {
-                service: self.name.clone(),
-                port: CLIENT_PORT,
-            },
-        }]
-    }
-
-    fn namespace(&self) -> &Namespace {
-        &self.namespace
+        verified_or(self.resources())
     }
 }

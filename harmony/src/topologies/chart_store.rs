@@ -1,15 +1,15 @@
-//! Charts in a folder of this machine: what a laptop has instead of a chart registry.
+//! Charts and release records in a folder of this machine: what a laptop has instead of a registry for them.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use harmony_core::capability::HelmRegistry;
 use harmony_core::capability::oci_registry::{Published, RegistryError};
+use harmony_core::capability::{HelmRegistry, ReleaseRecords};
 use harmony_core::chart::PackagedChart;
-use harmony_core::outcome::{Action, Change};
+use harmony_core::outcome::{Action, Change, Subject};
 use harmony_core::{Context, async_trait};
-use harmony_types::{ChartRef, Digest};
+use harmony_types::{ChartRef, Digest, ReleaseUnit, Version};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -30,6 +30,9 @@ struct Description {
     created: i64,
 }
 
+/// How the files of release records end.
+const RECORD_SUFFIX: &str = ".release.json";
+
 impl ChartStore {
     /// Charts in `folder`, which is made when the first one comes.
     pub fn new(context: Context, folder: impl Into<PathBuf>) -> Self {
@@ -42,6 +45,10 @@ impl ChartStore {
     fn archive(&self, chart: &ChartRef) -> PathBuf {
         self.folder
             .join(format!("{}-{}.tgz", chart.name(), chart.version()))
+    }
+
+    fn record(&self, unit: &ReleaseUnit, version: &Version) -> PathBuf {
+        self.folder.join(format!("{unit}-{version}{RECORD_SUFFIX}"))
     }
 
     async fn description(&self, chart: &ChartRef) -> Result<Option<Description>, RegistryError> {
@@ -128,6 +135,67 @@ impl HelmRegistry for ChartStore {
     }
 }
 
+/// Release records beside the charts, `NAME-VERSION.release.json`. As with charts, one may be replaced.
+#[async_trait]
+impl ReleaseRecords for ChartStore {
+    async fn push_record(
+        &self,
+        unit: &ReleaseUnit,
+        version: &Version,
+        record: &[u8],
+    ) -> Result<Published, RegistryError> {
+        let path = self.record(unit, version);
+        let action = match self.read_record(unit, version).await? {
+            Some(kept) if kept == record => Action::Unchanged,
+            Some(_) => Action::Update,
+            None => Action::Create,
+        };
+        if action != Action::Unchanged && !self.context.is_planning() {
+            tokio::fs::create_dir_all(&self.folder)
+                .await
+                .map_err(|error| local(&self.folder, error))?;
+            replace(&path, record).await?;
+        }
+        Ok(Published {
+            change: Change::new(action, Subject::File(path)),
+            digest: Some(Digest::sha256_from_bytes(Sha256::digest(record).into())),
+        })
+    }
+
+    async fn read_record(
+        &self,
+        unit: &ReleaseUnit,
+        version: &Version,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let path = self.record(unit, version);
+        match tokio::fs::read(&path).await {
+            Ok(record) => Ok(Some(record)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(local(&path, error)),
+        }
+    }
+
+    async fn released_versions(&self, unit: &ReleaseUnit) -> Result<Vec<Version>, RegistryError> {
+        let mut entries = match tokio::fs::read_dir(&self.folder).await {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(local(&self.folder, error)),
+        };
+        let mut versions = Vec::new();
+        let failed = |error| local(&self.folder, error);
+        while let Some(entry) = entries.next_entry().await.map_err(failed)? {
+            let name = entry.file_name();
+            let version = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(RECORD_SUFFIX))
+                .and_then(|name| name.strip_prefix(unit.as_str())?.strip_prefix('-'))
+                .and_then(|version| Version::parse(version).ok());
+            versions.extend(version.filter(|version| !version.is_work_tree()));
+        }
+        Ok(versions)
+    }
+}
+
 /// Written beside and renamed, so that a reader sees the old file or the new one.
 async fn replace(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
     let beside = path.with_extension(format!("{}.new", std::process::id()));
@@ -179,6 +247,39 @@ mod tests {
             assert_eq!(pushed.change.action, action);
             assert_eq!(store.pull_chart(&to).await.unwrap(), chart(content));
         }
+    }
+
+    #[tokio::test]
+    async fn records_are_found_by_unit_and_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ChartStore::new(Context::new(), folder.path().join("charts"));
+        let unit = |component: &str| {
+            ReleaseUnit::new("shop".parse().unwrap(), component.parse().unwrap()).unwrap()
+        };
+        let (web, one): (_, Version) = (unit("web"), "1.0.0".parse().unwrap());
+        assert_eq!(store.read_record(&web, &one).await.unwrap(), None);
+        assert_eq!(store.released_versions(&web).await.unwrap(), []);
+        for (content, action) in [
+            (b"one", Action::Create),
+            (b"one", Action::Unchanged),
+            (b"two", Action::Update),
+        ] {
+            let pushed = store.push_record(&web, &one, content).await.unwrap();
+            assert_eq!(pushed.change.action, action);
+            assert_eq!(
+                store.read_record(&web, &one).await.unwrap().unwrap(),
+                content
+            );
+        }
+        // a unit whose name begins with another's is another
+        store
+            .push_record(&unit("web-2"), &one, b"other")
+            .await
+            .unwrap();
+        assert_eq!(
+            store.released_versions(&web).await.unwrap(),
+            std::slice::from_ref(&one)
+        );
     }
 
     #[tokio::test]

@@ -1,44 +1,23 @@
 //! A CI job: builds on its own machine, publishes to a registry, delivers directly.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
-use ambassador::Delegate;
-use harmony_core::capability::container_builder::{BuildError, ambassador_impl_ContainerBuilder};
-use harmony_core::capability::continuous_delivery::{
-    Delivered, DeliveryError, ambassador_impl_ContinuousDelivery,
-};
-use harmony_core::capability::helm_registry::ambassador_impl_HelmRegistry;
-use harmony_core::capability::kubernetes_cluster::{
-    ClusterError, ambassador_impl_KubernetesCluster,
-};
-use harmony_core::capability::oci_registry::{
-    Published, RegistryError, RegistryLocation, ambassador_impl_OciRegistry,
-};
-use harmony_core::capability::prober::{Tunnel, ambassador_impl_Prober};
-use harmony_core::capability::{
-    ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober,
-};
-use harmony_core::chart::{DeployTarget, PackagedChart};
 use harmony_core::codes;
+use harmony_core::delegation::*;
 use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic, FailureKind, Origin};
-use harmony_core::image::{BuildContext, Built};
-use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
-use harmony_core::outcome::Change;
-use harmony_core::owner::Owner;
-use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
-use harmony_core::{Context, InterpretError, Outcome, Topology, async_trait};
+use harmony_core::{Context, InterpretError, Outcome, Topology};
 use harmony_kubernetes::Cluster;
 use harmony_kubernetes::delivery::DirectDelivery;
-use harmony_registry::{OciRegistryClient, RegistrySettings};
-use harmony_types::{ChartRef, Digest, ImageRef, Namespace};
+use harmony_registry::RegistrySettings;
 
 use super::k8s_anywhere::ClusterChoice;
+use super::named_registry::NamedRegistry;
+use super::planned::Planned;
 use super::registry_env::{self, RegistryEnvError};
 use super::{HostBuilder, LazyCluster};
 
-/// What a CI job has: its own compilers, a registry and, when it deploys, a cluster.
+/// What a CI job has: its own compilers, a registry and, when it deploys, a cluster. Each is asked for once it is needed.
+///
+/// It takes releases only. Others trust that each version in its registry is a commit, so publishing a work tree to it
+/// does not compile.
 ///
 /// | variable | meaning |
 /// | --- | --- |
@@ -49,7 +28,8 @@ use super::{HostBuilder, LazyCluster};
 #[derive(Debug, Delegate)]
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "registry")]
-#[delegate(HelmRegistry, target = "registry")]
+#[delegate(HelmRegistry, target = "charts")]
+#[delegate(ReleaseRecords, target = "charts")]
 #[delegate(KubernetesCluster, target = "cluster")]
 #[delegate(Prober, target = "cluster")]
 #[delegate(ContinuousDelivery, target = "delivery")]
@@ -57,66 +37,57 @@ pub struct CiTopology {
     context: Context,
     settings: CiSettings,
     builder: HostBuilder,
-    registry: Arc<OciRegistryClient>,
+    registry: NamedRegistry,
+    charts: Planned<NamedRegistry>,
     cluster: LazyCluster,
-    delivery: DirectDelivery<LazyCluster, Arc<OciRegistryClient>>,
+    delivery: DirectDelivery<LazyCluster, Planned<NamedRegistry>>,
 }
 
 impl CiTopology {
     /// What the environment names; see the table above. Nothing is asked yet.
-    ///
-    /// # Errors
-    /// No registry is named, or not one that could be.
-    pub fn from_env() -> Result<Self, RegistryEnvError> {
+    pub fn from_env() -> Self {
         let kubeconfig = match ClusterChoice::from_env() {
             ClusterChoice::Kubeconfig { path, context } => Some(Kubeconfig { path, context }),
             ClusterChoice::LocalNode(_) | ClusterChoice::K3d(_) => None,
         };
-        let location = registry_env::location()?;
         Self::new(CiSettings {
-            location,
+            location: registry_env::location(),
             registry: RegistrySettings::from_env(),
             kubeconfig,
         })
     }
 
     /// With these settings. Nothing is asked yet.
-    ///
-    /// # Errors
-    /// Settings of the registry that cannot be, such as a user without a password.
-    pub fn new(settings: CiSettings) -> Result<Self, RegistryEnvError> {
+    pub fn new(settings: CiSettings) -> Self {
         Self::compose(Context::new(), settings)
     }
 
-    fn compose(context: Context, settings: CiSettings) -> Result<Self, RegistryEnvError> {
-        let registry = OciRegistryClient::new(
-            context.clone(),
-            settings.location.clone(),
-            settings.registry.clone(),
-        )
-        .map_err(|error| RegistryEnvError::Settings(Box::new(error)))?;
-        let registry = Arc::new(registry);
+    fn compose(context: Context, settings: CiSettings) -> Self {
+        let (location, login) = (settings.location.clone(), settings.registry.clone());
+        let registry = NamedRegistry::new(&context, location, login);
+        let charts = Planned::new(context.clone(), registry.clone());
         let cluster = LazyCluster::new(connect(context.clone(), settings.kubeconfig.clone()));
-        let location = settings.location.clone();
+        let location = registry.registry_url().clone();
         let delivery =
-            DirectDelivery::new(context.clone(), cluster.clone(), registry.clone(), location);
+            DirectDelivery::new(context.clone(), cluster.clone(), charts.clone(), location);
         let builder = HostBuilder::new(&context);
-        Ok(Self {
+        Self {
             context,
             settings,
             builder,
             registry,
+            charts,
             cluster,
             delivery,
-        })
+        }
     }
 }
 
 /// What a [`CiTopology`] is made of.
 #[derive(Debug, Clone)]
 pub struct CiSettings {
-    /// Where images and charts go.
-    pub location: RegistryLocation,
+    /// Where images and charts go, or why the environment names no such place.
+    pub location: Result<RegistryLocation, RegistryEnvError>,
     /// How to get in there.
     pub registry: RegistrySettings,
     /// The cluster; `None` for a job that only releases.
@@ -156,8 +127,7 @@ impl Topology for CiTopology {
     }
 
     fn into_planning(self) -> Self {
-        let planning = Self::compose(self.context.planning(), self.settings);
-        planning.expect("the same settings were accepted when this topology was made")
+        Self::compose(self.context.planning(), self.settings)
     }
 
     /// Nothing to prepare: a job brings its machine, and what is missing is told by what needs it.

@@ -1,43 +1,19 @@
 //! A laptop, or any Kubernetes that a kubeconfig names.
 
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
 
-use ambassador::Delegate;
-use harmony_core::capability::container_builder::{BuildError, ambassador_impl_ContainerBuilder};
-use harmony_core::capability::continuous_delivery::{
-    Delivered, DeliveryError, ambassador_impl_ContinuousDelivery,
-};
-use harmony_core::capability::helm_registry::ambassador_impl_HelmRegistry;
-use harmony_core::capability::kubernetes_cluster::{
-    ClusterError, ambassador_impl_KubernetesCluster,
-};
-use harmony_core::capability::oci_registry::{
-    Published, RegistryError, RegistryLocation, ambassador_impl_OciRegistry,
-};
-use harmony_core::capability::prober::{Tunnel, ambassador_impl_Prober};
-use harmony_core::capability::{
-    ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober,
-};
-use harmony_core::chart::{DeployTarget, PackagedChart};
+use harmony_core::delegation::*;
 use harmony_core::diagnostic::AnyDiagnostic;
-use harmony_core::image::{BuildContext, Built};
-use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
-use harmony_core::outcome::Change;
-use harmony_core::owner::Owner;
-use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
-use harmony_core::{Context, InterpretError, Outcome, Topology, async_trait};
+use harmony_core::{Context, InterpretError, Outcome, Topology};
 use harmony_kubernetes::Cluster;
 use harmony_kubernetes::delivery::DirectDelivery;
 use harmony_kubernetes::local::k3d::K3d;
 use harmony_kubernetes::local::node::{Health, LocalNode};
-use harmony_registry::OciRegistryClient;
-use harmony_types::{ChartRef, Digest, ImageRef, Namespace};
 
+use super::named_registry::NamedRegistry;
 use super::node_images::NodeStore;
-use super::registry_env::{self, RegistryEnvError};
+use super::planned::Planned;
 use super::{ChartStore, HostBuilder, LazyCluster, NodeImages};
 use crate::dirs;
 
@@ -48,6 +24,8 @@ use crate::dirs;
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "images")]
 #[delegate(HelmRegistry, target = "charts")]
+#[delegate(ReleaseRecords, target = "charts")]
+#[delegate(WorkTrees, target = "images")]
 #[delegate(KubernetesCluster, target = "cluster")]
 #[delegate(Prober, target = "cluster")]
 #[delegate(ContinuousDelivery, target = "delivery")]
@@ -56,9 +34,9 @@ pub struct K8sAnywhereTopology {
     choice: ClusterChoice,
     builder: HostBuilder,
     images: Images,
-    charts: ChartStore,
+    charts: Planned<Charts>,
     cluster: LazyCluster,
-    delivery: DirectDelivery<LazyCluster, ChartStore>,
+    delivery: DirectDelivery<LazyCluster, Planned<Charts>>,
 }
 
 /// Which cluster.
@@ -82,7 +60,22 @@ pub enum ClusterChoice {
 #[delegate(OciRegistry)]
 enum Images {
     Node(NodeImages),
-    Registry(Arc<OciRegistryClient>),
+    Registry(NamedRegistry),
+}
+
+impl WorkTrees for Images {
+    fn work_trees(&self) -> &RegistryLocation {
+        self.registry_url()
+    }
+}
+
+/// Where charts and release records are: beside the images.
+#[derive(Debug, Clone, Delegate)]
+#[delegate(HelmRegistry)]
+#[delegate(ReleaseRecords)]
+enum Charts {
+    Folder(ChartStore),
+    Registry(NamedRegistry),
 }
 
 impl ClusterChoice {
@@ -109,18 +102,12 @@ impl ClusterChoice {
 
 impl K8sAnywhereTopology {
     /// With the cluster that [`ClusterChoice::from_env`] finds.
-    ///
-    /// # Errors
-    /// The cluster is named, but no registry that it could pull images from.
-    pub fn from_env() -> Result<Self, RegistryEnvError> {
+    pub fn from_env() -> Self {
         Self::new(ClusterChoice::from_env())
     }
 
-    /// With that cluster. Nothing is started or asked yet.
-    ///
-    /// # Errors
-    /// As [`K8sAnywhereTopology::from_env`].
-    pub fn new(choice: ClusterChoice) -> Result<Self, RegistryEnvError> {
+    /// With that cluster. Nothing is started or asked yet; a registry is asked for once something is pushed or pulled.
+    pub fn new(choice: ClusterChoice) -> Self {
         Self::compose(Context::new(), choice)
     }
 
@@ -142,29 +129,31 @@ impl K8sAnywhereTopology {
         matches!(self.choice, ClusterChoice::LocalNode(_))
     }
 
-    fn compose(context: Context, choice: ClusterChoice) -> Result<Self, RegistryEnvError> {
+    fn compose(context: Context, choice: ClusterChoice) -> Self {
         let cluster = LazyCluster::new(prepare(context.clone(), choice.clone()));
-        let images = match &choice {
-            ClusterChoice::LocalNode(node) => Images::Node(NodeImages::new(
-                context.clone(),
-                NodeStore::LocalNode(node.clone()),
-                cluster.clone(),
-            )),
-            ClusterChoice::K3d(k3d) => Images::Node(NodeImages::new(
-                context.clone(),
-                NodeStore::K3d(k3d.clone()),
-                cluster.clone(),
-            )),
+        let node_images =
+            |store| Images::Node(NodeImages::new(context.clone(), store, cluster.clone()));
+        let folder = || {
+            let folder = dirs::cache().join("charts");
+            Charts::Folder(ChartStore::new(context.clone(), folder))
+        };
+        let (images, charts) = match &choice {
+            ClusterChoice::LocalNode(node) => {
+                (node_images(NodeStore::LocalNode(node.clone())), folder())
+            }
+            ClusterChoice::K3d(k3d) => (node_images(NodeStore::K3d(k3d.clone())), folder()),
             ClusterChoice::Kubeconfig { .. } => {
-                Images::Registry(Arc::new(registry_env::client(&context)?))
+                let registry = NamedRegistry::from_env(&context);
+                let images = Images::Registry(registry.clone());
+                (images, Charts::Registry(registry))
             }
         };
-        let charts = ChartStore::new(context.clone(), dirs::cache().join("charts"));
+        let charts = Planned::new(context.clone(), charts);
         let location = images.registry_url().clone();
         let delivery =
             DirectDelivery::new(context.clone(), cluster.clone(), charts.clone(), location);
         let builder = HostBuilder::new(&context);
-        Ok(Self {
+        Self {
             context,
             choice,
             builder,
@@ -172,7 +161,7 @@ impl K8sAnywhereTopology {
             charts,
             cluster,
             delivery,
-        })
+        }
     }
 }
 
@@ -226,8 +215,7 @@ impl Topology for K8sAnywhereTopology {
     }
 
     fn into_planning(self) -> Self {
-        let planning = Self::compose(self.context.planning(), self.choice);
-        planning.expect("the same settings were accepted when this topology was made")
+        Self::compose(self.context.planning(), self.choice)
     }
 
     /// Refuses at once what could never come up (not root, a port that is taken), then brings the cluster up in the

@@ -15,7 +15,9 @@ mod ci;
 mod host_builder;
 mod k8s_anywhere;
 mod lazy_cluster;
+mod named_registry;
 mod node_images;
+mod planned;
 mod registry_env;
 
 pub use chart_store::ChartStore;

@@ -1,21 +1,15 @@
 //! The registry that the environment names.
 
-use harmony_core::Context;
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::codes;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
-use harmony_registry::{OciRegistryClient, RegistrySettings};
+use std::sync::Arc;
+
 use harmony_types::{RegistryHost, Repository};
 
 /// The variable that names the registry and, after a slash, the path for our images and charts:
 /// `registry.example.com/team`.
 pub const REGISTRY: &str = "HARMONY_REGISTRY";
-
-/// A client for the registry of [`REGISTRY`]; logins come from the environment and the files of `docker login`.
-pub(super) fn client(context: &Context) -> Result<OciRegistryClient, RegistryEnvError> {
-    OciRegistryClient::new(context.clone(), location()?, RegistrySettings::from_env())
-        .map_err(|error| RegistryEnvError::Settings(Box::new(error)))
-}
 
 /// What [`REGISTRY`] names.
 pub(super) fn location() -> Result<RegistryLocation, RegistryEnvError> {
@@ -62,7 +56,7 @@ fn parse(text: &str) -> Result<RegistryLocation, RegistryEnvError> {
 }
 
 /// The environment names no usable registry.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistryEnvError {
     /// It names none.
     #[error("no registry is named for images and charts")]
@@ -79,7 +73,7 @@ pub enum RegistryEnvError {
     },
     /// The settings beside it are not usable.
     #[error(transparent)]
-    Settings(Box<harmony_core::capability::oci_registry::RegistryError>),
+    Settings(Arc<harmony_core::capability::oci_registry::RegistryError>),
 }
 
 impl Diagnostic for RegistryEnvError {

@@ -6,7 +6,6 @@
 //!
 //! A delivery that is killed anywhere is continued by the next one: whatever may exist is listed.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,7 +21,7 @@ use harmony_core::kubernetes::{KubeObject, ObjectRef};
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_core::owner::Owner;
 use harmony_types::{ChartRef, Digest, Namespace};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::inventory::{DeliveryName, Inventory, reason_to_keep};
 use crate::apply::rank;
@@ -155,7 +154,9 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         let name = DeliveryName::of(chart.name()).ok_or_else(|| DeliveryError::UnfitName {
             chart: chart.clone(),
         })?;
-        let (namespace, values) = parts(chart, target)?;
+        let DeployTarget {
+            namespace, values, ..
+        } = target;
         let pulled = self.registry.pull_chart(chart).await;
         let packaged = pulled.map_err(|source| DeliveryError::Chart {
             chart: chart.clone(),
@@ -282,19 +283,6 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
                 Ok(change.with_note("no longer in the chart"))
             }
         }
-    }
-}
-
-fn parts<'a>(
-    chart: &ChartRef,
-    target: &'a DeployTarget,
-) -> Result<(&'a Namespace, &'a BTreeMap<String, Value>), DeliveryError> {
-    match target {
-        DeployTarget::InCluster { namespace, values } => Ok((namespace, values)),
-        other => Err(DeliveryError::UnfitTarget {
-            chart: chart.clone(),
-            target: other.to_string(),
-        }),
     }
 }
 

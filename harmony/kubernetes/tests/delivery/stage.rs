@@ -260,10 +260,7 @@ impl Stage {
         let Value::Object(values) = values else {
             panic!("values are a mapping")
         };
-        DeployTarget::InCluster {
-            namespace: self.namespace.clone(),
-            values: values.into_iter().collect(),
-        }
+        DeployTarget::namespace(self.namespace.clone()).with_values(values.into_iter().collect())
     }
 
     pub(crate) async fn sync(

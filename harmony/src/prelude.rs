@@ -1,0 +1,15 @@
+//! What the binary of an app imports: `use harmony::prelude::*;`.
+
+pub use std::process::ExitCode;
+
+pub use harmony_core::chart::DeployTarget;
+pub use harmony_core::verify::{Checks, SmokeCheck};
+pub use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, scores};
+pub use harmony_release::{
+    AppSpec, Artifacts, DeployScore, ReleaseScore, Released, VersionChoice, WorkTree,
+};
+
+pub use crate::program::{App, Platform, Program, Site};
+pub use crate::rust_app::RustApp;
+pub use crate::scores::HttpServer;
+pub use crate::topologies::{CiTopology, K8sAnywhereTopology};
