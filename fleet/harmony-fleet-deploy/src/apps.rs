@@ -1,75 +1,74 @@
-//! What of the fleet can be released, and the image of the NATS it runs on.
+//! The apps of the fleet that can be released: an image and a chart for the operator, an image for the agent.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use harmony::containers::{GoBinary, RustBinary};
+use harmony::containers::GoBinary;
 use harmony::core::image::ImageSource;
-use harmony::types::ReleaseUnit;
-use harmony_release::{AppSpec, ChartSource, VersionSource};
+use harmony::release::{AppSpec, BundledImage, ChartSource, WhichImage};
+use harmony::rust_app::RustApp as _;
+use harmony::types::ComponentName;
 
-use crate::FleetOperatorScore;
-use crate::operator::OperatorChart;
+use crate::operator::{self, OperatorChart};
 
 /// The version of the NATS server that the fleet is tested with.
-pub(crate) const NATS_VERSION: &str = "2.15.2";
+const NATS_VERSION: &str = "2.15.2";
 
-/// Everything that `harmony-fleet --release` knows, with sources below `workspace`.
-pub fn released(workspace: &Path) -> Vec<AppSpec> {
-    vec![operator(workspace), agent(workspace)]
+/// Everything that `harmony-fleet --release` knows.
+pub fn released() -> Vec<Arc<AppSpec>> {
+    vec![Arc::new(operator()), Arc::new(agent())]
 }
 
-/// The operator: an image and a chart.
-pub fn operator(workspace: &Path) -> AppSpec {
+/// The operator: its image, its chart, and the image of the NATS server that it works with.
+pub fn operator() -> AppSpec {
     AppSpec {
+        bundled: vec![BundledImage {
+            name: nats_name(),
+            image: nats_image(),
+        }],
         chart: ChartSource::from_score(OperatorChart),
-        smoke: FleetOperatorScore::checks(),
-        ..rust_app(workspace, "operator")
+        smoke: operator::checks(),
+        ..rust_app("harmony-fleet-operator")
     }
 }
 
 /// The agent: an image. Devices get the program itself; the image is for simulated ones.
-pub fn agent(workspace: &Path) -> AppSpec {
-    rust_app(workspace, "agent")
+pub fn agent() -> AppSpec {
+    rust_app("harmony-fleet-agent")
 }
 
-/// NATS, assembled from its program: an offline machine has no registry to pull it from.
-pub fn nats() -> AppSpec {
+/// The image of NATS, among those of the operator.
+pub fn nats() -> WhichImage {
+    WhichImage::Bundled(nats_name())
+}
+
+/// The root of the workspace that the fleet is built from.
+pub fn workspace() -> PathBuf {
+    harmony::rust_app::workspace(env!("CARGO_MANIFEST_DIR"), "harmony-fleet-operator")
+}
+
+/// The same apps, built from another checkout.
+#[must_use]
+pub fn in_checkout(app: AppSpec, root: &Path) -> AppSpec {
     AppSpec {
-        unit: unit("nats", "server"),
-        project_root: PathBuf::from("/"),
-        version: VersionSource::Fixed(NATS_VERSION.parse().expect("a valid version")),
-        image: ImageSource::Buildable(Arc::new(GoBinary::new(
-            "github.com/nats-io/nats-server/v2",
-            format!("v{NATS_VERSION}"),
-            harmony::dirs::cache().join("go"),
-        ))),
-        chart: ChartSource::None,
-        smoke: Vec::new(),
+        project_root: root.to_path_buf(),
+        ..app
     }
 }
 
-/// The workspace that this program was built from.
-pub fn workspace() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent()
-        .and_then(Path::parent)
-        .expect("this crate is two folders below its workspace")
+/// Assembled from the program: an offline machine has no registry to pull it from.
+fn nats_image() -> ImageSource {
+    ImageSource::Buildable(Arc::new(GoBinary::new(
+        "github.com/nats-io/nats-server/v2",
+        format!("v{NATS_VERSION}"),
+        harmony::dirs::cache().join("go"),
+    )))
 }
 
-fn rust_app(workspace: &Path, component: &str) -> AppSpec {
-    let unit = unit("harmony-fleet", component);
-    AppSpec {
-        project_root: workspace.to_path_buf(),
-        version: VersionSource::Crate(unit.to_string()),
-        image: ImageSource::Buildable(Arc::new(RustBinary::new(unit.as_str()))),
-        chart: ChartSource::None,
-        smoke: Vec::new(),
-        unit,
-    }
+fn nats_name() -> ComponentName {
+    "nats-server".parse().expect("a valid name")
 }
 
-fn unit(app: &str, component: &str) -> ReleaseUnit {
-    let app = app.parse().expect("a valid name");
-    ReleaseUnit::new(app, component.parse().expect("a valid name")).expect("short enough")
+fn rust_app(name: &str) -> AppSpec {
+    AppSpec::rust(env!("CARGO_MANIFEST_DIR"), name).expect("a valid name")
 }

@@ -1,13 +1,15 @@
 //! The fleet platform's Scores, and the command that deploys it.
 //!
 //! One Score per component, composed by [`FleetServerScore`]. The same Scores run on a laptop, in the end-to-end tests
-//! and in production; only the topology differs.
+//! and in CI; only the topology and where the artifacts come from differ.
 //!
 //! ```text
 //! FleetServerScore
-//!   |-- FleetNatsScore       NATS with a user for each role        (nats)
-//!   |-- FleetOperatorScore   keeps the registry, reflects Devices  (operator)
-//!   `-- FleetAgentScore      one device, here as a pod             (agent)
+//!   |-- publish-work-tree      or find-releases: images and charts of all parts
+//!   |-- RetireAgentsScore      removes the agents of devices that are no longer listed   (agent)
+//!   |-- FleetNatsScore         NATS with a user for each role                            (nats)
+//!   |-- FleetOperatorScore     keeps the registry, reflects Devices; by its chart        (operator)
+//!   `-- FleetAgentScore        one device, here as a pod; answers a ping                 (agent)
 //! ```
 //!
 //! | module | what it holds |
@@ -15,7 +17,7 @@
 //! | [`server`] | the whole platform: start here |
 //! | [`platform`] | the options of the deploy command |
 //! | [`nats`], [`operator`], [`agent`] | one component each |
-//! | [`apps`] | what of the fleet can be released: an `AppSpec` for each component, and the image of NATS |
+//! | [`apps`] | an `AppSpec` for each component that is released, and the image of NATS |
 //! | [`credentials`] | the passwords of the NATS users: made once, kept in the cluster |
 //! | [`release`] | `--release --from-tag`, for `harmony-fleet` |
 //! | [`tools`] | what lets `harmony-fleet` on this machine find the fleet |
@@ -34,10 +36,10 @@ pub mod release;
 pub mod server;
 pub mod tools;
 
-pub use agent::{FleetAgentScore, FleetAgentTarget};
+pub use agent::{FleetAgentScore, FleetAgentTarget, RetireAgentsScore};
 pub use nats::{FleetNatsAuth, FleetNatsScore};
 pub use operator::FleetOperatorScore;
 pub use server::FleetServerScore;
 pub use tools::FleetToolsScore;
 
-pub use harmony_release::ReleaseArgs;
+pub use release::ReleaseCommand;

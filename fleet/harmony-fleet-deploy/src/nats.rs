@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use harmony::core::capability::KubernetesCluster;
+use harmony::core::capability::{KubernetesCluster, Prober};
 use harmony::core::owner::Owner;
-use harmony::core::verify::{SmokeCheck, Verifiable};
+use harmony::core::verify::{Checks, Deployed, ServicePort, SmokeCheck, Workload, verified};
 use harmony::scores::NatsScore;
+use harmony::scores::k8s_resource::Applied as Running;
 use harmony::scores::nats::{NatsPermissions, NatsStorage, NatsUser};
 use harmony::types::{ImageRef, Namespace, ResourceName};
-use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
 use harmony_reconciler_contracts::{TenantId, subjects};
 
 use crate::credentials::{FleetCredentials, Role};
@@ -57,13 +58,19 @@ impl FleetNatsScore {
         Self::NAME.parse().expect("a valid name")
     }
 
-    fn server(&self, credentials: Option<&FleetCredentials>) -> NatsScore {
-        let users = credentials.map(|credentials| {
-            Role::ALL.map(|role| NatsUser {
-                name: role.user(),
-                password: credentials.password(role).clone(),
-                permissions: permissions(role, &self.tenant),
-            })
+    /// Where clients connect, within the namespace.
+    pub fn service() -> ServicePort {
+        ServicePort {
+            service: Self::name(),
+            port: harmony::scores::nats::CLIENT_PORT,
+        }
+    }
+
+    fn server(&self, credentials: &FleetCredentials) -> NatsScore {
+        let users = Role::ALL.map(|role| NatsUser {
+            name: role.user(),
+            password: credentials.password(role).clone(),
+            permissions: permissions(role, &self.tenant),
         });
         NatsScore {
             name: Self::name(),
@@ -71,7 +78,7 @@ impl FleetNatsScore {
             image: self.image.clone(),
             pull_secret: self.pull_secret.clone(),
             storage: self.storage.clone(),
-            users: users.map(Vec::from).unwrap_or_default(),
+            users: users.into(),
             deadline: Duration::from_secs(90),
         }
     }
@@ -100,23 +107,29 @@ fn permissions(role: Role, tenant: &TenantId) -> NatsPermissions {
     }
 }
 
-impl<T: Topology + KubernetesCluster> Score<T> for FleetNatsScore {
+impl<T: Topology + KubernetesCluster + Prober> Score<T> for FleetNatsScore {
     fn name(&self) -> String {
         Self::NAME.into()
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Box::new(self.clone())
+        verified(self.clone())
     }
 }
 
 #[async_trait]
-impl<T: Topology + KubernetesCluster> Interpret<T> for FleetNatsScore {
-    async fn execute(
+impl<T: Topology + KubernetesCluster> Workload<T> for FleetNatsScore {
+    type Running = Running;
+
+    fn name(&self) -> String {
+        Self::NAME.into()
+    }
+
+    async fn deploy(
         &self,
         inventory: &Inventory,
         topology: &T,
-    ) -> Result<Outcome, InterpretError> {
+    ) -> Result<Deployed<Self::Running>, InterpretError> {
         let FleetNatsAuth::UserPassword = self.auth;
         let failed = |error| InterpretError::new(Self::NAME, error);
         let credentials = FleetCredentials::read_or_make(topology, &self.namespace)
@@ -129,22 +142,24 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for FleetNatsScore {
             crate::pod::namespace(&self.namespace).map_err(|error| failed(error.into()))?;
         // The passwords are stored before the server knows them: killed in between, the next run finds them.
         let owner = Owner::score(Self::NAME, &self.namespace);
-        let applied = topology.apply(&owner, &[namespace, secret]).await;
-        let mut outcome = Outcome::from(applied.map_err(failed)?);
-        let server = self.server(Some(&credentials));
-        outcome.absorb(Interpret::<T>::execute(&server, inventory, topology).await?);
-        Ok(outcome)
-    }
-}
-
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Verifiable<T> for FleetNatsScore {
-    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        Verifiable::wait_ready(&self.server(None), topology).await
+        let stored = topology.apply(&owner, &[namespace, secret]).await;
+        let stored = stored.map_err(failed)?;
+        let server = self.server(&credentials).resources()?;
+        Ok(server.deploy(inventory, topology).await?.after(stored))
     }
 
-    fn smoke_checks(&self) -> Vec<SmokeCheck> {
-        Verifiable::<T>::smoke_checks(&self.server(None))
+    async fn wait_ready(
+        &self,
+        topology: &T,
+        running: &Self::Running,
+    ) -> Result<(), InterpretError> {
+        running.wait_ready(topology).await
+    }
+
+    fn checks(&self, _: &Self::Running) -> Checks {
+        Checks::first(SmokeCheck::Nats {
+            service: Self::service(),
+        })
     }
 
     fn namespace(&self) -> &Namespace {

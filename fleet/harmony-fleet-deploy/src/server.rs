@@ -1,25 +1,23 @@
 //! The whole fleet platform.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use harmony::core::capability::{ContainerBuilder, KubernetesCluster, OciRegistry, Prober};
-use harmony::core::diagnostic::Diagnostic;
-use harmony::core::kubernetes::ObjectRef;
-use harmony::core::outcome::Subject;
-use harmony::core::verify::Verified;
+use harmony::core::capability::{ContinuousDelivery, KubernetesCluster, Prober};
+use harmony::core::composite;
+use harmony::release::{AppSpec, Artifacts, WhichImage, WithImage, WorkTree};
 use harmony::scores::nats::NatsStorage;
-use harmony::types::{ImageRef, Namespace, ResourceName, Version};
-use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony::types::{ImageRef, Namespace, ResourceName};
+use harmony::{Interpret, Score, Topology};
 use harmony_reconciler_contracts::{DeviceId, TenantId};
-use harmony_release::{AppSpec, publish_image};
 
-use crate::{FleetAgentScore, FleetNatsAuth, FleetNatsScore, FleetOperatorScore, apps};
+use crate::{
+    FleetAgentScore, FleetNatsAuth, FleetNatsScore, FleetOperatorScore, RetireAgentsScore, apps,
+};
 
-/// NATS, the operator and, for who wants to see it live, simulated devices: images first, then each component, each
-/// verified before the next.
+/// NATS, the operator and, for who wants to see it live, simulated devices. A Score made of Scores: each part is listed,
+/// filtered, planned and verified by itself, and verified before the next.
 #[derive(Debug, Clone)]
-pub struct FleetServerScore {
+pub struct FleetServerScore<A> {
     /// Where everything runs.
     pub namespace: Namespace,
     /// Whose fleet it is.
@@ -28,224 +26,134 @@ pub struct FleetServerScore {
     pub storage: NatsStorage,
     /// The devices to simulate, one pod each. Agents of other devices in the namespace are removed, with consent.
     pub devices: Vec<DeviceId>,
-    /// What the images are made of.
-    pub apps: FleetApps,
     /// A Secret of the namespace with the credentials for the images' registry, when that is private.
     pub pull_secret: Option<ResourceName>,
-}
-
-/// What the images of the platform are made of.
-#[derive(Debug, Clone)]
-pub struct FleetApps {
-    /// The operator.
+    /// The operator, and the NATS image that belongs to it.
     pub operator: Arc<AppSpec>,
     /// The agent.
     pub agent: Arc<AppSpec>,
-    /// The version of both.
-    pub version: Version,
-    /// The NATS server.
-    pub nats: Arc<AppSpec>,
-    /// Its version.
-    pub nats_version: Version,
+    /// Where images and charts come from.
+    pub artifacts: A,
 }
 
-/// The images of the platform, named by digest as far as they are built.
-struct Images {
-    nats: ImageRef,
-    operator: ImageRef,
-    agent: Option<ImageRef>,
+impl FleetServerScore<WorkTree> {
+    /// A platform with one simulated device, made of the work tree.
+    pub fn local(namespace: Namespace) -> Self {
+        Self {
+            devices: vec!["device-1".parse().expect("a valid name")],
+            ..Self::new(namespace, WorkTree::new())
+        }
+    }
 }
 
-impl FleetServerScore {
+impl<A> FleetServerScore<A> {
     /// The name of this Score.
     pub const NAME: &str = "fleet-server";
 
-    /// A platform with one simulated device, its images made of the working tree that this program was built from.
-    pub fn local(namespace: Namespace) -> Self {
+    /// A platform without simulated devices, whose images and charts come from `artifacts`.
+    pub fn new(namespace: Namespace, artifacts: A) -> Self {
         Self {
             namespace,
             tenant: "default".parse().expect("a valid name"),
             storage: NatsStorage::Pod,
-            devices: vec!["device-1".parse().expect("a valid name")],
+            devices: Vec::new(),
             pull_secret: None,
-            apps: FleetApps {
-                operator: Arc::new(apps::operator(apps::workspace())),
-                agent: Arc::new(apps::agent(apps::workspace())),
-                version: env!("CARGO_PKG_VERSION")
-                    .parse()
-                    .expect("a version of this workspace"),
-                nats: Arc::new(apps::nats()),
-                nats_version: apps::NATS_VERSION.parse().expect("a valid version"),
+            operator: Arc::new(apps::operator()),
+            agent: Arc::new(apps::agent()),
+            artifacts,
+        }
+    }
+
+    /// The apps that the parts are made of.
+    fn apps(&self) -> Vec<Arc<AppSpec>> {
+        let mut apps = vec![Arc::clone(&self.operator)];
+        if !self.devices.is_empty() {
+            apps.push(Arc::clone(&self.agent));
+        }
+        apps
+    }
+}
+
+impl<A: Clone> FleetServerScore<A> {
+    fn nats(
+        &self,
+    ) -> WithImage<A, impl Fn(ImageRef) -> FleetNatsScore + Clone + Send + Sync + use<A>> {
+        let (namespace, tenant) = (self.namespace.clone(), self.tenant.clone());
+        let (storage, pull_secret) = (self.storage.clone(), self.pull_secret.clone());
+        WithImage {
+            name: FleetNatsScore::NAME.into(),
+            artifacts: self.artifacts.clone(),
+            app: Arc::clone(&self.operator),
+            which: apps::nats(),
+            score: move |image| FleetNatsScore {
+                namespace: namespace.clone(),
+                image,
+                pull_secret: pull_secret.clone(),
+                tenant: tenant.clone(),
+                auth: FleetNatsAuth::UserPassword,
+                storage: storage.clone(),
             },
         }
     }
 
-    /// All at once: what is built first goes into a cluster that may still be coming up while the others compile.
-    async fn images<T>(
+    fn operator(&self) -> FleetOperatorScore<A> {
+        FleetOperatorScore {
+            namespace: self.namespace.clone(),
+            tenant: self.tenant.clone(),
+            pull_secret: self.pull_secret.clone(),
+            app: Arc::clone(&self.operator),
+            artifacts: self.artifacts.clone(),
+        }
+    }
+
+    fn agent(
         &self,
-        inventory: &Inventory,
-        topology: &T,
-        outcome: &mut Outcome,
-    ) -> Result<Images, InterpretError>
-    where
-        T: Topology + ContainerBuilder + OciRegistry,
-    {
-        let publish = async |app: &AppSpec, version: &Version| {
-            publish_image(topology, inventory, app, version)
-                .await
-                .map_err(failed)
-        };
-        let agent = async {
-            if self.devices.is_empty() {
-                Ok(None)
-            } else {
-                publish(&self.apps.agent, &self.apps.version)
-                    .await
-                    .map(Some)
-            }
-        };
-        let (nats, operator, agent) = tokio::try_join!(
-            publish(&self.apps.nats, &self.apps.nats_version),
-            publish(&self.apps.operator, &self.apps.version),
-            agent
-        )?;
-        let images = Images {
-            nats: nats.image,
-            operator: operator.image,
-            agent: agent.as_ref().map(|agent| agent.image.clone()),
-        };
-        outcome.changes.extend([nats.change, operator.change]);
-        outcome.changes.extend(agent.map(|agent| agent.change));
-        Ok(images)
-    }
-
-    fn agent(&self, device: &DeviceId, image: &ImageRef) -> FleetAgentScore {
-        let (tenant, namespace) = (self.tenant.clone(), self.namespace.clone());
-        FleetAgentScore::pod(device.clone(), tenant, namespace, image.clone())
-            .with_pull_secret(self.pull_secret.clone())
-    }
-
-    /// The agents of devices that this Score no longer holds, once somebody agreed to their end.
-    async fn agreed_removals<T>(&self, topology: &T) -> Result<Vec<ObjectRef>, InterpretError>
-    where
-        T: Topology + KubernetesCluster,
-    {
-        let there = topology
-            .list(&FleetAgentScore::workloads(&self.namespace))
-            .await
-            .map_err(failed)?;
-        let removed = self.no_longer_held(there);
-        let deletions: Vec<Subject> = removed.iter().cloned().map(Subject::from).collect();
-        topology
-            .context()
-            .approve_deletions(&deletions)
-            .await
-            .map_err(failed)?;
-        Ok(removed)
-    }
-
-    /// The workloads of agents whose device is not one of this Score's.
-    fn no_longer_held(&self, mut workloads: Vec<ObjectRef>) -> Vec<ObjectRef> {
-        let held = self.devices.iter().map(FleetAgentScore::workload_of);
-        let held: BTreeSet<String> = held.collect();
-        workloads.retain(|workload| !held.contains(workload.name.as_str()));
-        workloads
+        device: &DeviceId,
+    ) -> WithImage<A, impl Fn(ImageRef) -> FleetAgentScore + Clone + Send + Sync + use<A>> {
+        let (device, tenant) = (device.clone(), self.tenant.clone());
+        let (namespace, pull_secret) = (self.namespace.clone(), self.pull_secret.clone());
+        WithImage {
+            name: FleetAgentScore::workload_of(&device),
+            artifacts: self.artifacts.clone(),
+            app: Arc::clone(&self.agent),
+            which: WhichImage::Own,
+            score: move |image| {
+                let (device, tenant) = (device.clone(), tenant.clone());
+                FleetAgentScore::pod(device, tenant, namespace.clone(), image)
+                    .with_pull_secret(pull_secret.clone())
+            },
+        }
     }
 }
 
-/// What fails beside the Scores of the components.
-fn failed(error: impl Diagnostic) -> InterpretError {
-    InterpretError::new(FleetServerScore::NAME, error)
-}
-
-impl<T> Score<T> for FleetServerScore
+impl<T, A> Score<T> for FleetServerScore<A>
 where
-    T: Topology + ContainerBuilder + OciRegistry + KubernetesCluster + Prober,
+    T: Topology + KubernetesCluster + ContinuousDelivery + Prober + 'static,
+    A: Artifacts<T>,
 {
     fn name(&self) -> String {
         Self::NAME.into()
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Box::new(self.clone())
+        composite::in_order(self.parts())
     }
-}
 
-#[async_trait]
-impl<T> Interpret<T> for FleetServerScore
-where
-    T: Topology + ContainerBuilder + OciRegistry + KubernetesCluster + Prober,
-{
-    async fn execute(
-        &self,
-        inventory: &Inventory,
-        topology: &T,
-    ) -> Result<Outcome, InterpretError> {
-        let mut outcome = Outcome::default();
-        // Whoever is asked about the removals is asked before anything in the cluster changes.
-        let (images, removals) = tokio::try_join!(
-            self.images(inventory, topology, &mut outcome),
-            self.agreed_removals(topology)
-        )?;
-        let nats = FleetNatsScore {
+    fn parts(&self) -> Vec<Box<dyn Score<T>>> {
+        // Whoever is asked about agents that leave is asked before anything else in the cluster changes.
+        let retire = RetireAgentsScore {
             namespace: self.namespace.clone(),
-            image: images.nats,
-            pull_secret: self.pull_secret.clone(),
-            tenant: self.tenant.clone(),
-            auth: FleetNatsAuth::UserPassword,
-            storage: self.storage.clone(),
+            devices: self.devices.clone(),
         };
-        outcome.absorb(Verified::new(nats).interpret(inventory, topology).await?);
-        let operator = FleetOperatorScore {
-            pull_secret: self.pull_secret.clone(),
-            ..FleetOperatorScore::new(self.namespace.clone(), images.operator, self.tenant.clone())
-        };
-        outcome.absorb(
-            Verified::new(operator)
-                .interpret(inventory, topology)
-                .await?,
-        );
-        if let Some(image) = &images.agent {
-            for device in &self.devices {
-                let agent = Verified::new(self.agent(device, image));
-                outcome.absorb(agent.interpret(inventory, topology).await?);
-            }
+        let mut parts: Vec<Box<dyn Score<T>>> = vec![
+            self.artifacts.gather(self.apps()),
+            Box::new(retire),
+            Box::new(self.nats()),
+            Box::new(self.operator()),
+        ];
+        for device in &self.devices {
+            parts.push(Box::new(self.agent(device)));
         }
-        for workload in &removals {
-            let removed = topology.delete(workload).await.map_err(failed)?;
-            outcome.changes.push(removed);
-        }
-        let devices: Vec<&str> = self.devices.iter().map(DeviceId::as_str).collect();
-        let listed = match devices[..] {
-            [] => "no device".to_owned(),
-            [one] => format!("device {one}"),
-            _ => format!("devices {}", devices.join(", ")),
-        };
-        Ok(outcome.with_note(format!(
-            "namespace {}: NATS, operator, {listed}",
-            self.namespace
-        )))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn agents_of_other_devices_are_no_longer_held() {
-        let namespace: Namespace = "fleet".parse().unwrap();
-        let mut score = FleetServerScore::local(namespace.clone());
-        score.devices = vec!["pump-1".parse().unwrap(), "pump-2".parse().unwrap()];
-        let workload = |device: &str| ObjectRef {
-            api_version: "apps/v1".into(),
-            kind: "Deployment".into(),
-            namespace: Some(namespace.clone()),
-            name: format!("harmony-fleet-agent-{device}").parse().unwrap(),
-        };
-        let there = ["pump-1", "pump-3"].map(workload).to_vec();
-        assert_eq!(score.no_longer_held(there.clone()), [workload("pump-3")]);
-        score.devices.clear();
-        assert_eq!(score.no_longer_held(there.clone()), there);
+        parts
     }
 }

@@ -6,16 +6,15 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use harmony::core::chart::DeployTarget;
 use harmony::core::diagnostic::Report;
 use harmony::kubernetes::local::node::{LocalNode, RegistryTrust};
+use harmony::release::{AppSpec, ReleaseScore, Released};
 use harmony::scores::PullSecretScore;
 use harmony::topologies::{CiSettings, Kubeconfig};
 use harmony::types::{Namespace, Version};
 use harmony::{CiTopology, Context, Inventory, Outcome, Score};
-use harmony_fleet_deploy::apps;
+use harmony_fleet_deploy::{FleetOperatorScore, apps};
 use harmony_registry::testing::RegistryPeer;
-use harmony_release::{DeployScore, ReleaseScore};
 
 use crate::stack::readable;
 
@@ -56,6 +55,11 @@ impl ReleaseRig {
         })
     }
 
+    /// The operator, built from the clone.
+    fn operator(&self) -> Arc<AppSpec> {
+        Arc::new(apps::in_checkout(apps::operator(), self.root()))
+    }
+
     /// The root of the clone.
     pub fn root(&self) -> &Path {
         &self.clone
@@ -67,13 +71,13 @@ impl ReleaseRig {
     /// The registry's settings are not usable.
     pub fn ci(&self) -> anyhow::Result<CiTopology> {
         Ok(CiTopology::new(CiSettings {
-            location: self.registry.location("team"),
+            location: Ok(self.registry.location("team")),
             registry: self.registry.settings(),
             kubeconfig: Some(Kubeconfig {
                 path: LocalNode::default().kubeconfig(),
                 context: None,
             }),
-        })?)
+        }))
     }
 
     /// Releases the operator from the clone as `version`.
@@ -81,11 +85,7 @@ impl ReleaseRig {
     /// # Errors
     /// What the release refused or failed at.
     pub async fn release(&self, version: &Version) -> anyhow::Result<Result<Outcome, Report>> {
-        let app = Arc::new(apps::operator(self.root()));
-        let release = ReleaseScore {
-            app,
-            version: version.clone(),
-        };
+        let release = ReleaseScore::of(&self.operator()).as_version(version.clone());
         Ok(release
             .interpret(&Inventory::autoload(), &self.ci()?)
             .await
@@ -113,16 +113,14 @@ impl ReleaseRig {
             .interpret(&inventory, &topology)
             .await
             .map_err(readable)?;
-        let values = [("pullSecret".to_owned(), PULL_SECRET.into())].into();
-        let deploy = DeployScore {
-            app: Arc::new(apps::operator(self.root())),
-            version: version.clone(),
-            target: DeployTarget::InCluster {
-                namespace: namespace.clone(),
-                values,
-            },
+        let operator = FleetOperatorScore {
+            namespace: namespace.clone(),
+            tenant: "default".parse()?,
+            pull_secret: Some(PULL_SECRET.parse()?),
+            app: self.operator(),
+            artifacts: Released::exact(version.clone()),
         };
-        deploy
+        operator
             .interpret(&inventory, &topology)
             .await
             .map_err(readable)

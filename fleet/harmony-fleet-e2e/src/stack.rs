@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::kubernetes::{ObjectQuery, ObjectRef};
+use harmony::release::WorkTree;
 use harmony::types::Namespace;
 use harmony::{Inventory, K8sAnywhereTopology, Score, Topology};
 use harmony_fleet_adapters_nats::FleetContext;
@@ -21,7 +22,7 @@ pub struct FleetStack {
     /// Where it runs.
     pub namespace: Namespace,
     /// The Score that deployed it.
-    pub score: FleetServerScore,
+    pub score: FleetServerScore<WorkTree>,
     /// How tools reach it.
     pub tools: FleetContext,
 }
@@ -42,9 +43,8 @@ pub async fn shared_stack() -> anyhow::Result<&'static FleetStack> {
 /// # Errors
 /// The local node does not come up.
 pub async fn topology() -> anyhow::Result<K8sAnywhereTopology> {
-    // A second call finds the provider of the first installed, which is what is wanted.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let topology = K8sAnywhereTopology::from_env()?;
+    harmony::install_crypto();
+    let topology = K8sAnywhereTopology::from_env();
     topology.ensure_ready().await.map_err(readable)?;
     Ok(topology)
 }
@@ -105,7 +105,7 @@ pub fn namespace_object(namespace: &Namespace) -> anyhow::Result<ObjectRef> {
 
 async fn tools(
     topology: &K8sAnywhereTopology,
-    score: &FleetServerScore,
+    score: &FleetServerScore<WorkTree>,
 ) -> anyhow::Result<FleetContext> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("context.json");

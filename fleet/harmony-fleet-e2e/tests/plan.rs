@@ -2,12 +2,13 @@
 
 use harmony::core::outcome::{Action, Subject};
 use harmony::kubernetes::local::node::LocalNode;
+use harmony::release::WorkTree;
 use harmony::types::Namespace;
 use harmony::{Inventory, Outcome, Score, Topology};
 use harmony_fleet_deploy::FleetServerScore;
 use harmony_fleet_e2e::stack::{new_namespace, readable, shared_stack, topology};
 
-async fn plan(score: &FleetServerScore) -> anyhow::Result<Outcome> {
+async fn plan(score: &FleetServerScore<WorkTree>) -> anyhow::Result<Outcome> {
     let planning = topology().await?.into_planning();
     planning.ensure_ready().await.map_err(readable)?;
     score
@@ -99,8 +100,8 @@ async fn after_a_deploy_a_plan_finds_no_change_and_after_an_edit_that_one() -> a
     assert_eq!(
         changes,
         [
+            format!("delete {}", agent("device-1")),
             format!("create {}", agent("more")),
-            format!("delete {}", agent("device-1"))
         ]
     );
     Ok(())

@@ -1,17 +1,13 @@
 //! From a tag to a registry to a verified deployment, and what must be refused on the way.
 
-use harmony::Inventory;
-use harmony::Score;
+use harmony::core::composite;
 use harmony::core::outcome::{Action, Subject};
-use harmony::core::verify::Verified;
-use harmony::scores::nats::NatsStorage;
 use harmony::types::Version;
-use harmony_fleet_deploy::apps;
-use harmony_fleet_deploy::{FleetNatsAuth, FleetNatsScore};
+use harmony::{Inventory, K8sAnywhereTopology, Score};
+use harmony_fleet_deploy::{FleetNatsScore, FleetServerScore};
 use harmony_fleet_e2e::released::ReleaseRig;
 use harmony_fleet_e2e::stack::{new_namespace, readable, topology};
 use harmony_registry::testing::LoggedRequest;
-use harmony_release::publish_image;
 
 #[tokio::test]
 async fn a_release_is_published_once_and_deploys_from_the_registry() -> anyhow::Result<()> {
@@ -25,8 +21,16 @@ async fn a_release_is_published_once_and_deploys_from_the_registry() -> anyhow::
         .map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     let created: Vec<&Subject> = outcome.effective().map(|change| &change.subject).collect();
     assert!(
-        matches!(created[..], [Subject::Image(_), Subject::Chart(_)]),
-        "the image comes first: {created:?}"
+        matches!(
+            created[..],
+            [
+                Subject::Image(_),
+                Subject::Image(_),
+                Subject::Chart(_),
+                Subject::Release(_)
+            ]
+        ),
+        "images come first, the record last: {created:?}"
     );
 
     let before = rig.registry.requests()?.len();
@@ -48,20 +52,12 @@ async fn a_release_is_published_once_and_deploys_from_the_registry() -> anyhow::
     );
 
     let namespace = new_namespace()?;
-    let nats = apps::nats();
-    let image = publish_image(&local, &Inventory::autoload(), &nats, &"2.15.2".parse()?)
-        .await?
-        .image;
-    let nats = FleetNatsScore {
-        namespace: namespace.clone(),
-        image,
-        pull_secret: None,
-        tenant: "default".parse()?,
-        auth: FleetNatsAuth::UserPassword,
-        storage: NatsStorage::Pod,
-    };
-    Verified::new(nats)
-        .interpret(&Inventory::autoload(), &local)
+    let platform = FleetServerScore::local(namespace.clone());
+    let nats = composite::flatten::<K8sAnywhereTopology>(platform.parts())
+        .into_iter()
+        .find(|part| part.score.name() == FleetNatsScore::NAME);
+    let nats = nats.expect("NATS is a part of the platform").score;
+    nats.interpret(&Inventory::autoload(), &local)
         .await
         .map_err(readable)?;
     let deployed = rig.deploy(&version, &namespace).await?;

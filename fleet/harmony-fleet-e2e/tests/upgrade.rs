@@ -9,21 +9,21 @@ use harmony::types::{Namespace, Version};
 use harmony_fleet_adapters_nats::{
     NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions,
 };
-use harmony_fleet_deploy::FleetOperatorScore;
+use harmony_fleet_deploy::operator;
 use harmony_fleet_domain::{DeviceCommander, DeviceDirectory};
 use harmony_fleet_e2e::released::ReleaseRig;
 use harmony_fleet_e2e::stack::{eventually, shared_stack, topology};
 
 async fn operator_image(namespace: &Namespace) -> anyhow::Result<String> {
-    let operator = ObjectRef {
+    let deployment = ObjectRef {
         api_version: "apps/v1".into(),
         kind: "Deployment".into(),
         namespace: Some(namespace.clone()),
-        name: FleetOperatorScore::NAME.parse()?,
+        name: operator::NAME.parse()?,
     };
     let object = topology()
         .await?
-        .get(&operator)
+        .get(&deployment)
         .await?
         .context("the operator is deployed")?;
     let image = object

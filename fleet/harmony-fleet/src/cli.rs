@@ -19,7 +19,7 @@ pub struct Cli {
     /// Releases, for the machines that build
     #[cfg(feature = "release")]
     #[command(flatten)]
-    pub release: harmony_fleet_deploy::ReleaseArgs,
+    pub release: harmony_fleet_deploy::ReleaseCommand,
 }
 
 const AFTER_HELP: &str = "\

@@ -12,7 +12,7 @@ use crate::{Cli, CliError, ExitStatus, Verb, devices, ping};
 /// to standard error.
 pub async fn main_with(cli: Cli) -> ExitCode {
     #[cfg(feature = "release")]
-    if cli.release.release {
+    if cli.release.release.release {
         return release(cli.release).await;
     }
     let (mut out, mut notes) = (io::stdout(), io::stderr());
@@ -32,12 +32,12 @@ pub async fn main_with(cli: Cli) -> ExitCode {
 }
 
 #[cfg(feature = "release")]
-async fn release(args: harmony_fleet_deploy::ReleaseArgs) -> ExitCode {
-    match harmony_fleet_deploy::release::run(args).await {
+async fn release(args: harmony_fleet_deploy::ReleaseCommand) -> ExitCode {
+    match harmony_fleet_deploy::release::release(args).await {
         Ok(code) => code,
         Err(error) => {
             // Without a standard error there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
     }

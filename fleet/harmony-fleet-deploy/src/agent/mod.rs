@@ -1,16 +1,25 @@
 //! The fleet agent: one device.
 
 mod objects;
+mod ping;
+mod retire;
 
-use harmony::core::capability::KubernetesCluster;
+use std::sync::Arc;
+
+use harmony::core::capability::{KubernetesCluster, Prober};
 use harmony::core::kubernetes::ObjectQuery;
-use harmony::core::verify::{SmokeCheck, Verifiable};
+use harmony::core::verify::{Checks, Deployed, SmokeCheck, Workload, verified};
 use harmony::scores::K8sResourceScore;
+use harmony::scores::k8s_resource::Applied;
 use harmony::types::{ImageRef, Namespace, ResourceName};
-use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
 use harmony_reconciler_contracts::{DeviceId, TenantId};
 
+pub use ping::AgentAnswersPing;
+pub use retire::RetireAgentsScore;
+
 use crate::FleetNatsScore;
+use crate::credentials::{FleetCredentials, Role};
 
 /// Runs the agent of one device.
 #[derive(Debug, Clone)]
@@ -88,40 +97,71 @@ impl FleetAgentScore {
         let FleetAgentTarget::Pod { namespace, .. } = &self.target;
         let name = self.workload();
         let objects = objects::build(self).map_err(|error| InterpretError::new(&name, error))?;
-        Ok(K8sResourceScore::new(name, namespace.clone(), objects))
+        // What else must hold is checked by this Score itself.
+        let checks = Checks::readiness_alone();
+        Ok(K8sResourceScore::new(
+            name,
+            namespace.clone(),
+            objects,
+            checks,
+        ))
     }
 }
 
-impl<T: Topology + KubernetesCluster> Score<T> for FleetAgentScore {
+impl<T: Topology + KubernetesCluster + Prober> Score<T> for FleetAgentScore {
     fn name(&self) -> String {
         self.workload()
     }
 
     fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Box::new(self.clone())
+        verified(self.clone())
     }
 }
 
+/// An agent that was deployed, and how it is reached.
+#[derive(Debug)]
+pub struct RunningAgent {
+    applied: Applied,
+    answers: AgentAnswersPing,
+}
+
 #[async_trait]
-impl<T: Topology + KubernetesCluster> Interpret<T> for FleetAgentScore {
-    async fn execute(
+impl<T: Topology + KubernetesCluster> Workload<T> for FleetAgentScore {
+    type Running = RunningAgent;
+
+    fn name(&self) -> String {
+        self.workload()
+    }
+
+    async fn deploy(
         &self,
         inventory: &Inventory,
         topology: &T,
-    ) -> Result<Outcome, InterpretError> {
-        self.resources()?.execute(inventory, topology).await
+    ) -> Result<Deployed<Self::Running>, InterpretError> {
+        let FleetAgentTarget::Pod { namespace, .. } = &self.target;
+        let credentials = FleetCredentials::read_or_make(topology, namespace)
+            .await
+            .map_err(|error| InterpretError::new(self.workload(), error))?;
+        let answers = AgentAnswersPing {
+            device: self.device.clone(),
+            tenant: self.tenant.clone(),
+            password: credentials.password(Role::Tools).clone(),
+        };
+        let deployed = self.resources()?.deploy(inventory, topology).await?;
+        Ok(deployed.map(|applied| RunningAgent { applied, answers }))
     }
-}
 
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Verifiable<T> for FleetAgentScore {
     /// A pod is ready when its agent is registered and its heartbeats go out.
-    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        Verifiable::wait_ready(&self.resources()?, topology).await
+    async fn wait_ready(
+        &self,
+        topology: &T,
+        running: &Self::Running,
+    ) -> Result<(), InterpretError> {
+        running.applied.wait_ready(topology).await
     }
 
-    fn smoke_checks(&self) -> Vec<SmokeCheck> {
-        Vec::new()
+    fn checks(&self, running: &Self::Running) -> Checks {
+        Checks::first(SmokeCheck::Custom(Arc::new(running.answers.clone())))
     }
 
     fn namespace(&self) -> &Namespace {

@@ -2,80 +2,80 @@
 
 mod objects;
 
-use harmony::core::capability::KubernetesCluster;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use harmony::core::capability::{ContinuousDelivery, Prober};
+use harmony::core::chart::DeployTarget;
 use harmony::core::kubernetes::KubeObject;
-use harmony::core::verify::{ServicePort, SmokeCheck, Verifiable};
-use harmony::scores::K8sResourceScore;
+use harmony::core::verify::{Checks, ServicePort, SmokeCheck};
+use harmony::release::chart::{ChartError, ChartModel, ChartValues};
+use harmony::release::{AppSpec, Artifacts, DeployScore};
 use harmony::types::{ImageRef, Namespace, ResourceName};
-use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
+use harmony::{Interpret, Score, Topology};
 use harmony_reconciler_contracts::TenantId;
-use harmony_release::chart::{ChartError, ChartModel, ChartValues};
 
 use crate::FleetNatsScore;
 use crate::credentials;
 
-/// Runs the operator beside a NATS that is there already.
+/// The name of the operator's Deployment, of its Service and of its Score.
+pub const NAME: &str = "harmony-fleet-operator";
+
+/// The port of its health pages.
+pub const HEALTH_PORT: u16 = 8080;
+
+/// Runs the operator beside a [`FleetNatsScore`] in the same namespace, from its chart.
 #[derive(Debug, Clone)]
-pub struct FleetOperatorScore {
+pub struct FleetOperatorScore<A> {
     /// Where it runs; its `Device` resources appear in the same namespace.
     pub namespace: Namespace,
-    /// The operator's image.
-    pub image: ImageRef,
     /// Whose fleet it keeps.
     pub tenant: TenantId,
-    /// Where NATS listens, as a pod sees it.
-    pub nats_url: String,
     /// The credentials for the image's registry, when it is private.
     pub pull_secret: Option<ResourceName>,
+    /// The operator.
+    pub app: Arc<AppSpec>,
+    /// Where its image and chart come from.
+    pub artifacts: A,
 }
 
-impl FleetOperatorScore {
-    /// The name of the Deployment, of its Service and of this Score.
-    pub const NAME: &str = "harmony-fleet-operator";
-
-    /// The port of its health pages.
-    pub const HEALTH_PORT: u16 = 8080;
-
-    /// The operator of a fleet whose NATS is a [`FleetNatsScore`] in the same namespace.
-    pub fn new(namespace: Namespace, image: ImageRef, tenant: TenantId) -> Self {
-        let nats_url = FleetNatsScore::url(&namespace);
-        Self {
-            namespace,
-            image,
-            tenant,
-            nats_url,
-            pull_secret: None,
+impl<A: Clone> FleetOperatorScore<A> {
+    fn deploy(&self) -> DeployScore<A> {
+        let mut values = BTreeMap::from([("tenant".to_owned(), self.tenant.to_string().into())]);
+        if let Some(secret) = &self.pull_secret {
+            values.insert("pullSecret".to_owned(), secret.to_string().into());
         }
+        let target = DeployTarget::namespace(self.namespace.clone()).with_values(values);
+        DeployScore::new(&self.app, self.artifacts.clone(), target)
+    }
+}
+
+impl<T, A> Score<T> for FleetOperatorScore<A>
+where
+    T: Topology + ContinuousDelivery + Prober,
+    A: Artifacts<T>,
+{
+    fn name(&self) -> String {
+        NAME.into()
     }
 
-    /// That it answers for itself; the reflection is checked by the end-to-end tests.
-    pub fn checks() -> Vec<SmokeCheck> {
-        let service = ServicePort {
-            service: Self::NAME.parse().expect("a valid name"),
-            port: Self::HEALTH_PORT,
-        };
-        vec![SmokeCheck::Http {
-            service,
-            path: "/readyz".into(),
-            status: 200,
-            contains: None,
-        }]
+    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
+        self.deploy().create_interpret()
     }
+}
 
-    fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
-        let values = OperatorValues {
-            tenant: self.tenant.to_string(),
-            nats_url: self.nats_url.clone(),
-            nats_secret: credentials::SECRET.into(),
-            pull_secret: self.pull_secret.as_ref().map(ToString::to_string),
-        };
-        let objects = objects::build(&self.namespace, &self.image.to_string(), &values)
-            .map_err(|error| InterpretError::new(Self::NAME, error))?;
-        Ok(
-            K8sResourceScore::new(Self::NAME, self.namespace.clone(), objects)
-                .with_checks(Self::checks()),
-        )
-    }
+/// That it answers for itself; the reflection is checked by the end-to-end tests.
+pub fn checks() -> Checks {
+    let service = ServicePort {
+        service: NAME.parse().expect("a valid name"),
+        port: HEALTH_PORT,
+    };
+    Checks::first(SmokeCheck::Http {
+        service,
+        path: "/readyz".into(),
+        status: 200,
+        contains: None,
+    })
 }
 
 /// What differs between two deployments of the operator, as text: real values, or the placeholders of a chart.
@@ -86,7 +86,7 @@ struct OperatorValues {
     pull_secret: Option<String>,
 }
 
-/// The operator's chart: the objects of [`FleetOperatorScore`], for whoever deploys it with other tools.
+/// The operator's chart.
 #[derive(Debug, Clone, Copy)]
 pub struct OperatorChart;
 
@@ -126,41 +126,5 @@ impl ChartModel for OperatorChart {
             &image.to_string(),
             &settings,
         )?)
-    }
-}
-
-impl<T: Topology + KubernetesCluster> Score<T> for FleetOperatorScore {
-    fn name(&self) -> String {
-        Self::NAME.into()
-    }
-
-    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
-        Box::new(self.clone())
-    }
-}
-
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Interpret<T> for FleetOperatorScore {
-    async fn execute(
-        &self,
-        inventory: &Inventory,
-        topology: &T,
-    ) -> Result<Outcome, InterpretError> {
-        self.resources()?.execute(inventory, topology).await
-    }
-}
-
-#[async_trait]
-impl<T: Topology + KubernetesCluster> Verifiable<T> for FleetOperatorScore {
-    async fn wait_ready(&self, topology: &T) -> Result<(), InterpretError> {
-        Verifiable::wait_ready(&self.resources()?, topology).await
-    }
-
-    fn smoke_checks(&self) -> Vec<SmokeCheck> {
-        Self::checks()
-    }
-
-    fn namespace(&self) -> &Namespace {
-        &self.namespace
     }
 }

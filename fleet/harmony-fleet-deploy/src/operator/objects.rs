@@ -1,4 +1,4 @@
-//! The operator's Kubernetes objects: pure, and the same for the Score and for the chart.
+//! The operator's Kubernetes objects, as its chart holds them. Pure.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{FleetOperatorScore, OperatorValues};
+use super::{HEALTH_PORT, NAME, OperatorValues};
 use crate::credentials::Role as FleetRole;
 use crate::pod;
-
-const NAME: &str = FleetOperatorScore::NAME;
 
 pub(super) fn build(
     namespace: &Namespace,
@@ -95,7 +93,7 @@ fn service(namespace: &Namespace, labels: &BTreeMap<String, String>) -> Service 
             selector: Some(labels.clone()),
             ports: Some(vec![ServicePort {
                 name: Some("health".into()),
-                port: FleetOperatorScore::HEALTH_PORT.into(),
+                port: HEALTH_PORT.into(),
                 protocol: Some("TCP".into()),
                 target_port: Some(IntOrString::String("health".into())),
                 ..ServicePort::default()
@@ -131,14 +129,11 @@ fn deployment(
             pod::env("FLEET_NATS_PASSWORD_FILE", pod::PASSWORD_FILE),
             pod::env("FLEET_TENANT", &values.tenant),
             pod::env("FLEET_NAMESPACE", namespace.to_string()),
-            pod::env(
-                "FLEET_HEALTH_ADDR",
-                format!("0.0.0.0:{}", FleetOperatorScore::HEALTH_PORT),
-            ),
+            pod::env("FLEET_HEALTH_ADDR", format!("0.0.0.0:{}", HEALTH_PORT)),
         ]),
         ports: Some(vec![ContainerPort {
             name: Some("health".into()),
-            container_port: FleetOperatorScore::HEALTH_PORT.into(),
+            container_port: HEALTH_PORT.into(),
             protocol: Some("TCP".into()),
             ..ContainerPort::default()
         }]),
