@@ -28,8 +28,10 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
         &[
             CORE,
             &[
+                "harmony_cli",
                 "harmony_containers",
                 "harmony_registry",
+                "harmony_release",
                 "harmony_kubernetes",
             ],
         ],
