@@ -102,17 +102,7 @@ impl ReleaseRig {
         namespace: &Namespace,
     ) -> anyhow::Result<Outcome> {
         let (topology, inventory) = (self.ci()?, Inventory::autoload());
-        let secret = PullSecretScore {
-            namespace: namespace.clone(),
-            name: PULL_SECRET.parse()?,
-            registry: self.registry.host().clone(),
-            user: RegistryPeer::USER.into(),
-            password: RegistryPeer::PASSWORD.into(),
-        };
-        secret
-            .interpret(&inventory, &topology)
-            .await
-            .map_err(readable)?;
+        self.let_pull(namespace).await?;
         let operator = FleetOperatorScore {
             namespace: namespace.clone(),
             tenant: "default".parse()?,
@@ -126,30 +116,49 @@ impl ReleaseRig {
             .map_err(readable)
     }
 
-    /// Makes the operator of the clone another version, and commits that.
+    /// Lets pods of a namespace pull from the registry, with the Secret [`PULL_SECRET`].
+    ///
+    /// # Errors
+    /// The cluster does not take the Secret.
+    pub async fn let_pull(&self, namespace: &Namespace) -> anyhow::Result<()> {
+        let secret = PullSecretScore {
+            namespace: namespace.clone(),
+            name: PULL_SECRET.parse()?,
+            registry: self.registry.host().clone(),
+            user: RegistryPeer::USER.into(),
+            password: RegistryPeer::PASSWORD.into(),
+        };
+        let stored = secret.interpret(&Inventory::autoload(), &self.ci()?).await;
+        stored.map(drop).map_err(readable)
+    }
+
+    /// Makes a crate of the clone another version, and commits that.
     ///
     /// # Errors
     /// The manifest does not look as it should, or git fails.
-    pub fn set_operator_version(&self, version: &Version) -> anyhow::Result<()> {
-        let manifest = self.root().join("fleet/harmony-fleet-operator/Cargo.toml");
+    pub fn set_version(&self, folder: &str, version: &Version) -> anyhow::Result<()> {
+        let (_, name) = folder.rsplit_once('/').unwrap_or(("", folder));
+        let manifest = self.root().join(folder).join("Cargo.toml");
         let before = std::fs::read_to_string(&manifest)?;
-        let line = format!("version = \"{version}\"");
-        let after = before.replacen("version.workspace = true", &line, 1);
-        anyhow::ensure!(
-            after != before,
-            "{} inherits no version",
-            manifest.display()
-        );
+        let replaced = |line: &str| {
+            if line.starts_with("version") {
+                format!("version = \"{version}\"\n")
+            } else {
+                format!("{line}\n")
+            }
+        };
+        let after: String = before.lines().map(replaced).collect();
+        anyhow::ensure!(after != before, "{} has no version", manifest.display());
         std::fs::write(&manifest, after)?;
         let lock = self.root().join("Cargo.lock");
-        let name = "name = \"harmony-fleet-operator\"\nversion = ";
+        let entry = format!("name = \"{name}\"\nversion = ");
         let text = std::fs::read_to_string(&lock)?;
         let (head, tail) = text
-            .split_once(name)
-            .context("the operator is in Cargo.lock")?;
+            .split_once(&entry)
+            .with_context(|| format!("{name} is in Cargo.lock"))?;
         let (_, tail) = tail.split_once('\n').context("a line")?;
-        std::fs::write(&lock, format!("{head}{name}\"{version}\"\n{tail}"))?;
-        self.commit(&format!("Make the operator {version}"))
+        std::fs::write(&lock, format!("{head}{entry}\"{version}\"\n{tail}"))?;
+        self.commit(&format!("Make {name} {version}"))
     }
 
     /// Commits everything in the clone.

@@ -48,7 +48,7 @@ async fn the_operator_is_upgraded_on_a_running_stack() -> anyhow::Result<()> {
         "{before}"
     );
 
-    rig.set_operator_version(&new)?;
+    rig.set_version("fleet/harmony-fleet-operator", &new)?;
     rig.release(&new)
         .await?
         .map_err(|report| anyhow::anyhow!("{report:#?}"))?;
