@@ -24,7 +24,7 @@
 //! | [`release`], [`cli`] | releasing and deploying; the command line |
 //! | [`core`] | Score, Topology, the capabilities, outcomes: see there first |
 //! | [`types`] | checked values: names, references, versions |
-//! | [`containers`], [`registry`], [`kubernetes`] | the adapters, for who composes a topology of their own |
+//! | [`containers`], [`registry`], [`kubernetes`], [`local`] | the adapters, for who composes a topology of their own |
 
 pub mod dirs;
 pub mod entry;
@@ -43,6 +43,7 @@ pub use harmony_core::{
     Context, Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait, scores,
 };
 pub use harmony_kubernetes as kubernetes;
+pub use harmony_local as local;
 pub use harmony_registry as registry;
 pub use harmony_release as release;
 pub use harmony_types as types;

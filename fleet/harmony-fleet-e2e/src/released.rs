@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use harmony::core::diagnostic::Report;
-use harmony::kubernetes::local::node::{LocalNode, RegistryTrust};
+use harmony::local::node::{LocalNode, RegistryTrust};
 use harmony::release::{AppSpec, ReleaseScore, Released};
 use harmony::scores::PullSecretScore;
 use harmony::topologies::{CiSettings, Kubeconfig};

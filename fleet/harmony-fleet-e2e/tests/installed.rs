@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::kubernetes::ObjectRef;
-use harmony::kubernetes::local::node::LocalNode;
+use harmony::local::node::LocalNode;
 use harmony::types::{Namespace, Version};
 use harmony::{Inventory, Score};
 use harmony_fleet_deploy::{FleetServerScore, operator};

@@ -1,7 +1,7 @@
 //! Planning writes nothing; after a deploy it finds no change; after an edit it finds that one.
 
 use harmony::core::outcome::{Action, Subject};
-use harmony::kubernetes::local::node::LocalNode;
+use harmony::local::node::LocalNode;
 use harmony::release::WorkTree;
 use harmony::types::Namespace;
 use harmony::{Inventory, Outcome, Score, Topology};

@@ -1,5 +1,4 @@
-//! Kubernetes for Harmony: the adapter behind `KubernetesCluster`, `Prober` and `ContinuousDelivery`, and clusters on
-//! this machine.
+//! Kubernetes for Harmony: the adapter behind `KubernetesCluster`, `Prober` and `ContinuousDelivery`.
 //!
 //! It must not know: Scores, topologies, releases, how images are built or pushed. It speaks the values of
 //! `harmony_core`; the structs of `k8s_openapi` stay inside, except in [`readiness::Surroundings`], the input of the pure
@@ -21,7 +20,6 @@
 //! | `probe` | HTTP, TCP, exec and NATS checks, tunnels; all through the API server | routes, answers |
 //! | [`chart`] | from a packaged chart to objects: our format here, others by `helm` | [`chart::render()`] |
 //! | [`delivery`] | [`DirectDelivery`]: chart, namespace, inventory, apply, prune | the inventory |
-//! | [`local`] | clusters on this machine: k3d, and a node without Docker | |
 //!
 //! # What holds everywhere
 //!
@@ -41,7 +39,6 @@ mod delete;
 pub mod delivery;
 mod fault;
 mod kinds;
-pub mod local;
 mod probe;
 mod read_only;
 pub mod readiness;

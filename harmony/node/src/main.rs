@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use harmony::Inventory;
-use harmony::kubernetes::local::node::{Keep, LocalNode};
+use harmony::local::node::{Keep, LocalNode};
 use harmony_cli::RunArgs;
 
 use crate::scores::{NodeDownScore, NodeTopology, NodeUpScore};

@@ -1,6 +1,6 @@
 //! Up and down as Scores, so that they show progress and errors as everything else does.
 
-use harmony::kubernetes::local::node::{Keep, LocalNode};
+use harmony::local::node::{Keep, LocalNode};
 use harmony::{
     Context, Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait,
 };

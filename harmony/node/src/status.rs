@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use harmony::kubernetes::local::node::{Health, LocalNode};
+use harmony::local::node::{Health, LocalNode};
 
 /// Exits with 0 when the node is ready and with 1 when it is not.
 pub(crate) async fn print(node: &LocalNode) -> ExitCode {

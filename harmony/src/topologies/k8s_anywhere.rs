@@ -8,8 +8,8 @@ use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::{Context, InterpretError, Outcome, Topology};
 use harmony_kubernetes::Cluster;
 use harmony_kubernetes::delivery::DirectDelivery;
-use harmony_kubernetes::local::k3d::K3d;
-use harmony_kubernetes::local::node::{Health, LocalNode};
+use harmony_local::k3d::K3d;
+use harmony_local::node::{Health, LocalNode};
 
 use super::named_registry::NamedRegistry;
 use super::node_images::NodeStore;

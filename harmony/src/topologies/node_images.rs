@@ -8,8 +8,8 @@ use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic};
 use harmony_core::image::{Built, ImageLocation};
 use harmony_core::outcome::{Action, Change};
 use harmony_core::{Context, async_trait};
-use harmony_kubernetes::local::k3d::K3d;
-use harmony_kubernetes::local::node::LocalNode;
+use harmony_local::k3d::K3d;
+use harmony_local::node::LocalNode;
 use harmony_types::{Digest, ImageRef};
 
 use super::LazyCluster;

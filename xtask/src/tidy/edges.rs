@@ -22,7 +22,8 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("harmony_oci", &[&["harmony_types"]]),
     ("harmony_containers", &[CORE, &["harmony_oci"]]),
     ("harmony_registry", &[CORE, &["harmony_oci"]]),
-    ("harmony_kubernetes", &[CORE, &["harmony_oci"]]),
+    ("harmony_kubernetes", &[CORE]),
+    ("harmony_local", &[CORE, &["harmony_oci"]]),
     (
         "harmony",
         &[
@@ -33,6 +34,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
                 "harmony_registry",
                 "harmony_release",
                 "harmony_kubernetes",
+                "harmony_local",
             ],
         ],
     ),

@@ -14,7 +14,7 @@ use harmony_core::outcome::{Action, Change};
 use harmony_core::owner::Owner;
 use harmony_core::verify::Verdict;
 use harmony_kubernetes::Cluster;
-use harmony_kubernetes::local::node::LocalNode;
+use harmony_local::node::LocalNode;
 use harmony_types::{Digest, ImageRef, Namespace};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};

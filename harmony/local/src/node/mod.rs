@@ -69,9 +69,9 @@ use containerd::Containerd;
 /// The node of one configuration; cheap to clone. Nothing is started by making one.
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), harmony_kubernetes::local::node::LocalNodeError> {
+/// # async fn example() -> Result<(), harmony_local::node::LocalNodeError> {
 /// use harmony_core::Context;
-/// use harmony_kubernetes::local::node::LocalNode;
+/// use harmony_local::node::LocalNode;
 ///
 /// let (ctx, node) = (Context::new(), LocalNode::default());
 /// node.up(&ctx).await?;

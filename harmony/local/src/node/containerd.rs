@@ -19,7 +19,7 @@ const NAMESPACE: &str = "k8s.io";
 
 /// The client of one containerd.
 #[derive(Debug, Clone)]
-pub(in crate::local) struct Containerd {
+pub(crate) struct Containerd {
     /// What runs `ctr` against it.
     ctr: Vec<OsString>,
     /// Where images are unpacked to; nothing for its own default.
@@ -40,7 +40,7 @@ impl Containerd {
     }
 
     /// One that a command in front reaches, such as `docker exec -i NODE ctr`.
-    pub(in crate::local) fn behind(command: impl IntoIterator<Item = OsString>) -> Self {
+    pub(crate) fn behind(command: impl IntoIterator<Item = OsString>) -> Self {
         Self {
             ctr: command.into_iter().collect(),
             snapshotter: None,

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use harmony_core::Context;
-use harmony_kubernetes::local::node::{Component, Keep, LocalNode, LocalNodeConfig};
+use harmony_local::node::{Component, Keep, LocalNode, LocalNodeConfig};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

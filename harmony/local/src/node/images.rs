@@ -28,7 +28,7 @@ use super::tool;
 /// # Errors
 /// [`LocalNodeError::Layout`] when the layout does not hold exactly one intact image, [`LocalNodeError::Archive`] when
 /// it is not the one that `image` pins.
-pub(in crate::local) async fn import(
+pub(crate) async fn import(
     ctx: &Context,
     containerd: &Containerd,
     layout: &Path,

@@ -1,4 +1,7 @@
-//! Clusters on this machine, for laptops and tests.
+//! Kubernetes on this machine, for laptops and tests.
+//!
+//! It must not know: how objects are applied, Scores, topologies, releases. It brings a cluster up, says where its
+//! kubeconfig is, and imports images.
 //!
 //! [`k3d`] is used where a Docker engine runs. [`node`] needs none: it starts a real single-node Kubernetes from one
 //! program that it builds itself, and the distribution's containerd. Which one a topology takes is the topology's

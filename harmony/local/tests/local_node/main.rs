@@ -21,9 +21,7 @@ use std::time::Duration;
 
 use harmony_core::Context;
 use harmony_core::outcome::{Action, Change};
-use harmony_kubernetes::local::node::{
-    Component, Health, Keep, LocalNode, LocalNodeError, RegistryTrust,
-};
+use harmony_local::node::{Component, Health, Keep, LocalNode, LocalNodeError, RegistryTrust};
 use harmony_types::{ImageRef, RegistryHost};
 
 use support::{
@@ -383,7 +381,7 @@ async fn heals(ctx: &Context, node: &LocalNode, settings: &[Setting]) {
     assert_eq!(node.status().await.unwrap().health, Health::Ready);
     kubectl(node, &["get", "namespace", "kept"]);
     // As after a change of the configuration: what is out of date is replaced, the rest goes on.
-    let pids = |status: harmony_kubernetes::local::node::NodeStatus| {
+    let pids = |status: harmony_local::node::NodeStatus| {
         status
             .components
             .into_iter()

@@ -14,7 +14,7 @@ use super::process;
 const SHOWN_LINES: usize = 12;
 
 /// Runs a program and returns what it printed on its standard output.
-pub(in crate::local) async fn run<A: AsRef<OsStr>>(
+pub(crate) async fn run<A: AsRef<OsStr>>(
     program: &Path,
     args: &[A],
 ) -> Result<String, LocalNodeError> {

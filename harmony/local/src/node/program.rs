@@ -30,13 +30,13 @@ pub(super) struct Program {
 }
 
 const SOURCES: [(&str, &str); 5] = [
-    ("go.mod", include_str!("../../../localnode/go.mod")),
-    ("go.sum", include_str!("../../../localnode/go.sum")),
-    ("main.go", include_str!("../../../localnode/main.go")),
-    ("drain.go", include_str!("../../../localnode/drain.go")),
+    ("go.mod", include_str!("../../localnode/go.mod")),
+    ("go.sum", include_str!("../../localnode/go.sum")),
+    ("main.go", include_str!("../../localnode/main.go")),
+    ("drain.go", include_str!("../../localnode/drain.go")),
     (
         "pause/main.go",
-        include_str!("../../../localnode/pause/main.go"),
+        include_str!("../../localnode/pause/main.go"),
     ),
 ];
 

@@ -72,7 +72,7 @@ pub(super) fn trust(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::node::config::LocalNodeConfig;
+    use crate::node::config::LocalNodeConfig;
 
     #[test]
     fn plain_http_stays_on_this_machine() {

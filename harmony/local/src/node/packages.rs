@@ -148,7 +148,7 @@ fn find() -> Result<HostPrograms, Vec<Wanted>> {
 }
 
 /// A program on the search path.
-pub(in crate::local) fn search(program: &str) -> Option<PathBuf> {
+pub(crate) fn search(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&process::search_path())
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())

@@ -124,11 +124,6 @@ pub(super) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Stri
     hex(&hash.finalize())
 }
 
-/// SHA-256 as OCI writes it, without the `sha256:` in front.
-pub(super) fn sha256(content: &[u8]) -> String {
-    hex(&Sha256::digest(content))
-}
-
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
