@@ -13,6 +13,7 @@ use crate::command;
 const KUBERNETES_STRUCTS: &[&str] = &[
     "harmony/src/scores/",
     "harmony/kubernetes/",
+    "harmony/local/",
     "fleet/harmony-fleet-adapters-kube/",
     "-deploy/src/",
     "xtask/src/tidy/",
