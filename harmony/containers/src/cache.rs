@@ -16,7 +16,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use harmony_core::cache_dir::CacheDir;
 use harmony_core::capability::container_builder::BuildError;
+use harmony_oci::file::read_regular;
 use harmony_types::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +28,9 @@ const KEEP_UNUSED: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// How long half-written things stay: longer than any build.
 const KEEP_HALF_WRITTEN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The largest record that is read, in bytes.
+const RECORD_LIMIT: u64 = 64 * 1024;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
@@ -49,15 +54,17 @@ impl Record {
 }
 
 impl Cache {
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+    /// The cache in `dir`, for reading.
+    pub(crate) fn open(dir: &CacheDir) -> Result<Self, BuildError> {
+        let root = dir.checked()?;
+        Ok(Self { root })
     }
 
     /// Makes the directories.
     pub(crate) fn prepare(&self) -> Result<(), BuildError> {
+        let root = CacheDir::from(&self.root);
         for folder in ["tmp", "blobs/sha256", "layers", "images", "builds"] {
-            let path = self.root.join(folder);
-            fs::create_dir_all(&path).map_err(|source| BuildError::Write { path, source })?;
+            root.join(folder).ready()?;
         }
         Ok(())
     }
@@ -77,7 +84,7 @@ impl Cache {
     /// The record under `key`; `None` when there is none that can be used, damaged ones included.
     pub(crate) fn read<T: DeserializeOwned>(&self, record: Record, key: &Digest) -> Option<T> {
         let path = self.record(record, key);
-        let value = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        let value = serde_json::from_slice(&read_regular(&path, RECORD_LIMIT).ok()?).ok()?;
         touch(&path);
         Some(value)
     }
@@ -163,7 +170,7 @@ mod tests {
     #[test]
     fn prune_deletes_what_is_old_and_keeps_what_is_used() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::new(directory.path().to_owned());
+        let cache = Cache::open(&directory.path().into()).unwrap();
         cache.prepare().unwrap();
         let (old, used) = (sha256(b"old"), sha256(b"used"));
         for key in [&old, &used] {
@@ -190,7 +197,7 @@ mod tests {
     #[test]
     fn a_damaged_record_is_none() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::new(directory.path().to_owned());
+        let cache = Cache::open(&directory.path().into()).unwrap();
         cache.prepare().unwrap();
         let key = sha256(b"x");
         cache.write(Record::Build, &key, &"text").unwrap();

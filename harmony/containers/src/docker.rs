@@ -15,13 +15,14 @@ mod export;
 mod ignore;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::query_parameters::BuildImageOptionsBuilder;
 use futures_util::StreamExt;
+use harmony_core::cache_dir::CacheDir;
 use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
 use harmony_core::context::Context;
 use harmony_core::event::Step;
@@ -37,6 +38,7 @@ use crate::fingerprint;
 use crate::host_step::{self, KEPT_LINES};
 use crate::native::BuildRecord;
 use crate::plan::ImagePlan;
+use crate::startable;
 
 /// How this builder calls itself in cache keys.
 const NAME: &str = "docker";
@@ -53,16 +55,16 @@ const NAME: &str = "docker";
 #[derive(Debug, Clone)]
 pub struct DockerBuilder {
     context: Context,
-    cache: Cache,
+    cache: CacheDir,
     endpoint: Endpoint,
 }
 
 impl DockerBuilder {
     /// A builder by the daemon of this machine's settings; layouts are kept below `cache_dir`.
-    pub fn new(context: Context, cache_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(context: Context, cache_dir: impl Into<CacheDir>) -> Self {
         Self {
             context,
-            cache: Cache::new(cache_dir.into()),
+            cache: cache_dir.into(),
             endpoint: Endpoint::from_env(),
         }
     }
@@ -82,18 +84,24 @@ impl DockerBuilder {
     /// # Errors
     /// [`BuildError::Daemon`] when the daemon has no such image or cannot be reached; [`BuildError::Write`].
     pub async fn to_oci_layout(&self, image: &ImageRef) -> Result<BuiltImage, BuildError> {
-        self.cache.prepare()?;
+        let cache = Cache::open(&self.cache)?;
+        cache.prepare()?;
         let docker = self.endpoint.connect(&self.context).await?;
-        self.export(&docker, image).await
+        self.export(&docker, image, &cache).await
     }
 
-    async fn export(&self, docker: &Docker, image: &ImageRef) -> Result<BuiltImage, BuildError> {
+    async fn export(
+        &self,
+        docker: &Docker,
+        image: &ImageRef,
+        cache: &Cache,
+    ) -> Result<BuiltImage, BuildError> {
         let progress = self
             .context
             .step(format!("export image {image} from docker"));
         let name = daemon_name(image);
         let built =
-            export::to_oci_layout(&self.context, &self.cache, &self.endpoint, docker, &name)
+            export::to_oci_layout(&self.context, cache, &self.endpoint, docker, &name)
                 .await?;
         progress.done(format!(
             "{} ({} kB)",
@@ -192,7 +200,7 @@ impl DockerBuilder {
                 lines.extend(detail.message);
                 return Err(failed(
                     lines,
-                    "mend what docker reports above, then run the same command again",
+                    "fix what docker reports above, then run the same command again",
                     None,
                 ));
             }
@@ -206,8 +214,10 @@ impl DockerBuilder {
             return Ok(None);
         };
         let (plan, steps) = (Arc::clone(plan), Arc::clone(steps));
+        // Two daemons make two images of one recipe.
+        let builder = format!("{NAME} at {}", self.endpoint);
         blocking(&self.context, move |cancel| {
-            fingerprint::of_build(NAME, &plan, &steps, cancel)
+            fingerprint::of_build(&builder, &plan, &steps, cancel)
         })
         .await
     }
@@ -216,30 +226,32 @@ impl DockerBuilder {
 #[async_trait]
 impl ContainerBuilder for DockerBuilder {
     async fn build(&self, context: &BuildContext, image: &ImageRef) -> Result<Built, BuildError> {
+        let cache = Cache::open(&self.cache)?;
         let prepared = self.prepare(context, image).await?;
         let before = self.fingerprint(&prepared).await?;
         if self.context.is_planning() {
             let record = before
                 .as_ref()
-                .and_then(|key| self.cache.read::<BuildRecord>(Record::Build, key));
+                .and_then(|key| cache.read::<BuildRecord>(Record::Build, key));
             return Ok(Built::Predicted(record.map(|record| record.digest)));
         }
-        self.cache.prepare()?;
+        cache.prepare()?;
         let docker = self.endpoint.connect(&self.context).await?;
-        if let Prepared::Recipe { steps, .. } = &prepared {
+        if let Prepared::Recipe { steps, plan, .. } = &prepared {
             for step in steps.iter() {
                 host_step::run(step, image, &self.context).await?;
             }
+            let (plan, name) = (Arc::clone(plan), image.to_string());
+            blocking(&self.context, move |_| startable::check(&plan, &name)).await?;
         }
         self.build_in_daemon(&docker, &prepared, image).await?;
-        let built = self.export(&docker, image).await?;
+        let built = self.export(&docker, image, &cache).await?;
         let after = self.fingerprint(&prepared).await?;
         if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
             let digest = built.digest.clone();
-            self.cache
-                .write(Record::Build, &key, &BuildRecord { digest })?;
+            cache.write(Record::Build, &key, &BuildRecord { digest })?;
         }
-        self.cache.prune();
+        cache.prune();
         Ok(Built::Image(built))
     }
 }

@@ -8,10 +8,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::image::{FileSource, HostStep, StepInputs};
+use harmony_core::process;
 use harmony_oci::layer::ENCODER;
 use harmony_types::Digest;
 use sha2::{Digest as _, Sha256};
@@ -116,7 +117,11 @@ fn add_map(all: &mut Fingerprint, map: &std::collections::BTreeMap<String, Strin
 fn add_step(all: &mut Fingerprint, step: &HostStep) -> bool {
     all.add(&step.program).add_all(&step.args);
     add_map(all, &step.env);
-    all.add_all(&step.cleared_env);
+    let patterns: Vec<&str> = step.inherited_env.iter().map(String::as_str).collect();
+    for (name, value) in process::inherited(&patterns) {
+        all.add(name.as_bytes()).add(value.as_bytes());
+    }
+    all.add_all(&step.tools);
     all.add(step.working_dir.as_os_str().as_bytes());
     match &step.inputs {
         StepInputs::Pinned => {
@@ -182,7 +187,7 @@ pub(crate) fn tree_state(directory: &Path) -> Option<Digest> {
 
 fn git(directory: &Path, args: &[&str]) -> Option<Vec<u8>> {
     // Without optional locks, looking does not write to the index.
-    let output = Command::new("git")
+    let output = process::command("git", &[])
         .arg("--no-optional-locks")
         .args(args)
         .current_dir(directory)

@@ -1,8 +1,9 @@
 //! Running a host step: a program whose lines become progress, and which ends when the run does.
 
 use std::collections::VecDeque;
-use std::env;
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,17 +11,26 @@ use std::time::Duration;
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::context::{Cancelled, Context};
 use harmony_core::image::{HostStep, StepInputs};
-use harmony_types::ImageRef;
+use harmony_core::process;
+use harmony_oci::file::read_regular;
+use harmony_oci::hash::{digest_of_file, is_intact};
+use harmony_oci::write::replace;
+use harmony_types::{Digest, ImageRef};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::mpsc;
+
+use crate::blocking::blocking;
 
 /// How many of the last lines an error carries.
 pub(crate) const KEPT_LINES: usize = 40;
 
 /// The longest line that is shown or kept, in characters.
 const MAX_LINE: usize = 400;
+
+/// The largest file of a digest that is read, in bytes.
+const DIGEST_LIMIT: u64 = 1024;
 
 /// How long a cancelled program may clean up.
 const GRACE: Duration = Duration::from_secs(3);
@@ -40,15 +50,21 @@ pub(crate) async fn run(
 ) -> Result<(), BuildError> {
     context.check_cancelled()?;
     let progress = context.step(&step.label);
-    if step.inputs == StepInputs::Pinned && step.outputs.iter().all(|path| path.is_file()) {
-        progress.skipped("it is there already");
-        return Ok(());
+    if step.inputs == StepInputs::Pinned {
+        let outputs = step.outputs.clone();
+        if blocking(context, move |_| Ok(outputs.iter().all(|path| is_as_made(path)))).await? {
+            progress.skipped("it is there already");
+            return Ok(());
+        }
+        remove_outputs(step)?;
     }
-    let failed = |status: String, output: Vec<String>| BuildError::HostStep {
-        image: image.to_string(),
-        program: step.program.clone(),
-        status,
-        output,
+    let failed = |status: String, output: Vec<String>| {
+        known_cause(step, &output).unwrap_or_else(|| BuildError::HostStep {
+            image: image.to_string(),
+            program: step.program.clone(),
+            status,
+            output,
+        })
     };
     make_folders(step)?;
     let mut group = Group::spawn(step)?;
@@ -91,20 +107,84 @@ pub(crate) async fn run(
         return Err(failed(describe(status), last.into()));
     }
     if let Some(missing) = step.outputs.iter().find(|path| !path.is_file()) {
-        let status = format!("it ended well but did not make `{}`", missing.display());
+        let status = format!("it succeeded but did not make `{}`", missing.display());
         return Err(failed(status, last.into()));
+    }
+    if step.inputs == StepInputs::Pinned {
+        let outputs = step.outputs.clone();
+        blocking(context, move |_| outputs.iter().try_for_each(|path| remember(path))).await?;
     }
     progress.done("");
     Ok(())
 }
 
-/// Makes the folders that the outputs will be in.
+/// Where the digest of a pinned step's output is kept.
+fn digest_file(output: &Path) -> PathBuf {
+    let name = output.file_name().unwrap_or_default().to_string_lossy();
+    output.with_file_name(format!(".{name}.digest"))
+}
+
+/// Whether an output has the content that the step gave it.
+fn is_as_made(output: &Path) -> bool {
+    read_regular(&digest_file(output), DIGEST_LIMIT)
+        .ok()
+        .and_then(|text| Digest::parse(String::from_utf8_lossy(&text)).ok())
+        .is_some_and(|digest| is_intact(output, &digest))
+}
+
+fn remember(output: &Path) -> Result<(), BuildError> {
+    let path = digest_file(output);
+    digest_of_file(output)
+        .and_then(|digest| replace(&path, digest.as_str().as_bytes()))
+        .map_err(|source| BuildError::Write { path, source })
+}
+
+/// Removes what a pinned step must not find: a damaged output may look newer than its sources.
+fn remove_outputs(step: &HostStep) -> Result<(), BuildError> {
+    for output in &step.outputs {
+        match std::fs::remove_file(output) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(BuildError::Write {
+                    path: output.clone(),
+                    source,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Failures whose cause is known from what the program prints, and says more than its exit status.
+fn known_cause(step: &HostStep, output: &[String]) -> Option<BuildError> {
+    let words: Vec<_> = output
+        .iter()
+        .flat_map(|line| line.split_whitespace())
+        .collect();
+    let text = words.join(" ");
+    if step.program != "go" || !text.contains("interpreted differently than if it were the main module") {
+        return None;
+    }
+    let directive = ["replace", "exclude"]
+        .into_iter()
+        .find(|directive| text.contains(&format!("more {directive} directives")))?;
+    Some(BuildError::GoModDirectives {
+        module: step.args.last().cloned().unwrap_or_default(),
+        directive,
+    })
+}
+
+/// Makes the folders that the outputs will be in. Nobody else may write there, whatever the umask.
 fn make_folders(step: &HostStep) -> Result<(), BuildError> {
     for folder in step.outputs.iter().filter_map(|output| output.parent()) {
-        std::fs::create_dir_all(folder).map_err(|source| BuildError::Write {
-            path: folder.to_owned(),
-            source,
-        })?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)
+            .map_err(|source| BuildError::Write {
+                path: folder.to_owned(),
+                source,
+            })?;
     }
     Ok(())
 }
@@ -128,14 +208,11 @@ impl Group {
                 source: io::Error::new(io::ErrorKind::NotFound, "it is not a directory"),
             });
         }
-        if !is_on_path(&step.program) {
+        if process::find(&step.program).is_none() {
             return Err(program_missing(&step.program));
         }
-        let mut command = Command::new(&step.program);
-        for name in &step.cleared_env {
-            command.env_remove(name);
-        }
-        let child = command
+        let inherited: Vec<&str> = step.inherited_env.iter().map(String::as_str).collect();
+        let child = process::async_command(&step.program, &inherited)
             .args(&step.args)
             .envs(&step.env)
             .current_dir(&step.working_dir)
@@ -143,7 +220,6 @@ impl Group {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .map_err(unstartable)?;
         let id = child
@@ -212,14 +288,6 @@ fn forward(from: Option<impl AsyncRead + Unpin + Send + 'static>, to: mpsc::Send
 fn describe(status: ExitStatus) -> String {
     // "exit status: 101" reads as a label; the message has one already.
     status.to_string().replacen("status: ", "status ", 1)
-}
-
-fn is_on_path(program: &str) -> bool {
-    if program.contains('/') {
-        return Path::new(program).is_file();
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
 /// The error for a program that is not there, with how to get it.

@@ -21,6 +21,7 @@
 //! | `plan` | recipe to sorted, checked, complete layers; pure |
 //! | `host_step` | runs cargo and go, with progress and cancellation |
 //! | `fingerprint` | what a build depends on, so that plans can tell digests |
+//! | `startable` | whether the program of an image can start in it |
 //! | `cache` | what is kept between runs, and for how long |
 
 mod blocking;
@@ -31,6 +32,7 @@ mod fingerprint;
 mod host_step;
 pub mod native;
 mod plan;
+mod startable;
 #[cfg(test)]
 mod testing;
 

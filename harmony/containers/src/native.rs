@@ -11,10 +11,10 @@ pub(crate) mod assemble;
 pub(crate) mod layer;
 pub(crate) mod manifest;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use harmony_core::cache_dir::CacheDir;
 use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
 use harmony_core::context::Context;
 use harmony_core::image::{Base, BuildContext, Built, BuiltImage, HostStep, ImageSource};
@@ -27,6 +27,7 @@ use crate::fingerprint;
 use crate::host_step;
 use crate::native::assemble::assemble;
 use crate::plan::ImagePlan;
+use crate::startable;
 
 /// How this builder calls itself in errors and in cache keys.
 const NAME: &str = "native";
@@ -44,15 +45,15 @@ const NAME: &str = "native";
 #[derive(Debug, Clone)]
 pub struct NativeBuilder {
     context: Context,
-    cache: Cache,
+    cache: CacheDir,
 }
 
 impl NativeBuilder {
     /// A builder that keeps layers and images below `cache_dir`; the directory is made when it is missing.
-    pub fn new(context: Context, cache_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(context: Context, cache_dir: impl Into<CacheDir>) -> Self {
         Self {
             context,
-            cache: Cache::new(cache_dir.into()),
+            cache: cache_dir.into(),
         }
     }
 
@@ -99,14 +100,17 @@ impl NativeBuilder {
         &self,
         planned: &Planned,
         image: &ImageRef,
+        cache: &Cache,
     ) -> Result<BuiltImage, BuildError> {
         let progress = Arc::new(self.context.step(format!("assemble image {image}")));
         let (plan, cache, listener) = (
             Arc::clone(&planned.plan),
-            self.cache.clone(),
+            cache.clone(),
             Arc::clone(&progress),
         );
+        let name = image.to_string();
         let built = blocking(&self.context, move |cancel| {
+            startable::check(&plan, &name)?;
             assemble(&plan, &cache, &listener, cancel)
         })
         .await?;
@@ -124,27 +128,27 @@ impl NativeBuilder {
 #[async_trait]
 impl ContainerBuilder for NativeBuilder {
     async fn build(&self, context: &BuildContext, image: &ImageRef) -> Result<Built, BuildError> {
+        let cache = Cache::open(&self.cache)?;
         let planned = self.plan(context, image).await?;
         let before = self.fingerprint(&planned).await?;
         if self.context.is_planning() {
             let record = before
                 .as_ref()
-                .and_then(|key| self.cache.read::<BuildRecord>(Record::Build, key));
+                .and_then(|key| cache.read::<BuildRecord>(Record::Build, key));
             return Ok(Built::Predicted(record.map(|record| record.digest)));
         }
-        self.cache.prepare()?;
+        cache.prepare()?;
         for step in planned.steps.iter() {
             host_step::run(step, image, &self.context).await?;
         }
-        let built = self.assemble(&planned, image).await?;
+        let built = self.assemble(&planned, image, &cache).await?;
         // Sources that were edited during the build may be in it or not.
         let after = self.fingerprint(&planned).await?;
         if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
             let digest = built.digest.clone();
-            self.cache
-                .write(Record::Build, &key, &BuildRecord { digest })?;
+            cache.write(Record::Build, &key, &BuildRecord { digest })?;
         }
-        self.cache.prune();
+        cache.prune();
         Ok(Built::Image(built))
     }
 }

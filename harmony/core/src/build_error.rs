@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::cache_dir::CacheDirError;
 use crate::codes;
 use crate::context::Cancelled;
 use crate::diagnostic::{BoxError, Diagnostic, FailureKind, Origin};
@@ -83,6 +84,29 @@ pub enum BuildError {
         #[source]
         source: Option<BoxError>,
     },
+    /// A Go module whose `go.mod` is only meant for its own repository.
+    #[error("Go does not install `{module}` by its version: its go.mod has `{directive}` directives")]
+    GoModDirectives {
+        /// The package with its version.
+        module: String,
+        /// `replace` or `exclude`.
+        directive: &'static str,
+    },
+    /// The program of an image could not start in it.
+    #[error("`{program}` cannot start in the image of {image}: {reason}")]
+    CannotStart {
+        /// The path in the image.
+        program: String,
+        /// Which image.
+        image: String,
+        /// What is missing.
+        reason: String,
+        /// The way out.
+        help: String,
+    },
+    /// The folder for cached files cannot be used.
+    #[error(transparent)]
+    CacheDir(#[from] CacheDirError),
     /// The run was cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -98,6 +122,9 @@ impl Diagnostic for BuildError {
             Self::Write { .. } => Origin::Own(codes::IMAGE_NOT_WRITTEN),
             Self::Recipe { .. } => Origin::Own(codes::RECIPE_INVALID),
             Self::Daemon { .. } => Origin::Own(codes::BUILD_DAEMON_FAILED),
+            Self::GoModDirectives { .. } => Origin::Own(codes::GO_MOD_DIRECTIVES),
+            Self::CannotStart { .. } => Origin::Own(codes::PROGRAM_CANNOT_START),
+            Self::CacheDir(error) => Origin::Inner(error),
             Self::Cancelled(cancelled) => Origin::Inner(cancelled),
         }
     }
@@ -106,8 +133,10 @@ impl Diagnostic for BuildError {
         match self {
             Self::DockerfileUnsupported { .. }
             | Self::ProgramMissing { .. }
-            | Self::Recipe { .. } => FailureKind::Refused,
-            _ => FailureKind::Failed,
+            | Self::Recipe { .. }
+            | Self::GoModDirectives { .. }
+            | Self::CannotStart { .. } => FailureKind::Refused,
+            _ => self.inner().map_or(FailureKind::Failed, Diagnostic::kind),
         }
     }
 
@@ -128,10 +157,11 @@ impl Diagnostic for BuildError {
                 vec!["free some space on that disk, then run the same command again".into()]
             }
             Self::HostStep { .. } => {
-                vec!["mend what the program reports above, then run the same command again".into()]
+                vec!["fix what the program reports above, then run the same command again".into()]
             }
             Self::ProgramMissing { help, .. }
             | Self::Recipe { help, .. }
+            | Self::CannotStart { help, .. }
             | Self::Daemon { help, .. } => vec![help.clone()],
             Self::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 vec!["free some space on that disk, then run the same command again: nothing half-written is used".into()]
@@ -140,6 +170,14 @@ impl Diagnostic for BuildError {
                 vec!["check that the directory exists and is yours to write".into()]
             }
             Self::File { .. } => vec!["check the path in the recipe of the app".into()],
+            Self::GoModDirectives { module, .. } => vec![
+                format!(
+                    "compile it in a module of your own that requires it: `go mod init tools && go get {module}`, then \
+                     `go build` with CGO_ENABLED=0, and give the program to `Prebuilt`"
+                ),
+                "or use a version whose go.mod has none, or what its project releases as a program".into(),
+            ],
+            Self::CacheDir(error) => error.hints(),
             Self::Cancelled(_) => Vec::new(),
         }
     }

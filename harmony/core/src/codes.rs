@@ -55,6 +55,11 @@ codes! {
     IMAGE_NOT_WRITTEN = 105, "the image cannot be written";
     RECIPE_INVALID = 106, "the recipe of an image is not valid";
     BUILD_DAEMON_FAILED = 107, "a build daemon failed";
+    NO_CACHE_DIR = 130, "there is no place for cached files";
+    CACHE_DIR_UNTRUSTED = 131, "the cache cannot be trusted";
+    CACHE_DIR_UNUSABLE = 132, "the folder for cached files cannot be used";
+    GO_MOD_DIRECTIVES = 133, "Go does not install a module by its version";
+    PROGRAM_CANNOT_START = 134, "the program of an image cannot start in it";
 
     // Registries, images and charts
     REGISTRY_UNREACHABLE = 201, "the registry cannot be reached";

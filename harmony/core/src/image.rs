@@ -95,8 +95,11 @@ pub struct HostStep {
     pub args: Vec<String>,
     /// Environment variables set for it.
     pub env: BTreeMap<String, String>,
-    /// Environment variables that it must not inherit, because they would change what it makes.
-    pub cleared_env: BTreeSet<String>,
+    /// Which of our environment variables it inherits, beside those that every program may know (see
+    /// [`crate::process`]): names, in which one `*` stands for any text. Their values may change what it makes.
+    pub inherited_env: BTreeSet<String>,
+    /// What else decides what it makes: versions of compilers, configuration outside the project.
+    pub tools: Vec<String>,
     /// Where it runs.
     pub working_dir: PathBuf,
     /// What it reads beside its arguments and variables.
@@ -109,8 +112,8 @@ pub struct HostStep {
 /// What a [`HostStep`] reads beside its arguments and variables: how far its outcome can be known before it ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepInputs {
-    /// Nothing that changes, as with a module at a version: outputs that exist already are used as they are, so their
-    /// paths must tell versions apart, and the program must put them there in one piece.
+    /// Nothing that changes, as with a module at a version: outputs that exist already are used as long as they are
+    /// what the step made, so their paths must tell versions apart.
     Pinned,
     /// The files of this directory that its git repository knows or would add.
     Tree(PathBuf),

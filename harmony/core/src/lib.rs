@@ -26,6 +26,7 @@
 //! | [`verify`] | [`Workload`](verify::Workload): a Score of something that runs, with the readiness and the smoke checks it owes |
 //! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values the capabilities speak |
 //! | [`build_error`] | why an image could not be built |
+//! | [`process`], [`cache_dir`] | for every adapter: starting programs without our secrets, folders that can be trusted |
 //! | [`capability`] | one port per file |
 //! | [`delegation`] | what a topology that hands its capabilities to adapters needs in scope |
 //!
@@ -34,6 +35,7 @@
 
 pub mod approval;
 pub mod build_error;
+pub mod cache_dir;
 mod cancelled;
 pub mod capability;
 pub mod chart;
@@ -48,6 +50,7 @@ pub mod image;
 pub mod inventory;
 pub mod kubernetes;
 pub mod outcome;
+pub mod process;
 pub mod owner;
 pub mod score;
 pub mod topology;

@@ -4,14 +4,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use harmony_core::cache_dir::{CacheDir, CacheDirError};
 use harmony_core::capability::oci_registry::{Published, RegistryError};
 use harmony_core::capability::{HelmRegistry, ReleaseRecords};
 use harmony_core::chart::PackagedChart;
+use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_core::{Context, async_trait};
+use harmony_oci::file::read_regular;
+use harmony_oci::sha256;
+use harmony_oci::write::replace;
 use harmony_types::{ChartRef, Digest, ReleaseUnit, Version};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 /// Keeps charts as `NAME-VERSION.tgz` beside a small description.
 ///
@@ -19,11 +23,14 @@ use sha2::{Digest as _, Sha256};
 #[derive(Debug, Clone)]
 pub struct ChartStore {
     context: Context,
-    folder: PathBuf,
+    folder: CacheDir,
 }
 
+/// The largest chart that is kept, in bytes.
+const LIMIT: u64 = 64 * 1024 * 1024;
+
 /// What stands beside an archive.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Description {
     metadata: serde_json::Value,
     digest: Digest,
@@ -35,33 +42,90 @@ const RECORD_SUFFIX: &str = ".release.json";
 
 impl ChartStore {
     /// Charts in `folder`, which is made when the first one comes.
-    pub fn new(context: Context, folder: impl Into<PathBuf>) -> Self {
+    pub fn new(context: Context, folder: impl Into<CacheDir>) -> Self {
         Self {
             context,
             folder: folder.into(),
         }
     }
 
-    fn archive(&self, chart: &ChartRef) -> PathBuf {
-        self.folder
-            .join(format!("{}-{}.tgz", chart.name(), chart.version()))
+    fn record(&self, unit: &ReleaseUnit, version: &Version) -> Result<PathBuf, RegistryError> {
+        let folder = self.folder.checked().map_err(untrusted)?;
+        Ok(folder.join(format!("{unit}-{version}{RECORD_SUFFIX}")))
     }
 
-    fn record(&self, unit: &ReleaseUnit, version: &Version) -> PathBuf {
-        self.folder.join(format!("{unit}-{version}{RECORD_SUFFIX}"))
+    /// What is kept of a chart: nothing, or all of it, as it was put there.
+    async fn stored(&self, chart: &ChartRef) -> Result<Stored, RegistryError> {
+        let folder = self.folder.checked().map_err(untrusted)?;
+        let archive = archive(&folder, chart);
+        blocking(move || Stored::read(&archive)).await
     }
+}
 
-    async fn description(&self, chart: &ChartRef) -> Result<Option<Description>, RegistryError> {
-        let path = self.archive(chart).with_extension("json");
-        let text = match tokio::fs::read(&path).await {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(local(&path, error)),
+/// What the store holds under a name.
+#[derive(Debug)]
+enum Stored {
+    Nothing,
+    /// It is no longer what was put there. It is replaced by the next push.
+    Damaged {
+        path: PathBuf,
+        source: io::Error,
+    },
+    Chart {
+        description: Description,
+        archive: Arc<[u8]>,
+    },
+}
+
+impl Stored {
+    fn read(path: &Path) -> Self {
+        let described = path.with_extension("json");
+        let damaged = |path: &Path, source: io::Error| Self::Damaged {
+            path: path.to_owned(),
+            source,
         };
-        serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| local(&path, error))
+        let text = match read_regular(&described, LIMIT) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::Nothing,
+            Err(error) => return damaged(&described, error),
+        };
+        let description: Description = match serde_json::from_slice(&text) {
+            Ok(description) => description,
+            Err(error) => return damaged(&described, error.into()),
+        };
+        let archive = match read_regular(path, LIMIT) {
+            Ok(archive) => archive,
+            Err(error) => return damaged(path, error),
+        };
+        let found = sha256(&archive);
+        if found != description.digest {
+            let reason = format!("its digest is {found}, not {}", description.digest);
+            return damaged(path, io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Self::Chart {
+            description,
+            archive: archive.into(),
+        }
     }
+}
+
+fn archive(folder: &Path, chart: &ChartRef) -> PathBuf {
+    folder.join(format!("{}-{}.tgz", chart.name(), chart.version()))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, RegistryError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| RegistryError::Local {
+            what: "the chart store".into(),
+            source: error.into(),
+        })
+}
+
+fn untrusted(error: CacheDirError) -> RegistryError {
+    RegistryError::Adapter(AnyDiagnostic::new(error))
 }
 
 #[async_trait]
@@ -71,10 +135,12 @@ impl HelmRegistry for ChartStore {
         chart: &PackagedChart,
         to: &ChartRef,
     ) -> Result<Published, RegistryError> {
-        let action = match self.description(to).await? {
-            Some(there) if there.digest == chart.archive_digest => Action::Unchanged,
-            Some(_) => Action::Update,
-            None => Action::Create,
+        let action = match self.stored(to).await? {
+            Stored::Chart { description, .. } if description.digest == chart.archive_digest => {
+                Action::Unchanged
+            }
+            Stored::Chart { .. } | Stored::Damaged { .. } => Action::Update,
+            Stored::Nothing => Action::Create,
         };
         if action != Action::Unchanged && !self.context.is_planning() {
             let description = Description {
@@ -82,15 +148,16 @@ impl HelmRegistry for ChartStore {
                 digest: chart.archive_digest.clone(),
                 created: chart.created,
             };
-            let text =
-                serde_json::to_vec(&description).map_err(|error| local(&self.folder, error))?;
-            let archive = self.archive(to);
-            tokio::fs::create_dir_all(&self.folder)
-                .await
-                .map_err(|error| local(&self.folder, error))?;
-            // The description goes last: a chart counts as there only when both are whole.
-            replace(&archive, &chart.archive).await?;
-            replace(&archive.with_extension("json"), &text).await?;
+            let folder = self.folder.ready().map_err(untrusted)?;
+            let text = serde_json::to_vec(&description).map_err(|error| local(&folder, error))?;
+            let (path, content) = (archive(&folder, to), Arc::clone(&chart.archive));
+            blocking(move || {
+                // The description goes last: a chart counts as there only when both are whole.
+                replace(&path, &content).map_err(|error| local(&path, error))?;
+                let described = path.with_extension("json");
+                replace(&described, &text).map_err(|error| local(&described, error))
+            })
+            .await??;
         }
         let digest = Some(chart.archive_digest.clone());
         Ok(Published {
@@ -100,38 +167,30 @@ impl HelmRegistry for ChartStore {
     }
 
     async fn resolve_chart(&self, chart: &ChartRef) -> Result<Option<Digest>, RegistryError> {
-        Ok(self
-            .description(chart)
-            .await?
-            .map(|description| description.digest))
+        Ok(match self.stored(chart).await? {
+            Stored::Chart { description, .. } => Some(description.digest),
+            Stored::Nothing | Stored::Damaged { .. } => None,
+        })
     }
 
     async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
-        let missing = || RegistryError::NotFound {
-            reference: chart.to_string(),
-        };
-        let description = self.description(chart).await?.ok_or_else(missing)?;
-        let path = self.archive(chart);
-        let archive: Arc<[u8]> = tokio::fs::read(&path)
-            .await
-            .map_err(|error| local(&path, error))?
-            .into();
-        let archive_digest = Digest::sha256_from_bytes(Sha256::digest(&archive).into());
-        if archive_digest != description.digest {
-            let reason = format!("its digest is {archive_digest}, not {}", description.digest);
-            return Err(local(
-                &path,
-                io::Error::new(io::ErrorKind::InvalidData, reason),
-            ));
+        match self.stored(chart).await? {
+            Stored::Nothing => Err(RegistryError::NotFound {
+                reference: chart.to_string(),
+            }),
+            Stored::Damaged { path, source } => Err(local(&path, source)),
+            Stored::Chart {
+                description,
+                archive,
+            } => Ok(PackagedChart {
+                name: chart.name().to_string(),
+                version: chart.version().clone(),
+                metadata: description.metadata,
+                archive,
+                archive_digest: description.digest,
+                created: description.created,
+            }),
         }
-        Ok(PackagedChart {
-            name: chart.name().to_string(),
-            version: chart.version().clone(),
-            metadata: description.metadata,
-            archive,
-            archive_digest,
-            created: description.created,
-        })
     }
 }
 
@@ -144,21 +203,21 @@ impl ReleaseRecords for ChartStore {
         version: &Version,
         record: &[u8],
     ) -> Result<Published, RegistryError> {
-        let path = self.record(unit, version);
+        let path = self.record(unit, version)?;
         let action = match self.read_record(unit, version).await? {
             Some(kept) if kept == record => Action::Unchanged,
             Some(_) => Action::Update,
             None => Action::Create,
         };
         if action != Action::Unchanged && !self.context.is_planning() {
-            tokio::fs::create_dir_all(&self.folder)
-                .await
-                .map_err(|error| local(&self.folder, error))?;
-            replace(&path, record).await?;
+            self.folder.ready().map_err(untrusted)?;
+            let (path, record) = (path.clone(), record.to_vec());
+            blocking(move || replace(&path, &record).map_err(|error| local(&path, error)))
+                .await??;
         }
         Ok(Published {
             change: Change::new(action, Subject::File(path)),
-            digest: Some(Digest::sha256_from_bytes(Sha256::digest(record).into())),
+            digest: Some(sha256(record)),
         })
     }
 
@@ -167,22 +226,24 @@ impl ReleaseRecords for ChartStore {
         unit: &ReleaseUnit,
         version: &Version,
     ) -> Result<Option<Vec<u8>>, RegistryError> {
-        let path = self.record(unit, version);
-        match tokio::fs::read(&path).await {
+        let path = self.record(unit, version)?;
+        blocking(move || match read_regular(&path, LIMIT) {
             Ok(record) => Ok(Some(record)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(local(&path, error)),
-        }
+        })
+        .await?
     }
 
     async fn released_versions(&self, unit: &ReleaseUnit) -> Result<Vec<Version>, RegistryError> {
-        let mut entries = match tokio::fs::read_dir(&self.folder).await {
+        let folder = self.folder.checked().map_err(untrusted)?;
+        let mut entries = match tokio::fs::read_dir(&folder).await {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(local(&self.folder, error)),
+            Err(error) => return Err(local(&folder, error)),
         };
         let mut versions = Vec::new();
-        let failed = |error| local(&self.folder, error);
+        let failed = |error| local(&folder, error);
         while let Some(entry) = entries.next_entry().await.map_err(failed)? {
             let name = entry.file_name();
             let version = name
@@ -196,17 +257,6 @@ impl ReleaseRecords for ChartStore {
     }
 }
 
-/// Written beside and renamed, so that a reader sees the old file or the new one.
-async fn replace(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    tokio::fs::write(&beside, content)
-        .await
-        .map_err(|error| local(&beside, error))?;
-    tokio::fs::rename(&beside, path)
-        .await
-        .map_err(|error| local(path, error))
-}
-
 fn local(path: &Path, error: impl Into<harmony_core::diagnostic::BoxError>) -> RegistryError {
     RegistryError::Local {
         what: path.display().to_string(),
@@ -216,6 +266,8 @@ fn local(path: &Path, error: impl Into<harmony_core::diagnostic::BoxError>) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn chart(content: &[u8]) -> PackagedChart {
@@ -224,7 +276,7 @@ mod tests {
             version: "1.0.0".parse().unwrap(),
             metadata: serde_json::json!({ "name": "app" }),
             archive: content.into(),
-            archive_digest: Digest::sha256_from_bytes(Sha256::digest(content).into()),
+            archive_digest: sha256(content),
             created: 7,
         }
     }
@@ -299,10 +351,26 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let store = ChartStore::new(Context::new(), folder.path());
         store.push_chart(&chart(b"one"), &to).await.unwrap();
-        std::fs::write(folder.path().join("app-1.0.0.tgz"), b"other").unwrap();
+        for (file, content) in [
+            ("app-1.0.0.tgz", &b"onf"[..]),
+            ("app-1.0.0.tgz", b""),
+            ("app-1.0.0.json", b"{"),
+        ] {
+            std::fs::write(folder.path().join(file), content).unwrap();
+            assert!(matches!(
+                store.pull_chart(&to).await,
+                Err(RegistryError::Local { .. })
+            ));
+            assert_eq!(store.resolve_chart(&to).await.unwrap(), None);
+            // Publishing the same chart again makes it whole.
+            let pushed = store.push_chart(&chart(b"one"), &to).await.unwrap();
+            assert_eq!(pushed.change.action, Action::Update);
+            assert_eq!(store.pull_chart(&to).await.unwrap(), chart(b"one"));
+        }
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         assert!(matches!(
             store.pull_chart(&to).await,
-            Err(RegistryError::Local { .. })
+            Err(RegistryError::Adapter(_))
         ));
     }
 }

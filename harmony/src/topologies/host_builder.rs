@@ -21,8 +21,8 @@ impl HostBuilder {
     pub fn new(context: &Context) -> Self {
         let cache = dirs::cache().join("images");
         Self {
-            native: NativeBuilder::new(context.clone(), &cache),
-            docker: DockerBuilder::new(context.clone(), &cache),
+            native: NativeBuilder::new(context.clone(), cache.clone()),
+            docker: DockerBuilder::new(context.clone(), cache),
         }
     }
 }

@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
             &[
                 "harmony_cli",
                 "harmony_containers",
+                "harmony_oci",
                 "harmony_registry",
                 "harmony_release",
                 "harmony_kubernetes",

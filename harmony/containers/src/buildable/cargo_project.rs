@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::{MetadataCommand, Package, TargetKind};
+use cargo_metadata::{Metadata, MetadataCommand, Package, TargetKind};
 use harmony_core::capability::container_builder::BuildError;
+use harmony_core::process;
 
 use crate::host_step::program_missing;
 
@@ -27,12 +28,7 @@ impl CargoProject {
                 source: io::Error::new(io::ErrorKind::NotFound, "it is not a directory"),
             });
         }
-        let metadata = MetadataCommand::new()
-            .cargo_path("cargo")
-            .current_dir(project_root)
-            .no_deps()
-            .exec()
-            .map_err(|error| unknown(package, error))?;
+        let metadata = metadata(project_root).map_err(|error| unknown(package, error))?;
         let refuse = |reason: String, help: String| BuildError::Recipe {
             image: package.to_owned(),
             reason,
@@ -82,6 +78,21 @@ impl CargoProject {
             is_self_contained,
         })
     }
+}
+
+fn metadata(project_root: &Path) -> Result<Metadata, cargo_metadata::Error> {
+    let mut command = MetadataCommand::new()
+        .cargo_path("cargo")
+        .current_dir(project_root)
+        .no_deps()
+        .cargo_command();
+    process::restrict(&mut command, process::CARGO);
+    let output = command.output().map_err(cargo_metadata::Error::Io)?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(cargo_metadata::Error::CargoMetadata { stderr });
+    }
+    MetadataCommand::parse(String::from_utf8_lossy(&output.stdout))
 }
 
 fn bins(package: &Package) -> Vec<&str> {

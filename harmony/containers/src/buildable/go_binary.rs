@@ -1,27 +1,69 @@
 //! A command of a Go module.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use harmony_core::cache_dir::CacheDir;
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::image::{BuildContext, Buildable, HostStep, ImageRecipe, StepInputs};
 use harmony_core::inventory::Platform;
+use harmony_core::process;
 
 use crate::buildable::Runtime;
 use crate::host_step::program_missing;
 
+/// Settings of the user that decide where modules come from; none of them changes what is compiled.
+const SETTINGS: &[&str] = &[
+    "GOAUTH",
+    "GOCACHE",
+    "GOINSECURE",
+    "GOMODCACHE",
+    "GONOPROXY",
+    "GONOSUMDB",
+    "GOPATH",
+    "GOPRIVATE",
+    "GOPROXY",
+    "GOSUMDB",
+    "GOTOOLCHAIN",
+    "GOVCS",
+];
+
+/// What Go may need to fetch a module from a version control system or a private proxy. `go install` without C runs no
+/// code of the modules that it compiles.
+const FETCHING: &[&str] = &[
+    "NETRC",
+    "SSH_AUTH_SOCK",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_CONFIG_GLOBAL",
+];
+
+/// What changes the program, and so is the same for everybody. `GOENV=off` leaves out what `go env -w` has set.
+const FIXED: &[(&str, &str)] = &[
+    ("CGO_ENABLED", "0"),
+    ("GO386", "sse2"),
+    ("GOAMD64", "v1"),
+    ("GOARM", "7"),
+    ("GOARM64", "v8.0"),
+    ("GOENV", "off"),
+    ("GOEXPERIMENT", ""),
+    ("GOFIPS140", "off"),
+    ("GOFLAGS", ""),
+    ("GOWORK", "off"),
+];
+
 /// A command of a Go module at a version, such as `github.com/nats-io/nats-server/v2` at `v2.15.2`.
 ///
 /// It comes from the module proxy and is checked against the checksum database, as the host's Go settings say
-/// (`GOPROXY`, `GOSUMDB`). It is compiled once for each version of the command and of Go, without C and without paths
-/// of this machine, and kept in the cache directory.
+/// (`GOPROXY`, `GOSUMDB`...). It is compiled once for each version of the command and of Go, without C and without paths
+/// of this machine, and kept in the cache directory with its digest. Settings that change the program (`GOAMD64`,
+/// `GOFLAGS`, `GOEXPERIMENT`...) are the same on every machine, whatever the environment or `go env -w` says.
 #[derive(Debug, Clone)]
 pub struct GoBinary {
     package: String,
     version: String,
-    cache_dir: PathBuf,
+    cache_dir: CacheDir,
     runtime: Runtime,
 }
 
@@ -32,7 +74,7 @@ impl GoBinary {
     pub fn new(
         package: impl Into<String>,
         version: impl Into<String>,
-        cache_dir: impl Into<PathBuf>,
+        cache_dir: impl Into<CacheDir>,
     ) -> Self {
         Self {
             package: package.into(),
@@ -90,12 +132,12 @@ impl GoBinary {
         &self,
         name: &str,
         go: &GoHost,
+        cache: &Path,
         platform: &Platform,
         project_root: &Path,
     ) -> (HostStep, PathBuf) {
         let cross = platform.architecture != go.architecture || platform.os != go.os;
-        let home = self
-            .cache_dir
+        let home = cache
             .join(format!(
                 "{}@{}",
                 self.package.replace('/', "_"),
@@ -105,26 +147,26 @@ impl GoBinary {
                 "{}-{}-{}",
                 go.version, platform.os, platform.architecture
             ));
-        let mut env = BTreeMap::from([
-            ("CGO_ENABLED".to_owned(), "0".to_owned()),
-            ("GOOS".to_owned(), platform.os.to_owned()),
-            ("GOARCH".to_owned(), platform.architecture.to_owned()),
-            ("GOFLAGS".to_owned(), String::new()),
-        ]);
+        let mut env = go.settings.clone();
+        env.extend(
+            FIXED
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        env.insert("GOOS".to_owned(), platform.os.to_owned());
+        env.insert("GOARCH".to_owned(), platform.architecture.to_owned());
         let mut bin = home.join("bin");
-        let mut cleared_env = BTreeSet::from(["GO111MODULE".to_owned(), "GOEXPERIMENT".to_owned()]);
         if cross {
             // `go install` refuses GOBIN for a foreign platform, and makes this folder itself.
             bin.push(format!("{}_{}", platform.os, platform.architecture));
             env.insert("GOPATH".to_owned(), text(&home));
-            env.insert("GOMODCACHE".to_owned(), go.module_cache.clone());
-            cleared_env.insert("GOBIN".to_owned());
         } else {
             env.insert("GOBIN".to_owned(), text(&bin));
         }
         // On the disk of the result, so that Go renames the binary into place instead of copying it.
         env.insert("GOTMPDIR".to_owned(), text(&bin));
         let output = bin.join(name);
+        let inherited = process::NETWORK.iter().chain(FETCHING);
         let step = HostStep {
             label: format!("compile {name} {}", self.version),
             program: "go".to_owned(),
@@ -133,12 +175,14 @@ impl GoBinary {
                 "-trimpath",
                 "-buildvcs=false",
                 "-ldflags=-s -w -buildid=",
+                "--",
                 &format!("{}@{}", self.package, self.version),
             ]
             .map(str::to_owned)
             .to_vec(),
             env,
-            cleared_env,
+            inherited_env: inherited.map(|name| (*name).to_owned()).collect(),
+            tools: vec![go.version.clone()],
             working_dir: project_root.to_owned(),
             inputs: StepInputs::Pinned,
             outputs: vec![output.clone()],
@@ -150,51 +194,52 @@ impl GoBinary {
 impl Buildable for GoBinary {
     fn recipe(&self, context: &BuildContext) -> Result<ImageRecipe, BuildError> {
         let name = self.check()?;
+        let cache = self.cache_dir.checked()?;
         let go = GoHost::ask()?;
-        let (step, binary) = self.step(name, &go, &context.platform, &context.project_root);
+        let (step, binary) =
+            self.step(name, &go, &cache, &context.platform, &context.project_root);
         Ok(self.runtime.recipe(name, binary, vec![step]))
     }
 }
 
-/// What `go` says of itself.
+/// What `go` says of itself and of the user's settings.
 #[derive(Debug)]
 struct GoHost {
     version: String,
     os: String,
     architecture: String,
-    module_cache: String,
+    /// Where modules come from and are kept.
+    settings: BTreeMap<String, String>,
 }
 
 impl GoHost {
     fn ask() -> Result<Self, BuildError> {
-        let output = Command::new("go")
-            .args(["env", "GOVERSION", "GOHOSTOS", "GOHOSTARCH", "GOMODCACHE"])
+        let output = process::command("go", &["GO*"])
+            .args(["env", "-json", "GOVERSION", "GOHOSTOS", "GOHOSTARCH"])
+            .args(SETTINGS)
             .current_dir(env::temp_dir())
             .output()
             .map_err(|_| program_missing("go"))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let mut lines = text.lines().map(str::to_owned);
-        match (lines.next(), lines.next(), lines.next(), lines.next()) {
-            (Some(version), Some(os), Some(architecture), Some(module_cache))
-                if output.status.success() =>
-            {
-                Ok(Self {
-                    version,
-                    os,
-                    architecture,
-                    module_cache,
-                })
-            }
-            _ => Err(BuildError::HostStep {
-                image: "a Go program".to_owned(),
-                program: "go env".to_owned(),
-                status: output.status.to_string(),
-                output: String::from_utf8_lossy(&output.stderr)
-                    .lines()
-                    .map(str::to_owned)
-                    .collect(),
-            }),
+        let unusable = |lines: String| BuildError::HostStep {
+            image: "a Go program".to_owned(),
+            program: "go env".to_owned(),
+            status: output.status.to_string(),
+            output: lines.lines().map(str::to_owned).collect(),
+        };
+        if !output.status.success() {
+            return Err(unusable(
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            ));
         }
+        let mut settings: BTreeMap<String, String> = serde_json::from_slice(&output.stdout)
+            .map_err(|error| unusable(error.to_string()))?;
+        let mut take = |name: &str| settings.remove(name).unwrap_or_default();
+        Ok(Self {
+            version: take("GOVERSION"),
+            os: take("GOHOSTOS"),
+            architecture: take("GOHOSTARCH"),
+            settings,
+        })
     }
 }
 
@@ -258,26 +303,31 @@ mod tests {
             version: "go1.26.8".into(),
             os: "linux".into(),
             architecture: "amd64".into(),
-            module_cache: "/root/go/pkg/mod".into(),
+            settings: BTreeMap::from([("GOPROXY".into(), "https://proxy.test".into())]),
         };
         let binary = GoBinary::new("example.com/app/v2", "v2.0.1", "/cache");
         let host = Platform {
             os: "linux",
             architecture: "amd64",
         };
-        let (step, output) = binary.step("app", &go, &host, Path::new("/"));
+        let (step, output) = binary.step("app", &go, Path::new("/cache"), &host, Path::new("/"));
         assert_eq!(
             output,
             Path::new("/cache/example.com_app_v2@v2.0.1/go1.26.8-linux-amd64/bin/app")
         );
         assert_eq!(step.outputs, [output]);
-        assert_eq!(step.env["CGO_ENABLED"], "0");
+        assert_eq!(step.env["GOPROXY"], "https://proxy.test");
+        for (name, value) in FIXED {
+            assert_eq!(step.env[*name], *value);
+        }
+        let inherits = |name: &str| step.inherited_env.contains(name);
+        assert!(inherits("HTTPS_PROXY") && !inherits("GO*") && !inherits("GOFLAGS"));
         assert!(step.env.contains_key("GOBIN"));
         let foreign = Platform {
             os: "linux",
             architecture: "arm64",
         };
-        let (step, output) = binary.step("app", &go, &foreign, Path::new("/"));
+        let (step, output) = binary.step("app", &go, Path::new("/cache"), &foreign, Path::new("/"));
         assert_eq!(
             output,
             Path::new("/cache/example.com_app_v2@v2.0.1/go1.26.8-linux-arm64/bin/linux_arm64/app")

@@ -9,8 +9,7 @@ use crate::buildable::Runtime;
 
 /// A statically linked program on this host, as an image of its own.
 ///
-/// Whether it is static, and for the right processor, is not looked at: a program that is not says "no such file or
-/// directory" when it starts.
+/// A program that could not start in an image without other files is refused when the image is built.
 #[derive(Debug, Clone)]
 pub struct Prebuilt {
     program: PathBuf,

@@ -1,16 +1,19 @@
 //! Compiler flags that keep the paths of this machine out of a binary.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use harmony_core::capability::container_builder::BuildError;
+use harmony_core::process;
+use harmony_oci::file::read_regular;
 
 use super::cargo_project::CargoProject;
 use crate::host_step::program_missing;
+
+/// The largest configuration file of cargo that is read, in bytes.
+const CONFIG_LIMIT: u64 = 1024 * 1024;
 
 /// The directories whose names compilers write into what they make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(super) struct Places {
     pub(super) library: Option<(PathBuf, String)>,
     /// Flags of the project's configuration that ours would replace, see [`Flags`].
     pub(super) configured: Vec<String>,
+    /// What else decides the binary: compilers, the C library, configuration outside the project.
+    pub(super) tools: Vec<String>,
 }
 
 impl Places {
@@ -33,15 +38,19 @@ impl Places {
         let cargo_home = cargo_home();
         let sysroot = PathBuf::from(rustc(&workspace, &["--print", "sysroot"])?.trim());
         let sources = sysroot.join("lib/rustlib/src/rust");
+        let version = rustc(&workspace, &["--version", "--verbose"])?;
         let library = if sources.is_dir() {
-            let version = rustc(&workspace, &["--version", "--verbose"])?;
             library_name(&version).map(|name| (sources, name))
         } else {
             None
         };
+        let mut tools = vec![version];
+        tools.extend(c_toolchain());
+        tools.extend(config_files(&workspace, &cargo_home));
         let registries = registries(&cargo_home, &workspace)?;
         Ok(Self {
             configured: configured_rustflags(&workspace, &cargo_home),
+            tools,
             target: project.target_directory.clone(),
             registries,
             sysroot,
@@ -88,6 +97,8 @@ pub(super) struct Flags {
     /// The value of `--config`, in TOML.
     pub(super) config: String,
     pub(super) env: BTreeMap<String, String>,
+    /// See [`Places::tools`].
+    pub(super) tools: Vec<String>,
 }
 
 impl Flags {
@@ -117,61 +128,17 @@ impl Flags {
         Self {
             config: format!("target.{target}.rustflags={}", toml_array(&rustflags)),
             env,
+            tools: places.tools.clone(),
         }
     }
-}
-
-/// Variables of the shell that would change what a release build makes: what a commit becomes must not depend on who
-/// builds it. `present` are the names of those that are set.
-pub(super) fn cleared_variables(
-    target: &str,
-    present: impl Iterator<Item = OsString>,
-) -> BTreeSet<String> {
-    let underscored = target.replace('-', "_");
-    let mut cleared: BTreeSet<String> = [
-        "RUSTFLAGS",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "CARGO_BUILD_RUSTFLAGS",
-        "CARGO_BUILD_TARGET",
-        "CFLAGS",
-        "CXXFLAGS",
-        "TARGET_CFLAGS",
-        "TARGET_CXXFLAGS",
-        "HOST_CFLAGS",
-        "HOST_CXXFLAGS",
-    ]
-    .map(str::to_owned)
-    .into();
-    cleared.insert(format!(
-        "CARGO_TARGET_{}_RUSTFLAGS",
-        underscored.to_uppercase()
-    ));
-    cleared.insert(format!("CFLAGS_{target}"));
-    cleared.insert(format!("CXXFLAGS_{target}"));
-    cleared.extend(
-        present
-            .filter_map(|name| name.into_string().ok())
-            .filter(|name| name.starts_with("CARGO_PROFILE_RELEASE_")),
-    );
-    cleared
 }
 
 /// `build.rustflags` of the project's configuration files, unless a `target` table sets flags, beside which cargo
 /// passes over them. The nearest file comes last, as cargo joins them.
 fn configured_rustflags(workspace: &Path, cargo_home: &Path) -> Vec<String> {
     let mut flags = Vec::new();
-    let mut folders: Vec<PathBuf> = workspace
-        .ancestors()
-        .map(|dir| dir.join(".cargo"))
-        .collect();
-    if !folders.iter().any(|folder| folder == cargo_home) {
-        folders.push(cargo_home.to_owned());
-    }
-    for folder in folders.iter().rev() {
-        let content = ["config", "config.toml"]
-            .iter()
-            .find_map(|name| fs::read_to_string(folder.join(name)).ok());
-        let Some(config) = content.and_then(|content| content.parse::<toml::Table>().ok()) else {
+    for content in config_files(workspace, cargo_home).iter().rev() {
+        let Ok(config) = content.parse::<toml::Table>() else {
             continue; // cargo itself reports a file that it cannot read
         };
         let targets = config.get("target").and_then(toml::Value::as_table);
@@ -196,6 +163,39 @@ fn configured_rustflags(workspace: &Path, cargo_home: &Path) -> Vec<String> {
         }
     }
     flags
+}
+
+/// Cargo's configuration files, the nearest first.
+fn config_files(workspace: &Path, cargo_home: &Path) -> Vec<String> {
+    let mut folders: Vec<PathBuf> = workspace
+        .ancestors()
+        .map(|dir| dir.join(".cargo"))
+        .collect();
+    if !folders.iter().any(|folder| folder == cargo_home) {
+        folders.push(cargo_home.to_owned());
+    }
+    let content = |folder: &PathBuf| {
+        ["config", "config.toml"].iter().find_map(|name| {
+            let bytes = read_regular(&folder.join(name), CONFIG_LIMIT).ok()?;
+            String::from_utf8(bytes).ok()
+        })
+    };
+    folders.iter().filter_map(content).collect()
+}
+
+/// The C compiler's version, and the C library that is linked in. Empty where there is none: then nothing is linked.
+fn c_toolchain() -> Vec<String> {
+    let cc = |arg: &str| {
+        let output = process::command("cc", &[]).arg(arg).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let library = cc("-print-file-name=libc.a").map(|path| {
+        let meta = fs::metadata(&path).ok();
+        let changed = meta.as_ref().and_then(|meta| meta.modified().ok());
+        format!("{path} {:?} {changed:?}", meta.map(|meta| meta.len()))
+    });
+    cc("--version").into_iter().chain(library).collect()
 }
 
 /// The name by which rustc calls its standard library when the sources are not installed, from `rustc -vV`.
@@ -237,7 +237,9 @@ fn rustc(workspace: &Path, args: &[&str]) -> Result<String, BuildError> {
 }
 
 fn run(program: &str, directory: &Path, args: &[&str]) -> Result<String, BuildError> {
-    let output = Command::new(program)
+    let mut inherited = process::CARGO.to_vec();
+    inherited.extend(process::NETWORK);
+    let output = process::command(program, &inherited)
         .args(args)
         .current_dir(directory)
         .output()
@@ -285,6 +287,7 @@ mod tests {
             library: library_name("rustc 1.95.0\ncommit-hash: 5980\n")
                 .map(|name| ("/no/rust/1.95/lib/rustlib/src/rust".into(), name)),
             configured: Vec::new(),
+            tools: Vec::new(),
         }
     }
 
@@ -328,20 +331,6 @@ mod tests {
         let env = Flags::new(&places, "t", &[]).env;
         assert!(env["CFLAGS_t"].contains("'-ffile-prefix-map=/no/my app=/workspace'"));
         assert_eq!(env["CC_SHELL_ESCAPED_FLAGS"], "1");
-    }
-
-    #[test]
-    fn variables_that_change_the_build_are_cleared() {
-        let present = ["PATH", "CARGO_PROFILE_RELEASE_DEBUG", "CARGO_HOME"].map(OsString::from);
-        let cleared = cleared_variables("x86_64-unknown-linux-gnu", present.into_iter());
-        for name in [
-            "RUSTFLAGS",
-            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
-            "CARGO_PROFILE_RELEASE_DEBUG",
-        ] {
-            assert!(cleared.contains(name), "{name}");
-        }
-        assert!(!cleared.contains("PATH") && !cleared.contains("CARGO_HOME"));
     }
 
     #[test]

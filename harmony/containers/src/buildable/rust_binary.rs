@@ -6,22 +6,38 @@ use std::path::PathBuf;
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::image::{BuildContext, Buildable, HostStep, ImageRecipe, StepInputs};
 use harmony_core::inventory::Platform;
+use harmony_core::process;
 
 use crate::buildable::Runtime;
 use crate::buildable::cargo_project::CargoProject;
-use crate::buildable::reproducible::{Flags, Places, cleared_variables};
+use crate::buildable::reproducible::{Flags, Places};
 
 /// The date that code takes for today when it is compiled, in seconds since 1970: the first day of 1980, before which
 /// some archive formats have no dates. Not the time of the commit: cargo compiles crates with C code again whenever
 /// this changes, and they take minutes.
 const CODE_DATE: &str = "315532800";
 
+/// Which compilers and linkers cargo and the `cc` crate use, as for another platform.
+const COMPILERS: &[&str] = &[
+    "CC",
+    "CXX",
+    "AR",
+    "CC_*",
+    "CXX_*",
+    "AR_*",
+    "CARGO_TARGET_*_LINKER",
+    "PKG_CONFIG*",
+    "SDKROOT",
+];
+
 /// A binary of a cargo package, compiled on the host with its caches and linked statically.
 ///
 /// The step is `cargo build --release --locked` for the platform's glibc target with `crt-static`, so `Cargo.lock`
 /// must be there and the host needs a C toolchain (Debian: `gcc libc6-dev`). The project's own `.cargo/config.toml`
 /// and profiles count; variables of the shell that would change the result (`RUSTFLAGS`, `CFLAGS`,
-/// `CARGO_PROFILE_RELEASE_*`...) do not, see [`with_rustflags`](Self::with_rustflags).
+/// `CARGO_PROFILE_RELEASE_*`...) do not, see [`with_rustflags`](Self::with_rustflags). Build scripts see no variables
+/// beside those of cargo, the network and the choice of C compiler; tokens for private registries belong into cargo's
+/// credentials file (`cargo login`).
 ///
 /// **Reproducible**: two checkouts of one commit in different directories, with different `CARGO_HOME` and target
 /// directories, give the same bytes with the same compilers (rustc, cc, glibc). Paths are rewritten in Rust and C
@@ -37,6 +53,7 @@ pub struct RustBinary {
     features: BTreeSet<String>,
     default_features: bool,
     rustflags: Vec<String>,
+    inherited_env: BTreeSet<String>,
     runtime: Runtime,
 }
 
@@ -50,6 +67,7 @@ impl RustBinary {
             features: BTreeSet::new(),
             default_features: true,
             rustflags: Vec::new(),
+            inherited_env: BTreeSet::new(),
             runtime: Runtime::default(),
         }
     }
@@ -86,6 +104,18 @@ impl RustBinary {
         self
     }
 
+    /// With these variables of our environment for build scripts, such as `PROTOC`. Their values become part of what
+    /// decides the image.
+    #[must_use]
+    pub fn with_inherited_env<V: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.inherited_env
+            .extend(names.into_iter().map(Into::into));
+        self
+    }
+
     /// With another way to run, or with more files.
     #[must_use]
     pub fn with_runtime(self, runtime: Runtime) -> Self {
@@ -108,20 +138,16 @@ impl RustBinary {
             "build",
             "--release",
             "--locked",
-            "--package",
-            &self.package,
-            "--bin",
-            &self.bin,
-            "--target",
-            target,
-            "--config",
-            &flags.config,
+            &format!("--package={}", self.package),
+            &format!("--bin={}", self.bin),
+            &format!("--target={target}"),
+            &format!("--config={}", flags.config),
         ]
         .map(str::to_owned)
         .to_vec();
         if !self.features.is_empty() {
             let features: Vec<_> = self.features.iter().map(String::as_str).collect();
-            args.extend(["--features".to_owned(), features.join(",")]);
+            args.push(format!("--features={}", features.join(",")));
         }
         if !self.default_features {
             args.push("--no-default-features".to_owned());
@@ -132,12 +158,17 @@ impl RustBinary {
         env.insert("CARGO_INCREMENTAL".to_owned(), "0".to_owned());
         env.insert("CARGO_TERM_COLOR".to_owned(), "never".to_owned());
         env.insert("CARGO_TERM_PROGRESS_WHEN".to_owned(), "never".to_owned());
+        let inherited = process::CARGO.iter().chain(process::NETWORK).chain(COMPILERS);
         let step = HostStep {
             label: format!("compile {}", self.bin),
             program: "cargo".to_owned(),
             args,
             env,
-            cleared_env: cleared_variables(target, std::env::vars_os().map(|(name, _)| name)),
+            inherited_env: inherited
+                .map(|name| (*name).to_owned())
+                .chain(self.inherited_env.iter().cloned())
+                .collect(),
+            tools: flags.tools.clone(),
             working_dir: project.workspace_root.clone(),
             inputs: if project.is_self_contained {
                 StepInputs::Tree(project.workspace_root.clone())

@@ -12,6 +12,7 @@ use harmony_core::capability::container_builder::BuildError;
 use harmony_core::context::Context;
 use harmony_core::image::FileSource;
 use harmony_oci::entry::write_end;
+use harmony_oci::file::open_regular;
 use tokio::sync::mpsc;
 use walkdir::WalkDir;
 
@@ -90,10 +91,8 @@ impl BuildFiles {
             source,
         };
         let full = root.join(&name);
-        if !full.is_file() {
-            return Err(unreadable(&full, io::ErrorKind::NotFound.into()));
-        }
-        let ignore = Ignore::read(root)?;
+        open_regular(&full).map_err(|error| unreadable(&full, error))?;
+        let ignore = Ignore::read(root, &name)?;
         let mut entries = Vec::new();
         let mut walk = WalkDir::new(root)
             .min_depth(1)
@@ -112,7 +111,7 @@ impl BuildFiles {
                 ));
             };
             // Docker needs these two whatever is ignored.
-            if ignore.excludes(&path) && path != name && path != Ignore::FILE {
+            if ignore.excludes(&path) && path != name && path != ignore.file() {
                 if found.file_type().is_dir()
                     && !ignore.may_include_below()
                     && !name.starts_with(&format!("{path}/"))

@@ -1,16 +1,24 @@
 //! `.dockerignore`.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
-use globset::{Glob, GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobMatcher};
 use harmony_core::capability::container_builder::BuildError;
+use harmony_oci::file::read_regular;
+
+/// The largest file of patterns that is read, in bytes.
+const LIMIT: u64 = 1024 * 1024;
+
+/// What an editor of Windows puts before a text; docker skips it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The patterns of a `.dockerignore` file. As with docker: patterns begin at the root of the project, the last one
 /// that matches a path or a folder above it decides, `!` takes files back in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ignore {
+    /// Where the patterns come from, relative to the root.
+    file: String,
     patterns: Vec<Pattern>,
 }
 
@@ -20,44 +28,52 @@ struct Pattern {
     excludes: bool,
 }
 
-impl Ignore {
-    /// The name of the file.
-    pub(super) const FILE: &str = ".dockerignore";
+/// Why a line cannot be a pattern.
+#[derive(Debug, thiserror::Error)]
+enum PatternError {
+    #[error("its line {line} is not a pattern")]
+    Glob {
+        line: usize,
+        #[source]
+        source: globset::Error,
+    },
+    #[error("its line {line} is `!` without a pattern")]
+    Nothing { line: usize },
+}
 
-    /// Reads the file in `root`; without one, nothing is ignored.
-    pub(super) fn read(root: &Path) -> Result<Self, BuildError> {
-        let path = root.join(Self::FILE);
-        let unreadable = |source: io::Error| BuildError::File {
-            path: path.clone(),
-            source,
-        };
-        match fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text)
-                .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(unreadable(error)),
+impl Ignore {
+    /// Reads `<dockerfile>.dockerignore`, else `.dockerignore` in `root`; without one, nothing is ignored.
+    pub(super) fn read(root: &Path, dockerfile: &str) -> Result<Self, BuildError> {
+        const FILE: &str = ".dockerignore";
+        for file in [format!("{dockerfile}{FILE}"), FILE.to_owned()] {
+            let path = root.join(&file);
+            let unreadable = |source: io::Error| BuildError::File {
+                path: path.clone(),
+                source,
+            };
+            let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+            match read_regular(&path, LIMIT) {
+                Ok(bytes) => {
+                    let text = String::from_utf8(bytes)
+                        .map_err(|_| unreadable(invalid("it is not a text in UTF-8".to_owned())))?;
+                    let patterns = parse(&text).map_err(|error| {
+                        unreadable(io::Error::new(io::ErrorKind::InvalidData, error))
+                    })?;
+                    return Ok(Self { file, patterns });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unreadable(error)),
+            }
         }
+        Ok(Self {
+            file: FILE.to_owned(),
+            patterns: Vec::new(),
+        })
     }
 
-    fn parse(text: &str) -> Result<Self, globset::Error> {
-        let mut patterns = Vec::new();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let line = line.trim();
-            let (line, excludes) = match line.strip_prefix('!') {
-                Some(rest) => (rest.trim(), false),
-                None => (line, true),
-            };
-            let line = line.trim_start_matches("./").trim_matches('/');
-            if line.is_empty() || line == "." {
-                continue;
-            }
-            let glob: Glob = GlobBuilder::new(line).literal_separator(true).build()?;
-            patterns.push(Pattern {
-                glob: glob.compile_matcher(),
-                excludes,
-            });
-        }
-        Ok(Self { patterns })
+    /// The file that the patterns come from.
+    pub(super) fn file(&self) -> &str {
+        &self.file
     }
 
     /// Whether `path`, relative to the root, stays out of the build context.
@@ -76,16 +92,108 @@ impl Ignore {
     }
 }
 
+fn parse(text: &str) -> Result<Vec<Pattern>, PatternError> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let mut patterns = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.starts_with('#') {
+            continue;
+        }
+        let trimmed = line.trim();
+        let (pattern, excludes) = match trimmed.strip_prefix('!') {
+            Some(rest) => (rest.trim(), false),
+            None => (trimmed, true),
+        };
+        let line = index + 1;
+        if pattern.is_empty() && !excludes {
+            return Err(PatternError::Nothing { line });
+        }
+        let pattern = cleaned(pattern);
+        if pattern.is_empty() {
+            continue;
+        }
+        let glob = GlobBuilder::new(&as_globset_reads_it(&pattern))
+            .literal_separator(true)
+            .build()
+            .map_err(|source| PatternError::Glob { line, source })?;
+        patterns.push(Pattern {
+            glob: glob.compile_matcher(),
+            excludes,
+        });
+    }
+    Ok(patterns)
+}
+
+/// A pattern without `.`, `..`, double and outer slashes. Empty for the root itself, which docker does not ignore.
+fn cleaned(pattern: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if pattern.starts_with('/') => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// Braces are ordinary characters to docker, and only `^` negates a class.
+fn as_globset_reads_it(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars().peekable();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                out.push(c);
+                out.extend(chars.next());
+            }
+            '{' | '}' if !in_class => out.extend(['[', c, ']']),
+            '[' if !in_class => {
+                in_class = true;
+                out.push(c);
+                // A class that begins with `!` gets it at another place.
+                if chars.next_if_eq(&'!').is_some() {
+                    match chars.peek() {
+                        Some(']') | None => out.push_str("\\!"),
+                        Some(_) => {
+                            out.extend(chars.next());
+                            out.push('!');
+                        }
+                    }
+                }
+            }
+            ']' => {
+                in_class = false;
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn ignore(text: &str) -> Ignore {
+        Ignore {
+            file: String::new(),
+            patterns: parse(text).unwrap(),
+        }
+    }
 
     #[test]
     fn patterns_mean_what_they_mean_to_docker() {
-        let ignore = Ignore::parse(
+        let ignore = ignore(
             "# a comment\n\n/target/\nnode_modules\n*.md\n!README.md\n**/*.log\ndocs/*\n!docs/keep\nt?p\n./x\n",
-        )
-        .unwrap();
+        );
         for (path, excluded) in [
             ("target", true),
             ("target/debug/app", true),
@@ -107,7 +215,57 @@ mod tests {
             assert_eq!(ignore.excludes(path), excluded, "{path}");
         }
         assert!(ignore.may_include_below());
-        assert!(!Ignore::parse("a\n").unwrap().may_include_below());
-        assert!(Ignore::parse("a[\n").is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_line_ends_and_braces_are_read_as_docker_reads_them() {
+        for (text, path, excluded) in [
+            ("\u{feff}secret.env\r\n*.log\r\n", "secret.env", true),
+            ("\u{feff}secret.env\r\n*.log\r\n", "debug.log", true),
+            ("\u{feff}# secret.env\nother", "secret.env", false),
+            ("\u{feff}!a\n", "a", false),
+            ("{a,b}.env", "{a,b}.env", true),
+            ("{a,b}.env", "a.env", false),
+            ("[!c]x", "!x", true),
+            ("[!c]x", "cx", true),
+            ("[!c]x", "ax", false),
+            ("[^c]x", "ax", true),
+            ("[^c]x", "cx", false),
+            ("a/../secret.env", "secret.env", true),
+            ("a//b/./c/", "a/b/c", true),
+            ("../secret.env", "secret.env", false),
+            ("/../secret.env", "secret.env", true),
+            ("  secret.env  ", "secret.env", true),
+            (" # secret.env", "secret.env", false),
+            (".", "secret.env", false),
+            ("/", "secret.env", false),
+            ("**", "a/secret.env", true),
+            ("a/**", "a/b/secret.env", true),
+            ("secret.env\n! secret.env", "secret.env", false),
+            ("\\*.env", "*.env", true),
+            ("\\*.env", "a.env", false),
+        ] {
+            assert_eq!(ignore(text).excludes(path), excluded, "{text:?} {path}");
+        }
+        assert!(!ignore("a\n").may_include_below());
+        for text in ["a[\n", "!\n", "a\n! \n"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_dockerfile_comes_before_that_of_the_project() {
+        let root = tempfile::tempdir().unwrap();
+        let read = || Ignore::read(root.path(), "web.Dockerfile");
+        assert!(!read().unwrap().excludes("a"));
+        fs::write(root.path().join(".dockerignore"), "a").unwrap();
+        assert!(read().unwrap().excludes("a"));
+        fs::write(root.path().join("web.Dockerfile.dockerignore"), "b").unwrap();
+        let ignore = read().unwrap();
+        assert!(ignore.excludes("b") && !ignore.excludes("a"));
+        assert_eq!(ignore.file(), "web.Dockerfile.dockerignore");
+        // As an editor of Windows may write it: "a" in UTF-16.
+        fs::write(root.path().join("web.Dockerfile.dockerignore"), b"\xff\xfea\0").unwrap();
+        assert!(read().is_err());
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use harmony_core::image::{FileEntry, ImageRecipe, LayerKind};
 

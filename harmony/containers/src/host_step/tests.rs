@@ -13,7 +13,8 @@ fn shell(directory: &Path, script: &str) -> HostStep {
         program: "sh".into(),
         args: vec!["-c".into(), script.into()],
         env: BTreeMap::new(),
-        cleared_env: BTreeSet::new(),
+        inherited_env: BTreeSet::new(),
+        tools: Vec::new(),
         working_dir: directory.to_owned(),
         inputs: StepInputs::Unknown,
         outputs: Vec::new(),
@@ -132,22 +133,61 @@ async fn pinned_outputs_are_used_as_they_are() {
     for _ in 0..2 {
         run(&step, &image(), &Context::new()).await.unwrap();
     }
-    assert_eq!(
-        fs::read_to_string(directory.path().join("log")).unwrap(),
-        "ran\n"
-    );
+    let ran = || fs::read_to_string(directory.path().join("log")).unwrap();
+    assert_eq!(ran(), "ran\n");
+    // The same size and name, one bit of another program.
+    fs::write(&step.outputs[0], "lade\n").unwrap();
+    run(&step, &image(), &Context::new()).await.unwrap();
+    assert_eq!(ran(), "ran\nran\n");
+    assert_eq!(fs::read_to_string(&step.outputs[0]).unwrap(), "made\n");
+    // What nobody vouches for, such as a program that another user put there.
+    fs::remove_file(digest_file(&step.outputs[0])).unwrap();
+    run(&step, &image(), &Context::new()).await.unwrap();
+    assert_eq!(ran(), "ran\nran\nran\n");
+}
+
+#[test]
+fn a_module_that_go_does_not_install_by_version_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut step = shell(folder.path(), "");
+    step.program = "go".into();
+    step.args = vec!["install".into(), "example.com/tool@v1.0.0".into()];
+    let output = |directive: &str| -> Vec<String> {
+        [
+            "go: example.com/tool@v1.0.0 (in example.com/tool@v1.0.0):",
+            "\tThe go.mod file for the module providing named packages contains one or",
+            &format!("\tmore {directive} directives. It must not contain directives that would cause"),
+            "\tit to be interpreted differently than if it were the main module.",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    };
+    for directive in ["replace", "exclude"] {
+        assert_eq!(
+            known_cause(&step, &output(directive)).unwrap().to_string(),
+            format!(
+                "Go does not install `example.com/tool@v1.0.0` by its version: its go.mod has `{directive}` directives"
+            )
+        );
+    }
+    assert!(known_cause(&step, &output("other")).is_none());
+    step.program = "sh".into();
+    assert!(known_cause(&step, &output("replace")).is_none());
 }
 
 #[tokio::test]
-async fn variables_are_set_and_cleared() {
+async fn variables_are_set_and_only_named_ones_inherited() {
     let directory = tempfile::tempdir().unwrap();
     let mut step = shell(
         directory.path(),
-        "test \"$A\" = 1 && test -z \"$PATH_X\" && test -z \"${HOME+set}\"",
+        "test \"$A\" = 1 && test -n \"$PATH\" && test -z \"${CARGO_PKG_NAME+set}\"",
     );
     step.env.insert("A".into(), "1".into());
-    step.cleared_env.insert("HOME".into());
+    // Cargo sets it for tests.
+    assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
     run(&step, &image(), &Context::new()).await.unwrap();
+    step.inherited_env.insert("CARGO_PKG_*".into());
+    assert!(run(&step, &image(), &Context::new()).await.is_err());
 }
 
 #[tokio::test]

@@ -10,25 +10,29 @@ use harmony_core::image::{
 };
 
 use super::*;
-use crate::testing::{context, file, image, recipe};
+use crate::testing::{context, file, image, program, recipe};
 
 /// A recipe whose step copies `input` in `directory` to `output`.
 fn copying(directory: &Path, inputs: StepInputs) -> ImageRecipe {
     let output = directory.join("output");
     let mut recipe = recipe(vec![(
         LayerKind::Binary,
-        vec![FileEntry {
-            path: "/usr/local/bin/app".into(),
-            source: FileSource::Host(output.clone()),
-            mode: 0o755,
-        }],
+        vec![
+            program(),
+            FileEntry {
+                path: "/srv/output".into(),
+                source: FileSource::Host(output.clone()),
+                mode: 0o644,
+            },
+        ],
     )]);
     recipe.host_steps = vec![HostStep {
         label: "copy".into(),
         program: "sh".into(),
         args: vec!["-c".into(), "echo copying; cat input > output".into()],
         env: [].into(),
-        cleared_env: BTreeSet::new(),
+        inherited_env: BTreeSet::new(),
+        tools: Vec::new(),
         working_dir: directory.to_owned(),
         inputs,
         outputs: vec![output],
@@ -148,14 +152,17 @@ async fn a_cache_that_cannot_be_written_is_named() {
     let builder = NativeBuilder::new(Context::new(), directory.path().join("file/cache"));
     let recipe = recipe(vec![(LayerKind::Binary, vec![file("/app", "x", 0o755)])]);
     let error = builder.build(&context(recipe), &image()).await.unwrap_err();
-    assert!(matches!(error, BuildError::Write { .. }), "{error}");
+    assert!(matches!(error, BuildError::CacheDir(_)), "{error}");
 }
 
 #[tokio::test]
 async fn builders_that_share_a_cache_agree() {
     let cache = tempfile::tempdir().unwrap();
     let text = "many words of a program ".repeat(40_000);
-    let recipe = recipe(vec![(LayerKind::Binary, vec![file("/app", &text, 0o755)])]);
+    let recipe = recipe(vec![(
+        LayerKind::Binary,
+        vec![program(), file("/srv/text", &text, 0o644)],
+    )]);
     let build_context = Arc::new(context(recipe.clone()));
     let builds = (0..8).map(|_| {
         let (builder, build_context) = (

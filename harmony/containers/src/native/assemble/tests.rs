@@ -10,7 +10,7 @@ use crate::testing::{context, directory, file, image, link, recipe};
 
 fn cache() -> (tempfile::TempDir, Cache) {
     let directory = tempfile::tempdir().unwrap();
-    let cache = Cache::new(directory.path().join("cache"));
+    let cache = Cache::open(&directory.path().join("cache").into()).unwrap();
     cache.prepare().unwrap();
     (directory, cache)
 }

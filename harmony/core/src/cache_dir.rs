@@ -1,0 +1,382 @@
+//! Folders for what can be made again, and whether they can be trusted.
+//!
+//! What is cached is used later: programs are run, layers are published. So nobody but this user may write there.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::codes;
+use crate::diagnostic::{Diagnostic, FailureKind, Origin};
+
+/// Where root keeps its cache when its home belongs to somebody else, as with `sudo -E`.
+const OF_ROOT: &str = "/var/cache/harmony";
+
+/// A folder for what can be made again. Nothing is touched before [`ready`](Self::ready).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheDir {
+    base: Base,
+    below: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Base {
+    /// Found when it is needed.
+    User,
+    At(PathBuf),
+}
+
+/// Why a folder cannot hold a cache.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheDirError {
+    /// The environment does not say where it could be.
+    #[error("there is no place for cached files: neither HOME nor XDG_CACHE_HOME is an absolute path")]
+    NoHome,
+    /// Somebody else owns the folder, or one that it is in.
+    #[error("the cache `{}` cannot be trusted: `{}` belongs to the user {owner}, this is the user {user}", cache.display(), path.display())]
+    Foreign {
+        /// The cache.
+        cache: PathBuf,
+        /// The folder.
+        path: PathBuf,
+        /// The owner's number.
+        owner: u32,
+        /// Our number.
+        user: u32,
+    },
+    /// Others can write to the folder, or to one that it is in.
+    #[error("the cache `{}` cannot be trusted: others can write to `{}` (mode {mode:o})", cache.display(), path.display())]
+    Shared {
+        /// The cache.
+        cache: PathBuf,
+        /// The folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The folder cannot be made or looked at.
+    #[error("cannot use `{}` for cached files", path.display())]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl CacheDir {
+    /// `$XDG_CACHE_HOME/harmony`, else `~/.cache/harmony`; for root in the environment of another user,
+    /// `/var/cache/harmony`.
+    pub fn of_user() -> Self {
+        Self {
+            base: Base::User,
+            below: PathBuf::new(),
+        }
+    }
+
+    /// A folder in this one.
+    #[must_use]
+    pub fn join(&self, name: impl AsRef<Path>) -> Self {
+        Self {
+            base: self.base.clone(),
+            below: self.below.join(name),
+        }
+    }
+
+    fn path(&self) -> Result<PathBuf, CacheDirError> {
+        let base = match &self.base {
+            Base::At(path) => path.clone(),
+            Base::User => of_user(
+                env::var_os("XDG_CACHE_HOME"),
+                env::var_os("HOME"),
+                rustix::process::geteuid().as_raw(),
+                |path| fs::metadata(path).ok().map(|meta| meta.uid()),
+            )
+            .ok_or(CacheDirError::NoHome)?,
+        };
+        Ok(base.join(&self.below))
+    }
+
+    /// Where the folder is. As much of it as exists is checked: nobody else can write there. Nothing is made.
+    ///
+    /// # Errors
+    /// See [`CacheDirError`].
+    pub fn checked(&self) -> Result<PathBuf, CacheDirError> {
+        let path = self.path()?;
+        let there = path.ancestors().find(|folder| folder.exists());
+        check(&path, there.unwrap_or(&path))?;
+        Ok(path)
+    }
+
+    /// Makes the folder when it is missing, and checks it.
+    ///
+    /// # Errors
+    /// See [`CacheDirError`].
+    pub fn ready(&self) -> Result<PathBuf, CacheDirError> {
+        let path = self.path()?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(|source| CacheDirError::Unusable {
+                path: path.clone(),
+                source,
+            })?;
+        check(&path, &path)?;
+        Ok(path)
+    }
+}
+
+/// Checks `there`, which is `path` or the nearest folder above it that exists, and all above.
+fn check(path: &Path, there: &Path) -> Result<(), CacheDirError> {
+    let unusable = |source| CacheDirError::Unusable {
+        path: path.to_owned(),
+        source,
+    };
+    // Links are followed once, here: what they point to is checked.
+    let resolved = fs::canonicalize(there).map_err(unusable)?;
+    let user = User::current().map_err(unusable)?;
+    for folder in resolved.ancestors() {
+        let meta = fs::metadata(folder).map_err(unusable)?;
+        let is_cache = path == there && folder == resolved;
+        user.check(path, folder, &meta, is_cache)?;
+    }
+    Ok(())
+}
+
+impl From<PathBuf> for CacheDir {
+    fn from(path: PathBuf) -> Self {
+        Self {
+            base: Base::At(path),
+            below: PathBuf::new(),
+        }
+    }
+}
+
+impl From<&Path> for CacheDir {
+    fn from(path: &Path) -> Self {
+        path.to_owned().into()
+    }
+}
+
+impl From<&PathBuf> for CacheDir {
+    fn from(path: &PathBuf) -> Self {
+        path.clone().into()
+    }
+}
+
+impl From<&str> for CacheDir {
+    fn from(path: &str) -> Self {
+        PathBuf::from(path).into()
+    }
+}
+
+/// Pure: `owner` says who owns a path.
+fn of_user(
+    cache_home: Option<OsString>,
+    home: Option<OsString>,
+    user: u32,
+    owner: impl Fn(&Path) -> Option<u32>,
+) -> Option<PathBuf> {
+    let absolute = |value: Option<OsString>| {
+        value
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute() && path != Path::new("/"))
+    };
+    let (folder, cache) = match absolute(cache_home) {
+        Some(folder) => (folder.clone(), folder),
+        None => {
+            let home = absolute(home)?;
+            (home.clone(), home.join(".cache"))
+        }
+    };
+    if user == 0 && owner(&folder).is_some_and(|owner| owner != 0) {
+        return Some(OF_ROOT.into());
+    }
+    Some(cache.join("harmony"))
+}
+
+/// Who we are, for questions of ownership.
+#[derive(Debug, Clone, Copy)]
+struct User {
+    id: u32,
+    group: u32,
+    /// Who owns `/`: root, by whatever number it has in this namespace.
+    root: u32,
+}
+
+impl User {
+    fn current() -> io::Result<Self> {
+        Ok(Self {
+            id: rustix::process::geteuid().as_raw(),
+            group: rustix::process::getegid().as_raw(),
+            root: fs::metadata("/")?.uid(),
+        })
+    }
+
+    /// Whether `folder`, which is `cache` or above it, is out of the reach of others.
+    fn check(
+        self,
+        cache: &Path,
+        folder: &Path,
+        meta: &Metadata,
+        is_cache: bool,
+    ) -> Result<(), CacheDirError> {
+        let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
+        if ![self.id, self.root, 0].contains(&owner) || (is_cache && owner != self.id) {
+            return Err(CacheDirError::Foreign {
+                cache: cache.to_owned(),
+                path: folder.to_owned(),
+                owner,
+                user: self.id,
+            });
+        }
+        // Many distributions give each user a group of the same number, and let that group write.
+        let own_group = meta.gid() == self.group && self.group == self.id;
+        let by_others = mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group);
+        // In a sticky folder, such as /tmp, nobody can replace what belongs to others.
+        let sticky = mode & 0o1000 != 0 && !is_cache;
+        if by_others && !sticky {
+            return Err(CacheDirError::Shared {
+                cache: cache.to_owned(),
+                path: folder.to_owned(),
+                mode,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Diagnostic for CacheDirError {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(match self {
+            Self::NoHome => codes::NO_CACHE_DIR,
+            Self::Foreign { .. } | Self::Shared { .. } => codes::CACHE_DIR_UNTRUSTED,
+            Self::Unusable { .. } => codes::CACHE_DIR_UNUSABLE,
+        })
+    }
+
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
+
+    fn hints(&self) -> Vec<String> {
+        const ELSEWHERE: &str =
+            "or set XDG_CACHE_HOME to a folder that belongs to you and that only you can write to";
+        match self {
+            Self::NoHome => vec![
+                "set HOME to your home directory, or XDG_CACHE_HOME to a folder that only you can write to"
+                    .into(),
+            ],
+            Self::Foreign { cache, path, .. } if cache == path => vec![
+                format!("remove `{}`: everything in it can be made again", path.display()),
+                ELSEWHERE.into(),
+            ],
+            Self::Foreign { .. } => vec![ELSEWHERE["or ".len()..].into()],
+            Self::Shared { path, .. } => vec![
+                format!("run `chmod go-w {}`", path.display()),
+                ELSEWHERE.into(),
+            ],
+            Self::Unusable { .. } => vec![
+                "check that the folder exists and that you can write to it".into(),
+                ELSEWHERE.into(),
+            ],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn place(cache: Option<&str>, home: Option<&str>, user: u32, owner: u32) -> Option<String> {
+        let found = of_user(
+            cache.map(OsString::from),
+            home.map(OsString::from),
+            user,
+            |_| Some(owner),
+        );
+        found.map(|path| path.display().to_string())
+    }
+
+    #[test]
+    fn the_cache_is_in_the_home_and_nowhere_without_one() {
+        let home = Some("/home/a");
+        for (cache, home, user, owner, expected) in [
+            (None, home, 7, 7, Some("/home/a/.cache/harmony")),
+            (Some("/c"), home, 7, 7, Some("/c/harmony")),
+            (Some("c"), home, 7, 7, Some("/home/a/.cache/harmony")),
+            (Some(""), None, 7, 7, None),
+            (None, None, 7, 7, None),
+            (None, Some(""), 7, 7, None),
+            (None, Some("relative"), 7, 7, None),
+            (None, Some("/"), 7, 0, None),
+            (None, None, 0, 0, None),
+            (None, Some("/root"), 0, 0, Some("/root/.cache/harmony")),
+            (None, home, 0, 7, Some("/var/cache/harmony")),
+        ] {
+            assert_eq!(place(cache, home, user, owner).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_cache_that_others_can_write_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("a/harmony");
+        let ready = || CacheDir::from(&cache).join("images").ready();
+        let unmade = CacheDir::from(&cache).join("images").checked().unwrap();
+        assert!(!unmade.exists());
+        let path = ready().unwrap();
+        assert_eq!(path, unmade);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        for (of, mode) in [
+            (path.as_path(), 0o777),
+            (path.as_path(), 0o1777),
+            (path.as_path(), 0o702),
+            (cache.as_path(), 0o757),
+            (folder.path(), 0o707),
+        ] {
+            let before = fs::metadata(of).unwrap().permissions();
+            fs::set_permissions(of, fs::Permissions::from_mode(mode)).unwrap();
+            let error = ready().unwrap_err();
+            assert!(
+                matches!(&error, CacheDirError::Shared { path, .. } if path == of),
+                "{error:?}"
+            );
+            fs::set_permissions(of, before).unwrap();
+        }
+        ready().unwrap();
+        // Through a link, it is the folder behind it that counts.
+        let shared = folder.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+        let link = folder.path().join("link");
+        symlink(&shared, &link).unwrap();
+        assert!(CacheDir::from(link).ready().is_err());
+    }
+
+    #[test]
+    fn a_cache_of_somebody_else_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = fs::metadata(folder.path()).unwrap();
+        let user = User {
+            id: meta.uid() + 1,
+            group: 7,
+            root: 0,
+        };
+        let check = user.check(folder.path(), folder.path(), &meta, true);
+        assert!(matches!(check, Err(CacheDirError::Foreign { .. })));
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(matches!(
+            CacheDir::from(file).ready(),
+            Err(CacheDirError::Unusable { .. })
+        ));
+    }
+}

@@ -1,0 +1,206 @@
+//! Starting other programs: each sees the few variables that it needs, and none of our secrets.
+//!
+//! A registry's password or a cloud's key in our environment is for us. A compiler runs build scripts and `git` runs
+//! hooks; what they inherit, they can send away. So a child starts with [`command`], which passes on a fixed list of
+//! harmless variables and those that its caller names for it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What every program may know: where things are, who the user is, which language to speak.
+const EVERYONE: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    "TERM",
+    "NO_COLOR",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "LD_LIBRARY_PATH",
+];
+
+/// For programs that use the network: proxies, and whose certificates to trust.
+pub const NETWORK: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// For `cargo` and `rustc`: where they are, which toolchain, and where crates come from. No tokens: cargo reads those
+/// from its credentials file.
+pub const CARGO: &[&str] = &[
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "RUSTUP_DIST_SERVER",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET_DIR",
+    "CARGO_BUILD_JOBS",
+    "CARGO_HTTP_*",
+    "CARGO_NET_*",
+    "CARGO_REGISTRIES_*_INDEX",
+    "CARGO_REGISTRIES_*_PROTOCOL",
+    "CARGO_REGISTRIES_CRATES_IO_PROTOCOL",
+];
+
+/// A program that is started with the variables every program may know, and with those of ours that fit one of
+/// `inherited`: names, in which one `*` stands for any text.
+///
+/// `program` is a path, or a name that is looked up on `PATH`. Arguments that come from outside go behind `--` where
+/// the program knows it, or are parsed into a type that cannot begin with `-`.
+pub fn command(program: impl AsRef<OsStr>, inherited: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    restrict(&mut command, inherited);
+    command
+}
+
+/// As [`command`], for async code. The program ends when it is dropped.
+pub fn async_command(program: impl AsRef<OsStr>, inherited: &[&str]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::from(command(program, inherited));
+    command.kill_on_drop(true);
+    command
+}
+
+/// As [`command`], for a command that a library has made. Variables that were set on it are lost.
+pub fn restrict(command: &mut Command, inherited: &[&str]) {
+    command
+        .env_clear()
+        .envs(select(env::vars_os(), EVERYONE))
+        .envs(self::inherited(inherited));
+}
+
+/// The variables of this process that fit one of `patterns`, beside those that every program may know.
+pub fn inherited(patterns: &[&str]) -> BTreeMap<OsString, OsString> {
+    select(env::vars_os(), patterns)
+}
+
+fn select(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+    patterns: &[&str],
+) -> BTreeMap<OsString, OsString> {
+    let fits = |name: &OsStr| {
+        name.to_str()
+            .is_some_and(|name| patterns.iter().any(|pattern| matches(pattern, name)))
+    };
+    variables.filter(|(name, _)| fits(name)).collect()
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((begin, end)) => {
+            name.len() > begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end)
+        }
+    }
+}
+
+/// Where a program is: a path with a slash as it is, a name on `PATH`.
+pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
+    which::which(program).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(names: &[&str], patterns: &[&str]) -> Vec<String> {
+        let variables = names
+            .iter()
+            .map(|name| (OsString::from(name), OsString::from("value")));
+        select(variables, patterns)
+            .into_keys()
+            .map(|name| name.into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn secrets_and_what_changes_a_build_stay_here() {
+        let secrets = [
+            "HARMONY_REGISTRY_PASSWORD",
+            "HARMONY_REGISTRY_USERNAME",
+            "AWS_SECRET_ACCESS_KEY",
+            "GITHUB_TOKEN",
+            "CARGO_REGISTRY_TOKEN",
+            "CARGO_REGISTRIES_COMPANY_TOKEN",
+            "CARGO_REGISTRIES_COMPANY_CREDENTIAL_PROVIDER",
+            "SSH_AUTH_SOCK",
+            "KUBECONFIG",
+            "DATABASE_URL",
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_BUILD_RUSTFLAGS",
+            "CARGO_PROFILE_RELEASE_LTO",
+            "RUSTC_WRAPPER",
+            "RUSTC_BOOTSTRAP",
+            "CFLAGS",
+            "GOFLAGS",
+            "GOAMD64",
+            "GIT_DIR",
+            "LD_PRELOAD",
+        ];
+        for patterns in [EVERYONE, NETWORK, CARGO] {
+            assert_eq!(kept(&secrets, patterns), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn what_programs_need_is_passed_on() {
+        assert_eq!(
+            kept(&["PATH", "HOME", "LC_ALL", "TMPDIR"], EVERYONE),
+            ["HOME", "LC_ALL", "PATH", "TMPDIR"]
+        );
+        assert_eq!(
+            kept(&["HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE"], NETWORK),
+            ["HTTPS_PROXY", "SSL_CERT_FILE", "no_proxy"]
+        );
+        assert_eq!(
+            kept(
+                &["CARGO_HTTP_CAINFO", "CARGO_REGISTRIES_COMPANY_INDEX"],
+                CARGO
+            ),
+            ["CARGO_HTTP_CAINFO", "CARGO_REGISTRIES_COMPANY_INDEX"]
+        );
+    }
+
+    #[test]
+    fn a_child_has_nothing_else() {
+        let output = command("env", &[]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let foreign: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, _)| name)
+            .filter(|name| !EVERYONE.iter().any(|pattern| matches(pattern, name)))
+            .collect();
+        // Tests are started by cargo, which sets several `CARGO_*`.
+        assert!(env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("CARGO_")));
+        assert_eq!(foreign, [""; 0]);
+    }
+
+    #[test]
+    fn programs_are_found_on_path_or_by_path() {
+        let shell = find("sh").unwrap();
+        assert!(shell.is_absolute());
+        assert_eq!(find(&shell), Some(shell));
+        assert_eq!(find("no-such-program"), None);
+        assert_eq!(find("/no/such/program"), None);
+    }
+}
