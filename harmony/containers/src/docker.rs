@@ -101,8 +101,7 @@ impl DockerBuilder {
             .step(format!("export image {image} from docker"));
         let name = daemon_name(image);
         let built =
-            export::to_oci_layout(&self.context, cache, &self.endpoint, docker, &name)
-                .await?;
+            export::to_oci_layout(&self.context, cache, &self.endpoint, docker, &name).await?;
         progress.done(format!(
             "{} ({} kB)",
             built.digest.short(),

@@ -52,7 +52,11 @@ pub(crate) async fn run(
     let progress = context.step(&step.label);
     if step.inputs == StepInputs::Pinned {
         let outputs = step.outputs.clone();
-        if blocking(context, move |_| Ok(outputs.iter().all(|path| is_as_made(path)))).await? {
+        if blocking(context, move |_| {
+            Ok(outputs.iter().all(|path| is_as_made(path)))
+        })
+        .await?
+        {
             progress.skipped("it is there already");
             return Ok(());
         }
@@ -112,7 +116,10 @@ pub(crate) async fn run(
     }
     if step.inputs == StepInputs::Pinned {
         let outputs = step.outputs.clone();
-        blocking(context, move |_| outputs.iter().try_for_each(|path| remember(path))).await?;
+        blocking(context, move |_| {
+            outputs.iter().try_for_each(|path| remember(path))
+        })
+        .await?;
     }
     progress.done("");
     Ok(())
@@ -162,7 +169,9 @@ fn known_cause(step: &HostStep, output: &[String]) -> Option<BuildError> {
         .flat_map(|line| line.split_whitespace())
         .collect();
     let text = words.join(" ");
-    if step.program != "go" || !text.contains("interpreted differently than if it were the main module") {
+    if step.program != "go"
+        || !text.contains("interpreted differently than if it were the main module")
+    {
         return None;
     }
     let directive = ["replace", "exclude"]

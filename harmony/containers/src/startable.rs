@@ -60,15 +60,12 @@ struct Files<'a>(BTreeMap<&'a str, &'a PlannedEntry>);
 impl<'a> Files<'a> {
     fn of(plan: &'a ImagePlan) -> Self {
         let entries = plan.layers.iter().flat_map(|layer| &layer.entries);
-        Self(
-            entries
-                .map(|entry| (entry.path.as_str(), entry))
-                .collect(),
-        )
+        Self(entries.map(|entry| (entry.path.as_str(), entry)).collect())
     }
 
     fn check(&self, program: &str, plan: &ImagePlan) -> Result<(), Fault> {
-        const NAMED: &str = "put the program into a layer of the recipe, and name it by its absolute path";
+        const NAMED: &str =
+            "put the program into a layer of the recipe, and name it by its absolute path";
         let Some(entry) = self.locate(program, plan) else {
             return Err(cannot("the image has no such file", NAMED));
         };
@@ -217,7 +214,10 @@ fn kind_of_file(path: &Path) -> io::Result<Kind> {
 }
 
 fn script(begin: &[u8]) -> Option<Kind> {
-    let line = begin.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = begin
+        .strip_prefix(b"#!")?
+        .split(|byte| *byte == b'\n')
+        .next()?;
     let line = String::from_utf8_lossy(line);
     let interpreter = line.split_whitespace().next()?.to_owned();
     Some(Kind::Script { interpreter })

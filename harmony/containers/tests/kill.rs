@@ -41,7 +41,8 @@ fn main() {
 fn killed_builds_leave_nothing_that_is_used() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let program = directory.path().join("app");
-    fs::write(&program, [static_program(), noise(24_000_000)].concat()).expect("the program is written");
+    fs::write(&program, [static_program(), noise(24_000_000)].concat())
+        .expect("the program is written");
 
     let begin = Instant::now();
     let (clean, _) = build(&program, &directory.path().join("clean"));

@@ -139,12 +139,9 @@ async fn a_program_that_cannot_start_in_an_empty_image_is_refused() {
             .to_string();
         assert!(error.contains(word), "{error}");
     }
-    build(
-        folder.path(),
-        Prebuilt::new(static_program(folder.path())),
-    )
-    .await
-    .unwrap();
+    build(folder.path(), Prebuilt::new(static_program(folder.path())))
+        .await
+        .unwrap();
 }
 
 /// A program without a loader.

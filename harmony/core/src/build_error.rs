@@ -85,7 +85,9 @@ pub enum BuildError {
         source: Option<BoxError>,
     },
     /// A Go module whose `go.mod` is only meant for its own repository.
-    #[error("Go does not install `{module}` by its version: its go.mod has `{directive}` directives")]
+    #[error(
+        "Go does not install `{module}` by its version: its go.mod has `{directive}` directives"
+    )]
     GoModDirectives {
         /// The package with its version.
         module: String,
@@ -175,7 +177,8 @@ impl Diagnostic for BuildError {
                     "compile it in a module of your own that requires it: `go mod init tools && go get {module}`, then \
                      `go build` with CGO_ENABLED=0, and give the program to `Prebuilt`"
                 ),
-                "or use a version whose go.mod has none, or what its project releases as a program".into(),
+                "or use a version whose go.mod has none, or what its project releases as a program"
+                    .into(),
             ],
             Self::CacheDir(error) => error.hints(),
             Self::Cancelled(_) => Vec::new(),

@@ -33,7 +33,9 @@ enum Base {
 #[derive(Debug, thiserror::Error)]
 pub enum CacheDirError {
     /// The environment does not say where it could be.
-    #[error("there is no place for cached files: neither HOME nor XDG_CACHE_HOME is an absolute path")]
+    #[error(
+        "there is no place for cached files: neither HOME nor XDG_CACHE_HOME is an absolute path"
+    )]
     NoHome,
     /// Somebody else owns the folder, or one that it is in.
     #[error("the cache `{}` cannot be trusted: `{}` belongs to the user {owner}, this is the user {user}", cache.display(), path.display())]

@@ -196,8 +196,7 @@ impl Buildable for GoBinary {
         let name = self.check()?;
         let cache = self.cache_dir.checked()?;
         let go = GoHost::ask()?;
-        let (step, binary) =
-            self.step(name, &go, &cache, &context.platform, &context.project_root);
+        let (step, binary) = self.step(name, &go, &cache, &context.platform, &context.project_root);
         Ok(self.runtime.recipe(name, binary, vec![step]))
     }
 }
@@ -231,8 +230,8 @@ impl GoHost {
                 String::from_utf8_lossy(&output.stderr).into_owned(),
             ));
         }
-        let mut settings: BTreeMap<String, String> = serde_json::from_slice(&output.stdout)
-            .map_err(|error| unusable(error.to_string()))?;
+        let mut settings: BTreeMap<String, String> =
+            serde_json::from_slice(&output.stdout).map_err(|error| unusable(error.to_string()))?;
         let mut take = |name: &str| settings.remove(name).unwrap_or_default();
         Ok(Self {
             version: take("GOVERSION"),

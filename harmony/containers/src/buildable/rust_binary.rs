@@ -111,8 +111,7 @@ impl RustBinary {
         mut self,
         names: impl IntoIterator<Item = V>,
     ) -> Self {
-        self.inherited_env
-            .extend(names.into_iter().map(Into::into));
+        self.inherited_env.extend(names.into_iter().map(Into::into));
         self
     }
 
@@ -158,7 +157,10 @@ impl RustBinary {
         env.insert("CARGO_INCREMENTAL".to_owned(), "0".to_owned());
         env.insert("CARGO_TERM_COLOR".to_owned(), "never".to_owned());
         env.insert("CARGO_TERM_PROGRESS_WHEN".to_owned(), "never".to_owned());
-        let inherited = process::CARGO.iter().chain(process::NETWORK).chain(COMPILERS);
+        let inherited = process::CARGO
+            .iter()
+            .chain(process::NETWORK)
+            .chain(COMPILERS);
         let step = HostStep {
             label: format!("compile {}", self.bin),
             program: "cargo".to_owned(),

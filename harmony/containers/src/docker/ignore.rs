@@ -265,7 +265,11 @@ mod tests {
         assert!(ignore.excludes("b") && !ignore.excludes("a"));
         assert_eq!(ignore.file(), "web.Dockerfile.dockerignore");
         // As an editor of Windows may write it: "a" in UTF-16.
-        fs::write(root.path().join("web.Dockerfile.dockerignore"), b"\xff\xfea\0").unwrap();
+        fs::write(
+            root.path().join("web.Dockerfile.dockerignore"),
+            b"\xff\xfea\0",
+        )
+        .unwrap();
         assert!(read().is_err());
     }
 }

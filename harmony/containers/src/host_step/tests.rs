@@ -156,7 +156,9 @@ fn a_module_that_go_does_not_install_by_version_is_named() {
         [
             "go: example.com/tool@v1.0.0 (in example.com/tool@v1.0.0):",
             "\tThe go.mod file for the module providing named packages contains one or",
-            &format!("\tmore {directive} directives. It must not contain directives that would cause"),
+            &format!(
+                "\tmore {directive} directives. It must not contain directives that would cause"
+            ),
             "\tit to be interpreted differently than if it were the main module.",
         ]
         .map(str::to_owned)

@@ -50,9 +50,17 @@ fn what_is_missing_is_named() {
         (program(EM_AARCH64, ""), 0o755, "not built for linux/amd64"),
         (program(EM_X86_64, ""), 0o644, "its mode 644"),
         (b"#!/bin/sh\n".to_vec(), 0o755, "`/bin/sh`"),
-        (b"#!  /usr/bin/env -S python3".to_vec(), 0o755, "`/usr/bin/env`"),
+        (
+            b"#!  /usr/bin/env -S python3".to_vec(),
+            0o755,
+            "`/usr/bin/env`",
+        ),
         (b"echo hello\n".to_vec(), 0o755, "neither"),
-        (b"\xcf\xfa\xed\xfe of another system".to_vec(), 0o755, "neither"),
+        (
+            b"\xcf\xfa\xed\xfe of another system".to_vec(),
+            0o755,
+            "neither",
+        ),
         (b"\x7fELF cut".to_vec(), 0o755, "neither"),
         (Vec::new(), 0o755, "neither"),
     ] {
