@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use harmony_core::codes;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
+use harmony_core::process;
 use harmony_types::{Version, VersionError};
 use serde::Deserialize;
-use tokio::process::Command;
 
 use crate::app_spec::{AppSpec, VersionSource};
 
@@ -117,7 +117,7 @@ pub async fn written_version(app: &AppSpec) -> Result<WrittenVersion, CrateVersi
 async fn crate_version(root: &Path, name: &str) -> Result<WrittenVersion, CrateVersionError> {
     // set when run by cargo, and then the cargo of the toolchain that the user chose
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = process::async_command(cargo, process::CARGO)
         .args([
             "metadata",
             "--no-deps",

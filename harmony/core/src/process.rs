@@ -44,6 +44,30 @@ pub const NETWORK: &[&str] = &[
     "SSL_CERT_DIR",
 ];
 
+/// For `docker` and what talks to its daemon: which daemon, and how to reach it. No logins.
+pub const DOCKER: &[&str] = &[
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "SSH_AUTH_SOCK",
+];
+
+/// For `go`: where modules come from and are kept. Nothing that changes what is compiled.
+pub const GO: &[&str] = &[
+    "GOCACHE",
+    "GOINSECURE",
+    "GOMODCACHE",
+    "GONOPROXY",
+    "GONOSUMDB",
+    "GOPATH",
+    "GOPRIVATE",
+    "GOPROXY",
+    "GOSUMDB",
+    "GOVCS",
+];
+
 /// For `cargo` and `rustc`: where they are, which toolchain, and where crates come from. No tokens: cargo reads those
 /// from its credentials file.
 pub const CARGO: &[&str] = &[
@@ -117,6 +141,11 @@ pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     which::which(program).ok()
 }
 
+/// As [`find`], with other folders than those of `PATH`.
+pub fn find_in(program: impl AsRef<OsStr>, search_path: impl AsRef<OsStr>) -> Option<PathBuf> {
+    which::which_in(program, Some(search_path), "/").ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,7 +185,7 @@ mod tests {
             "GIT_DIR",
             "LD_PRELOAD",
         ];
-        for patterns in [EVERYONE, NETWORK, CARGO] {
+        for patterns in [EVERYONE, NETWORK, GO, CARGO] {
             assert_eq!(kept(&secrets, patterns), [""; 0]);
         }
     }
@@ -202,5 +231,7 @@ mod tests {
         assert_eq!(find(&shell), Some(shell));
         assert_eq!(find("no-such-program"), None);
         assert_eq!(find("/no/such/program"), None);
+        assert!(find_in("sh", "/no/such/folder:/bin").is_some());
+        assert_eq!(find_in("sh", "/no/such/folder"), None);
     }
 }

@@ -253,6 +253,5 @@ fn docker_listens() -> bool {
 }
 
 fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    harmony_core::process::find(program).is_some()
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use harmony_core::process;
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
 
 use super::Plugin;
 
@@ -45,7 +45,7 @@ pub async fn describe(plugin: &Plugin) -> Description {
 }
 
 async fn ask(plugin: &Plugin) -> Description {
-    let child = Command::new(plugin.path())
+    let child = process::async_command(plugin.path(), &[])
         .arg("--help")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

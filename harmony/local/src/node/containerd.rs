@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use harmony_core::process::{DOCKER, async_command};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
@@ -50,7 +51,9 @@ impl Containerd {
     /// A `ctr` command, not yet run.
     pub(super) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         let mut words = self.ctr.iter();
-        let mut command = Command::new(words.next().map_or(OsStr::new("ctr"), OsString::as_os_str));
+        let program = words.next().map_or(OsStr::new("ctr"), OsString::as_os_str);
+        // Docker may be in front.
+        let mut command = async_command(program, DOCKER);
         command
             .args(words)
             .args(["--namespace", NAMESPACE])
@@ -110,7 +113,7 @@ pub(super) async fn answers(layout: &Layout) -> bool {
 
 /// Stops and removes every pod, giving its network back.
 pub(super) async fn drain(layout: &Layout, program: &Program) -> Result<(), LocalNodeError> {
-    let mut drain = Command::new(&program.node);
+    let mut drain = async_command(&program.node, &[]);
     drain
         .arg("drain")
         .arg("--endpoint")

@@ -193,7 +193,7 @@ impl LocalNode {
     /// `kubectl` for this node, out of the node's own program; nothing when that is not built.
     pub fn kubectl(&self) -> Option<std::process::Command> {
         let program = program::find_built(&self.config.cache_dir)?;
-        let mut kubectl = std::process::Command::new(program.node);
+        let mut kubectl = harmony_core::process::command(program.node, &[]);
         kubectl.arg("kubectl").env("KUBECONFIG", self.kubeconfig());
         Some(kubectl)
     }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use harmony_core::Context;
 use harmony_core::event::Step;
+use harmony_core::process::{NETWORK, command, find_in};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -149,9 +150,7 @@ fn find() -> Result<HostPrograms, Vec<Wanted>> {
 
 /// A program on the search path.
 pub(crate) fn search(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&process::search_path())
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
+    find_in(program, process::search_path())
 }
 
 /// Installs Debian packages, without the ones they only recommend.
@@ -192,7 +191,8 @@ pub(super) async fn install(
 
 async fn apt_get(apt: &Path, args: &[&str], step: &Step) -> Result<(), LocalNodeError> {
     const KEPT_LINES: usize = 10;
-    let mut command = Command::new(apt);
+    let inherited = [NETWORK, &["APT_CONFIG"]].concat();
+    let mut command = Command::from(command(apt, &inherited));
     command
         .args(args)
         .env("DEBIAN_FRONTEND", "noninteractive")

@@ -210,7 +210,7 @@ pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(),
     let errors = log
         .try_clone()
         .map_err(LocalNodeError::file("open", &launch.log))?;
-    let mut command = tokio::process::Command::new(setsid);
+    let mut command = tokio::process::Command::from(harmony_core::process::command(setsid, &[]));
     command
         .arg(&launch.program)
         .args(&launch.args)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use harmony_core::Context;
 use harmony_core::event::{Step, Unit};
+use harmony_core::process::{GO, NETWORK, async_command};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -197,7 +198,7 @@ async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(
     }
     files::create_dir(&output)?;
     let log = folder.join("build.log");
-    let mut command = Command::new(&go.command);
+    let mut command = async_command(&go.command, &[NETWORK, GO].concat());
     command
         .args(["build", "-v", "-trimpath", "-ldflags", LINK_FLAGS, "-o"])
         .arg(&output)
@@ -210,8 +211,10 @@ async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(
         .env("GOFLAGS", "-mod=readonly -buildvcs=false")
         .env("GOWORK", "off")
         .env("GOTOOLCHAIN", "local")
-        .env_remove("GOOS")
-        .env_remove("GOARCH")
+        // What changes the program is the same for everybody.
+        .env("GOAMD64", "v1")
+        .env("GOARM64", "v8.0")
+        .env("GOFIPS140", "off")
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Stdio;
 
+use harmony_core::process::{DOCKER, NETWORK, async_command};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -27,7 +28,7 @@ pub(super) async fn run_with_input<A: AsRef<OsStr>>(
     args: &[A],
     input: &str,
 ) -> Result<String, LocalNodeError> {
-    let mut command = Command::new(program);
+    let mut command = async_command(program, &[NETWORK, DOCKER].concat());
     command.args(args);
     finish(command, input).await
 }

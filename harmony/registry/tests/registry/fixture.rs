@@ -12,7 +12,6 @@ use harmony_registry::testing::RegistryPeer;
 use harmony_registry::{OciRegistryClient, RegistrySettings};
 use harmony_types::{ChartRef, Digest, ImageRef, Version};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 /// The start of 2026, as the time of a commit.
@@ -189,7 +188,7 @@ pub(crate) fn chart(name: &str, version: &str, greeting: &str) -> PackagedChart 
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Digest {
-    Digest::sha256_from_bytes(Sha256::digest(bytes).into())
+    harmony_oci::sha256(bytes)
 }
 
 fn append(archive: &mut tar::Builder<impl Write>, name: &str, content: &[u8]) {
