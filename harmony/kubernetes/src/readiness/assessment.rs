@@ -13,6 +13,8 @@ pub(super) enum Assessment {
     Ready,
     /// It serves, with these pods.
     Serving(Vec<Arc<Pod>>),
+    /// Its kind has a status, and nobody has written it.
+    Silent,
     /// Not yet.
     Waiting(Waiting),
 }

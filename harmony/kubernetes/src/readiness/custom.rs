@@ -12,17 +12,18 @@ const POSITIVE: [&str; 4] = ["Ready", "Available", "Succeeded", "Healthy"];
 /// Ready when its controller has seen it and no condition says otherwise.
 ///
 /// A kind without a status subresource has nothing to say and is ready at once. One with a status that is still empty is
-/// not: nobody has looked at it yet.
+/// not: nobody has looked at it yet, and perhaps nobody ever will.
 pub(super) fn assess(object: &Value, has_status: bool) -> Assessment {
     let status = object
         .get("status")
         .and_then(Value::as_object)
         .filter(|status| !status.is_empty());
     let Some(status) = status else {
-        if has_status {
-            return Waiting::because("nobody has reported a status for it yet");
-        }
-        return Assessment::Ready;
+        return if has_status {
+            Assessment::Silent
+        } else {
+            Assessment::Ready
+        };
     };
     let generation = object
         .pointer("/metadata/generation")

@@ -18,12 +18,14 @@
 //! waits for the deadline.
 
 mod assessment;
+mod budget;
 mod container;
 mod custom;
 mod evidence;
 mod observed;
 mod others;
 mod pods;
+mod routes;
 mod tracker;
 mod watch;
 mod workload;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::IngressClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
@@ -33,6 +34,12 @@ pub struct Surroundings {
     pub events: Vec<Arc<Event>>,
     /// Where Services lead.
     pub endpoints: Vec<Arc<EndpointSlice>>,
+    /// The workloads that are awaited with the object.
+    pub workloads: Vec<Value>,
+    /// What the backends of an Ingress may name; `None` where no Ingress is awaited.
+    pub services: Option<Vec<Arc<Service>>>,
+    /// The classes that an Ingress may name; `None` where no Ingress is awaited, or they may not be listed.
+    pub ingress_classes: Option<Vec<Arc<IngressClass>>>,
 }
 
 impl Surroundings {

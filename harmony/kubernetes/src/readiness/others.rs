@@ -1,82 +1,13 @@
-//! Readiness of what is no workload: Services, volume claims, namespaces, definitions.
-
-use std::sync::Arc;
+//! Readiness of volume claims, namespaces and definitions.
 
 use harmony_core::verify::FailureClass;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
-use super::observed::{Surroundings, label, name, uid};
-use super::pods::ready_of;
-
-pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
-    let Some(spec) = &object.spec else {
-        return Assessment::Ready;
-    };
-    let selector = spec.selector.clone().unwrap_or_default();
-    if spec.type_.as_deref() == Some("ExternalName") || selector.is_empty() {
-        return Assessment::Ready;
-    }
-    let own = name(&object.metadata);
-    let mut endpoints = around
-        .endpoints
-        .iter()
-        .filter(|slice| label(&slice.metadata, "kubernetes.io/service-name") == Some(own))
-        .flat_map(|slice| &slice.endpoints);
-    let is_serving = endpoints.any(|endpoint| {
-        let conditions = endpoint.conditions.as_ref();
-        conditions.is_none_or(|conditions| conditions.ready != Some(false))
-    });
-    if is_serving {
-        return Assessment::Ready;
-    }
-    let selected = |pod: &&Arc<Pod>| {
-        selector
-            .iter()
-            .all(|(key, value)| label(&pod.metadata, key) == Some(value.as_str()))
-    };
-    let pods: Vec<_> = around.pods.iter().filter(selected).cloned().collect();
-    let text: Vec<_> = selector
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let text = text.join(",");
-    if pods.is_empty() {
-        return Assessment::Waiting(Waiting {
-            why: format!("no pod has its labels {text}"),
-            hint: Some("let the Service's selector equal the labels of the pod template".into()),
-            ..Waiting::default()
-        });
-    }
-    // Its pods' own troubles are told by their workload, whose revision is known.
-    if ready_of(&pods) > 0 {
-        let ports: Vec<_> = spec
-            .ports
-            .iter()
-            .flatten()
-            .filter_map(|port| port.target_port.as_ref())
-            .collect();
-        let named = ports.iter().find_map(|port| match port {
-            IntOrString::String(port) => Some(port),
-            IntOrString::Int(_) => None,
-        });
-        return Assessment::Waiting(Waiting {
-            why: "its pods are ready, but it has no endpoint yet".into(),
-            hint: named.map(|port| {
-                format!("check that a container of the pods has a port named `{port}`")
-            }),
-            ..Waiting::default()
-        });
-    }
-    Waiting::because(format!(
-        "none of the {} pods with its labels {text} is ready",
-        pods.len()
-    ))
-}
+use super::observed::{Surroundings, uid};
 
 pub(super) fn claim(object: &PersistentVolumeClaim, around: &Surroundings) -> Assessment {
     let phase = object

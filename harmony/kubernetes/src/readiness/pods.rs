@@ -58,6 +58,43 @@ pub(super) fn is_young(pod: &Pod, now: Timestamp) -> bool {
     is_unprobed && !is_old
 }
 
+/// Longest time that a deploy waits for a liveness probe to prove itself. Probes that need longer are the majority, and
+/// hardly ever wrong; of these only a failure that was seen already counts.
+const LIVENESS_PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether a liveness probe may still kill a container that is ready: it has not had the time to, or it is failing.
+pub(super) fn liveness_is_undecided(pod: &Pod, around: &Surroundings, now: Timestamp) -> bool {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let statuses = pod.status.iter();
+    let statuses: Vec<_> = statuses
+        .flat_map(|status| status.container_statuses.iter().flatten())
+        .collect();
+    let events = around.events_of(uid(&pod.metadata));
+    containers.into_iter().any(|container| {
+        let Some(probe) = &container.liveness_probe else {
+            return false;
+        };
+        let started = statuses
+            .iter()
+            .find(|status| status.name == container.name)
+            .and_then(|status| status.state.as_ref()?.running.as_ref()?.started_at.as_ref());
+        let Some(started) = started else {
+            return false;
+        };
+        let budget = SignedDuration::from_secs(allowance(probe));
+        let age = now.duration_since(started.0);
+        let is_failing = events.iter().any(|event| {
+            let message = event.message.as_deref().unwrap_or_default();
+            event.reason.as_deref() == Some("Unhealthy")
+                && message.starts_with("Liveness")
+                && event_time(event).is_some_and(|time| time >= started.0)
+        });
+        // The kubelet needs a moment to act on the last failure.
+        let undecided = age < budget + SignedDuration::from_secs(1);
+        undecided && (is_failing || budget <= LIVENESS_PATIENCE)
+    })
+}
+
 /// How often its containers were started again.
 pub(super) fn restarts(pod: &Pod) -> i32 {
     let status = pod.status.iter();
@@ -307,14 +344,9 @@ fn never_ready(pod: &Pod, around: &Surroundings, now: Timestamp) -> Option<Findi
 }
 
 /// How long the probes of a container themselves allow it to become ready.
-fn probe_budget(container: &Container) -> SignedDuration {
-    let budget = |probe: &Probe| {
-        let period = i64::from(probe.period_seconds.unwrap_or(10));
-        let failures = i64::from(probe.failure_threshold.unwrap_or(3));
-        i64::from(probe.initial_delay_seconds.unwrap_or(0)) + period * failures
-    };
+pub(super) fn probe_budget(container: &Container) -> SignedDuration {
     let probes = [&container.startup_probe, &container.readiness_probe];
-    SignedDuration::from_secs(probes.into_iter().flatten().map(budget).sum())
+    SignedDuration::from_secs(probes.into_iter().flatten().map(allowance).sum())
 }
 
 /// What a pod that is not ready is doing, in a few words: `ContainerCreating`.
@@ -362,4 +394,11 @@ pub(super) fn doing(pod: &Pod) -> String {
         Some(phase) => phase.to_owned(),
         None => "Pending".into(),
     }
+}
+
+/// How many seconds of failures a probe allows before it acts.
+fn allowance(probe: &Probe) -> i64 {
+    let period = i64::from(probe.period_seconds.unwrap_or(10));
+    let failures = i64::from(probe.failure_threshold.unwrap_or(3));
+    i64::from(probe.initial_delay_seconds.unwrap_or(0)) + period * failures
 }

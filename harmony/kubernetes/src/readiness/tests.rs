@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{Failure, Observed, Progress, Surroundings, Tracker};
 
 mod containers;
+mod early;
 mod kinds;
 mod revisions;
 

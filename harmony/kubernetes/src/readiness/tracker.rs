@@ -12,11 +12,14 @@ use serde_json::Value;
 use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
 use super::observed::{Observed, Surroundings};
-use super::pods::{Located, examine_pod, is_ready, is_young, restarts};
+use super::pods::{Located, examine_pod, is_ready, is_young, liveness_is_undecided, restarts};
 use super::workload::assess;
 
 /// How long an awaited object may be missing before it counts as gone.
 const ABSENT_GRACE: SignedDuration = SignedDuration::from_secs(5);
+
+/// How long an object whose kind has a status may have none before that counts as how it is meant to be.
+const SILENT_GRACE: SignedDuration = SignedDuration::from_secs(15);
 
 /// How long a workload without readiness probes must run before that counts as serving.
 const SETTLE: SignedDuration = SignedDuration::from_secs(2);
@@ -66,6 +69,19 @@ pub struct Tracker {
     last: Last,
     is_waiting: bool,
     serving: Option<Serving>,
+    job: JobSeen,
+    is_silent: bool,
+}
+
+/// What was seen of a Job, which may be removed once it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum JobSeen {
+    /// Nothing that would explain that it goes.
+    Running,
+    /// It removes itself when it is done, and no run of it has failed.
+    CleansUp,
+    /// It was complete.
+    Complete,
 }
 
 /// Since when it has served without a restart.
@@ -113,12 +129,19 @@ impl Tracker {
             last: Last::default(),
             is_waiting: true,
             serving: None,
+            job: JobSeen::Running,
+            is_silent: false,
         }
     }
 
     /// Whether it was not ready when last looked at.
     pub fn is_waiting(&self) -> bool {
         self.is_waiting
+    }
+
+    /// Whether it counts as ready although nobody has written its status.
+    pub fn is_silent(&self) -> bool {
+        self.is_silent
     }
 
     /// What is tracked.
@@ -141,10 +164,15 @@ impl Tracker {
             return Progress::Failed(Box::new(failure));
         }
         let waiting = match assess(&self.target, object, observed) {
-            Assessment::Ready => return Progress::Ready,
-            Assessment::Serving(pods) => return self.settle(&pods, now),
+            Assessment::Ready => {
+                self.remember_job(object, true);
+                return Progress::Ready;
+            }
+            Assessment::Serving(pods) => return self.settle(&pods, observed.around, now),
+            Assessment::Silent => return self.silent(now),
             Assessment::Waiting(waiting) => waiting,
         };
+        self.remember_job(object, false);
         self.serving = None;
         let found = Self::findings(&waiting, observed.around, now);
         self.remember(found, now);
@@ -201,6 +229,10 @@ impl Tracker {
         let mut hints = Vec::new();
         hints.extend(self.last.hint.clone());
         hints.push("run the same command again to wait on: what was applied stays".into());
+        hints.push(
+            "if it needs more time, raise the deadline of its Score, as with `DeployScore::with_ready_deadline`"
+                .into(),
+        );
         Failure {
             verdict: Verdict {
                 class: FailureClass::NotReady,
@@ -214,8 +246,35 @@ impl Tracker {
         }
     }
 
-    /// Ready, once that has lasted: what crashes at start is ready for a moment where no probe says otherwise.
-    fn settle(&mut self, pods: &[Arc<Pod>], now: Timestamp) -> Progress {
+    fn remember_job(&mut self, object: &Value, is_complete: bool) {
+        if self.target.kind != "Job" || self.job == JobSeen::Complete {
+            return;
+        }
+        let number = |pointer| object.pointer(pointer).and_then(Value::as_i64);
+        let cleans_up = number("/spec/ttlSecondsAfterFinished").is_some()
+            && number("/status/failed").unwrap_or(0) == 0;
+        self.job = match (is_complete, cleans_up) {
+            (true, _) => JobSeen::Complete,
+            (false, true) => JobSeen::CleansUp,
+            (false, false) => JobSeen::Running,
+        };
+    }
+
+    /// A kind may have a status by its definition that no program ever writes.
+    fn silent(&mut self, now: Timestamp) -> Progress {
+        self.is_silent = now.duration_since(self.began) >= SILENT_GRACE;
+        if self.is_silent {
+            return Progress::Ready;
+        }
+        self.last.why = "nobody has reported a status for it yet".into();
+        Progress::Waiting {
+            why: self.last.why.clone(),
+        }
+    }
+
+    /// Ready, once that has lasted: what crashes at start is ready for a moment where no probe says otherwise, and what
+    /// its liveness probe kills is ready until then.
+    fn settle(&mut self, pods: &[Arc<Pod>], around: &Surroundings, now: Timestamp) -> Progress {
         let restarts = pods.iter().map(|pod| restarts(pod)).sum();
         let serving = self.serving.filter(|serving| serving.restarts == restarts);
         let serving = serving.unwrap_or(Serving {
@@ -224,10 +283,19 @@ impl Tracker {
         });
         self.serving = Some(serving);
         let has_lasted = now.duration_since(serving.since) >= SETTLE;
-        if has_lasted || !pods.iter().any(|pod| is_young(pod, now)) {
+        let is_watched = !has_lasted && pods.iter().any(|pod| is_young(pod, now));
+        let is_tested = pods
+            .iter()
+            .any(|pod| liveness_is_undecided(pod, around, now));
+        if !is_watched && !is_tested {
             return Progress::Ready;
         }
-        self.last.why = "runs; without a readiness probe it is watched for a moment".into();
+        self.last.why = if is_tested {
+            "ready; its liveness probe has not proved itself yet"
+        } else {
+            "runs; without a readiness probe it is watched for a moment"
+        }
+        .into();
         Progress::Waiting {
             why: self.last.why.clone(),
         }
@@ -235,7 +303,10 @@ impl Tracker {
 
     fn absent(&mut self, now: Timestamp) -> Progress {
         let was_there = self.identity.is_some();
-        // A Job that cleans up after itself was seen running before; what it did cannot be told any more.
+        // A Job that was complete stays complete, and only a finished one is removed for its age.
+        if self.job != JobSeen::Running {
+            return Progress::Ready;
+        }
         if was_there || now.duration_since(self.began) >= ABSENT_GRACE {
             let what = if was_there {
                 "was removed while it was awaited"

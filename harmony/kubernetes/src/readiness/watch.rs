@@ -8,12 +8,14 @@ use std::time::Duration;
 use futures_util::stream::{BoxStream, SelectAll};
 use futures_util::{StreamExt, TryStreamExt};
 use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_core::event::Event;
 use harmony_core::kubernetes::ObjectRef;
 use harmony_types::Namespace;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event as KubeEvent, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::IngressClass;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -22,6 +24,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::budget::extended;
 use super::evidence::{self, Located};
 use super::workload::has_readiness;
 use super::{Observed, Progress, Surroundings, Tracker};
@@ -44,7 +47,7 @@ pub(crate) async fn wait_ready(
     deadline: Duration,
 ) -> Result<(), ClusterError> {
     let context = &connection.context;
-    let until = Instant::now() + deadline;
+    let began = Instant::now();
     let awaited: Vec<&ObjectRef> = objects
         .iter()
         .filter(|object| has_readiness(object))
@@ -52,6 +55,7 @@ pub(crate) async fn wait_ready(
     let mut watched = context
         .unless_cancelled(Watched::open(connection, &awaited))
         .await??;
+    let until = began + watched.extended(deadline, &awaited);
     let mut trackers: Vec<Tracker> = awaited
         .into_iter()
         .map(|object| Tracker::new(object.clone(), Timestamp::now()))
@@ -72,6 +76,13 @@ pub(crate) async fn wait_ready(
         let Some(first) = waiting.first() else {
             if let Some(step) = step {
                 step.done("ready");
+            }
+            for tracker in trackers.iter().filter(|tracker| tracker.is_silent()) {
+                let message = format!(
+                    "{} has no status: it counts as ready, for nothing reports on it.",
+                    tracker.target()
+                );
+                context.emit(Event::Warning { message });
             }
             return Ok(());
         };
@@ -160,6 +171,8 @@ struct Watched {
     namespaces: BTreeMap<Namespace, Around>,
     targets: Vec<Target>,
     signals: Signals,
+    /// Followed where an Ingress is awaited.
+    ingress_classes: Option<Store<IngressClass>>,
 }
 
 /// Something changed, or a watch could not be opened and is tried again.
@@ -171,8 +184,10 @@ struct Around {
     pods: Store<Pod>,
     replica_sets: Store<ReplicaSet>,
     revisions: Store<ControllerRevision>,
-    events: Store<Event>,
+    events: Store<KubeEvent>,
     endpoints: Store<EndpointSlice>,
+    /// Followed where an Ingress is awaited.
+    services: Option<Store<Service>>,
 }
 
 /// The store of one awaited kind in one place.
@@ -193,6 +208,7 @@ impl Watched {
         let mut namespaces = BTreeMap::new();
         let mut targets: Vec<Target> = Vec::new();
         let mut wanted = BTreeSet::new();
+        let awaits_ingress = objects.iter().any(|object| is_ingress(object));
         for object in objects {
             let kind = connection.kind(object).await?;
             let kind = kind.ok_or_else(|| ClusterError::UnknownKind {
@@ -202,9 +218,9 @@ impl Watched {
             if let Some(namespace) = &namespace
                 && needs_surroundings(object)
             {
-                namespaces
-                    .entry(namespace.clone())
-                    .or_insert_with(|| Around::open(client, namespace, &mut signals));
+                namespaces.entry(namespace.clone()).or_insert_with(|| {
+                    Around::open(client, namespace, awaits_ingress, &mut signals)
+                });
             }
             if wanted.insert((
                 object.api_version.clone(),
@@ -223,10 +239,21 @@ impl Watched {
                 });
             }
         }
+        let ingress_classes = awaits_ingress.then(|| {
+            // Whoever may not list them waits without them: errors of this watch are tried again and mean nothing.
+            let (store, changes) = follow(Api::all(client.clone()), ());
+            signals.push(
+                changes
+                    .filter_map(async |signal| signal.is_ok().then_some(signal))
+                    .boxed(),
+            );
+            store
+        });
         let mut watched = Self {
             namespaces,
             targets,
             signals,
+            ingress_classes,
         };
         if let Some(about) = objects.first() {
             watched.fill(connection, about).await?;
@@ -269,6 +296,7 @@ impl Watched {
                     && is_filled(&around.revisions)
                     && is_filled(&around.events)
                     && is_filled(&around.endpoints)
+                    && around.services.as_ref().is_none_or(is_filled)
             })
     }
 
@@ -290,17 +318,46 @@ impl Watched {
     }
 
     fn surroundings(&self) -> BTreeMap<&Namespace, Surroundings> {
-        let read = |around: &Around| Surroundings {
+        let classes = self.ingress_classes.as_ref();
+        let classes = classes
+            .filter(|classes| is_filled(classes))
+            .map(Store::state);
+        let read = |namespace: &Namespace, around: &Around| Surroundings {
             pods: around.pods.state(),
             replica_sets: around.replica_sets.state(),
             revisions: around.revisions.state(),
             events: around.events.state(),
             endpoints: around.endpoints.state(),
+            workloads: self.workloads(namespace),
+            services: around.services.as_ref().map(Store::state),
+            ingress_classes: classes.clone(),
         };
         self.namespaces
             .iter()
-            .map(|(namespace, around)| (namespace, read(around)))
+            .map(|(namespace, around)| (namespace, read(namespace, around)))
             .collect()
+    }
+
+    /// The awaited objects of a namespace that have a pod template.
+    fn workloads(&self, namespace: &Namespace) -> Vec<Value> {
+        let targets = self.targets.iter();
+        let here = targets.filter(|target| {
+            target.namespace.as_ref() == Some(namespace)
+                && matches!(target.api_version.as_str(), "apps/v1" | "batch/v1")
+        });
+        let objects = here.flat_map(|target| target.store.state());
+        objects
+            .filter_map(|object| serde_json::to_value(&*object).ok())
+            .collect()
+    }
+
+    /// The deadline, or what the probes of what is awaited allow where that is longer.
+    fn extended(&self, deadline: Duration, awaited: &[&ObjectRef]) -> Duration {
+        let objects = awaited.iter().filter_map(|object| self.object(object).0);
+        let Ok(asked) = deadline.try_into() else {
+            return deadline;
+        };
+        extended(asked, objects).try_into().unwrap_or(deadline)
     }
 
     fn target(&self, object: &ObjectRef) -> Option<&Target> {
@@ -333,7 +390,12 @@ impl Watched {
 }
 
 impl Around {
-    fn open(client: &Client, namespace: &Namespace, signals: &mut Signals) -> Self {
+    fn open(
+        client: &Client,
+        namespace: &Namespace,
+        awaits_ingress: bool,
+        signals: &mut Signals,
+    ) -> Self {
         let name = namespace.as_str();
         let (pods, changes) = follow(Api::namespaced(client.clone(), name), ());
         signals.push(changes);
@@ -345,14 +407,24 @@ impl Around {
         signals.push(changes);
         let (endpoints, changes) = follow(Api::namespaced(client.clone(), name), ());
         signals.push(changes);
+        let services = awaits_ingress.then(|| {
+            let (services, changes) = follow(Api::namespaced(client.clone(), name), ());
+            signals.push(changes);
+            services
+        });
         Self {
             pods,
             replica_sets,
             revisions,
             events,
             endpoints,
+            services,
         }
     }
+}
+
+fn is_ingress(object: &ObjectRef) -> bool {
+    object.kind == "Ingress" && object.api_version.starts_with("networking.k8s.io/")
 }
 
 /// A store that follows what `api` lists, and a signal for each change of it. Errors are retried for ever with growing
@@ -407,6 +479,7 @@ fn needs_surroundings(object: &ObjectRef) -> bool {
         .rsplit_once('/')
         .map_or("", |(group, _)| group);
     matches!(group, "apps" | "batch")
+        || is_ingress(object)
         || (group.is_empty()
             && matches!(
                 object.kind.as_str(),

@@ -14,7 +14,7 @@ use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
 use super::observed::{Observed, Surroundings, is_owned_by, label, name, uid};
 use super::pods::{doing, is_leaving, is_ready, ready_of};
-use super::{custom, others};
+use super::{custom, others, routes};
 
 /// Reads an object that is there.
 pub(super) fn assess(target: &ObjectRef, object: &Value, observed: &Observed<'_>) -> Assessment {
@@ -29,7 +29,8 @@ pub(super) fn assess(target: &ObjectRef, object: &Value, observed: &Observed<'_>
         ("apps", "DaemonSet") => typed(object, |object| daemon_set(object, around)),
         ("batch", "Job") => typed(object, |object| job(object, around)),
         ("", "Pod") => typed(object, pod),
-        ("", "Service") => typed(object, |object| others::service(object, around)),
+        ("", "Service") => typed(object, |object| routes::service(object, around)),
+        ("networking.k8s.io", "Ingress") => typed(object, |object| routes::ingress(object, around)),
         ("", "PersistentVolumeClaim") => typed(object, |object| others::claim(object, around)),
         ("", "Namespace") => others::namespace(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => typed(object, others::definition),
@@ -54,6 +55,7 @@ pub(super) fn has_readiness(target: &ObjectRef) -> bool {
             target.kind.as_str(),
             "Pod" | "Service" | "PersistentVolumeClaim" | "Namespace"
         ),
+        "networking.k8s.io" => target.kind == "Ingress",
         "apiextensions.k8s.io" => true,
         // Other kinds of the server's own groups say nothing of readiness.
         group => group.contains('.') && !group.ends_with(".k8s.io"),
@@ -116,6 +118,15 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
         progress(ready, wanted, &pods)
     };
     let mut troubles = Vec::new();
+    if spec.and_then(|spec| spec.paused) == Some(true) {
+        troubles.push(Finding::new(
+            FailureClass::NotReady,
+            0,
+            "is paused, so its rollout does not begin",
+            "spec.paused is true",
+            "remove `paused: true`, or resume it with `kubectl rollout resume`",
+        ));
+    }
     let conditions = status.conditions.unwrap_or_default();
     let refusal = current
         .and_then(|set| set.status.as_ref()?.conditions.as_ref())

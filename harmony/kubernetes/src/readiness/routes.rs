@@ -1,0 +1,296 @@
+//! Readiness of what leads to pods: Services and Ingresses.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use harmony_core::verify::FailureClass;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::networking::v1::{Ingress, IngressBackend, IngressServiceBackend};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::Value;
+
+use super::assessment::{Assessment, Waiting};
+use super::container::Finding;
+use super::observed::{Surroundings, label, name};
+use super::pods::ready_of;
+
+/// How long controllers may take to write down what was just applied. After that, what is missing stays missing.
+const GRACE: i64 = 5;
+/// How long a Service may select nothing: an operator may be about to make the pods.
+const SELECTS_NOTHING_GRACE: i64 = 15;
+
+pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
+    let Some(spec) = &object.spec else {
+        return Assessment::Ready;
+    };
+    let selector = spec.selector.clone().unwrap_or_default();
+    if spec.type_.as_deref() == Some("ExternalName") || selector.is_empty() {
+        return Assessment::Ready;
+    }
+    let own = name(&object.metadata);
+    let slices: Vec<_> = around
+        .endpoints
+        .iter()
+        .filter(|slice| label(&slice.metadata, "kubernetes.io/service-name") == Some(own))
+        .collect();
+    let is_ready = |ready: Option<bool>| ready != Some(false);
+    // A named port that no container of a pod has makes an endpoint without that port: nothing can be reached.
+    let leads_somewhere = |port: Option<&str>| {
+        slices.iter().any(|slice| {
+            let ports = slice.ports.iter().flatten();
+            let has_port = ports.into_iter().any(|there| there.name.as_deref() == port);
+            let mut endpoints = slice.endpoints.iter();
+            has_port
+                && endpoints.any(|endpoint| {
+                    is_ready(endpoint.conditions.as_ref().and_then(|all| all.ready))
+                })
+        })
+    };
+    let ports: Vec<_> = spec.ports.iter().flatten().collect();
+    let unserved: Vec<_> = ports
+        .iter()
+        .filter(|port| {
+            !leads_somewhere(Some(port.name.as_deref().unwrap_or_default()))
+                && !leads_somewhere(port.name.as_deref())
+        })
+        .collect();
+    let has_endpoint = slices.iter().any(|slice| {
+        let mut endpoints = slice.endpoints.iter();
+        endpoints.any(|endpoint| is_ready(endpoint.conditions.as_ref().and_then(|all| all.ready)))
+    });
+    // A headless Service may have no ports.
+    if has_endpoint && (ports.is_empty() || unserved.is_empty()) {
+        return Assessment::Ready;
+    }
+    let pods: Vec<_> = around
+        .pods
+        .iter()
+        .filter(|pod| selects(&selector, pod.metadata.labels.as_ref()))
+        .cloned()
+        .collect();
+    if pods.is_empty() {
+        return without_pods(&selector, around);
+    }
+    if ready_of(&pods) == 0 {
+        // Its pods' own troubles are told by their workload, whose revision is known.
+        return Waiting::because(format!(
+            "none of the {} pods with its labels {} is ready",
+            pods.len(),
+            shown(&selector)
+        ));
+    }
+    let named = unserved.iter().find_map(|port| match &port.target_port {
+        Some(IntOrString::String(target)) if !has_port(&pods, target) => Some(target),
+        _ => None,
+    });
+    match named {
+        Some(target) => {
+            let what = format!("leads to the port `{target}`, which no container of its pods has");
+            let seen = format!("targetPort {target}; the pods have {}", port_names(&pods));
+            let hint = "name a port of the container in `targetPort`, or give the container's port that name";
+            let finding = Finding::new(FailureClass::NotReady, GRACE, what.clone(), seen, hint);
+            Waiting::with(what, finding)
+        }
+        None => Waiting::because("its pods are ready, but it has no endpoint yet"),
+    }
+}
+
+/// No pod bears its labels: meant so, or a mistake.
+fn without_pods(selector: &BTreeMap<String, String>, around: &Surroundings) -> Assessment {
+    let text = shown(selector);
+    let templates: Vec<_> = around
+        .workloads
+        .iter()
+        .filter(|workload| {
+            let labels = workload.pointer("/spec/template/metadata/labels");
+            let labels = labels.and_then(|labels| serde_json::from_value(labels.clone()).ok());
+            selects(selector, labels.as_ref())
+        })
+        .collect();
+    let is_scaled_to_zero =
+        |workload: &&Value| workload.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
+    if !templates.is_empty() && templates.iter().all(is_scaled_to_zero) {
+        return Assessment::Ready;
+    }
+    let why = format!("no pod has its labels {text}");
+    if !templates.is_empty() {
+        return Waiting::because(why);
+    }
+    let known: Vec<String> = around
+        .workloads
+        .iter()
+        .filter_map(|workload| {
+            let labels = workload.pointer("/spec/template/metadata/labels")?;
+            let labels: BTreeMap<String, String> = serde_json::from_value(labels.clone()).ok()?;
+            let kind = workload.get("kind").and_then(Value::as_str)?;
+            let name = workload.pointer("/metadata/name").and_then(Value::as_str)?;
+            Some(format!("{kind} {name} has {}", shown(&labels)))
+        })
+        .collect();
+    let seen = if known.is_empty() {
+        "no workload of this deploy has pods".to_owned()
+    } else {
+        known.join("; ")
+    };
+    let finding = Finding::new(
+        FailureClass::NotReady,
+        SELECTS_NOTHING_GRACE,
+        format!("selects nothing: no pod and no workload has the labels {text}"),
+        seen,
+        "let the Service's selector equal labels of the pod template",
+    );
+    Waiting::with(why, finding)
+}
+
+pub(super) fn ingress(object: &Ingress, around: &Surroundings) -> Assessment {
+    let Some(spec) = &object.spec else {
+        return Assessment::Ready;
+    };
+    let mut backends: Vec<&IngressBackend> = spec.default_backend.iter().collect();
+    for rule in spec.rules.iter().flatten() {
+        let paths = rule.http.iter().flat_map(|http| &http.paths);
+        backends.extend(paths.map(|path| &path.backend));
+    }
+    let services = around.services.as_deref().unwrap_or_default();
+    let missing = backends
+        .iter()
+        .filter_map(|backend| backend.service.as_ref())
+        .find_map(|backend| missing_backend(backend, services));
+    if let Some(what) = missing.filter(|_| around.services.is_some()) {
+        let hint = "name a Service of the same namespace, and a port that it has";
+        let finding = Finding::new(
+            FailureClass::MissingReference,
+            GRACE,
+            what.clone(),
+            what.clone(),
+            hint,
+        );
+        return Waiting::with(what, finding);
+    }
+    match missing_class(object, around) {
+        Some((what, seen)) => {
+            let hint = "install an ingress controller, or name a class that the cluster has in `ingressClassName`";
+            let finding = Finding::new(
+                FailureClass::MissingReference,
+                GRACE,
+                what.clone(),
+                seen,
+                hint,
+            );
+            Waiting::with(what, finding)
+        }
+        None => Assessment::Ready,
+    }
+}
+
+fn missing_backend(backend: &IngressServiceBackend, services: &[Arc<Service>]) -> Option<String> {
+    let service = services
+        .iter()
+        .find(|service| name(&service.metadata) == backend.name);
+    let Some(service) = service else {
+        return Some(format!(
+            "leads to the Service `{}`, which does not exist",
+            backend.name
+        ));
+    };
+    let port = backend.port.as_ref()?;
+    let mut ports = service
+        .spec
+        .iter()
+        .flat_map(|spec| spec.ports.iter().flatten());
+    let has_port = ports.any(|there| {
+        port.number == Some(there.port) || (port.name.is_some() && port.name == there.name)
+    });
+    let shown = match (&port.name, port.number) {
+        (Some(name), _) => name.clone(),
+        (None, Some(number)) => number.to_string(),
+        (None, None) => return None,
+    };
+    (!has_port).then(|| {
+        format!(
+            "leads to the port {shown} of the Service `{}`, which it does not have",
+            backend.name
+        )
+    })
+}
+
+/// The class that is missing, and the classes that there are.
+fn missing_class(object: &Ingress, around: &Surroundings) -> Option<(String, String)> {
+    const ANNOTATION: &str = "kubernetes.io/ingress.class";
+    const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+    let classes = around.ingress_classes.as_deref()?;
+    let annotations = object.metadata.annotations.as_ref();
+    // The old annotation is a word between the Ingress and its controller; no object stands for it.
+    if annotations.is_some_and(|all| all.contains_key(ANNOTATION)) {
+        return None;
+    }
+    let names: Vec<&str> = classes.iter().map(|class| name(&class.metadata)).collect();
+    let seen = if names.is_empty() {
+        "the cluster has no ingress class".to_owned()
+    } else {
+        format!("classes: {}", names.join(", "))
+    };
+    match object.spec.as_ref()?.ingress_class_name.as_deref() {
+        Some(class) if names.contains(&class) => None,
+        Some(class) => Some((
+            format!("has the class `{class}`, which does not exist"),
+            seen,
+        )),
+        None => {
+            let is_default = |value: Option<&String>| value.is_some_and(|value| value == "true");
+            let has_default = classes.iter().any(|class| {
+                is_default(
+                    class
+                        .metadata
+                        .annotations
+                        .as_ref()
+                        .and_then(|all| all.get(DEFAULT)),
+                )
+            });
+            (!has_default).then(|| {
+                (
+                    "has no class, and the cluster has no default one".to_owned(),
+                    seen,
+                )
+            })
+        }
+    }
+}
+
+fn selects(selector: &BTreeMap<String, String>, labels: Option<&BTreeMap<String, String>>) -> bool {
+    let has =
+        |(key, value): (&String, &String)| labels.and_then(|labels| labels.get(key)) == Some(value);
+    selector.iter().all(has)
+}
+
+fn container_ports(pods: &[Arc<Pod>]) -> impl Iterator<Item = &str> {
+    let containers = pods.iter().flat_map(|pod| pod.spec.iter());
+    let containers = containers.flat_map(|spec| {
+        spec.containers
+            .iter()
+            .chain(spec.init_containers.iter().flatten())
+    });
+    containers
+        .flat_map(|container| container.ports.iter().flatten())
+        .filter_map(|port| port.name.as_deref())
+}
+
+fn has_port(pods: &[Arc<Pod>], wanted: &str) -> bool {
+    container_ports(pods).any(|port| port == wanted)
+}
+
+fn port_names(pods: &[Arc<Pod>]) -> String {
+    let mut names: Vec<&str> = container_ports(pods).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        "no named port".into()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn shown(labels: &BTreeMap<String, String>) -> String {
+    let pairs = labels.iter().map(|(key, value)| format!("{key}={value}"));
+    pairs.collect::<Vec<_>>().join(",")
+}
