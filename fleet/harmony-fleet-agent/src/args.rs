@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use harmony_fleet_adapters_nats::{NatsAuth, NatsOptions, NatsServers, SettingsError};
+use harmony_fleet_adapters_nats::{NatsOptions, SettingsError};
+use harmony_fleet_daemon::NatsArgs;
+use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::{
     DeviceId, DeviceInfo, HeartbeatInterval, InvalidName, Labels, ShortText, TenantId, subjects,
 };
-use secrecy::SecretString;
 
 /// Makes this device part of a fleet: registers it, sends heartbeats, answers commands.
 ///
@@ -18,34 +19,21 @@ pub struct Args {
     /// What to do instead of running
     #[command(subcommand)]
     pub verb: Option<Verb>,
-    /// NATS servers, separated by commas, for example `nats://fleet.example.com:4222`
-    #[arg(long, env = "FLEET_NATS_URL", required = true)]
-    nats_url: Option<String>,
-    /// NATS user
-    #[arg(long, env = "FLEET_NATS_USER")]
-    nats_user: Option<String>,
-    /// NATS password; safer in the environment than on the command line
-    #[arg(long, env = "FLEET_NATS_PASSWORD", hide_env_values = true, value_parser = secret)]
-    nats_password: Option<SecretString>,
-    /// File whose first line is the NATS password
-    #[arg(long, env = "FLEET_NATS_PASSWORD_FILE")]
-    nats_password_file: Option<PathBuf>,
-    /// Whose device it is
-    #[arg(long, env = "FLEET_TENANT", default_value = "default")]
-    tenant: TenantId,
-    /// Name of the device, unique in its tenant [default: made from the host name]
-    #[arg(long, env = "FLEET_DEVICE_ID")]
+    #[command(flatten)]
+    nats: NatsArgs,
+    /// Name of the device, unique in its tenant [default: made from the full host name]
+    #[arg(long, env = settings::DEVICE_ID)]
     device_id: Option<String>,
     /// Labels of the device, for example `site=lyon,line=3`
-    #[arg(long, env = "FLEET_LABELS", default_value = "")]
+    #[arg(long, env = settings::LABELS, default_value = "")]
     labels: Labels,
     /// Seconds between two heartbeats
-    #[arg(long, env = "FLEET_HEARTBEAT_SECONDS", default_value_t = HeartbeatInterval::NOMINAL.seconds(), value_parser = clap::value_parser!(u32).range(i64::from(HeartbeatInterval::MIN_SECONDS)..=i64::from(HeartbeatInterval::MAX_SECONDS)))]
+    #[arg(long, env = settings::HEARTBEAT_SECONDS, default_value_t = HeartbeatInterval::NOMINAL.seconds(), value_parser = clap::value_parser!(u32).range(i64::from(HeartbeatInterval::MIN_SECONDS)..=i64::from(HeartbeatInterval::MAX_SECONDS)))]
     heartbeat_seconds: u32,
     /// Folder that holds what the agent must remember
     #[arg(
         long,
-        env = "FLEET_STATE_DIR",
+        env = settings::STATE_DIR,
         default_value = "/var/lib/harmony-fleet-agent",
         global = true
     )]
@@ -88,27 +76,16 @@ impl Args {
                 hostname: hostname.clone(),
             })?,
         };
-        let wrong_nats = |source| ArgsError::Nats { source };
-        let servers: NatsServers = self
-            .nats_url
-            .unwrap_or_default()
-            .parse()
-            .map_err(wrong_nats)?;
-        let file = self
-            .nats_password_file
-            .filter(|path| !path.as_os_str().is_empty());
-        let auth = NatsAuth::resolve(
-            self.nats_user.as_deref(),
-            self.nats_password,
-            file.as_deref(),
-        )
-        .map_err(wrong_nats)?;
-        let name = format!("harmony-fleet-agent {}.{device}", self.tenant);
-        let mut nats = NatsOptions::new(servers, auth, name);
+        let tenant = self.nats.tenant.clone();
+        let name = format!("harmony-fleet-agent {tenant}.{device}");
+        let mut nats = self
+            .nats
+            .options(name)
+            .map_err(|source| ArgsError::Nats { source })?;
         nats.inbox_prefix = Some(subjects::device_inbox_prefix(&device));
         Ok(Settings {
             nats,
-            tenant: self.tenant,
+            tenant,
             device,
             // The range is checked by clap.
             interval: HeartbeatInterval::from_seconds(self.heartbeat_seconds)
@@ -132,34 +109,55 @@ fn host_name() -> String {
         .unwrap_or_default()
 }
 
-/// A device id made from a host name: its first part in lower case, with hyphens for what an id may
-/// not have. `None` when nothing usable is left, or when the name is that of many machines.
+/// A device id made from the whole host name, so that two machines with different names get different ids.
+///
+/// A name without a domain that is a valid id is used as it is. In a full name each dot becomes `--`. Where this would
+/// not be unique (the name has `--`, a character that an id may not have, or is too long), a hash of the name follows.
+/// `None` when nothing usable is left, or when the name is that of many machines.
 fn device_id_from(hostname: &str) -> Option<DeviceId> {
-    let first = hostname.split('.').next()?.to_lowercase();
-    if first == "localhost" {
+    let name = hostname.trim_end_matches('.').to_lowercase();
+    if name.split('.').next() == Some("localhost") {
         return None;
     }
-    let safe: String = first
+    let safe: String = name.replace('.', DOT).replace(not_in_an_id, "-");
+    let exact = !name.contains(DOT)
+        && !name.contains(|c| c != '.' && not_in_an_id(c))
+        && safe.len() <= DeviceId::MAX_LENGTH;
+    if exact && let Ok(id) = safe.parse() {
+        return Some(id);
+    }
+    let hash = format!("-{:08x}", fnv1a(name.as_bytes()));
+    let start: String = safe
+        .trim_matches('-')
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .take(DeviceId::MAX_LENGTH)
+        .take(DeviceId::MAX_LENGTH - hash.len())
         .collect();
-    safe.trim_matches('-').parse().ok()
+    // Without a readable part the hash alone would be a name that nobody recognises.
+    if start.is_empty() {
+        return None;
+    }
+    format!("{}{hash}", start.trim_end_matches('-')).parse().ok()
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "clap's value parsers return a result"
-)]
-fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
-    Ok(text.into())
+/// What stands for a dot of the host name.
+const DOT: &str = "--";
+
+fn not_in_an_id(c: char) -> bool {
+    !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+/// A hash that is the same in every build (FNV-1a, 32 bits).
+fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ArgsError {
     /// The device id is not one.
-    #[error("the device id cannot be used: set FLEET_DEVICE_ID to a name such as `pump-1`")]
+    #[error("the device id cannot be used: set {} to a name such as `pump-1`", settings::DEVICE_ID)]
     DeviceId {
         /// Why not.
         #[source]
@@ -167,7 +165,8 @@ pub enum ArgsError {
     },
     /// There is no device id, and the host name does not give one.
     #[error(
-        "no device id can be made from the host name `{hostname}`: set FLEET_DEVICE_ID to a name such as `pump-1`"
+        "no device id can be made from the host name `{hostname}`: set {} to a name such as `pump-1`",
+        settings::DEVICE_ID
     )]
     NoDeviceId {
         /// The host name.
@@ -236,8 +235,9 @@ mod tests {
     fn host_names_become_device_ids() {
         for (hostname, id) in [
             ("pump-1", Some("pump-1")),
-            ("Pump_1.factory.example", Some("pump-1")),
-            ("_x_", Some("x")),
+            ("PUMP-1", Some("pump-1")),
+            ("gw.plant1.factory.example", Some("gw--plant1--factory--example")),
+            ("localhost.localdomain", None),
             ("localhost", None),
             ("", None),
             ("---", None),
@@ -248,6 +248,27 @@ mod tests {
                 "{hostname}"
             );
         }
+    }
+
+    #[test]
+    fn different_host_names_become_different_device_ids() {
+        let long = "gateway-of-the-cooling-water-station.north.plant1.factory.example";
+        let names = [
+            "gw.plant1.factory.example",
+            "gw.plant2.factory.example",
+            "gw",
+            "gw-plant1.factory.example",
+            "gw.plant1-factory.example",
+            "gw--plant1--factory--example",
+            "gw_plant1",
+            "gw-plant1",
+            "gw.plant1",
+            &format!("{long}1"),
+            &format!("{long}2"),
+        ];
+        let ids: std::collections::BTreeSet<_> =
+            names.iter().map(|name| device_id_from(name).unwrap()).collect();
+        assert_eq!(ids.len(), names.len(), "{ids:?}");
     }
 
     proptest! {

@@ -1,13 +1,12 @@
 //! The steps of the agent.
 
-use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use harmony_fleet_adapters_nats::{CommandServer, NatsAgentLink, NatsConnectError, NatsConnection};
+use harmony_fleet_daemon::{SignalError, cancelled_by_signal};
 use harmony_fleet_domain::ErrorChain;
 use harmony_reconciler_contracts::BootId;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -23,10 +22,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// The whole program: runs the agent until SIGTERM or SIGINT, or answers for its status.
 pub async fn main_with(args: Args) -> Result<ExitCode, AgentError> {
     match args.verb {
-        Some(Verb::Status) => Ok(tell_status(&args).await),
+        Some(Verb::Status) => Ok(print_status(&args).await),
         None => {
             let settings = args.resolve()?;
-            run(&settings, until_told_to_stop()?).await?;
+            run(&settings, cancelled_by_signal()?).await?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -75,7 +74,7 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> Result<(), Age
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command's answer")]
-async fn tell_status(args: &Args) -> ExitCode {
+async fn print_status(args: &Args) -> ExitCode {
     match status::ask(&args.state_dir).await {
         Ok(report) => {
             println!("{report}");
@@ -90,25 +89,6 @@ async fn tell_status(args: &Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// A token that is cancelled by SIGTERM or SIGINT.
-fn until_told_to_stop() -> Result<CancellationToken, AgentError> {
-    let listen = |kind| signal(kind).map_err(AgentError::Signals);
-    let (mut terminate, mut interrupt) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-    );
-    let stop = CancellationToken::new();
-    let told = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        told.cancel();
-    });
-    Ok(stop)
 }
 
 /// Why the agent cannot begin.
@@ -127,6 +107,6 @@ pub enum AgentError {
     #[error("the NATS settings cannot be used")]
     Nats(#[from] NatsConnectError),
     /// The system does not deliver signals.
-    #[error("cannot listen for signals")]
-    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Signals(#[from] SignalError),
 }

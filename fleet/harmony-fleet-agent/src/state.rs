@@ -13,6 +13,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::{BootId, DeviceId, SchemaVersion};
 use serde::{Deserialize, Serialize};
 
@@ -139,7 +140,7 @@ pub fn socket_in(folder: &Path) -> PathBuf {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// It cannot be used at all.
-    #[error("cannot use the state folder `{}`: choose one that this user may write to with FLEET_STATE_DIR", folder.display())]
+    #[error("cannot use the state folder `{}`: choose one that this user may write to with {}", folder.display(), settings::STATE_DIR)]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -148,7 +149,7 @@ pub enum StateError {
         source: io::Error,
     },
     /// Another agent runs on it.
-    #[error("another agent is running on the state folder `{}`: stop it, or choose another folder with FLEET_STATE_DIR", folder.display())]
+    #[error("another agent is running on the state folder `{}`: stop it, or choose another folder with {}", folder.display(), settings::STATE_DIR)]
     InUse {
         /// The folder.
         folder: PathBuf,
@@ -209,7 +210,7 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         let error = StateFolder::open(&file.join("state")).unwrap_err();
-        assert!(error.to_string().contains("FLEET_STATE_DIR"), "{error}");
+        assert!(error.to_string().contains(settings::STATE_DIR), "{error}");
     }
 
     proptest! {

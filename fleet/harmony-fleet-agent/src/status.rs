@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use harmony_fleet_domain::presence::stale_after;
+use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::{DeviceId, HeartbeatInterval};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -177,7 +178,7 @@ pub async fn ask(state_dir: &Path) -> Result<Report, StatusError> {
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The socket cannot be opened.
-    #[error("cannot answer for the status on `{}`: choose a state folder with a shorter path with FLEET_STATE_DIR", socket.display())]
+    #[error("cannot answer for the status on `{}`: choose a state folder with a shorter path with {}", socket.display(), settings::STATE_DIR)]
     Listen {
         /// The socket.
         socket: PathBuf,

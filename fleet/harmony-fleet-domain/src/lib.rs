@@ -22,6 +22,7 @@ mod moment;
 mod ports;
 pub mod presence;
 pub mod registration;
+pub mod settings;
 mod state;
 
 pub use device::{DeviceRecord, DeviceSummary, FleetDevice, LastSeen};

@@ -25,4 +25,4 @@ mod run;
 
 pub use args::{Args, Settings};
 pub use fleet::Fleet;
-pub use run::{OperatorError, run, until_told_to_stop};
+pub use run::{OperatorError, run};

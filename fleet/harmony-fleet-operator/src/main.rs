@@ -3,7 +3,8 @@
 use anyhow::Context;
 use clap::Parser;
 use harmony_fleet_adapters_kube::KubeFleetReflector;
-use harmony_fleet_operator::{Args, run, until_told_to_stop};
+use harmony_fleet_daemon::cancelled_by_signal;
+use harmony_fleet_operator::{Args, run};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -21,5 +22,5 @@ async fn main() -> anyhow::Result<()> {
     let reflector = KubeFleetReflector::infer(namespace, settings.tenant.clone())
         .await
         .context("the operator shows devices in Kubernetes")?;
-    Ok(run(&settings, &reflector, until_told_to_stop()?).await?)
+    Ok(run(&settings, &reflector, cancelled_by_signal()?).await?)
 }

@@ -7,9 +7,8 @@ use std::time::Duration;
 use harmony_fleet_adapters_nats::{
     NatsConnectError, NatsConnection, NatsDeviceRegistry, NatsOperatorLink,
 };
-use harmony_fleet_domain::FleetReflector;
+use harmony_fleet_domain::{FleetReflector, settings};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
@@ -74,30 +73,11 @@ async fn keep_time(fleet: &Fleet, connection: &NatsConnection) {
     }
 }
 
-/// A token that is cancelled by SIGTERM or SIGINT.
-pub fn until_told_to_stop() -> Result<CancellationToken, OperatorError> {
-    let listen = |kind| signal(kind).map_err(|source| OperatorError::Signals { source });
-    let (mut terminate, mut interrupt) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-    );
-    let stop = CancellationToken::new();
-    let told = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        told.cancel();
-    });
-    Ok(stop)
-}
-
 /// Why the operator cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// The health endpoints have no address.
-    #[error("cannot serve health on `{address}`: choose a free address with FLEET_HEALTH_ADDR")]
+    #[error("cannot serve health on `{address}`: choose a free address with {}", settings::HEALTH_ADDR)]
     HealthAddress {
         /// The address.
         address: SocketAddr,
@@ -111,12 +91,5 @@ pub enum OperatorError {
         /// Why not.
         #[source]
         source: NatsConnectError,
-    },
-    /// The system does not deliver signals.
-    #[error("cannot listen for signals")]
-    Signals {
-        /// Why not.
-        #[source]
-        source: io::Error,
     },
 }

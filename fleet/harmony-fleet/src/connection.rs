@@ -10,6 +10,7 @@ use harmony_fleet_adapters_nats::{
     FleetContext, NatsAuth, NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions,
     NatsServers,
 };
+use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::TenantId;
 use secrecy::SecretString;
 
@@ -20,19 +21,19 @@ use crate::CliError;
 #[command(next_help_heading = "How to reach the fleet")]
 pub struct ConnectionArgs {
     /// Address of the fleet's NATS server, for example `nats://fleet.example.com:4222`
-    #[arg(long, global = true, env = "HARMONY_FLEET_NATS_URL")]
+    #[arg(long, global = true, env = settings::NATS_URL)]
     pub nats_url: Option<String>,
     /// User name
-    #[arg(long, global = true, env = "HARMONY_FLEET_USER")]
+    #[arg(long, global = true, env = settings::NATS_USER)]
     pub user: Option<String>,
-    /// File whose first line is the password; or put the password into `HARMONY_FLEET_PASSWORD`
-    #[arg(long, global = true, env = "HARMONY_FLEET_PASSWORD_FILE")]
+    /// File whose first line is the password; or put the password into `FLEET_NATS_PASSWORD`
+    #[arg(long, global = true, env = settings::NATS_PASSWORD_FILE)]
     pub password_file: Option<PathBuf>,
     /// Whose devices [default: that of the context file, else `default`]
-    #[arg(long, global = true, env = "HARMONY_FLEET_TENANT")]
+    #[arg(long, global = true, env = settings::TENANT)]
     pub tenant: Option<TenantId>,
     /// The context file to use instead of the one in your home folder
-    #[arg(long, global = true, env = "HARMONY_FLEET_CONTEXT")]
+    #[arg(long, global = true, env = settings::CONTEXT)]
     pub context: Option<PathBuf>,
 }
 
@@ -50,7 +51,7 @@ pub struct Fleet {
 impl ConnectionArgs {
     /// Connects, or says what is missing.
     pub async fn connect(&self) -> Result<Fleet, CliError> {
-        let password = std::env::var("HARMONY_FLEET_PASSWORD")
+        let password = std::env::var(settings::NATS_PASSWORD)
             .ok()
             .map(SecretString::from);
         let (tenant, servers, auth) = self.resolve(password)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use harmony_fleet_domain::{DeviceSummary, FleetListing, Presence};
+use harmony_fleet_domain::{DeviceSummary, FleetListing, Presence, settings};
 use harmony_reconciler_contracts::TenantId;
 use serde::Serialize;
 
@@ -45,8 +45,9 @@ pub fn table(listing: &FleetListing, tenant: &TenantId) -> String {
 pub fn warnings(listing: &FleetListing) -> Vec<String> {
     let duplicates = listing.devices.iter().filter(|device| device.duplicate).map(|device| {
         format!(
-            "two running agents use the name `{}`: give one of the two devices another name (FLEET_DEVICE_ID)",
-            device.id
+            "two running agents use the name `{}`: give one of the two devices another name ({})",
+            device.id,
+            settings::DEVICE_ID
         )
     });
     listing.warnings.iter().cloned().chain(duplicates).collect()

@@ -67,7 +67,7 @@ async fn harmony_fleet(context: &Path, arguments: &[&str]) -> (i32, String, Stri
     let mut command = Command::cargo_bin("harmony-fleet").unwrap();
     command
         .env_clear()
-        .env("HARMONY_FLEET_CONTEXT", context)
+        .env("FLEET_CONTEXT", context)
         .args(arguments);
     let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap())
         .await

@@ -55,13 +55,22 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
         "harmony-fleet-adapters-kube",
         &[&["harmony-fleet-domain", "harmony-reconciler-contracts"]],
     ),
-    ("harmony-fleet-operator", &[RUNTIME]),
+    (
+        "harmony-fleet-daemon",
+        &[&[
+            "harmony-fleet-domain",
+            "harmony-reconciler-contracts",
+            "harmony-fleet-adapters-nats",
+        ]],
+    ),
+    ("harmony-fleet-operator", &[RUNTIME, &["harmony-fleet-daemon"]]),
     (
         "harmony-fleet-agent",
         &[&[
             "harmony-fleet-domain",
             "harmony-reconciler-contracts",
             "harmony-fleet-adapters-nats",
+            "harmony-fleet-daemon",
         ]],
     ),
     ("harmony-fleet-deploy", &[APP, RUNTIME]),

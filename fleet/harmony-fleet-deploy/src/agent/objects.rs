@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use harmony::core::kubernetes::{KubeObject, ObjectError};
 use harmony::scores::pull_secret;
+use harmony_fleet_domain::settings;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, ExecAction, PodSpec, PodTemplateSpec, Probe, Volume,
@@ -54,13 +55,13 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
         name: "agent".into(),
         image: Some(image.to_string()),
         env: Some(vec![
-            pod::env("FLEET_DEVICE_ID", score.device.to_string()),
-            pod::env("FLEET_TENANT", score.tenant.to_string()),
-            pod::env("FLEET_NATS_URL", &score.nats_url),
-            pod::env("FLEET_NATS_USER", Role::Agent.user().as_str()),
-            pod::env("FLEET_NATS_PASSWORD_FILE", pod::PASSWORD_FILE),
-            pod::env("FLEET_STATE_DIR", STATE),
-            pod::env("FLEET_HEARTBEAT_SECONDS", "5"),
+            pod::env(settings::DEVICE_ID, score.device.to_string()),
+            pod::env(settings::TENANT, score.tenant.to_string()),
+            pod::env(settings::NATS_URL, &score.nats_url),
+            pod::env(settings::NATS_USER, Role::Agent.user().as_str()),
+            pod::env(settings::NATS_PASSWORD_FILE, pod::PASSWORD_FILE),
+            pod::env(settings::STATE_DIR, STATE),
+            pod::env(settings::HEARTBEAT_SECONDS, "5"),
         ]),
         readiness_probe: Some(Probe {
             exec: Some(ExecAction {

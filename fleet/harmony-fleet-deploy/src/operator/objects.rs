@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use harmony::core::kubernetes::{KubeObject, ObjectError};
 use harmony::scores::pull_secret;
 use harmony::types::Namespace;
+use harmony_fleet_domain::settings;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, HTTPGetAction, PodSpec, PodTemplateSpec, Probe, Service,
@@ -124,12 +125,12 @@ fn deployment(
         name: "operator".into(),
         image: Some(image.into()),
         env: Some(vec![
-            pod::env("FLEET_NATS_URL", &values.nats_url),
-            pod::env("FLEET_NATS_USER", FleetRole::Operator.user().as_str()),
-            pod::env("FLEET_NATS_PASSWORD_FILE", pod::PASSWORD_FILE),
-            pod::env("FLEET_TENANT", &values.tenant),
-            pod::env("FLEET_NAMESPACE", namespace.to_string()),
-            pod::env("FLEET_HEALTH_ADDR", format!("0.0.0.0:{}", HEALTH_PORT)),
+            pod::env(settings::NATS_URL, &values.nats_url),
+            pod::env(settings::NATS_USER, FleetRole::Operator.user().as_str()),
+            pod::env(settings::NATS_PASSWORD_FILE, pod::PASSWORD_FILE),
+            pod::env(settings::TENANT, &values.tenant),
+            pod::env(settings::NAMESPACE, namespace.to_string()),
+            pod::env(settings::HEALTH_ADDR, format!("0.0.0.0:{}", HEALTH_PORT)),
         ]),
         ports: Some(vec![ContainerPort {
             name: Some("health".into()),

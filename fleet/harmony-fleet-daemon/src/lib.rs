@@ -1,0 +1,14 @@
+//! What the agent and the operator share as programs.
+//!
+//! Purpose: settings and signals of a long-running program of the fleet. It must not know: what the program does.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `nats_args` | how to reach NATS, from the command line and the environment |
+//! | `signals` | SIGTERM and SIGINT as a cancellation token |
+
+mod nats_args;
+mod signals;
+
+pub use nats_args::NatsArgs;
+pub use signals::{SignalError, cancelled_by_signal};

@@ -1,0 +1,80 @@
+//! How a program reaches the fleet's NATS, from the command line and the environment.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+
+use harmony_fleet_adapters_nats::{NatsAuth, NatsOptions, NatsServers, SettingsError};
+use harmony_fleet_domain::settings;
+use harmony_reconciler_contracts::TenantId;
+use secrecy::SecretString;
+
+/// The arguments that every program of a fleet has.
+#[derive(Debug, Clone, clap::Args)]
+pub struct NatsArgs {
+    /// NATS servers, separated by commas, for example `nats://fleet.example.com:4222`
+    #[arg(long, env = settings::NATS_URL, required = true)]
+    nats_url: Option<String>,
+    /// NATS user
+    #[arg(long, env = settings::NATS_USER)]
+    nats_user: Option<String>,
+    /// NATS password; safer in the environment than on the command line
+    #[arg(long, env = settings::NATS_PASSWORD, hide_env_values = true, value_parser = secret)]
+    nats_password: Option<SecretString>,
+    /// File whose first line is the NATS password
+    #[arg(long, env = settings::NATS_PASSWORD_FILE)]
+    nats_password_file: Option<PathBuf>,
+    /// The tenant whose devices these are
+    #[arg(long, env = settings::TENANT, default_value = "default")]
+    pub tenant: TenantId,
+}
+
+impl NatsArgs {
+    /// The connection settings of a client with this name. Opens nothing but the password file.
+    ///
+    /// # Errors
+    /// The setting that cannot be used.
+    pub fn options(&self, client: impl Into<String>) -> Result<NatsOptions, SettingsError> {
+        let servers: NatsServers = self.nats_url.as_deref().unwrap_or_default().parse()?;
+        let file = self.nats_password_file.as_deref();
+        let auth = NatsAuth::resolve(
+            self.nats_user.as_deref(),
+            self.nats_password.clone(),
+            file.filter(|path| !path.as_os_str().is_empty()),
+        )?;
+        Ok(NatsOptions::new(servers, auth, client))
+    }
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "clap's value parsers return a result"
+)]
+fn secret(text: &str) -> Result<SecretString, Infallible> {
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        nats: NatsArgs,
+    }
+
+    #[test]
+    fn settings_are_checked_and_keep_the_secret() {
+        let options = |extra: &[&str]| {
+            let base = ["program", "--nats-url", "nats://nats:4222"];
+            let program = Program::try_parse_from(base.iter().chain(extra)).unwrap();
+            program.nats.options("test")
+        };
+        let good = options(&["--nats-user", "op", "--nats-password", "s3cret"]).unwrap();
+        assert!(!format!("{good:?}").contains("s3cret"));
+        assert_eq!(good.servers.to_string(), "nats://nats:4222");
+        assert!(options(&["--nats-user", "op"]).is_err());
+        assert!(options(&["--nats-password", "x"]).is_err());
+    }
+}

@@ -1,0 +1,32 @@
+//! The names of the fleet's settings, as environment variables: a deploy writes them, the programs of the fleet read
+//! them, and error messages name them.
+
+/// NATS servers, separated by commas.
+pub const NATS_URL: &str = "FLEET_NATS_URL";
+/// NATS user.
+pub const NATS_USER: &str = "FLEET_NATS_USER";
+/// NATS password.
+pub const NATS_PASSWORD: &str = "FLEET_NATS_PASSWORD";
+/// File whose first line is the NATS password.
+pub const NATS_PASSWORD_FILE: &str = "FLEET_NATS_PASSWORD_FILE";
+/// The tenant whose devices these are.
+pub const TENANT: &str = "FLEET_TENANT";
+
+/// Agent: the device's name.
+pub const DEVICE_ID: &str = "FLEET_DEVICE_ID";
+/// Agent: the device's labels, `key=value` pairs separated by commas.
+pub const LABELS: &str = "FLEET_LABELS";
+/// Agent: seconds between two heartbeats.
+pub const HEARTBEAT_SECONDS: &str = "FLEET_HEARTBEAT_SECONDS";
+/// Agent: the folder of its state.
+pub const STATE_DIR: &str = "FLEET_STATE_DIR";
+
+/// Operator: the Kubernetes namespace of the `Device` resources.
+pub const NAMESPACE: &str = "FLEET_NAMESPACE";
+/// Operator: the address of its health endpoints.
+pub const HEALTH_ADDR: &str = "FLEET_HEALTH_ADDR";
+/// Operator: seconds between two readings of the whole registry.
+pub const RESYNC_SECONDS: &str = "FLEET_RESYNC_SECONDS";
+
+/// Tools: the file with the fleet's address and password.
+pub const CONTEXT: &str = "FLEET_CONTEXT";
