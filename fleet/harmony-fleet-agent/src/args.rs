@@ -136,7 +136,9 @@ fn device_id_from(hostname: &str) -> Option<DeviceId> {
     if start.is_empty() {
         return None;
     }
-    format!("{}{hash}", start.trim_end_matches('-')).parse().ok()
+    format!("{}{hash}", start.trim_end_matches('-'))
+        .parse()
+        .ok()
 }
 
 /// What stands for a dot of the host name.
@@ -157,7 +159,10 @@ fn fnv1a(bytes: &[u8]) -> u32 {
 #[derive(Debug, thiserror::Error)]
 pub enum ArgsError {
     /// The device id is not one.
-    #[error("the device id cannot be used: set {} to a name such as `pump-1`", settings::DEVICE_ID)]
+    #[error(
+        "the device id cannot be used: set {} to a name such as `pump-1`",
+        settings::DEVICE_ID
+    )]
     DeviceId {
         /// Why not.
         #[source]
@@ -236,7 +241,10 @@ mod tests {
         for (hostname, id) in [
             ("pump-1", Some("pump-1")),
             ("PUMP-1", Some("pump-1")),
-            ("gw.plant1.factory.example", Some("gw--plant1--factory--example")),
+            (
+                "gw.plant1.factory.example",
+                Some("gw--plant1--factory--example"),
+            ),
             ("localhost.localdomain", None),
             ("localhost", None),
             ("", None),
@@ -266,8 +274,10 @@ mod tests {
             &format!("{long}1"),
             &format!("{long}2"),
         ];
-        let ids: std::collections::BTreeSet<_> =
-            names.iter().map(|name| device_id_from(name).unwrap()).collect();
+        let ids: std::collections::BTreeSet<_> = names
+            .iter()
+            .map(|name| device_id_from(name).unwrap())
+            .collect();
         assert_eq!(ids.len(), names.len(), "{ids:?}");
     }
 

@@ -77,7 +77,10 @@ async fn keep_time(fleet: &Fleet, connection: &NatsConnection) {
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// The health endpoints have no address.
-    #[error("cannot serve health on `{address}`: choose a free address with {}", settings::HEALTH_ADDR)]
+    #[error(
+        "cannot serve health on `{address}`: choose a free address with {}",
+        settings::HEALTH_ADDR
+    )]
     HealthAddress {
         /// The address.
         address: SocketAddr,

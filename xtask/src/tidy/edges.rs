@@ -63,7 +63,10 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
             "harmony-fleet-adapters-nats",
         ]],
     ),
-    ("harmony-fleet-operator", &[RUNTIME, &["harmony-fleet-daemon"]]),
+    (
+        "harmony-fleet-operator",
+        &[RUNTIME, &["harmony-fleet-daemon"]],
+    ),
     (
         "harmony-fleet-agent",
         &[&[
