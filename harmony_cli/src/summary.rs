@@ -242,7 +242,7 @@ nats: 1 to create, 1 to update, 1 to delete, 1 unchanged
   + create file a (1.2 MiB)
   ~ update file b
       data.port: 4222 -> 4223
-      data.password: (not set) -> (secret)
+      data.password: (not set) -> (hidden)
   - delete file d
   ? check  NATS answers
 plan: 1 to create, 1 to update, 1 to delete, 2 unchanged
@@ -267,7 +267,7 @@ nats: 1 created, 1 updated, 1 deleted, 1 unchanged
   + create file a (1.2 MiB)
   ~ update file b
       data.port: 4222 -> 4223
-      data.password: (not set) -> (secret)
+      data.password: (not set) -> (hidden)
   - delete file d
 1 created, 1 updated, 1 deleted, 2 unchanged; 1 check passed (1 min 01 s)
 

@@ -115,9 +115,13 @@ codes! {
     SUPERSEDED = 319, "it was changed while it was awaited";
     NO_CLUSTER = 320, "no cluster is named";
     CHART_NOT_RENDERED = 330, "a chart cannot be rendered";
+    OTHER_OWNER = 350, "an object belongs to somebody else";
     CHART_NAME_UNFIT = 351, "the name of the chart does not fit";
     INVENTORY_DAMAGED = 353, "the list of what is delivered is damaged";
     INVENTORY_FOREIGN_ENTRY = 354, "the list of what is delivered names a foreign object";
+    OBJECT_INVALID = 355, "an object is not valid";
+    FIELDS_DROPPED = 356, "the cluster would drop fields";
+    PROXY_UNUSABLE = 357, "the proxy cannot be used";
 
     // The local node
     NODE_NEEDS_ROOT = 401, "the local node needs root";

@@ -50,6 +50,10 @@ pub struct ObjectQuery {
     pub labels: BTreeMap<String, String>,
 }
 
+/// The annotation by which a Score or a chart says that the values of an object may be shown in plans and results:
+/// `harmony.dev/values: public`. Without it environment variables, arguments, data and the like are shown as changed only.
+pub const PUBLIC_VALUES: &str = "harmony.dev/values";
+
 /// An object as it is wanted: what server-side apply sends.
 #[derive(Clone, PartialEq)]
 pub struct KubeObject {
@@ -134,6 +138,17 @@ impl KubeObject {
             name,
         };
         Ok(Self { reference, body })
+    }
+
+    /// The same object, whose values may be shown in plans and results; see [`PUBLIC_VALUES`]. Those of a Secret never are.
+    #[must_use]
+    pub fn with_public_values(mut self) -> Self {
+        let annotations = &mut self.body["metadata"]["annotations"];
+        if !annotations.is_object() {
+            *annotations = Value::Object(serde_json::Map::new());
+        }
+        annotations[PUBLIC_VALUES] = "public".into();
+        self
     }
 
     /// Its name.

@@ -244,7 +244,7 @@ pub enum FieldValue {
     Absent,
     /// The value.
     Known(Value),
-    /// It is a secret; only that it differs is told.
+    /// It may be a secret; only that it differs is shown.
     Redacted,
     /// It is a digest of something that is not built yet.
     KnownAfterBuild,
@@ -256,7 +256,7 @@ impl fmt::Display for FieldValue {
             Self::Absent => f.write_str("(not set)"),
             Self::Known(Value::String(text)) => f.write_str(text),
             Self::Known(value) => value.fmt(f),
-            Self::Redacted => f.write_str("(secret)"),
+            Self::Redacted => f.write_str("(hidden)"),
             Self::KnownAfterBuild => f.write_str("(known after build)"),
         }
     }

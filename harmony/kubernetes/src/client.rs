@@ -3,12 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::{Context, Mode};
-use kube::client::ClientBuilder;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use percent_encoding::percent_decode_str;
+use tower::{BoxError, ServiceBuilder};
 
+use crate::proxy::{self, Protocol, Proxy};
 use crate::read_only::ReadOnlyLayer;
 
 /// How long a connection to the API server may take.
@@ -37,7 +45,8 @@ pub(crate) async fn connect(
         contexts: contexts.to_vec(),
         source,
     };
-    let parsed = Kubeconfig::read_from(kubeconfig).map_err(|error| unusable(&[], error.into()))?;
+    let mut parsed =
+        Kubeconfig::read_from(kubeconfig).map_err(|error| unusable(&[], error.into()))?;
     let contexts: Vec<String> = parsed
         .contexts
         .iter()
@@ -48,16 +57,25 @@ pub(crate) async fn connect(
         context: named.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
+    let named_proxy = take_proxy(&mut parsed, named);
     let mut config = Config::from_custom_kubeconfig(parsed, &options)
         .await
         .map_err(|error| unusable(error.into()))?;
+    config.proxy_url = None;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    let endpoint = config.cluster_url.to_string();
-    let builder = ClientBuilder::try_from(config).map_err(|error| unusable(error.into()))?;
-    let client = match context.mode() {
-        Mode::Plan => builder.with_layer(&ReadOnlyLayer).build(),
-        Mode::Apply => builder.build(),
+    let variable = |name: &str| std::env::var(name).ok();
+    let proxy = proxy::proxy_for(&config.cluster_url, named_proxy.as_deref(), variable)?;
+    let endpoint = match &proxy {
+        Some(proxy) => format!("{} through the proxy {}", config.cluster_url, proxy.shown()),
+        None => config.cluster_url.to_string(),
     };
+    let client = match (proxy, context.mode()) {
+        (None, Mode::Apply) => ClientBuilder::try_from(config).map(ClientBuilder::build),
+        (None, Mode::Plan) => ClientBuilder::try_from(config)
+            .map(|builder| builder.with_layer(&ReadOnlyLayer).build()),
+        (Some(proxy), mode) => through_proxy(config, &proxy, mode),
+    };
+    let client = client.map_err(|error| unusable(error.into()))?;
     let greeting = tokio::time::timeout(GREETING_TIMEOUT, client.apiserver_version());
     let unreachable = |source| ClusterError::Unreachable {
         endpoint: endpoint.clone(),
@@ -67,9 +85,94 @@ pub(crate) async fn connect(
         Ok(Ok(_version)) => Ok(Connected { client, endpoint }),
         // A server that wants other credentials is there, but this kubeconfig does not open it.
         Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => {
-            Err(unusable(Box::new(kube::Error::Api(status))))
+            Err(unusable(status.message.into()))
         }
         Ok(Err(error)) => Err(unreachable(error.into())),
         Err(elapsed) => Err(unreachable(elapsed.into())),
     }
+}
+
+/// The `proxy-url` of the cluster that the context names. A value that stands for "decided elsewhere" is left behind, so
+/// that the client library looks for none in the environment: it would apply `NO_PROXY` to the proxy and not to the
+/// server.
+fn take_proxy(kubeconfig: &mut Kubeconfig, context: Option<&str>) -> Option<String> {
+    let context = context.or(kubeconfig.current_context.as_deref())?;
+    let context = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| named.name == context)?;
+    let cluster = context.context.as_ref()?.cluster.clone();
+    let cluster = kubeconfig
+        .clusters
+        .iter_mut()
+        .find(|named| named.name == cluster)?;
+    cluster
+        .cluster
+        .as_mut()?
+        .proxy_url
+        .replace("http://decided.invalid".to_owned())
+}
+
+/// The client library's own stack, with a connector that asks the proxy for a tunnel.
+fn through_proxy(config: Config, proxy: &Proxy, mode: Mode) -> Result<Client, kube::Error> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let credentials = credentials(&proxy.uri);
+    match proxy.protocol {
+        Protocol::Http => {
+            let mut tunnel = Tunnel::new(proxy.uri.clone(), connector);
+            if let Some((user, password)) = credentials {
+                let login = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+                if let Ok(login) = login.parse() {
+                    tunnel = tunnel.with_auth(login);
+                }
+            }
+            with_connector(config, tunnel, mode)
+        }
+        Protocol::Socks5 => {
+            let mut socks = SocksV5::new(proxy.uri.clone(), connector);
+            if let Some((user, password)) = credentials {
+                socks = socks.with_auth(user, password);
+            }
+            with_connector(config, socks, mode)
+        }
+    }
+}
+
+fn with_connector<H>(config: Config, connector: H, mode: Mode) -> Result<Client, kube::Error>
+where
+    H: 'static + Clone + Send + Sync + tower::Service<http::Uri>,
+    H::Response: 'static
+        + hyper_util::client::legacy::connect::Connection
+        + hyper::rt::Read
+        + hyper::rt::Write
+        + Send
+        + Unpin,
+    H::Future: 'static + Send,
+    H::Error: 'static + Send + Sync + std::error::Error,
+{
+    let namespace = config.default_namespace.clone();
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .build::<_, Body>(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http);
+    let builder = ClientBuilder::new(service, namespace);
+    Ok(match mode {
+        Mode::Plan => builder.with_layer(&ReadOnlyLayer).build(),
+        Mode::Apply => builder.build(),
+    })
+}
+
+/// The user and the password in the address of a proxy.
+fn credentials(proxy: &http::Uri) -> Option<(String, String)> {
+    let (login, _) = proxy.authority()?.as_str().rsplit_once('@')?;
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((decoded(user), decoded(password)))
 }

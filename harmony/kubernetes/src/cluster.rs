@@ -118,11 +118,11 @@ impl fmt::Debug for Cluster {
 impl KubernetesCluster for Cluster {
     async fn apply(
         &self,
-        _owner: &Owner,
+        owner: &Owner,
         objects: &[KubeObject],
     ) -> Result<Vec<Change>, ClusterError> {
         match self.connection()? {
-            Some(connection) => apply::apply(connection, objects).await,
+            Some(connection) => apply::apply(connection, owner, objects).await,
             None => Ok(objects
                 .iter()
                 .map(|object| Change::new(Action::Create, object.reference().clone()))

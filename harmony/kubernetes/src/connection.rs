@@ -10,9 +10,6 @@ use kube::Client;
 use crate::fault::Attempt;
 use crate::kinds::{Kind, Kinds};
 
-/// Whom the server lists as the owner of the fields that Harmony applies.
-pub const FIELD_MANAGER: &str = "harmony";
-
 /// How long the server may take for one request that is not a watch.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -69,24 +69,30 @@ impl Attempt<'_> {
                 }
             }
             404 if is_unknown_kind(&status) => ClusterError::UnknownKind { object },
-            400 | 403 | 404 | 409 | 413 | 422 => {
-                let fields = causes()
-                    .filter(|cause| !cause.field.is_empty())
-                    .map(|cause| format!("{}: {}", cause.field, cause.message))
-                    .collect();
-                let reason = status.message;
-                ClusterError::Refused {
+            code => match crate::schema::faults(&status) {
+                // Objects are tried before they are written, so only one that could not be tried gets here.
+                Some(faults) => ClusterError::Refused {
                     object,
-                    reason,
-                    fields,
+                    reason: "it is not valid".into(),
+                    fields: faults.iter().map(ToString::to_string).collect(),
+                },
+                None if matches!(code, 403 | 404 | 409 | 413) => ClusterError::Refused {
+                    object,
+                    reason: status.message,
+                    fields: Vec::new(),
+                },
+                None if status.message.contains("failed calling webhook")
+                    || status.message.contains("admission webhook") =>
+                {
+                    ClusterError::Refused {
+                        object,
+                        reason: status.message,
+                        fields: Vec::new(),
+                    }
                 }
-            }
-            _ if status.message.contains("failed calling webhook") => ClusterError::Refused {
-                object,
-                reason: status.message,
-                fields: Vec::new(),
+                // The client's own text of it is the whole answer, printed for programmers.
+                None => self.request(status.message),
             },
-            _ => self.request(kube::Error::Api(status.boxed())),
         }
     }
 }

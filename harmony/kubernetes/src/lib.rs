@@ -13,9 +13,11 @@
 //! | --- | --- | --- |
 //! | [`cluster`] | [`Cluster`]: one cluster from an explicit kubeconfig; get, list, delete | |
 //! | `connection`, `client`, `read_only` | what every operation goes through; while planning, a transport that refuses writes | what counts as a read |
+//! | `proxy` | whether a proxy leads to the cluster | all of it |
+//! | `schema`, `field_path` | what the server says about fields that are wrong, in all its wordings | all of it |
 //! | `delete` | removes exactly the object that was looked at | |
 //! | `kinds`, `fault` | discovery, cached; the server's answers as errors of the port | both |
-//! | [`apply`] | server-side apply: ranks, one read for what is unchanged, dry run for a plan | [`apply::difference`], ownership, order |
+//! | [`apply`] | server-side apply: one read for what is unchanged, a dry run of everything before the first write | all but the requests |
 //! | [`readiness`] | waits for the current revision, finds out why not, gathers logs and events | [`readiness::Tracker`] |
 //! | `probe` | HTTP, TCP, exec and NATS checks, tunnels; all through the API server | routes, answers |
 //! | [`chart`] | from a packaged chart to objects: our format here, others by `helm` | [`chart::render()`] |
@@ -38,11 +40,14 @@ mod connection;
 mod delete;
 pub mod delivery;
 mod fault;
+mod field_path;
 mod kinds;
+mod marks;
 mod probe;
+mod proxy;
 mod read_only;
 pub mod readiness;
+mod schema;
 
 pub use cluster::Cluster;
-pub use connection::FIELD_MANAGER;
 pub use delivery::DirectDelivery;

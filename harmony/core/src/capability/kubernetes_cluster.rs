@@ -1,11 +1,13 @@
 //! Keeping objects in a Kubernetes cluster as they are wanted.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ambassador::delegatable_trait;
 use async_trait::async_trait;
 
+use crate::approval::Takeover;
 use crate::codes;
 use crate::context::Cancelled;
 use crate::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin};
@@ -104,6 +106,36 @@ pub enum ClusterError {
         #[source]
         source: BoxError,
     },
+    /// The proxy that is set for the cluster cannot be used.
+    #[error("the proxy in `{setting}` {problem}")]
+    Proxy {
+        /// The variable, or the field of the kubeconfig.
+        setting: &'static str,
+        /// What is wrong with it, without its value: that may hold a password.
+        problem: String,
+    },
+    /// Objects belong to other owners, and nobody agreed to take them over. Nothing was written.
+    #[error("{} would be overwritten", others(takeovers))]
+    OtherOwner {
+        /// Which objects, and whose they are.
+        takeovers: Vec<Takeover>,
+    },
+    /// The object does not fit the schema of its kind. It was not written, and neither was anything else.
+    #[error("{object} is not valid")]
+    Invalid {
+        /// Which object.
+        object: ObjectRef,
+        /// Each field that is wrong.
+        fields: Vec<FieldFault>,
+    },
+    /// The cluster would store the object without fields that were asked for. Nothing was written.
+    #[error("the cluster would drop fields of {object}")]
+    Dropped {
+        /// Which object.
+        object: ObjectRef,
+        /// Each field that would be missing.
+        fields: Vec<FieldFault>,
+    },
     /// The API server refuses the object or the request.
     #[error("the cluster refuses {object}: {reason}")]
     Refused {
@@ -163,6 +195,48 @@ pub enum ClusterError {
     Cancelled(#[from] Cancelled),
 }
 
+/// A field of an object that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldFault {
+    /// Where: `spec.template.spec.containers[web].env[1].value`.
+    pub path: String,
+    /// What is wrong, without the value: that may be a secret.
+    pub problem: String,
+    /// What to do about it; empty when the problem says it.
+    pub fix: String,
+}
+
+/// `metadata.labels.scrape: is a boolean, but must be a text`
+impl fmt::Display for FieldFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => f.write_str(&self.problem),
+            path => write!(f, "{path}: {}", self.problem),
+        }
+    }
+}
+
+/// Each fix once.
+fn fixes(fields: &[FieldFault]) -> Vec<String> {
+    let mut fixes: Vec<String> = Vec::new();
+    for field in fields {
+        if !field.fix.is_empty() && !fixes.contains(&field.fix) {
+            fixes.push(field.fix.clone());
+        }
+    }
+    if fixes.is_empty() {
+        fixes.push("correct the fields in the Score or chart that builds the object".into());
+    }
+    fixes
+}
+
+fn others(takeovers: &[Takeover]) -> String {
+    match takeovers {
+        [one] => format!("{} belongs to {} and", one.object, one.owner),
+        some => format!("{} objects of other owners", some.len()),
+    }
+}
+
 impl Diagnostic for ClusterError {
     fn origin(&self) -> Origin<'_> {
         match self {
@@ -173,6 +247,10 @@ impl Diagnostic for ClusterError {
             Self::UnknownKind { .. } => Origin::Own(codes::UNKNOWN_KIND),
             Self::Forbidden { .. } => Origin::Own(codes::CLUSTER_FORBIDS),
             Self::Request { .. } => Origin::Own(codes::CLUSTER_REQUEST),
+            Self::OtherOwner { .. } => Origin::Own(codes::OTHER_OWNER),
+            Self::Invalid { .. } => Origin::Own(codes::OBJECT_INVALID),
+            Self::Dropped { .. } => Origin::Own(codes::FIELDS_DROPPED),
+            Self::Proxy { .. } => Origin::Own(codes::PROXY_UNUSABLE),
             Self::NotReady(verdict) => Origin::Inner(&**verdict),
             Self::Object(error) => Origin::Inner(error),
             Self::Adapter(error) => Origin::Inner(error),
@@ -182,16 +260,24 @@ impl Diagnostic for ClusterError {
 
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Kubeconfig { .. } => FailureKind::Refused,
+            Self::Kubeconfig { .. }
+            | Self::Proxy { .. }
+            | Self::OtherOwner { .. }
+            | Self::Invalid { .. }
+            | Self::Dropped { .. } => FailureKind::Refused,
             _ => FailureKind::Failed,
         }
     }
 
     fn place(&self) -> Option<String> {
         match self {
-            Self::Refused { object, .. } | Self::Conflict { object, .. } => {
-                Some(object.to_string())
-            }
+            Self::Refused { object, .. }
+            | Self::Conflict { object, .. }
+            | Self::Invalid { object, .. }
+            | Self::Dropped { object, .. } => Some(object.to_string()),
+            Self::OtherOwner { takeovers } => takeovers
+                .first()
+                .map(|takeover| takeover.object.to_string()),
             _ => None,
         }
     }
@@ -200,6 +286,10 @@ impl Diagnostic for ClusterError {
         match self {
             Self::Refused { fields, .. } => fields.clone(),
             Self::Conflict { owners, .. } => owners.clone(),
+            Self::OtherOwner { takeovers } => takeovers.iter().map(Takeover::to_string).collect(),
+            Self::Invalid { fields, .. } | Self::Dropped { fields, .. } => {
+                fields.iter().map(FieldFault::to_string).collect()
+            }
             Self::Kubeconfig { contexts, .. } if !contexts.is_empty() => {
                 vec![format!("its contexts: {}", contexts.join(", "))]
             }
@@ -218,8 +308,17 @@ impl Diagnostic for ClusterError {
                     .into(),
             ],
             Self::Refused { .. } => {
-                vec!["mend the fields above in the Score that builds the object".into()]
+                vec!["correct the object in the Score or chart that builds it".into()]
             }
+            Self::Proxy { setting, .. } => vec![format!(
+                "set {setting} to an address such as http://proxy.example.com:3128, or list the API server in NO_PROXY"
+            )],
+            Self::OtherOwner { .. } => vec![
+                "give one of the two objects another name".into(),
+                "or remove the object from its present owner first".into(),
+                "or run the command at a terminal and agree to take it over".into(),
+            ],
+            Self::Invalid { fields, .. } | Self::Dropped { fields, .. } => fixes(fields),
             Self::Conflict { .. } => {
                 vec!["decide who owns the field: leave it out of the Score, or make the other manager give it up".into()]
             }

@@ -1,7 +1,11 @@
 //! What changed between two states of an object, as a person reads it.
 
+use harmony_core::kubernetes::PUBLIC_VALUES;
 use harmony_core::outcome::{FieldChange, FieldValue};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::field_path::child;
+use crate::schema::is_builtin;
 
 /// What the server writes for itself; it changes with every write or says nothing about what was wanted.
 const SERVER_OWNED: [&str; 12] = [
@@ -22,137 +26,200 @@ const SERVER_OWNED: [&str; 12] = [
 /// The fields in which `after` differs from `before`, in the order of `before`, then of `after`.
 ///
 /// Entries of lists are named by their `name` where they have one (`spec.template.spec.containers[operator].image`),
-/// else by position; keys with dots or slashes stand in brackets. Values of a Secret, and of environment variables whose
-/// name speaks of a secret, are [`FieldValue::Redacted`].
+/// else by position; keys with dots or slashes stand in brackets. A list whose named entries only changed their order is
+/// one change of the list.
+///
+/// Values that may hold a secret are [`FieldValue::Redacted`]: the data of Secrets and ConfigMaps, environment
+/// variables, arguments, headers, annotations, and texts in custom resources. An object whose annotation
+/// [`PUBLIC_VALUES`] is `public` shows them; a Secret never does.
 pub fn difference(before: &Value, after: &Value) -> Vec<FieldChange> {
-    let is_secret = [before, after]
-        .iter()
-        .any(|object| object["kind"] == "Secret");
     let mut found = Vec::new();
-    compare(
-        &mut Path::default(),
-        Some(before),
-        Some(after),
-        is_secret,
-        &mut found,
-    );
+    let mut comparison = Comparison {
+        path: String::new(),
+        visibility: Visibility::of(before, after),
+        found: &mut found,
+    };
+    comparison.compare(Some(before), Some(after), false);
     found
 }
 
-/// Where the comparison is: the text of the path, and whether its values may be shown.
-#[derive(Default)]
-struct Path {
-    text: String,
+/// Which values of an object may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Visibility {
+    /// All but a Secret's.
+    Public,
+    /// All but those under keys that are known to hold anything.
+    Builtin,
+    /// Of a kind whose fields nobody knows: its texts are hidden.
+    Custom,
+    /// A Secret.
+    Secret,
 }
 
-impl Path {
-    /// Runs `inner` one step deeper.
-    fn within<T>(&mut self, step: &str, inner: impl FnOnce(&mut Self) -> T) -> T {
-        let length = self.text.len();
-        self.text.push_str(step);
-        let result = inner(self);
-        self.text.truncate(length);
-        result
-    }
-
-    fn key(&self, key: &str) -> String {
-        if key.contains(['.', '/']) {
-            format!("[{key}]")
-        } else if self.text.is_empty() {
-            key.to_owned()
+impl Visibility {
+    fn of(before: &Value, after: &Value) -> Self {
+        let object = if after["kind"].is_string() {
+            after
         } else {
-            format!(".{key}")
+            before
+        };
+        let is_public = object["metadata"]["annotations"][PUBLIC_VALUES] == "public";
+        match object["kind"].as_str() {
+            Some("Secret") => Self::Secret,
+            _ if is_public => Self::Public,
+            _ if is_builtin(object) => Self::Builtin,
+            _ => Self::Custom,
         }
     }
-}
 
-fn compare(
-    path: &mut Path,
-    before: Option<&Value>,
-    after: Option<&Value>,
-    is_secret: bool,
-    found: &mut Vec<FieldChange>,
-) {
-    if SERVER_OWNED.contains(&path.text.as_str()) || before == after {
-        return;
-    }
-    match (before, after) {
-        (Some(Value::Object(old)), Some(Value::Object(new))) => {
-            // An environment variable: its name decides whether its value may be shown.
-            let is_secret = is_secret || names_a_secret(before) || names_a_secret(after);
-            let added = new.keys().filter(|key| !old.contains_key(*key));
-            for key in old.keys().chain(added) {
-                let step = path.key(key);
-                path.within(&step, |path| {
-                    compare(path, old.get(key), new.get(key), is_secret, found);
-                });
+    /// Whether everything below this key is hidden.
+    fn hides(self, path: &str, key: &str, parent: &Map<String, Value>) -> bool {
+        let is_data = path.is_empty() && matches!(key, "data" | "stringData" | "binaryData");
+        match self {
+            Self::Public => false,
+            Self::Secret => is_data || key == "annotations",
+            Self::Builtin | Self::Custom => {
+                let is_named = parent.contains_key("name") || parent.contains_key("key");
+                is_data
+                    || matches!(key, "args" | "command" | "annotations")
+                    || key == "value" && is_named
+                    || self == Self::Custom
+                        && matches!(key, "env" | "data" | "stringData" | "values" | "parameters")
             }
         }
-        (Some(Value::Array(old)), Some(Value::Array(new))) if are_named(old) && are_named(new) => {
-            let added = new.iter().filter(|item| find(old, name(item)).is_none());
-            for item in old.iter().chain(added) {
-                let name = name(item);
-                path.within(&format!("[{name}]"), |path| {
-                    compare(path, find(old, name), find(new, name), is_secret, found);
-                });
-            }
-        }
-        (Some(Value::Array(old)), Some(Value::Array(new))) => {
-            for index in 0..old.len().max(new.len()) {
-                path.within(&format!("[{index}]"), |path| {
-                    compare(path, old.get(index), new.get(index), is_secret, found);
-                });
-            }
-        }
-        _ => found.push(FieldChange {
-            path: path.text.clone(),
-            before: shown(path, before, is_secret),
-            after: shown(path, after, is_secret),
-        }),
+    }
+
+    /// Whether a text under this key is hidden.
+    fn hides_text(self, key: &str) -> bool {
+        const SHOWN: [&str; 10] = [
+            "apiVersion",
+            "image",
+            "imagePullPolicy",
+            "kind",
+            "name",
+            "namespace",
+            "schedule",
+            "tag",
+            "type",
+            "version",
+        ];
+        self == Self::Custom && !SHOWN.contains(&key)
     }
 }
 
-fn shown(path: &Path, value: Option<&Value>, is_secret: bool) -> FieldValue {
-    match value {
-        None | Some(Value::Null) => FieldValue::Absent,
-        Some(value) if is_secret && hides(&path.text, value) => FieldValue::Redacted,
-        Some(value) if holds_a_secret(value) => FieldValue::Redacted,
-        Some(value) => FieldValue::Known(value.clone()),
+/// Where the comparison is, and what it found.
+struct Comparison<'a> {
+    path: String,
+    visibility: Visibility,
+    found: &'a mut Vec<FieldChange>,
+}
+
+impl Comparison<'_> {
+    /// Compares one step deeper.
+    fn within(
+        &mut self,
+        path: String,
+        before: Option<&Value>,
+        after: Option<&Value>,
+        is_hidden: bool,
+    ) {
+        let outer = std::mem::replace(&mut self.path, path);
+        self.compare(before, after, is_hidden);
+        self.path = outer;
     }
-}
 
-/// The fields of a Secret, or of an environment variable, that hold its content; the rest of it may be shown.
-fn hides(path: &str, value: &Value) -> bool {
-    path.starts_with("data")
-        || path.starts_with("stringData")
-        || path.rsplit('.').next() == Some("value")
-        || value.is_object()
-}
+    fn compare(&mut self, before: Option<&Value>, after: Option<&Value>, is_hidden: bool) {
+        if SERVER_OWNED.contains(&self.path.as_str()) || before == after {
+            return;
+        }
+        match (before, after) {
+            (Some(Value::Object(old)), Some(Value::Object(new))) => {
+                let added = new.keys().filter(|key| !old.contains_key(*key));
+                for key in old.keys().chain(added) {
+                    let hides = self.hides(key, old) || self.hides(key, new);
+                    let path = child(&self.path, key);
+                    self.within(path, old.get(key), new.get(key), is_hidden || hides);
+                }
+            }
+            (Some(Value::Array(old)), Some(Value::Array(new)))
+                if are_named(old) && are_named(new) =>
+            {
+                let added = new.iter().filter(|item| find(old, name(item)).is_none());
+                for item in old.iter().chain(added) {
+                    let name = name(item);
+                    let path = format!("{}[{name}]", self.path);
+                    self.within(path, find(old, name), find(new, name), is_hidden);
+                }
+                self.compare_order(old, new);
+            }
+            (Some(Value::Array(old)), Some(Value::Array(new))) => {
+                for index in 0..old.len().max(new.len()) {
+                    let path = format!("{}[{index}]", self.path);
+                    self.within(path, old.get(index), new.get(index), is_hidden);
+                }
+            }
+            _ => {
+                let change = FieldChange {
+                    path: self.path.clone(),
+                    before: self.shown(before, is_hidden),
+                    after: self.shown(after, is_hidden),
+                };
+                self.found.push(change);
+            }
+        }
+    }
 
-/// `{ name: "NATS_PASSWORD", value: ... }`
-fn names_a_secret(value: Option<&Value>) -> bool {
-    const WORDS: [&str; 6] = [
-        "password",
-        "passwd",
-        "secret",
-        "token",
-        "credential",
-        "private",
-    ];
-    let Some(value) = value else { return false };
-    value.get("value").is_some()
-        && value["name"].as_str().is_some_and(|name| {
-            let name = name.to_lowercase();
-            WORDS.iter().any(|word| name.contains(word))
-        })
-}
+    fn compare_order(&mut self, old: &[Value], new: &[Value]) {
+        let common = |of: &[Value], other: &[Value]| -> Vec<Value> {
+            let names = of.iter().map(name);
+            let names = names.filter(|name| find(other, name).is_some());
+            names.map(Value::from).collect()
+        };
+        let (before, after) = (common(old, new), common(new, old));
+        if before != after {
+            self.found.push(FieldChange {
+                path: self.path.clone(),
+                before: FieldValue::Known(before.into()),
+                after: FieldValue::Known(after.into()),
+            });
+        }
+    }
 
-/// Whether a whole value that came or went has a secret environment variable in it.
-fn holds_a_secret(value: &Value) -> bool {
-    match value {
-        Value::Object(fields) => names_a_secret(Some(value)) || fields.values().any(holds_a_secret),
-        Value::Array(items) => items.iter().any(holds_a_secret),
-        _ => false,
+    fn hides(&self, key: &str, parent: &Map<String, Value>) -> bool {
+        let is_text = match parent.get(key) {
+            Some(Value::Array(items)) => items.iter().any(Value::is_string),
+            value => value.is_some_and(Value::is_string),
+        };
+        let is_outside = !self.path.starts_with("metadata");
+        self.visibility.hides(&self.path, key, parent)
+            || is_text && is_outside && self.visibility.hides_text(key)
+    }
+
+    fn shown(&self, value: Option<&Value>, is_hidden: bool) -> FieldValue {
+        match value {
+            None | Some(Value::Null) => FieldValue::Absent,
+            Some(value) if is_hidden || self.holds_hidden(&self.path, value) => {
+                FieldValue::Redacted
+            }
+            Some(value) => FieldValue::Known(value.clone()),
+        }
+    }
+
+    /// Whether a whole value that came or went has something in it that is hidden.
+    fn holds_hidden(&self, path: &str, value: &Value) -> bool {
+        match value {
+            Value::Object(fields) => fields.iter().any(|(key, value)| {
+                self.visibility.hides(path, key, fields)
+                    || value.is_string() && self.visibility.hides_text(key)
+                    || self.holds_hidden(&child(path, key), value)
+            }),
+            Value::Array(items) => items.iter().any(|item| {
+                // A list of texts of a custom resource has no key of its own.
+                item.is_string() && self.visibility == Visibility::Custom
+                    || self.holds_hidden(path, item)
+            }),
+            _ => false,
+        }
     }
 }
 
@@ -228,32 +295,86 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_never_shows() {
-        let canary = "c2VjcmV0LWNhbmFyeQ==";
-        let secret = |value: &str| json!({ "kind": "Secret", "type": "Opaque", "data": { "password": value } });
-        let environment = |value: &str| {
-            json!({ "kind": "Deployment", "containers": [
-                { "name": "a", "env": [{ "name": "NATS_PASSWORD", "value": value }, { "name": "LOG", "value": "info" }] }
-            ]})
+    fn a_list_in_another_order_is_a_change() {
+        let of = |names: [&str; 2]| {
+            let items = names.map(|name| json!({ "name": name, "image": "x" }));
+            json!({ "kind": "Pod", "apiVersion": "v1", "spec": { "initContainers": items } })
         };
-        let cases = [
-            (secret("old"), secret(canary)),
-            (json!({ "kind": "Secret" }), secret(canary)),
-            (environment("old"), environment(canary)),
-            (
-                json!({ "kind": "Deployment", "containers": [] }),
-                environment(canary),
+        assert_eq!(
+            lines(&of(["a", "b"]), &of(["b", "a"])),
+            [r#"spec.initContainers: ["a","b"] -> ["b","a"]"#]
+        );
+        assert!(lines(&of(["a", "b"]), &of(["a", "b"])).is_empty());
+    }
+
+    const CANARY: &str = "s3cret-canary";
+
+    /// Each place where a value may be a secret, with a value in it.
+    fn secret_places(value: &str) -> Vec<Value> {
+        let container = |fields: Value| {
+            json!({ "apiVersion": "apps/v1", "kind": "Deployment", "spec": { "template": { "spec": {
+                "containers": [fields] } } } })
+        };
+        vec![
+            json!({ "apiVersion": "v1", "kind": "Secret", "data": { "password": value } }),
+            json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "annotations": { PUBLIC_VALUES: "public" } },
+                    "data": { "password": value } }),
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": { "url": value } }),
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "binaryData": { "url": value } }),
+            json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "annotations": { "a": value } } }),
+            container(
+                json!({ "name": "a", "env": [{ "name": "STRIPE_API_KEY", "value": value }] }),
             ),
-            (
-                json!({ "kind": "Deployment", "containers": [{ "name": "a" }] }),
-                environment(canary),
-            ),
-        ];
-        for (before, after) in cases {
-            let found = difference(&before, &after);
-            assert!(!found.is_empty());
-            let text = format!("{found:?} {}", serde_json::to_string(&found).unwrap());
-            assert!(!text.contains(canary), "{text}");
+            container(json!({ "name": "a", "env": [{ "name": "DATABASE_URL", "value": value }] })),
+            container(json!({ "name": "a", "args": [format!("--password={value}")] })),
+            container(json!({ "name": "a", "command": ["sh", "-c", value] })),
+            container(json!({ "name": "a", "livenessProbe": { "exec": { "command": [value] } } })),
+            container(json!({ "name": "a", "livenessProbe": { "httpGet": {
+                "httpHeaders": [{ "name": "Authorization", "value": value }] } } })),
+            json!({ "apiVersion": "example.com/v1", "kind": "Database", "spec": { "login": { "word": value } } }),
+            json!({ "apiVersion": "example.com/v1", "kind": "Database", "spec": { "words": [value] } }),
+            json!({ "apiVersion": "example.com/v1", "kind": "Release", "spec": { "values": { "image": value } } }),
+        ]
+    }
+
+    #[test]
+    fn what_may_be_a_secret_never_shows() {
+        let old = secret_places("old-canary");
+        for (before, after) in old.iter().zip(&secret_places(CANARY)) {
+            let mut empty = json!({ "apiVersion": after["apiVersion"], "kind": after["kind"] });
+            if after["kind"] == "Deployment" {
+                empty["spec"] = json!({ "template": { "spec": { "containers": [] } } });
+            }
+            for (before, after) in [(before, after), (&empty, after), (after, &empty)] {
+                let found = difference(before, after);
+                assert!(!found.is_empty(), "{after}");
+                let text = format!("{found:?} {}", serde_json::to_string(&found).unwrap());
+                assert!(!text.contains("canary"), "{text}");
+            }
         }
+    }
+
+    #[test]
+    fn what_cannot_be_a_secret_is_shown_and_the_rest_on_request() {
+        let database = |version: &str, size: u8| {
+            json!({ "apiVersion": "example.com/v1", "kind": "Database", "metadata": { "labels": { "a": version } },
+                    "spec": { "version": version, "size": size } })
+        };
+        assert_eq!(
+            lines(&database("1", 1), &database("2", 2)),
+            [
+                "metadata.labels.a: 1 -> 2",
+                "spec.size: 1 -> 2",
+                "spec.version: 1 -> 2"
+            ]
+        );
+        let config = |text: &str| {
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "annotations": { PUBLIC_VALUES: "public" } },
+                    "data": { "log": text } })
+        };
+        assert_eq!(
+            lines(&config("info"), &config("debug")),
+            ["data.log: info -> debug"]
+        );
     }
 }

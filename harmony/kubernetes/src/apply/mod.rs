@@ -1,39 +1,50 @@
-//! Server-side apply: read, compare, write only what differs, and say what changed.
+//! Server-side apply: look, try everything, write only what differs, and say what changed.
 //!
 //! ```text
-//! rank by kind --> for each rank, in parallel:  read --> as applied? --> unchanged
-//!                                                |           |
-//!                                                |           no --> apply (planning: dry run) --> difference
-//!                                                +-- definitions are awaited before the next rank
+//! every object, in parallel:  check its texts --> read --> as applied? --> unchanged
+//!                                                   |
+//!                                                   no --> dry run --> difference, dropped fields, other owners
+//! then, rank by rank:  take over what was consented to --> apply what differs --> wait for definitions
 //! ```
 //!
-//! An object that needs no change costs one request, and no write reaches the server.
+//! An object that needs no change costs one request, and no write reaches the server. Nothing is written before every
+//! object was tried; what cannot be tried, because it needs something of the same run, says so in its change.
 
 mod difference;
 mod order;
 mod ownership;
+mod planned;
+mod standing;
+mod stored;
+mod texts;
+mod trial;
 mod wanted;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
+use harmony_core::approval::Takeover;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::event::{Event, Unit};
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
 use harmony_core::outcome::{Action, Change};
+use harmony_core::owner::Owner;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::response::Status;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 pub use difference::difference;
 
-use crate::connection::{Connection, FIELD_MANAGER, REQUEST_TIMEOUT};
+use crate::connection::{Connection, REQUEST_TIMEOUT};
 use order::Rank;
 pub(crate) use order::rank;
+use planned::{Planned, defined_kinds};
+use standing::handed_over;
+pub(crate) use standing::{Standing, is_applied_by, standing};
+use trial::{Tried, Verdict};
 
-/// How many objects are applied at the same time.
+/// How many objects are tried or applied at the same time.
 const PARALLEL: usize = 12;
 
 /// How long a definition may take until its kind is served.
@@ -45,110 +56,171 @@ const PASSING_DEADLINE: Duration = Duration::from_secs(20);
 
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 
-/// Applies the objects. The changes come in the order in which they were made.
+/// Applies the objects for `owner`. The changes come in the order in which they were made.
 pub(crate) async fn apply(
     connection: &Connection,
+    owner: &Owner,
     objects: &[KubeObject],
 ) -> Result<Vec<Change>, ClusterError> {
     let context = &connection.context;
     let mut ordered: Vec<&KubeObject> = objects.iter().collect();
     ordered.sort_by_key(|object| rank(object.reference()));
-    let planned = PlannedKinds::of(objects);
-    let step = context.step(format!(
-        "{} {} objects",
-        if context.is_planning() {
-            "compare"
-        } else {
-            "apply"
-        },
-        objects.len()
-    ));
+    let verb = if context.is_planning() {
+        "compare"
+    } else {
+        "apply"
+    };
+    let step = context.step(format!("{verb} {} objects", objects.len()));
+    let tried = try_all(connection, owner, &ordered, &Planned::of(objects)).await?;
+    consent(connection, &tried).await?;
     let mut changes: Vec<Change> = Vec::with_capacity(objects.len());
-    for group in ordered.chunk_by(|a, b| rank(a.reference()) == rank(b.reference())) {
-        // Collected first: a lazy stream of them would not be `Send` for every lifetime.
-        let work: Vec<_> = group
-            .iter()
-            .map(|object| apply_one(connection, object, &planned))
-            .collect();
-        let done = stream::iter(work)
-            .buffered(PARALLEL)
-            .try_collect::<Vec<Change>>();
-        let done = context.unless_cancelled(done).await??;
-        let is_definition = group
-            .first()
-            .is_some_and(|object| rank(object.reference()) == Rank::Definition);
-        if is_definition && !context.is_planning() {
-            for object in group {
-                step.message(format!("waiting until {} is served", object.reference()));
-                context
-                    .unless_cancelled(until_served(connection, object))
-                    .await??;
-            }
+    if context.is_planning() {
+        for tried in &tried {
+            changes.push(tried.change());
         }
-        changes.extend(done);
-        step.position(changes.len() as u64, objects.len() as u64, Unit::Items);
+    } else {
+        for group in tried.chunk_by(|a, b| rank(a.reference()) == rank(b.reference())) {
+            // Collected first: a lazy stream of them would not be `Send` for every lifetime.
+            let work: Vec<_> = group
+                .iter()
+                .map(|tried| write(connection, owner, tried))
+                .collect();
+            let done = stream::iter(work).buffered(PARALLEL).collect::<Vec<_>>();
+            for change in context.unless_cancelled(done).await? {
+                changes.push(change?);
+            }
+            for tried in group {
+                let object = &tried.object;
+                if rank(object.reference()) == Rank::Definition {
+                    step.message(format!("waiting until {} is served", object.reference()));
+                    context
+                        .unless_cancelled(until_served(connection, object))
+                        .await??;
+                }
+            }
+            step.position(changes.len() as u64, objects.len() as u64, Unit::Items);
+        }
     }
-    let count = changes
-        .iter()
-        .filter(|change| change.action != Action::Unchanged)
-        .count();
-    match count {
+    let changed = |change: &&Change| change.action != Action::Unchanged;
+    match changes.iter().filter(changed).count() {
         0 => step.skipped("no changes"),
         count => step.done(format!("{count} of {} changed", objects.len())),
     }
     Ok(changes)
 }
 
-async fn apply_one(
+/// Tries every object; the error is that of the first one that is refused.
+async fn try_all(
     connection: &Connection,
-    object: &KubeObject,
-    planned: &PlannedKinds,
+    owner: &Owner,
+    objects: &[&KubeObject],
+    planned: &Planned,
+) -> Result<Vec<Tried>, ClusterError> {
+    let work: Vec<_> = objects
+        .iter()
+        .map(|object| trial::try_one(connection, owner, object, planned))
+        .collect();
+    let tried = stream::iter(work).buffered(PARALLEL).collect::<Vec<_>>();
+    let tried = connection.context.unless_cancelled(tried).await?;
+    tried.into_iter().collect()
+}
+
+/// Asks about all objects that would be taken from other owners.
+async fn consent(connection: &Connection, tried: &[Tried]) -> Result<(), ClusterError> {
+    let takeovers: Vec<Takeover> = tried
+        .iter()
+        .filter_map(|tried| {
+            Some(Takeover {
+                object: tried.reference().clone(),
+                owner: tried.taken_from()?,
+            })
+        })
+        .collect();
+    if takeovers.is_empty() || connection.context.approve_takeovers(&takeovers).await? {
+        return Ok(());
+    }
+    Err(ClusterError::OtherOwner { takeovers })
+}
+
+/// Writes what was tried, if there is something to write.
+async fn write(
+    connection: &Connection,
+    owner: &Owner,
+    tried: &Tried,
 ) -> Result<Change, ClusterError> {
-    let reference = object.reference();
-    let context = &connection.context;
-    let Some(kind) = connection.kind(reference).await? else {
-        if context.is_planning() && planned.contains(reference) {
-            return Ok(Change::new(Action::Create, reference.clone()));
-        }
-        return Err(ClusterError::UnknownKind {
-            object: reference.clone(),
-        });
+    let reference = tried.reference();
+    let kind = match &tried.kind {
+        Some(kind) => kind.clone(),
+        None => connection
+            .kind(reference)
+            .await?
+            .ok_or_else(|| ClusterError::UnknownKind {
+                object: reference.clone(),
+            })?,
     };
     let api = kind.api(&connection.client, reference);
-    let wanted = wanted::as_sent(object.body());
-    let before = read(connection, &api, reference).await?;
-    if let Some(before) = &before
-        && ownership::is_as_applied(before, &wanted, FIELD_MANAGER)
+    let takes_over = tried.taken_from().is_some();
+    if let Some(before) = &tried.before
+        && (takes_over || tried.standing == Standing::Legacy)
     {
-        return Ok(Change::new(Action::Unchanged, reference.clone()));
+        hand_over(connection, owner, &api, reference, before).await?;
     }
-    let Some(after) = write(connection, &api, reference, &wanted).await? else {
-        return Ok(Change::new(Action::Create, reference.clone()));
-    };
-    let change = match before {
+    if tried.verdict == Verdict::AsApplied {
+        return Ok(tried.change());
+    }
+    let after = send(connection, owner, &api, tried, takes_over).await?;
+    let change = match &tried.before {
         None => Change::new(Action::Create, reference.clone()),
-        Some(before) => updated(reference, &before, &after),
+        Some(before) => trial::updated(reference, before, &after),
     };
-    if change.action != Action::Unchanged && !context.is_planning() {
-        context.emit(Event::Changed {
+    let change = match &tried.verdict {
+        // Why it could not be tried no longer matters.
+        Verdict::Untried => change,
+        _ => tried.noted(change),
+    };
+    if change.action != Action::Unchanged {
+        connection.context.emit(Event::Changed {
             change: change.clone(),
         });
     }
     Ok(change)
 }
 
-/// The server leaves the version alone when an apply changes nothing; a dry run says so by its content only.
-fn updated(reference: &ObjectRef, before: &Value, after: &Value) -> Change {
-    let version = |object: &Value| object.pointer("/metadata/resourceVersion").cloned();
-    let fields = difference(before, after);
-    if version(before) == version(after) && fields.is_empty() {
-        return Change::new(Action::Unchanged, reference.clone());
+/// Makes `owner` the manager of all that an earlier version of Harmony, or the previous owner, applied: only then does a
+/// field that `owner` does not want go away.
+async fn hand_over(
+    connection: &Connection,
+    owner: &Owner,
+    api: &Api<DynamicObject>,
+    reference: &ObjectRef,
+    before: &Value,
+) -> Result<(), ClusterError> {
+    let Some(entries) = handed_over(before, &owner.manager()) else {
+        return Ok(());
+    };
+    let version = &before["metadata"]["resourceVersion"];
+    let steps = json!([
+        { "op": "test", "path": "/metadata/resourceVersion", "value": version },
+        { "op": "replace", "path": "/metadata/managedFields", "value": entries },
+    ]);
+    let patch: Patch<()> =
+        Patch::Json(
+            serde_json::from_value(steps).map_err(|source| ClusterError::Request {
+                verb: "hand over",
+                object: reference.clone(),
+                source: source.into(),
+            })?,
+        );
+    let attempt = connection.attempt("hand over", reference);
+    let parameters = PatchParams::default();
+    let request = api.patch(reference.name.as_str(), &parameters, &patch);
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, request)
+        .await
+        .map_err(|elapsed| attempt.timed_out(elapsed))?;
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) => Err(attempt.failed(error)),
     }
-    if fields.is_empty() {
-        // Only who owns which field changed; nothing that anybody would notice.
-        return Change::new(Action::Unchanged, reference.clone());
-    }
-    Change::new(Action::Update, reference.clone()).with_fields(fields)
 }
 
 async fn read(
@@ -164,20 +236,20 @@ async fn read(
         .map_err(|error| attempt.failed(error))
 }
 
-/// What the object is after the apply, or would be; `None` for an object that cannot be dry-run yet because its
-/// namespace would be created first.
-async fn write(
+/// The object after the apply.
+async fn send(
     connection: &Connection,
+    owner: &Owner,
     api: &Api<DynamicObject>,
-    reference: &ObjectRef,
-    wanted: &Value,
-) -> Result<Option<Value>, ClusterError> {
-    let is_planning = connection.context.is_planning();
+    tried: &Tried,
+    force: bool,
+) -> Result<Value, ClusterError> {
+    let reference = tried.reference();
     let parameters = PatchParams {
-        dry_run: is_planning,
-        ..PatchParams::apply(FIELD_MANAGER)
+        force,
+        ..PatchParams::apply(&owner.manager())
     };
-    let patch = Patch::Apply(wanted);
+    let patch = Patch::Apply(&tried.wanted);
     let attempt = connection.attempt("apply", reference);
     let began = Instant::now();
     loop {
@@ -186,16 +258,9 @@ async fn write(
             .await
             .map_err(|elapsed| attempt.timed_out(elapsed))?;
         match answer {
-            Ok(object) => {
-                return to_value(object)
-                    .map(Some)
-                    .map_err(|error| attempt.failed(error));
-            }
-            Err(kube::Error::Api(status)) if is_planning && is_missing_namespace(&status) => {
-                return Ok(None);
-            }
+            Ok(object) => return to_value(object).map_err(|error| attempt.failed(error)),
             Err(kube::Error::Api(status))
-                if will_pass(&status, is_planning) && began.elapsed() < PASSING_DEADLINE =>
+                if will_pass(&status) && began.elapsed() < PASSING_DEADLINE =>
             {
                 tracing::debug!(object = %reference, message = status.message, "asking again");
                 sleep(RETRY_EVERY).await;
@@ -205,20 +270,12 @@ async fn write(
     }
 }
 
-fn is_missing_namespace(status: &Status) -> bool {
-    status.code == 404
-        && status
-            .details
-            .as_ref()
-            .is_some_and(|details| details.kind == "namespaces")
-}
-
 /// Troubles of the first seconds of a namespace or a webhook.
-fn will_pass(status: &Status, is_planning: bool) -> bool {
+fn will_pass(status: &Status) -> bool {
     let message = status.message.as_str();
     let no_account = status.code == 403 && message.contains("error looking up service account");
     let no_webhook = status.code == 500 && message.contains("failed calling webhook");
-    !is_planning && (no_account || no_webhook)
+    no_account || no_webhook
 }
 
 /// Until the definition is established and discovery tells of its kind.
@@ -241,44 +298,6 @@ async fn until_served(connection: &Connection, object: &KubeObject) -> Result<()
             fields: Vec::new(),
         })
     })
-}
-
-/// The kinds that a definition would serve, as references to any object of them.
-fn defined_kinds(definition: &Value) -> Vec<ObjectRef> {
-    let spec = &definition["spec"];
-    let group = spec["group"].as_str().unwrap_or_default();
-    let kind = spec["names"]["kind"].as_str().unwrap_or_default();
-    let name = definition["metadata"]["name"].as_str().unwrap_or_default();
-    let versions = spec["versions"].as_array().into_iter().flatten();
-    versions
-        .filter(|version| version["served"] != Value::Bool(false))
-        .filter_map(|version| {
-            Some(ObjectRef {
-                api_version: format!("{group}/{}", version["name"].as_str()?),
-                kind: kind.to_owned(),
-                namespace: None,
-                name: name.parse().ok()?,
-            })
-        })
-        .collect()
-}
-
-/// The kinds that this very apply brings.
-struct PlannedKinds(BTreeSet<(String, String)>);
-
-impl PlannedKinds {
-    fn of(objects: &[KubeObject]) -> Self {
-        let definitions = objects
-            .iter()
-            .filter(|object| rank(object.reference()) == Rank::Definition);
-        let kinds = definitions.flat_map(|object| defined_kinds(object.body()));
-        Self(kinds.map(|kind| (kind.api_version, kind.kind)).collect())
-    }
-
-    fn contains(&self, object: &ObjectRef) -> bool {
-        self.0
-            .contains(&(object.api_version.clone(), object.kind.clone()))
-    }
 }
 
 pub(crate) fn to_value(object: DynamicObject) -> Result<Value, kube::Error> {

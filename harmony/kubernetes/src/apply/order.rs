@@ -2,10 +2,14 @@
 
 use harmony_core::kubernetes::ObjectRef;
 
+use crate::marks::INVENTORY_PREFIX;
+
 /// Objects of one rank are applied at the same time, lower ranks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     Namespace,
+    /// The list of what a delivery creates: an object is listed before it exists.
+    Inventory,
     /// New kinds; they are awaited before anything of a later rank.
     Definition,
     /// What workloads run as and are limited by.
@@ -27,6 +31,7 @@ pub(crate) fn rank(object: &ObjectRef) -> Rank {
         .map_or("", |(group, _)| group);
     match (group, object.kind.as_str()) {
         ("", "Namespace") => Rank::Namespace,
+        ("", "ConfigMap") if object.name.as_str().starts_with(INVENTORY_PREFIX) => Rank::Inventory,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => Rank::Definition,
         ("", "ServiceAccount" | "ResourceQuota" | "LimitRange")
         | ("scheduling.k8s.io", "PriorityClass")

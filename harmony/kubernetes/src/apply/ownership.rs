@@ -85,10 +85,28 @@ fn matches(owned: &Value, wanted: &Value, live: &Value) -> bool {
                     return false;
                 }
             }
-            count == wanted.len()
+            count == wanted.len() && has_order_of(owned, wanted, live)
         }
         _ => false,
     }
+}
+
+/// Whether the wanted entries follow each other in `live` as they are wanted. Entries of other managers may stand between
+/// them; a set of values has no order.
+fn has_order_of(owned: &Map<String, Value>, wanted: &[Value], live: &[Value]) -> bool {
+    let keys: Vec<Map<String, Value>> = owned
+        .keys()
+        .filter_map(|key| serde_json::from_str(key.strip_prefix("k:")?).ok())
+        .collect();
+    let key_of = |item: &Value| {
+        keys.iter().position(|keys| {
+            keys.iter()
+                .all(|(key, value)| item.get(key).is_none_or(|own| own == value))
+        })
+    };
+    let wanted = wanted.iter().filter_map(key_of);
+    let live = live.iter().filter_map(key_of);
+    wanted.eq(live)
 }
 
 /// The server fills in a key that an entry leaves to its default (`protocol: TCP`).
@@ -196,6 +214,33 @@ mod tests {
             assert!(!is_as_applied(&live(), &wanted, "harmony"), "{wanted}");
         }
         assert!(!is_as_applied(&live(), &wanted(), "somebody"));
+    }
+
+    #[test]
+    fn the_order_of_entries_is_compared() {
+        let mut wanted = wanted();
+        let mut live = live();
+        let containers = "/spec/template/spec/containers";
+        let second = json!({ "name": "side" });
+        let push = |value: &mut Value, index: usize, item: &Value| {
+            let items = value
+                .pointer_mut(containers)
+                .unwrap()
+                .as_array_mut()
+                .unwrap();
+            items.insert(index, item.clone());
+        };
+        push(&mut wanted, 1, &second);
+        push(&mut live, 1, &second);
+        live["metadata"]["managedFields"][2]["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:containers"]
+            ["k:{\"name\":\"side\"}"] = json!({ ".": {}, "f:name": {} });
+        assert!(is_as_applied(&live, &wanted, "harmony"));
+        let mut with_others = live.clone();
+        push(&mut with_others, 1, &json!({ "name": "injected" }));
+        assert!(is_as_applied(&with_others, &wanted, "harmony"));
+        let items = live.pointer_mut(containers).unwrap();
+        items.as_array_mut().unwrap().reverse();
+        assert!(!is_as_applied(&live, &wanted, "harmony"));
     }
 
     #[test]

@@ -5,10 +5,19 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 /// Drops nulls, which server-side apply takes as "not set", and moves a Secret's `stringData` into `data`: as
-/// `stringData` it would differ from what is stored in every comparison, and a removed key would stay.
+/// `stringData` it would differ from what is stored in every comparison, and a removed key would stay. Also drops the
+/// rules of a role that is put together from other roles: the server fills them in.
+///
+/// The texts of the object must have been checked.
 pub(crate) fn as_sent(body: &Value) -> Value {
     let mut body = body.clone();
     drop_nulls(&mut body);
+    if body["kind"] == "ClusterRole"
+        && body["aggregationRule"].is_object()
+        && let Some(role) = body.as_object_mut()
+    {
+        role.remove("rules");
+    }
     if body["kind"] == "Secret"
         && let Some(secret) = body.as_object_mut()
         && let Some(Value::Object(texts)) = secret.remove("stringData")
@@ -41,6 +50,15 @@ fn drop_nulls(value: &mut Value) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_rules_of_an_aggregated_role_are_left_to_the_server() {
+        let role = |rules: Value, rule: Value| {
+            as_sent(&json!({ "kind": "ClusterRole", "rules": rules, "aggregationRule": rule }))
+        };
+        assert_eq!(role(json!([]), json!({}))["rules"], Value::Null);
+        assert_eq!(role(json!([1]), json!(null))["rules"], json!([1]));
+    }
 
     #[test]
     fn a_secret_is_sent_as_it_is_stored() {

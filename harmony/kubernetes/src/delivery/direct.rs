@@ -24,7 +24,7 @@ use harmony_types::{ChartRef, Digest, Namespace};
 use serde_json::json;
 
 use super::inventory::{DeliveryName, Inventory, reason_to_keep};
-use crate::apply::rank;
+use crate::apply::{Standing, is_applied_by, rank, standing};
 use crate::chart::{self, ChartError};
 
 /// Pulls a chart, renders it, applies its objects and removes what an earlier version had and this one lacks.
@@ -90,9 +90,10 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         let name = &rendered.name;
         let wanted = Inventory::applied(chart.version(), &rendered.digest, &rendered.objects);
         let before = self.inventory(name, namespace).await?;
-        let mut leftovers = self.leftovers(before.as_ref(), &wanted, name).await?;
+        let mut leftovers = self
+            .leftovers(before.as_ref(), &wanted, name, &owner)
+            .await?;
         self.approve_removal(&leftovers).await?;
-        let mut changes = self.ensure_namespace(&owner, namespace).await?;
         // A plan tells what the list will be in the end; a list that is right already is not touched.
         let is_settled = self.context.is_planning() || before.as_ref() == Some(&wanted);
         let during = if is_settled {
@@ -100,16 +101,33 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         } else {
             wanted.applying_over(before.as_ref())
         };
-        changes.extend(self.store(&owner, &during, name).await?);
-        changes.extend(self.cluster.apply(&owner, &rendered.objects).await?);
+        let list = during.stored(name, namespace).map_err(ClusterError::from)?;
+        let mut objects = vec![list.clone()];
+        objects.extend(missing_namespace(namespace, &rendered.objects)?);
+        objects.extend(rendered.objects.iter().cloned());
+        objects.sort_by_key(|object| rank(object.reference()));
+        let applied = self.cluster.apply(&owner, &objects).await?;
+        let mut changes: Vec<Change> = applied
+            .into_iter()
+            .map(|change| match &change.subject {
+                // What it lists is told by the other changes.
+                Subject::Object(object) if object == list.reference() => change
+                    .with_fields(Vec::new())
+                    .with_note("the list of the chart's objects"),
+                _ => change,
+            })
+            .collect();
         // What works and receives traffic goes before what it needs.
         leftovers.sort_by_key(|leftover| std::cmp::Reverse(rank(leftover.reference())));
         for leftover in leftovers {
             self.context.check_cancelled()?;
-            changes.push(self.remove(leftover).await?);
+            changes.push(self.remove(leftover, &owner).await?);
         }
         if during != wanted {
-            self.store(&owner, &wanted, name).await?;
+            let list = wanted.stored(name, namespace).map_err(ClusterError::from)?;
+            self.cluster
+                .apply(&owner, std::slice::from_ref(&list))
+                .await?;
         }
         let references = rendered.objects.iter().map(KubeObject::reference);
         Ok(Delivered {
@@ -131,14 +149,19 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
 /// An object that the new version does not have, as it was found.
 enum Leftover {
     Gone(ObjectRef),
-    Kept(ObjectRef, &'static str),
+    /// It stays, for this reason.
+    Kept(ObjectRef, String),
+    /// It belongs to others too, so it stays, and this delivery gives up its part.
+    Shared(ObjectRef, String),
     Removable(KubeObject),
 }
 
 impl Leftover {
     fn reference(&self) -> &ObjectRef {
         match self {
-            Self::Gone(reference) | Self::Kept(reference, _) => reference,
+            Self::Gone(reference) | Self::Kept(reference, _) | Self::Shared(reference, _) => {
+                reference
+            }
             Self::Removable(object) => object.reference(),
         }
     }
@@ -176,26 +199,6 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         })
     }
 
-    /// Creates a missing namespace, and touches no other: its labels may be another Score's.
-    async fn ensure_namespace(
-        &self,
-        owner: &Owner,
-        namespace: &Namespace,
-    ) -> Result<Vec<Change>, DeliveryError> {
-        let object = KubeObject::from_value(json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace.as_str() },
-        }));
-        let object = object.map_err(ClusterError::from)?;
-        if self.cluster.get(object.reference()).await?.is_some() {
-            return Ok(vec![Change::new(
-                Action::Unchanged,
-                object.reference().clone(),
-            )]);
-        }
-        let changes = self.cluster.apply(owner, std::slice::from_ref(&object));
-        Ok(changes.await?)
-    }
-
     /// What earlier deliveries left; `None` when this is the first.
     async fn inventory(
         &self,
@@ -216,31 +219,13 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
             })
     }
 
-    async fn store(
-        &self,
-        owner: &Owner,
-        inventory: &Inventory,
-        name: &DeliveryName,
-    ) -> Result<Vec<Change>, DeliveryError> {
-        let object = inventory
-            .stored(name, owner.namespace())
-            .map_err(ClusterError::from)?;
-        let changes = self.cluster.apply(owner, std::slice::from_ref(&object));
-        // What it lists is told by the other changes.
-        let told = |change: Change| {
-            change
-                .with_fields(Vec::new())
-                .with_note("the list of the chart's objects")
-        };
-        Ok(changes.await?.into_iter().map(told).collect())
-    }
-
     /// What only earlier versions had, each looked at once: what is found here is what is asked about and removed.
     async fn leftovers(
         &self,
         before: Option<&Inventory>,
         wanted: &Inventory,
         name: &DeliveryName,
+        owner: &Owner,
     ) -> Result<Vec<Leftover>, DeliveryError> {
         let gone = before
             .map(|before| before.without(wanted))
@@ -249,20 +234,78 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         for object in gone {
             leftovers.push(match self.cluster.get(&object).await? {
                 None => Leftover::Gone(object),
-                Some(found) => match reason_to_keep(name, &found) {
-                    Some(reason) => Leftover::Kept(object, reason),
-                    None => Leftover::Removable(found),
-                },
+                Some(found) => self.leftover(object, found, name, owner).await?,
             });
         }
         Ok(leftovers)
+    }
+
+    async fn leftover(
+        &self,
+        object: ObjectRef,
+        found: KubeObject,
+        name: &DeliveryName,
+        owner: &Owner,
+    ) -> Result<Leftover, DeliveryError> {
+        let is_elsewhere = object
+            .namespace
+            .as_ref()
+            .is_some_and(|namespace| namespace != owner.namespace());
+        let is_applied = is_applied_by(found.body(), owner);
+        let standing = standing(found.body(), owner);
+        let is_foreign = match &standing {
+            Standing::Others(_) => !is_applied,
+            Standing::Ours => !is_applied && !name.has_labelled(&found),
+            Standing::Legacy => !name.has_labelled(&found),
+        };
+        if is_elsewhere && is_foreign {
+            return Err(DeliveryError::ForeignEntry {
+                inventory: name.config_map(owner.namespace()),
+                object,
+            });
+        }
+        if let Standing::Others(owners) = standing {
+            let reason = format!(
+                "no longer in the chart; kept, because it belongs to {}",
+                owners.join(", ")
+            );
+            return Ok(if is_applied {
+                Leftover::Shared(object, reason)
+            } else {
+                Leftover::Kept(object, reason)
+            });
+        }
+        if let Some(reason) = reason_to_keep(name, &found) {
+            return Ok(Leftover::Kept(object, reason.to_owned()));
+        }
+        let is_ambiguous =
+            standing == Standing::Legacy && object.namespace.as_ref() != Some(owner.namespace());
+        if is_ambiguous && self.is_delivered_elsewhere(name, owner).await? {
+            let reason = "no longer in the chart; kept, because another namespace has this chart too, and an earlier \
+                          version of Harmony did not record whose the object is";
+            return Ok(Leftover::Kept(object, reason.to_owned()));
+        }
+        Ok(Leftover::Removable(found))
+    }
+
+    /// Whether the chart is delivered to another namespace as well.
+    async fn is_delivered_elsewhere(
+        &self,
+        name: &DeliveryName,
+        owner: &Owner,
+    ) -> Result<bool, DeliveryError> {
+        let listed = self.cluster.list(&name.query()).await?;
+        let own = name.config_map(owner.namespace());
+        Ok(listed
+            .iter()
+            .any(|found| found.name == own.name && found.namespace != own.namespace))
     }
 
     /// Asks whether what is no longer in the chart may go, before anything is written.
     async fn approve_removal(&self, leftovers: &[Leftover]) -> Result<(), DeliveryError> {
         let removable = leftovers.iter().filter_map(|leftover| match leftover {
             Leftover::Removable(object) => Some(Subject::from(object.reference().clone())),
-            Leftover::Gone(_) | Leftover::Kept(..) => None,
+            Leftover::Gone(_) | Leftover::Kept(..) | Leftover::Shared(..) => None,
         });
         let deletions: Vec<Subject> = removable.collect();
         let approved = self.context.approve_deletions(&deletions).await;
@@ -272,18 +315,54 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         })
     }
 
-    async fn remove(&self, leftover: Leftover) -> Result<Change, DeliveryError> {
-        let unchanged =
-            |object, note: &str| Ok(Change::new(Action::Unchanged, object).with_note(note));
-        match leftover {
+    async fn remove(&self, leftover: Leftover, owner: &Owner) -> Result<Change, DeliveryError> {
+        let unchanged = |object, note: &str| Change::new(Action::Unchanged, object).with_note(note);
+        Ok(match leftover {
             Leftover::Gone(object) => unchanged(object, "gone already"),
-            Leftover::Kept(object, reason) => unchanged(object, reason),
+            Leftover::Kept(object, reason) => unchanged(object, &reason),
+            Leftover::Shared(object, reason) => {
+                self.give_up(&object, owner).await?;
+                unchanged(object, &reason)
+            }
             Leftover::Removable(object) => {
                 let change = self.cluster.delete_observed(&object).await?;
-                Ok(change.with_note("no longer in the chart"))
+                change.with_note("no longer in the chart")
             }
+        })
+    }
+
+    /// Sets no field of the object any more: what the other owners set stays.
+    async fn give_up(&self, object: &ObjectRef, owner: &Owner) -> Result<(), DeliveryError> {
+        let mut metadata = json!({ "name": object.name.as_str() });
+        if let Some(namespace) = &object.namespace {
+            metadata["namespace"] = json!(namespace.as_str());
+        }
+        let bare = KubeObject::from_value(json!({
+            "apiVersion": object.api_version, "kind": object.kind, "metadata": metadata,
+        }));
+        let bare = bare.map_err(ClusterError::from)?;
+        match self.cluster.apply(owner, std::slice::from_ref(&bare)).await {
+            // A field is ours alone after all: it stays, and the object with it.
+            Ok(_) | Err(ClusterError::OtherOwner { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The target namespace as an object that sets nothing, unless the chart has one with settings: a namespace that exists
+/// is not touched, for its labels may be another Score's.
+fn missing_namespace(
+    namespace: &Namespace,
+    objects: &[KubeObject],
+) -> Result<Option<KubeObject>, DeliveryError> {
+    let object = KubeObject::from_value(json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace.as_str() },
+    }));
+    let object = object.map_err(ClusterError::from)?;
+    let is_there = objects
+        .iter()
+        .any(|other| other.reference() == object.reference());
+    Ok((!is_there).then_some(object))
 }
 
 fn refused(chart: &ChartRef, error: ChartError) -> DeliveryError {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectRef};
+use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
 use harmony_types::{ChartName, Digest, LabelValue, Namespace, ResourceName, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The label that every delivered object carries; its value is the chart's name. What lacks it is never removed.
-pub const DELIVERY_LABEL: &str = "harmony.dev/delivery";
+use crate::marks::{DELIVERY_LABEL, INVENTORY_PREFIX};
 
 /// The label of Kubernetes that says who looks after an object.
 const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
@@ -61,7 +60,7 @@ impl DeliveryName {
         }
         Some(Self {
             label: LabelValue::parse(chart.as_str()).ok()?,
-            config_map: ResourceName::parse(format!("harmony-delivery-{chart}")).ok()?,
+            config_map: ResourceName::parse(format!("{INVENTORY_PREFIX}{chart}")).ok()?,
         })
     }
 
@@ -85,6 +84,17 @@ impl DeliveryName {
     /// The label that all objects of the delivery carry, as `kubectl get --selector` takes it.
     pub(super) fn selector(&self) -> String {
         format!("{DELIVERY_LABEL}={}", self.label.as_str())
+    }
+
+    /// The inventories of all deliveries of the chart, and the ConfigMaps beside them.
+    pub(super) fn query(&self) -> ObjectQuery {
+        let label = (DELIVERY_LABEL.to_owned(), self.label.to_string());
+        ObjectQuery {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: None,
+            labels: [label].into(),
+        }
     }
 
     /// Where the inventory is.

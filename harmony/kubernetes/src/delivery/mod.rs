@@ -7,4 +7,4 @@ pub mod direct;
 mod inventory;
 
 pub use direct::DirectDelivery;
-pub use inventory::DELIVERY_LABEL;
+pub use crate::marks::DELIVERY_LABEL;

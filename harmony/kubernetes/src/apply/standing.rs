@@ -1,0 +1,273 @@
+//! Whose an object in the cluster is, read from what the cluster recorded about it.
+
+use harmony_core::owner::{Owner, OwnerKind};
+use serde_json::Value;
+
+use crate::marks::DELIVERY_LABEL;
+
+/// The field manager of all that earlier versions of Harmony applied, whoever it was for.
+pub(crate) const LEGACY_MANAGER: &str = "harmony";
+
+/// What an object in the cluster is to somebody who wants to apply it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It was applied by this owner alone, or by nobody who would mind.
+    Ours,
+    /// An earlier version of Harmony applied it, for this owner as far as can be known.
+    Legacy,
+    /// It belongs to others too, or to others alone: `chart:web@shop`.
+    Others(Vec<String>),
+}
+
+/// The object as `owner` sees it.
+///
+/// Namespaces belong to nobody: each owner has the fields that it sets.
+pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
+    if live["kind"] == "Namespace" {
+        return Standing::Ours;
+    }
+    let managers = apply_managers(live);
+    let ours = owner.manager();
+    let others: Vec<String> = managers
+        .iter()
+        .filter(|manager| Owner::is_manager(manager) && **manager != ours)
+        .map(|manager| shown(manager))
+        .collect();
+    if !others.is_empty() {
+        return Standing::Others(others);
+    }
+    let is_ours = managers.contains(&ours.as_str());
+    if managers.contains(&LEGACY_MANAGER) {
+        let delivery = live
+            .pointer("/metadata/labels")
+            .and_then(|labels| labels[DELIVERY_LABEL].as_str());
+        return match (delivery, owner.kind()) {
+            (Some(chart), OwnerKind::Delivery) if chart == owner.name() => Standing::Legacy,
+            (Some(chart), _) if !is_ours => Standing::Others(vec![format!("chart:{chart}")]),
+            _ => Standing::Legacy,
+        };
+    }
+    if is_ours {
+        return Standing::Ours;
+    }
+    match other_tool(live) {
+        Some(tool) => Standing::Others(vec![tool]),
+        // A delivery removes what it created, so it does not slip into what somebody else made.
+        None if owner.kind() == OwnerKind::Delivery => match first_manager(live) {
+            Some(manager) => Standing::Others(vec![manager.to_owned()]),
+            None => Standing::Ours,
+        },
+        None => Standing::Ours,
+    }
+}
+
+/// Whether this owner applied the object, alone or with others.
+pub(crate) fn is_applied_by(live: &Value, owner: &Owner) -> bool {
+    apply_managers(live).contains(&owner.manager().as_str())
+}
+
+/// The managers that own fields by server-side apply, other than of a subresource.
+fn apply_managers(live: &Value) -> Vec<&str> {
+    entries(live)
+        .filter(|entry| is_apply(entry))
+        .filter_map(|entry| entry["manager"].as_str())
+        .collect()
+}
+
+fn entries(live: &Value) -> impl Iterator<Item = &Value> {
+    let fields = live.pointer("/metadata/managedFields");
+    fields.and_then(Value::as_array).into_iter().flatten()
+}
+
+fn is_apply(entry: &Value) -> bool {
+    entry["operation"] == "Apply" && entry.get("subresource").is_none_or(|name| name == "")
+}
+
+fn first_manager(live: &Value) -> Option<&str> {
+    entries(live).find_map(|entry| entry["manager"].as_str())
+}
+
+fn shown(manager: &str) -> String {
+    manager.trim_start_matches("harmony/").to_owned()
+}
+
+/// The marks of the tools that look after whole sets of objects.
+fn other_tool(live: &Value) -> Option<String> {
+    let metadata = |kind: &str, key: &str| live["metadata"][kind][key].as_str();
+    let annotation = |key| metadata("annotations", key);
+    let label = |key| metadata("labels", key);
+    if let Some(release) = annotation("meta.helm.sh/release-name") {
+        let namespace = annotation("meta.helm.sh/release-namespace").unwrap_or("default");
+        return Some(format!("the Helm release {release} in {namespace}"));
+    }
+    if let Some(id) = annotation("argocd.argoproj.io/tracking-id") {
+        let application = id.split(':').next().unwrap_or(id);
+        return Some(format!("the Argo CD application {application}"));
+    }
+    for (key, what) in [
+        ("kustomize.toolkit.fluxcd.io/name", "the Flux Kustomization"),
+        ("helm.toolkit.fluxcd.io/name", "the Flux HelmRelease"),
+        ("applyset.kubernetes.io/part-of", "the ApplySet"),
+    ] {
+        if let Some(name) = label(key) {
+            return Some(format!("{what} {name}"));
+        }
+    }
+    None
+}
+
+/// The list of managers with every entry of another owner merged into that of `manager`: with it the object is as if
+/// `manager` had applied all of it. `None` when there is nothing to merge.
+pub(super) fn handed_over(live: &Value, manager: &str) -> Option<Value> {
+    let is_merged = |entry: &Value| {
+        let name = entry["manager"].as_str().unwrap_or_default();
+        is_apply(entry) && name != manager && (name == LEGACY_MANAGER || Owner::is_manager(name))
+    };
+    let (merged, mut kept): (Vec<&Value>, Vec<Value>) = {
+        let (merged, kept): (Vec<&Value>, Vec<&Value>) =
+            entries(live).partition(|entry| is_merged(entry));
+        (merged, kept.into_iter().cloned().collect())
+    };
+    let first = merged.first()?;
+    let at = kept
+        .iter()
+        .position(|entry| is_apply(entry) && entry["manager"] == manager)
+        .unwrap_or_else(|| {
+            let mut entry = (*first).clone();
+            entry["manager"] = manager.into();
+            kept.push(entry);
+            kept.len() - 1
+        });
+    for entry in merged {
+        union(&mut kept[at]["fieldsV1"], &entry["fieldsV1"]);
+    }
+    Some(Value::Array(kept))
+}
+
+/// Sets of fields are trees of mappings.
+fn union(into: &mut Value, from: &Value) {
+    if let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) {
+        for (key, value) in from {
+            union(
+                into.entry(key.clone())
+                    .or_insert_with(|| Value::Object(serde_json::Map::new())),
+                value,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn live(managers: &[(&str, &str)]) -> Value {
+        let entries: Vec<_> = managers
+            .iter()
+            .map(|(manager, operation)| {
+                json!({ "manager": manager, "operation": operation, "fieldsV1": { "f:data": { format!("f:{manager}"): {} } } })
+            })
+            .collect();
+        json!({ "kind": "ConfigMap", "metadata": { "labels": {}, "managedFields": entries } })
+    }
+
+    fn delivery() -> Owner {
+        Owner::delivery(&"web".parse().unwrap(), &"shop".parse().unwrap())
+    }
+
+    fn others(names: &[&str]) -> Standing {
+        Standing::Others(names.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_another_owner_applied_is_not_ours() {
+        let owner = delivery();
+        let ours = owner.manager();
+        for (managers, expected) in [
+            (&[(ours.as_str(), "Apply")][..], Standing::Ours),
+            (&[(&ours, "Apply"), ("kubectl", "Update")], Standing::Ours),
+            (&[("harmony", "Apply")], Standing::Legacy),
+            (&[("harmony", "Apply"), (&ours, "Apply")], Standing::Legacy),
+            (
+                &[("harmony/chart:api@shop", "Apply")],
+                others(&["chart:api@shop"]),
+            ),
+            (
+                &[("harmony/chart:web@other", "Apply"), (&ours, "Apply")],
+                others(&["chart:web@other"]),
+            ),
+            (&[("kubectl-create", "Update")], others(&["kubectl-create"])),
+            (&[], Standing::Ours),
+        ] {
+            assert_eq!(standing(&live(managers), &owner), expected, "{managers:?}");
+        }
+        let score = Owner::score("web", &"shop".parse().unwrap());
+        assert_eq!(
+            standing(&live(&[("kubectl-create", "Update")]), &score),
+            Standing::Ours
+        );
+        assert_eq!(
+            standing(&live(&[(&ours, "Apply")]), &score),
+            others(&["chart:web@shop"])
+        );
+    }
+
+    #[test]
+    fn the_label_says_whose_an_older_object_is() {
+        let mut object = live(&[("harmony", "Apply")]);
+        object["metadata"]["labels"][DELIVERY_LABEL] = "web".into();
+        assert_eq!(standing(&object, &delivery()), Standing::Legacy);
+        let score = Owner::score("x", &"shop".parse().unwrap());
+        assert_eq!(standing(&object, &score), others(&["chart:web"]));
+        object["metadata"]["labels"][DELIVERY_LABEL] = "api".into();
+        assert_eq!(standing(&object, &delivery()), others(&["chart:api"]));
+        object["kind"] = "Namespace".into();
+        assert_eq!(standing(&object, &delivery()), Standing::Ours);
+    }
+
+    #[test]
+    fn other_tools_are_known_by_their_marks() {
+        let score = Owner::score("x", &"shop".parse().unwrap());
+        let mut object = live(&[("helm", "Update")]);
+        object["metadata"]["annotations"] =
+            json!({ "meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "a" });
+        assert_eq!(
+            standing(&object, &score),
+            others(&["the Helm release web in a"])
+        );
+        object["metadata"]["annotations"] =
+            json!({ "argocd.argoproj.io/tracking-id": "site:apps/Deployment:a/b" });
+        assert_eq!(
+            standing(&object, &score),
+            others(&["the Argo CD application site"])
+        );
+        object["metadata"]["annotations"] = json!({});
+        object["metadata"]["labels"] = json!({ "helm.toolkit.fluxcd.io/name": "site" });
+        assert_eq!(
+            standing(&object, &score),
+            others(&["the Flux HelmRelease site"])
+        );
+    }
+
+    #[test]
+    fn handing_over_merges_the_fields() {
+        let object = live(&[("harmony", "Apply"), ("kubectl", "Update")]);
+        let entries = handed_over(&object, "harmony/chart:web@shop").unwrap();
+        assert_eq!(entries.as_array().unwrap().len(), 2);
+        assert_eq!(entries[1]["manager"], "harmony/chart:web@shop");
+        assert_eq!(
+            entries[1]["fieldsV1"],
+            json!({ "f:data": { "f:harmony": {} } })
+        );
+        let object = live(&[("harmony/chart:web@shop", "Apply"), ("harmony", "Apply")]);
+        let entries = handed_over(&object, "harmony/chart:web@shop").unwrap();
+        assert_eq!(
+            entries,
+            json!([{ "manager": "harmony/chart:web@shop", "operation": "Apply", "fieldsV1": {
+                "f:data": { "f:harmony": {}, "f:harmony/chart:web@shop": {} },
+            }}])
+        );
+        assert_eq!(handed_over(&live(&[("kubectl", "Update")]), "a"), None);
+    }
+}
