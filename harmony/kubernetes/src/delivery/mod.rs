@@ -6,5 +6,5 @@
 pub mod direct;
 mod inventory;
 
-pub use direct::DirectDelivery;
 pub use crate::marks::DELIVERY_LABEL;
+pub use direct::DirectDelivery;

@@ -11,6 +11,9 @@
 )]
 
 mod apply;
+mod owners;
 mod probe;
+mod proxy;
 mod readiness;
 mod stage;
+mod trial;

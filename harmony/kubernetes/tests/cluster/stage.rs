@@ -51,7 +51,7 @@ pub(crate) async fn in_namespace<F: Future<Output = ()> + Send + 'static>(
 }
 
 /// The kubeconfig of the cluster under test; the local node is brought up when it is not.
-async fn kubeconfig() -> PathBuf {
+pub(crate) async fn kubeconfig() -> PathBuf {
     static READY: OnceCell<PathBuf> = OnceCell::const_new();
     let ready = READY.get_or_init(|| async {
         // Several providers are linked into nothing here, but the choice is made by the program, not by the library.
@@ -304,7 +304,12 @@ fn layout(folder: &Path, program: &Path) -> (PathBuf, String) {
 
 /// The cluster under test, by a run of its own.
 pub(crate) async fn reconnected() -> Cluster {
-    Cluster::connect(&Context::new(), &kubeconfig().await, None)
+    connected(&Context::new()).await
+}
+
+/// The cluster under test, by that run.
+pub(crate) async fn connected(context: &Context) -> Cluster {
+    Cluster::connect(context, &kubeconfig().await, None)
         .await
         .unwrap()
 }

@@ -9,6 +9,7 @@
 
 #[path = "../charts/mod.rs"]
 mod charts;
+mod ownership;
 mod stage;
 
 use std::collections::BTreeMap;

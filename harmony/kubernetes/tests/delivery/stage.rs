@@ -19,7 +19,7 @@ use harmony_core::owner::Owner;
 use harmony_kubernetes::{Cluster, DirectDelivery};
 use harmony_local::node::LocalNode;
 use harmony_types::{ChartRef, Digest, Namespace, ResourceName};
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::{Client, Config};
@@ -368,6 +368,39 @@ impl Stage {
             ..PatchParams::default()
         };
         api.patch(name, &parameters, &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    /// Creates an object of the kinds of the core as somebody else than Harmony.
+    pub(crate) async fn create(&self, body: Value) {
+        let kind = body["kind"].as_str().unwrap().to_owned();
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", &kind));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(client().await, self.namespace.as_str(), &resource);
+        let parameters = PostParams {
+            field_manager: Some("somebody".into()),
+            ..PostParams::default()
+        };
+        let object = serde_json::from_value(body).unwrap();
+        api.create(&parameters, &object).await.unwrap();
+    }
+
+    /// Gives all fields of a ConfigMap to that manager.
+    pub(crate) async fn rename_managers(&self, name: &str, manager: &str) {
+        let body = self.body("v1", "ConfigMap", name).await.unwrap();
+        let mut entries = body["metadata"]["managedFields"].clone();
+        for entry in entries.as_array_mut().unwrap() {
+            entry["manager"] = manager.into();
+        }
+        let steps = serde_json::json!([
+            { "op": "replace", "path": "/metadata/managedFields", "value": entries },
+        ]);
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "ConfigMap"));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(client().await, self.namespace.as_str(), &resource);
+        let patch: Patch<()> = Patch::Json(serde_json::from_value(steps).unwrap());
+        api.patch(name, &PatchParams::default(), &patch)
             .await
             .unwrap();
     }
