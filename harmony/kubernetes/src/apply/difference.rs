@@ -132,6 +132,13 @@ impl Comparison<'_> {
         if SERVER_OWNED.contains(&self.path.as_str()) || before == after {
             return;
         }
+        // Without annotations an object gets some of the server's own.
+        let none = Value::Object(Map::new());
+        let (before, after) = if self.path == "metadata.annotations" {
+            (before.or(Some(&none)), after.or(Some(&none)))
+        } else {
+            (before, after)
+        };
         match (before, after) {
             (Some(Value::Object(old)), Some(Value::Object(new))) => {
                 let added = new.keys().filter(|key| !old.contains_key(*key));
@@ -275,6 +282,7 @@ mod tests {
         after["metadata"]["resourceVersion"] = json!("8");
         after["metadata"]["managedFields"] = json!([{ "manager": "harmony" }]);
         after["metadata"]["annotations"] = json!({ "deployment.kubernetes.io/revision": "2" });
+        assert!(difference(&deployment("app:1", 1), &after).is_empty());
         after["status"] = json!({ "replicas": 1 });
         let mut before = deployment("app:1", 1);
         before["metadata"]["annotations"] = json!({ "deployment.kubernetes.io/revision": "1" });

@@ -168,7 +168,7 @@ async fn write(
     if tried.verdict == Verdict::AsApplied {
         return Ok(tried.change());
     }
-    let after = send(connection, owner, &api, tried, takes_over).await?;
+    let after = send(connection, owner, &api, tried, takes_over || tried.force).await?;
     let change = match &tried.before {
         None => Change::new(Action::Create, reference.clone()),
         Some(before) => trial::updated(reference, before, &after),

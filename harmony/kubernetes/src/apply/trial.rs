@@ -3,11 +3,12 @@
 use harmony_core::capability::kubernetes_cluster::{ClusterError, FieldFault};
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
 use harmony_core::outcome::{Action, Change};
-use harmony_core::owner::Owner;
+use harmony_core::owner::{Owner, OwnerKind};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::response::{Status, StatusCause};
 use serde_json::{Value, json};
 
+use super::order::{Rank, rank};
 use super::planned::Planned;
 use super::standing::{LEGACY_MANAGER, Standing, standing};
 use super::stored::deviation;
@@ -35,6 +36,8 @@ pub(super) struct Tried {
     pub(super) before: Option<Value>,
     pub(super) standing: Standing,
     pub(super) verdict: Verdict,
+    /// Whether fields are taken from what Harmony itself recorded under another name of the same owner.
+    pub(super) force: bool,
     /// Worth a few words beside the change.
     pub(super) notes: Vec<String>,
 }
@@ -114,6 +117,7 @@ pub(super) async fn try_one(
         before: None,
         standing: Standing::Ours,
         verdict: Verdict::Untried,
+        force: false,
         notes: Vec::new(),
     };
     let Some(kind) = tried.kind.clone() else {
@@ -131,6 +135,17 @@ pub(super) async fn try_one(
     tried.before = read(connection, &api, reference).await?;
     if let Some(before) = &tried.before {
         tried.standing = standing(before, owner);
+        // One chart in two namespaces, as for staging and production, has one set of definitions.
+        if let Standing::Others(owners) = &tried.standing
+            && rank(reference) == Rank::Definition
+            && owners.iter().all(|other| is_same_chart(other, owner))
+        {
+            tried
+                .notes
+                .push(format!("shared with {}", owners.join(", ")));
+            tried.force = true;
+            tried.standing = Standing::Ours;
+        }
         let manager = match tried.standing {
             Standing::Legacy => LEGACY_MANAGER.to_owned(),
             _ => owner.manager(),
@@ -200,7 +215,7 @@ impl Trial<'_> {
         let parameters = PatchParams {
             dry_run: true,
             // What others own is compared first, and taken with consent only.
-            force: matches!(self.tried.standing, Standing::Others(_)),
+            force: self.tried.force || matches!(self.tried.standing, Standing::Others(_)),
             ..PatchParams::apply(&manager)
         };
         let attempt = self.connection.attempt("try", self.tried.reference());
@@ -242,6 +257,15 @@ impl Trial<'_> {
         let conflicts: Vec<&StatusCause> = causes
             .filter(|cause| cause.reason == "FieldManagerConflict")
             .collect();
+        let own = self.owner.manager();
+        let is_own = |cause: &&StatusCause| {
+            let manager = manager_of(cause);
+            manager == LEGACY_MANAGER || manager == own
+        };
+        if !conflicts.is_empty() && !self.tried.force && conflicts.iter().all(is_own) {
+            self.tried.force = true;
+            return Ok(());
+        }
         let is_all = !conflicts.is_empty()
             && conflicts
                 .iter()
@@ -347,7 +371,16 @@ impl Trial<'_> {
     }
 }
 
-pub(super) fn is_missing_namespace(status: &Status) -> bool {
+/// Whether `other` is the chart of `owner` in another namespace.
+fn is_same_chart(other: &str, owner: &Owner) -> bool {
+    owner.kind() == OwnerKind::Delivery
+        && other
+            .strip_prefix("chart:")
+            .and_then(|rest| rest.split_once('@'))
+            .is_some_and(|(chart, _)| chart == owner.name())
+}
+
+fn is_missing_namespace(status: &Status) -> bool {
     status.code == 404
         && status
             .details

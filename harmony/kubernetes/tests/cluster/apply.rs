@@ -264,8 +264,8 @@ async fn a_refused_object_names_its_fields() {
         let mut broken = deployment("web", &["sleep"]).await;
         broken["spec"]["selector"]["matchLabels"] = json!({ "app": "other" });
         let error = stage.cluster.apply(&stage.owner(), &stage.objects([broken])).await.unwrap_err();
-        let ClusterError::Refused { fields, .. } = &error else { panic!("{error:?}") };
-        assert!(fields[0].starts_with("spec.template.metadata.labels:"), "{fields:?}");
+        let ClusterError::Invalid { fields, .. } = &error else { panic!("{error:?}") };
+        assert!(fields[0].path == "spec.template.metadata.labels", "{fields:?}");
         let nowhere = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a", "namespace": "test-cluster-nowhere" } });
         let error = stage.cluster.apply(&stage.owner(), &[object(&nowhere)]).await.unwrap_err();
         assert!(error.to_string().contains("namespaces \"test-cluster-nowhere\" not found"), "{error}");

@@ -182,7 +182,9 @@ async fn what_an_earlier_version_applied_is_ours() {
         };
         assert_eq!(managers(&body(&stage, "ConfigMap", "settings").await), [stage.owner().manager()]);
 
-        stage.somebody_else(&["apply", "--server-side", "--force-conflicts", "--field-manager=harmony", "-f", &path]);
+        let reference = stage.reference("v1", "ConfigMap", "settings");
+        stage.cluster.delete(&reference).await.unwrap();
+        stage.somebody_else(&["apply", "--server-side", "--field-manager=harmony", "-f", &path]);
         let planned = stage.planning().await.apply(&stage.owner(), &stage.objects([config_map("settings", "new")])).await.unwrap();
         let changes = stage.apply([config_map("settings", "new")]).await;
         assert_eq!(changes, planned);

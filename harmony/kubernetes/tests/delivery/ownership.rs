@@ -244,3 +244,33 @@ async fn what_an_earlier_version_delivered_goes_on() {
     })
     .await;
 }
+
+/// Staging has the next version, production the last one.
+#[tokio::test]
+async fn two_versions_of_a_chart_share_their_definitions() {
+    on_stage(|stage| async move {
+        let a = stage.namespace.clone();
+        let b: Namespace = format!("{a}-b").parse().unwrap();
+        let definition = |field: &str| format!("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: things.{a}.example}}\nspec:\n  group: {a}.example\n  scope: Namespaced\n  names: {{kind: Thing, plural: things, singular: thing, listKind: ThingList}}\n  versions:\n    - {{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {{type: object, properties: {{{field}: {{type: string}}}}}}}}}}\n");
+        release(&stage, "web", "1.0.0", &definition("one")).await;
+        release(&stage, "web", "2.0.0", &definition("two")).await;
+        let first = deliver(&stage, "web", "1.0.0", &a).await;
+        let second = deliver(&stage, "web", "2.0.0", &b).await;
+        let again = deliver(&stage, "web", "2.0.0", &b).await;
+        let gone = [
+            ("apiextensions.k8s.io/v1", "CustomResourceDefinition", format!("things.{a}.example")),
+            ("v1", "Namespace", b.to_string()),
+        ];
+        for (api_version, kind, name) in gone {
+            let object = ObjectRef { api_version: api_version.into(), kind: kind.into(), namespace: None, name: name.parse().unwrap() };
+            stage.cluster.delete(&object).await.unwrap();
+        }
+        first.unwrap();
+        let second = second.unwrap();
+        let change = second.iter().find(|change| change.subject.to_string().starts_with("CustomResource")).unwrap();
+        assert_eq!(change.action, Action::Update);
+        assert_eq!(change.note, Some(format!("shared with chart:web@{a}")));
+        assert!(is_unchanged(&again.unwrap()));
+    })
+    .await;
+}
