@@ -141,7 +141,8 @@ pub(crate) async fn image(
             let has = move || Incoming::new(&owned).has(&looked_for);
             if !tokio::task::spawn_blocking(has).await.unwrap_or(false) {
                 let path = Incoming::new(directory).path(digest);
-                retrying(|| blob_to_file(transport, scope, digest, &path, counter)).await?;
+                retrying(|| blob_to_file(transport, scope, (digest, *size), &path, counter))
+                    .await?;
             }
             counter.store(*size, Ordering::Relaxed);
             Ok::<_, RegistryError>(())
@@ -210,7 +211,7 @@ async fn open(transport: &Transport, scope: &Scope, digest: &Digest) -> Result<R
 async fn blob_to_file(
     transport: &Transport,
     scope: &Scope,
-    digest: &Digest,
+    (digest, size): (&Digest, u64),
     path: &Path,
     counter: &AtomicU64,
 ) -> Result<(), Failure> {
@@ -223,7 +224,14 @@ async fn blob_to_file(
     let (file, unfinished) = write::beside(path).map_err(failed)?;
     let mut file = tokio::fs::File::from_std(file);
     let mut hashing = Hashing::like(digest);
+    let mut left = size;
     while let Some(piece) = transport.wire().piece(&mut response).await? {
+        left = left.checked_sub(piece.len() as u64).ok_or_else(|| {
+            let operation = format!("reading `{}`", scope.repository);
+            let answer =
+                format!("`{digest}` has more than the {size} bytes that its manifest says");
+            transport.nonsense(&operation, answer)
+        })?;
         hashing.update(&piece);
         file.write_all(&piece).await.map_err(failed)?;
         counter.fetch_add(piece.len() as u64, Ordering::Relaxed);

@@ -6,6 +6,7 @@
 mod faults;
 mod fixture;
 mod harbor;
+mod hostile;
 mod killed;
 mod logins;
 mod plan;
