@@ -73,7 +73,7 @@ fn killed_builds_leave_nothing_that_is_used() {
         let layout = Image::open(path).expect("the image is complete");
         for blob in layout.blobs() {
             let sum = Command::new("sha256sum")
-                .arg(layout.blob(blob).unwrap().path)
+                .arg(layout.blob(blob).expect("the blob is there").path)
                 .output()
                 .expect("sha256sum runs");
             let sum = String::from_utf8_lossy(&sum.stdout).into_owned();

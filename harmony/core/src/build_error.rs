@@ -190,3 +190,73 @@ impl Diagnostic for BuildError {
 fn is_disk_full(line: &str) -> bool {
     line.to_lowercase().contains("no space left on device")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Report;
+
+    #[test]
+    fn what_people_read() {
+        let output = vec!["error: no space left on device".to_owned()];
+        let errors = [
+            BuildError::DockerfileUnsupported {
+                builder: "native",
+                path: "Dockerfile".into(),
+                able: vec!["DockerBuilder"],
+            },
+            BuildError::HostStep {
+                image: "app:1".into(),
+                program: "cargo".into(),
+                status: "exit status 101".into(),
+                output,
+            },
+            BuildError::File {
+                path: "/srv/app".into(),
+                source: std::io::ErrorKind::NotFound.into(),
+            },
+            BuildError::GoModDirectives {
+                module: "example.com/tool@v1.0.0".into(),
+                directive: "replace",
+            },
+            BuildError::CannotStart {
+                program: "/usr/local/bin/app".into(),
+                image: "app:1".into(),
+                reason: "it is linked dynamically".into(),
+                help: "link it statically".into(),
+            },
+            CacheDirError::NoHome.into(),
+            CacheDirError::Foreign {
+                cache: "/c/harmony".into(),
+                path: "/c".into(),
+                owner: 1001,
+                user: 1000,
+            }
+            .into(),
+            CacheDirError::Shared {
+                cache: "/c/harmony".into(),
+                path: "/c/harmony".into(),
+                mode: 0o777,
+            }
+            .into(),
+            Cancelled.into(),
+        ];
+        let shown = errors.map(|error| {
+            let report = Report::of(&error);
+            let mut lines = vec![format!(
+                "{} ({:?}): {}",
+                report.code, report.kind, report.message
+            )];
+            let parts = [
+                ("cause", report.causes),
+                ("seen", report.evidence),
+                ("help", report.hints),
+            ];
+            for (name, texts) in parts {
+                lines.extend(texts.into_iter().map(|text| format!("  {name}: {text}")));
+            }
+            lines.join("\n")
+        });
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+}

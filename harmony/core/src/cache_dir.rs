@@ -189,12 +189,11 @@ fn of_user(
             .map(PathBuf::from)
             .filter(|path| path.is_absolute() && path != Path::new("/"))
     };
-    let (folder, cache) = match absolute(cache_home) {
-        Some(folder) => (folder.clone(), folder),
-        None => {
-            let home = absolute(home)?;
-            (home.clone(), home.join(".cache"))
-        }
+    let (folder, cache) = if let Some(folder) = absolute(cache_home) {
+        (folder.clone(), folder)
+    } else {
+        let home = absolute(home)?;
+        (home.clone(), home.join(".cache"))
     };
     if user == 0 && owner(&folder).is_some_and(|owner| owner != 0) {
         return Some(OF_ROOT.into());

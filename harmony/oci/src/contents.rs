@@ -167,7 +167,7 @@ impl Gathering<'_> {
 /// # Errors
 /// What is wrong with it, as a sentence about the manifest.
 pub fn digest_of(descriptor: &Descriptor) -> Result<Digest, String> {
-    Digest::parse(descriptor.digest().to_string()).map_err(|error| error.to_string())
+    Digest::parse(descriptor.digest()).map_err(|error| error.to_string())
 }
 
 /// The sum of sizes that come from a manifest, which can be any numbers.

@@ -70,11 +70,11 @@ async fn pull(layers: Value) -> (String, u64) {
     let error = pulled
         .expect("the pull ends")
         .expect_err("what is not an image");
-    let RegistryError::Answer { answer, .. } = &error else {
-        panic!("{error:?}");
+    let answer = match error {
+        RegistryError::Answer { answer, .. } => answer,
+        other => other.to_string(),
     };
-    let left: u64 = walk(folder.path());
-    (answer.clone(), left)
+    (answer, walk(folder.path()))
 }
 
 fn walk(folder: &std::path::Path) -> u64 {

@@ -69,6 +69,28 @@ fn the_step_is_a_locked_static_release_build() {
 }
 
 #[test]
+fn names_that_look_like_arguments_reach_no_program() {
+    let directory = tempfile::tempdir().unwrap();
+    package(directory.path());
+    let recipe = |binary: RustBinary| binary.recipe(&context_of(directory.path(), &binary));
+    for name in ["--config=build.rustc='/tmp/x'", "-Zunstable", "--", ""] {
+        for binary in [
+            RustBinary::new(name),
+            RustBinary::new("tiny").with_bin(name),
+        ] {
+            assert!(
+                matches!(recipe(binary), Err(BuildError::Recipe { .. })),
+                "{name}"
+            );
+        }
+    }
+    // A feature is part of one argument, so cargo reads it as the name of a feature.
+    let binary = RustBinary::new("tiny").with_features(["--config=x"]);
+    let args = recipe(binary).unwrap().host_steps[0].args.clone();
+    assert!(args.contains(&"--features=--config=x".to_owned()));
+}
+
+#[test]
 fn what_is_not_there_is_named_with_what_is() {
     let directory = tempfile::tempdir().unwrap();
     package(directory.path());
