@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
+use harmony_reconciler_contracts::subjects;
 use secrecy::SecretString;
 
 use crate::Backoff;
@@ -44,6 +45,14 @@ impl NatsOptions {
             ping_interval: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// The same for the user of tools, who may only read replies below a prefix of its own.
+    pub fn for_tools(servers: NatsServers, auth: NatsAuth, name: impl Into<String>) -> Self {
+        Self {
+            inbox_prefix: Some(subjects::TOOLS_INBOX_PREFIX.to_owned()),
+            ..Self::new(servers, auth, name)
         }
     }
 }
@@ -171,7 +180,7 @@ impl NatsAuth {
     /// Who the client says it is, for messages.
     pub(crate) fn who(&self) -> String {
         match self {
-            Self::Anonymous => "nobody in particular".into(),
+            Self::Anonymous => "a client without a user".into(),
             Self::UserPassword { user, .. } => format!("user `{user}`"),
         }
     }

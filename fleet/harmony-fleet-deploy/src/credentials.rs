@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::capability::kubernetes_cluster::ClusterError;
 use harmony::core::kubernetes::{KubeObject, ObjectError, ObjectRef};
+use harmony::core::outcome::Change;
+use harmony::core::owner::Owner;
 use harmony::types::{Namespace, ResourceName};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -50,26 +52,50 @@ impl Role {
 pub struct FleetCredentials(BTreeMap<Role, SecretString>);
 
 impl FleetCredentials {
-    /// The passwords that are in the cluster; a role that has none there gets a new one.
+    /// The passwords that the cluster keeps, after creating them where there are none. Of two deploys at the same moment,
+    /// one creates them and the other one reads what was created.
     ///
     /// # Errors
     /// The cluster could not be asked, or holds something else under that name.
-    pub async fn read_or_make(
+    pub async fn get_or_create(
+        cluster: &dyn KubernetesCluster,
+        owner: &Owner,
+        namespace: &Namespace,
+    ) -> Result<(Self, Change), ClusterError> {
+        let proposed = Self::of(&BTreeMap::new()).object(namespace)?;
+        let (stored, change) = cluster.get_or_create(owner, &proposed).await?;
+        let data = parse(stored)?;
+        let credentials = Self::of(&data);
+        if Role::ALL.iter().all(|role| password_in(&data, *role).is_some()) {
+            return Ok((credentials, change));
+        }
+        // The Secret of an older version lacks a role.
+        let object = credentials.object(namespace)?;
+        let changes = cluster.apply(owner, &[object]).await?;
+        Ok((credentials, changes.into_iter().next().unwrap_or(change)))
+    }
+
+    /// The passwords that the cluster keeps. A role that has none there, as in a plan for a fresh cluster, gets one that
+    /// is not kept.
+    ///
+    /// # Errors
+    /// The cluster could not be asked, or holds something else under that name.
+    pub async fn read(
         cluster: &dyn KubernetesCluster,
         namespace: &Namespace,
     ) -> Result<Self, ClusterError> {
-        let there = cluster.get(&reference(namespace)).await?;
-        let data = there.map(parse).transpose()?.unwrap_or_default();
+        let stored = cluster.get(&reference(namespace)).await?;
+        let data = stored.map(parse).transpose()?.unwrap_or_default();
+        Ok(Self::of(&data))
+    }
+
+    /// The passwords in `data`, and a new one for each role that has none there.
+    fn of(data: &BTreeMap<String, Vec<u8>>) -> Self {
         let passwords = Role::ALL.map(|role| {
-            let kept = data
-                .get(role.user().as_str())
-                .and_then(|bytes| std::str::from_utf8(bytes).ok());
-            let kept = kept
-                .filter(|password| !password.is_empty())
-                .map(str::to_owned);
-            (role, kept.unwrap_or_else(new_password).into())
+            let password = password_in(data, role).map_or_else(new_password, str::to_owned);
+            (role, password.into())
         });
-        Ok(Self(BTreeMap::from(passwords)))
+        Self(BTreeMap::from(passwords))
     }
 
     /// The password of a role.
@@ -119,6 +145,11 @@ fn parse(object: KubeObject) -> Result<BTreeMap<String, Vec<u8>>, ClusterError> 
         .into_iter()
         .map(|(key, value)| (key, value.0))
         .collect())
+}
+
+fn password_in(data: &BTreeMap<String, Vec<u8>>, role: Role) -> Option<&str> {
+    let bytes = data.get(role.user().as_str())?;
+    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
 }
 
 fn new_password() -> String {

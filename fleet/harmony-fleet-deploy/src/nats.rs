@@ -10,7 +10,7 @@ use harmony::scores::k8s_resource::Applied as Running;
 use harmony::scores::nats::{NatsPermissions, NatsStorage, NatsUser};
 use harmony::types::{ImageRef, Namespace, ResourceName};
 use harmony::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
-use harmony_reconciler_contracts::{TenantId, subjects};
+use harmony_reconciler_contracts::{Permissions, TenantId};
 
 use crate::credentials::{FleetCredentials, Role};
 
@@ -84,26 +84,23 @@ impl FleetNatsScore {
     }
 }
 
-/// What each role may do. The operator alone touches JetStream.
+/// What each role may do. The operator alone uses JetStream.
 fn permissions(role: Role, tenant: &TenantId) -> NatsPermissions {
-    let of_each_device = |kind: &str| {
-        format!(
-            "{}{kind}",
-            subjects::heartbeats_of_all(tenant).trim_end_matches("hb")
-        )
+    let Permissions {
+        publish,
+        subscribe,
+        deny,
+        reply,
+    } = match role {
+        Role::Operator => return NatsPermissions::All,
+        Role::Agent => Permissions::of_agents(tenant),
+        Role::Tools => Permissions::of_tools(tenant),
     };
-    match role {
-        Role::Operator => NatsPermissions::All,
-        Role::Agent => NatsPermissions::Only {
-            publish: vec![of_each_device("hb"), of_each_device("register")],
-            subscribe: vec![of_each_device("cmd"), "_INBOX.>".into()],
-            reply: true,
-        },
-        Role::Tools => NatsPermissions::Only {
-            publish: vec![of_each_device("cmd"), subjects::list_devices(tenant)],
-            subscribe: vec!["_INBOX.>".into()],
-            reply: false,
-        },
+    NatsPermissions::Only {
+        publish,
+        subscribe,
+        deny,
+        reply,
     }
 }
 
@@ -132,18 +129,19 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetNatsScore {
     ) -> Result<Deployed<Self::Running>, InterpretError> {
         let FleetNatsAuth::UserPassword = self.auth;
         let failed = |error| InterpretError::new(Self::NAME, error);
-        let credentials = FleetCredentials::read_or_make(topology, &self.namespace)
-            .await
-            .map_err(failed)?;
-        let secret = credentials
-            .object(&self.namespace)
-            .map_err(|error| failed(error.into()))?;
         let namespace =
             crate::pod::namespace(&self.namespace).map_err(|error| failed(error.into()))?;
         // The passwords are stored before the server knows them: killed in between, the next run finds them.
         let owner = Owner::score(Self::NAME, &self.namespace);
-        let stored = topology.apply(&owner, &[namespace, secret]).await;
-        let stored = stored.map_err(failed)?;
+        let mut stored = topology
+            .apply(&owner, &[namespace])
+            .await
+            .map_err(failed)?;
+        let (credentials, change) =
+            FleetCredentials::get_or_create(topology, &owner, &self.namespace)
+                .await
+                .map_err(failed)?;
+        stored.push(change);
         let server = self.server(&credentials).resources()?;
         Ok(server.deploy(inventory, topology).await?.after(stored))
     }
@@ -164,23 +162,5 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetNatsScore {
 
     fn namespace(&self) -> &Namespace {
         &self.namespace
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_may_not_read_what_others_send() {
-        let tenant: TenantId = "acme".parse().unwrap();
-        let NatsPermissions::Only {
-            publish, subscribe, ..
-        } = permissions(Role::Agent, &tenant)
-        else {
-            panic!("an agent is limited")
-        };
-        assert_eq!(publish, ["fleet.v1.acme.*.hb", "fleet.v1.acme.*.register"]);
-        assert_eq!(subscribe, ["fleet.v1.acme.*.cmd", "_INBOX.>"]);
     }
 }

@@ -59,7 +59,7 @@ impl FleetToolsScore {
         else {
             return Ok(None);
         };
-        let credentials = FleetCredentials::read_or_make(topology, &self.namespace).await?;
+        let credentials = FleetCredentials::read(topology, &self.namespace).await?;
         Ok(Some(FleetContext {
             nats_url: format!("nats://{address}:{CLIENT_PORT}"),
             tenant: self.tenant.clone(),

@@ -7,7 +7,7 @@ use clap::Parser;
 use harmony_fleet_adapters_nats::{NatsOptions, SettingsError};
 use harmony_fleet_daemon::NatsArgs;
 use harmony_fleet_domain::settings;
-use harmony_reconciler_contracts::TenantId;
+use harmony_reconciler_contracts::{TenantId, subjects};
 
 /// Keeps the registry of a fleet's devices and shows them in Kubernetes.
 ///
@@ -54,6 +54,7 @@ impl Args {
             .nats
             .options(format!("harmony-fleet-operator {tenant}"))?;
         nats.ping_interval = PING_INTERVAL;
+        nats.inbox_prefix = Some(subjects::OPERATOR_INBOX_PREFIX.to_owned());
         Ok(Settings {
             nats,
             tenant,

@@ -55,7 +55,7 @@ impl ConnectionArgs {
             .ok()
             .map(SecretString::from);
         let (tenant, servers, auth) = self.resolve(password)?;
-        let options = NatsOptions::new(servers, auth, "harmony-fleet");
+        let options = NatsOptions::for_tools(servers, auth, "harmony-fleet");
         let connection = NatsConnection::connect(&options).await?;
         Ok(Fleet {
             directory: NatsDeviceDirectory::new(connection.clone(), tenant.clone()),

@@ -14,14 +14,15 @@
 //! - within a major version fields are only added, with a default; unknown fields are ignored;
 //! - an enum read from a peer has an `Unknown` or `Other` variant, so that an older peer can answer
 //!   "I do not know this" instead of failing to decode;
-//! - the names of devices and tenants are in the subject, where NATS permissions guard them, and not
-//!   in the payload, where anybody could write them.
+//! - the names of devices and tenants are in the subject and not in the payload, so that NATS permissions can guard them.
+//!   They guard roles today ([`Permissions`]): the agents of a tenant share one user, which may speak as any of them.
 
 mod command;
 mod heartbeat;
 mod labels;
 mod listing;
 mod names;
+mod permissions;
 mod registration;
 mod stored;
 pub mod subjects;
@@ -33,6 +34,7 @@ pub use heartbeat::{Heartbeat, HeartbeatInterval, InvalidInterval};
 pub use labels::{InvalidLabel, Labels};
 pub use listing::{DeviceListing, ListDevices, ListedDevice, PresenceWord};
 pub use names::{BootId, DeviceId, InvalidName, NameProblem, TenantId};
+pub use permissions::Permissions;
 pub use registration::{DeviceInfo, RefusalReason, Registration, RegistrationReply};
 pub use stored::StoredDevice;
 pub use text::ShortText;

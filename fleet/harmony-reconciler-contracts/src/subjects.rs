@@ -17,6 +17,14 @@ pub const REGISTRY_BUCKET: &str = "devices";
 /// The queue group of the operator: of several, one answers a request.
 pub const OPERATOR_QUEUE: &str = "operator";
 
+/// The prefix of the operator's reply subjects.
+pub const OPERATOR_INBOX_PREFIX: &str = "_INBOX.operator";
+
+/// The prefix of the tools' reply subjects.
+pub const TOOLS_INBOX_PREFIX: &str = "_INBOX.tools";
+
+const DEVICES_INBOX_PREFIX: &str = "_INBOX.device";
+
 const ROOT: &str = "fleet.v1";
 
 /// Heartbeats of one device.
@@ -44,6 +52,16 @@ pub fn command(tenant: &TenantId, device: &DeviceId) -> String {
     format!("{ROOT}.{tenant}.{device}.cmd")
 }
 
+/// Commands to all devices of a tenant.
+pub fn commands_to_all(tenant: &TenantId) -> String {
+    format!("{ROOT}.{tenant}.*.cmd")
+}
+
+/// All subjects between operators and tools: no device has a business there.
+pub fn of_operators(tenant: &TenantId) -> String {
+    format!("{ROOT}.{tenant}._operator.>")
+}
+
 /// The operator's service that lists devices.
 pub fn list_devices(tenant: &TenantId) -> String {
     format!("{ROOT}.{tenant}._operator.devices")
@@ -54,10 +72,16 @@ pub fn operator_heartbeat(tenant: &TenantId) -> String {
     format!("{ROOT}.{tenant}._operator.hb")
 }
 
-/// The prefix of a device's reply subjects. Each device has its own, so that permissions can keep it from
-/// reading the replies of others, which the default prefix `_INBOX` would allow.
+/// The prefix of a device's reply subjects. Devices, the operator and tools have disjoint prefixes, and each device has
+/// its own, so that permissions can keep each of them from reading the replies of others. NATS's default prefix `_INBOX`
+/// would not allow that.
 pub fn device_inbox_prefix(device: &DeviceId) -> String {
-    format!("_INBOX.{device}")
+    format!("{DEVICES_INBOX_PREFIX}.{device}")
+}
+
+/// The reply subjects of all devices.
+pub fn device_inboxes() -> String {
+    format!("{DEVICES_INBOX_PREFIX}.>")
 }
 
 /// The key of a device in the registry bucket.
@@ -105,7 +129,7 @@ mod tests {
         assert_eq!(command(&tenant(), &device), "fleet.v1.acme.pump-1.cmd");
         assert_eq!(list_devices(&tenant()), "fleet.v1.acme._operator.devices");
         assert_eq!(operator_heartbeat(&tenant()), "fleet.v1.acme._operator.hb");
-        assert_eq!(device_inbox_prefix(&device), "_INBOX.pump-1");
+        assert_eq!(device_inbox_prefix(&device), "_INBOX.device.pump-1");
         assert_eq!(registry_key(&tenant(), &device), "acme.pump-1");
     }
 

@@ -17,7 +17,7 @@ use kube::api::{Api, ListParams};
 
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::Kinds;
-use crate::{apply, client, delete, readiness};
+use crate::{apply, client, create, delete, readiness};
 
 /// A Kubernetes cluster. Cheap to clone; clones share the connection and what is known of the cluster's kinds.
 ///
@@ -127,6 +127,37 @@ impl KubernetesCluster for Cluster {
                 .iter()
                 .map(|object| Change::new(Action::Create, object.reference().clone()))
                 .collect()),
+        }
+    }
+
+    async fn get_or_create(
+        &self,
+        owner: &Owner,
+        object: &KubeObject,
+    ) -> Result<(KubeObject, Change), ClusterError> {
+        let reference = object.reference();
+        if let Some(found) = self.get(reference).await? {
+            return Ok((found, Change::new(Action::Unchanged, reference.clone())));
+        }
+        let created = Change::new(Action::Create, reference.clone());
+        match self.connection()? {
+            Some(connection) if !connection.context.is_planning() => {
+                match create::create(connection, owner, object).await? {
+                    Some(stored) => Ok((stored, created)),
+                    // Somebody else was faster.
+                    None => match self.get(reference).await? {
+                        Some(found) => {
+                            Ok((found, Change::new(Action::Unchanged, reference.clone())))
+                        }
+                        None => Err(ClusterError::Refused {
+                            object: reference.clone(),
+                            reason: "it exists, but cannot be read".into(),
+                            fields: Vec::new(),
+                        }),
+                    },
+                }
+            }
+            _ => Ok((object.clone(), created)),
         }
     }
 

@@ -37,6 +37,7 @@ pub mod chart;
 mod client;
 pub mod cluster;
 mod connection;
+mod create;
 mod delete;
 pub mod delivery;
 mod fault;

@@ -15,7 +15,8 @@ use super::K8sResourceScore;
 
 /// The port that clients connect to.
 pub const CLIENT_PORT: u16 = 4222;
-/// The port of the server's own health and statistics pages.
+/// The port of the server's statistics, on the loopback address of its pod: they name clients and users, so no other pod
+/// may read them. `kubectl port-forward` reaches it.
 pub const MONITOR_PORT: u16 = 8222;
 
 /// One NATS server with JetStream in a namespace, as a StatefulSet behind a Service of the same name.
@@ -73,6 +74,8 @@ pub enum NatsPermissions {
         publish: Vec<String>,
         /// Subjects it may subscribe to.
         subscribe: Vec<String>,
+        /// Subjects of both lists that it may not use nevertheless.
+        deny: Vec<String>,
         /// Whether it may answer requests at their reply subject.
         reply: bool,
     },

@@ -86,6 +86,14 @@ impl KubernetesCluster for LazyCluster {
         self.get_ready().await?.apply(owner, objects).await
     }
 
+    async fn get_or_create(
+        &self,
+        owner: &Owner,
+        object: &KubeObject,
+    ) -> Result<(KubeObject, Change), ClusterError> {
+        self.get_ready().await?.get_or_create(owner, object).await
+    }
+
     async fn wait_ready(
         &self,
         objects: &[ObjectRef],

@@ -139,7 +139,7 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetAgentScore {
         topology: &T,
     ) -> Result<Deployed<Self::Running>, InterpretError> {
         let FleetAgentTarget::Pod { namespace, .. } = &self.target;
-        let credentials = FleetCredentials::read_or_make(topology, namespace)
+        let credentials = FleetCredentials::read(topology, namespace)
             .await
             .map_err(|error| InterpretError::new(self.workload(), error))?;
         let answers = AgentAnswersPing {

@@ -41,7 +41,7 @@ impl CustomCheck for AgentAnswersPing {
             user: Role::Tools.user().to_string(),
             password: self.password.clone(),
         };
-        let options = NatsOptions::new(servers, auth, "harmony-fleet-deploy");
+        let options = NatsOptions::for_tools(servers, auth, "harmony-fleet-deploy");
         let connection = NatsConnection::connect(&options)
             .await
             .map_err(|error| seen(&error))?;

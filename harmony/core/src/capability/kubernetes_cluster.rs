@@ -39,6 +39,17 @@ pub trait KubernetesCluster: Send + Sync {
         objects: &[KubeObject],
     ) -> Result<Vec<Change>, ClusterError>;
 
+    /// The object as the cluster holds it, after creating it as given if it does not exist. Of several that create it at
+    /// the same moment one succeeds, and all get what that one created. Planning returns the object as it would be.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    async fn get_or_create(
+        &self,
+        owner: &Owner,
+        object: &KubeObject,
+    ) -> Result<(KubeObject, Change), ClusterError>;
+
     /// Waits until the *current* revision of each object serves: generation observed, new pods ready, old ones gone or
     /// told to end.
     /// Objects that have no readiness of their own (a ConfigMap) are ready at once. Planning returns at once.

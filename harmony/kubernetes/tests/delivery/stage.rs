@@ -217,6 +217,14 @@ impl KubernetesCluster for CutOff {
         Ok(changes)
     }
 
+    async fn get_or_create(
+        &self,
+        owner: &Owner,
+        object: &KubeObject,
+    ) -> Result<(KubeObject, Change), ClusterError> {
+        self.write(self.cluster.get_or_create(owner, object)).await
+    }
+
     async fn wait_ready(
         &self,
         objects: &[ObjectRef],

@@ -14,7 +14,7 @@ pub(super) const STORE: &str = "/data";
 /// The whole file. It holds passwords and therefore lives in a Secret.
 pub(super) fn render(score: &NatsScore) -> String {
     let mut text = format!(
-        "server_name: {name}\nlisten: 0.0.0.0:{CLIENT_PORT}\nhttp: 0.0.0.0:{MONITOR_PORT}\n\
+        "server_name: {name}\nlisten: 0.0.0.0:{CLIENT_PORT}\nhttp: 127.0.0.1:{MONITOR_PORT}\n\
          jetstream {{\n  store_dir: {STORE}\n}}\n",
         name = quote(score.name.as_str()),
     );
@@ -38,6 +38,7 @@ fn permissions(permissions: &NatsPermissions) -> String {
     let NatsPermissions::Only {
         publish,
         subscribe,
+        deny,
         reply,
     } = permissions
     else {
@@ -50,10 +51,14 @@ fn permissions(permissions: &NatsPermissions) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
+    let rule = |allow: &[String]| match deny.as_slice() {
+        [] => format!("{{ allow: [{}] }}", list(allow)),
+        deny => format!("{{ allow: [{}], deny: [{}] }}", list(allow), list(deny)),
+    };
     format!(
-        ", permissions: {{ publish: {{ allow: [{}] }}, subscribe: {{ allow: [{}] }}{} }}",
-        list(publish),
-        list(subscribe),
+        ", permissions: {{ publish: {}, subscribe: {}{} }}",
+        rule(publish),
+        rule(subscribe),
         if *reply {
             ", allow_responses: true"
         } else {
@@ -94,6 +99,7 @@ mod tests {
                     permissions: NatsPermissions::Only {
                         publish: vec!["fleet.v1.t.d.hb".into()],
                         subscribe: vec!["_INBOX.d.>".into()],
+                        deny: vec!["fleet.v1.t._operator.>".into()],
                         reply: true,
                     },
                 },
@@ -107,7 +113,7 @@ mod tests {
         );
         assert!(
             text.contains(
-                r#"permissions: { publish: { allow: ["fleet.v1.t.d.hb"] }, subscribe: { allow: ["_INBOX.d.>"] }, allow_responses: true } }"#
+                r#"permissions: { publish: { allow: ["fleet.v1.t.d.hb"], deny: ["fleet.v1.t._operator.>"] }, subscribe: { allow: ["_INBOX.d.>"], deny: ["fleet.v1.t._operator.>"] }, allow_responses: true } }"#
             ),
             "{text}"
         );

@@ -6,9 +6,9 @@ use harmony_core::kubernetes::{KubeObject, ObjectError};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, Namespace,
+    Container, ContainerPort, EmptyDirVolumeSource, Namespace,
     PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe,
-    ResourceRequirements, Secret, SecretVolumeSource, Service, ServicePort, ServiceSpec, Volume,
+    ResourceRequirements, Secret, SecretVolumeSource, Service, ServicePort, ServiceSpec, TCPSocketAction, Volume,
     VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sha2::{Digest as _, Sha256};
 
 use super::super::pull_secret;
-use super::{CLIENT_PORT, MONITOR_PORT, NatsScore, NatsStorage, config};
+use super::{CLIENT_PORT, NatsScore, NatsStorage, config};
 
 const CONFIG_FILE: &str = "nats.conf";
 
@@ -76,10 +76,7 @@ fn service(score: &NatsScore) -> Service {
         metadata: metadata(score, score.name.to_string()),
         spec: Some(ServiceSpec {
             selector: Some(labels(score)),
-            ports: Some(vec![
-                port("client", CLIENT_PORT),
-                port("monitor", MONITOR_PORT),
-            ]),
+            ports: Some(vec![port("client", CLIENT_PORT)]),
             ..ServiceSpec::default()
         }),
         ..Service::default()
@@ -127,11 +124,11 @@ fn pod(score: &NatsScore) -> PodSpec {
         read_only: read_only.then_some(true),
         ..VolumeMount::default()
     };
-    let healthy = |period: i32| Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some("/healthz".into()),
-            port: IntOrString::String("monitor".into()),
-            ..HTTPGetAction::default()
+    // The server listens for clients only once JetStream is recovered.
+    let listening = |period: i32| Probe {
+        tcp_socket: Some(TCPSocketAction {
+            port: IntOrString::String("client".into()),
+            ..TCPSocketAction::default()
         }),
         period_seconds: Some(period),
         ..Probe::default()
@@ -161,18 +158,15 @@ fn pod(score: &NatsScore) -> PodSpec {
                 "--config".into(),
                 format!("{}/{CONFIG_FILE}", config::FOLDER),
             ]),
-            ports: Some(vec![
-                port("client", CLIENT_PORT),
-                port("monitor", MONITOR_PORT),
-            ]),
+            ports: Some(vec![port("client", CLIENT_PORT)]),
             volume_mounts: Some(vec![
                 mount("config", config::FOLDER, true),
                 mount("data", config::STORE, false),
             ]),
-            readiness_probe: Some(healthy(1)),
+            readiness_probe: Some(listening(1)),
             liveness_probe: Some(Probe {
                 initial_delay_seconds: Some(10),
-                ..healthy(10)
+                ..listening(10)
             }),
             resources: Some(ResourceRequirements {
                 requests: Some(BTreeMap::from([
