@@ -2,13 +2,14 @@
 
 use async_nats::{Request, RequestErrorKind};
 use async_trait::async_trait;
-use harmony_fleet_domain::{Cause, LinkError, OperatorLink};
+use harmony_fleet_domain::{AgentLink, Cause, LinkError};
 use harmony_reconciler_contracts::{
     DeviceId, Heartbeat, Registration, RegistrationReply, TenantId, subjects,
 };
 use serde::Serialize;
 
 use crate::NatsConnection;
+use crate::decode::{DEVICE_MESSAGE, decode};
 
 /// The subjects of one device on one connection.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ impl NatsAgentLink {
 }
 
 #[async_trait]
-impl OperatorLink for NatsAgentLink {
+impl AgentLink for NatsAgentLink {
     async fn register(&self, registration: &Registration) -> Result<RegistrationReply, LinkError> {
         self.check_up()?;
         let subject = self.register.clone();
@@ -56,7 +57,7 @@ impl OperatorLink for NatsAgentLink {
             .await
         {
             Ok(answer) => {
-                serde_json::from_slice(&answer.payload).map_err(|source| LinkError::Unreadable {
+                decode(&answer.payload, DEVICE_MESSAGE).map_err(|source| LinkError::Unreadable {
                     subject,
                     source: source.into(),
                 })

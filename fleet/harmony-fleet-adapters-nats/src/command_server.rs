@@ -10,6 +10,7 @@ use harmony_reconciler_contracts::{
 };
 
 use crate::NatsConnection;
+use crate::decode::{DEVICE_MESSAGE, decode};
 
 /// Receives the commands for one device, has them carried out, and answers each.
 ///
@@ -105,8 +106,8 @@ where
     Running: Future<Output = Result<CommandOutcome, CommandError>>,
 {
     let command =
-        serde_json::from_slice(&message.payload).map_err(|e| CommandError::Malformed {
-            detail: e.to_string(),
+        decode(&message.payload, DEVICE_MESSAGE).map_err(|error| CommandError::Malformed {
+            detail: error.to_string().into(),
         })?;
     if let Command::Unknown(unknown) = command {
         return Err(CommandError::Unsupported {
@@ -118,7 +119,7 @@ where
         .await
         .unwrap_or_else(|_| {
             Err(CommandError::Failed {
-                detail: format!("it took longer than {} s", limit.as_secs()),
+                detail: format!("it took longer than {} s", limit.as_secs()).into(),
             })
         })
 }

@@ -17,6 +17,7 @@ mod backoff;
 mod command_server;
 mod connection;
 mod context;
+mod decode;
 mod operator_link;
 mod options;
 mod registry;

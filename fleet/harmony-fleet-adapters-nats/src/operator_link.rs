@@ -9,6 +9,7 @@ use harmony_reconciler_contracts::{
 use serde::Serialize;
 
 use crate::NatsConnection;
+use crate::decode::{DEVICE_MESSAGE, decode};
 
 /// When a device whose registration could not be read may ask again, in seconds: rarely, for only
 /// another agent will do better.
@@ -99,7 +100,7 @@ impl NatsOperatorLink {
         let subject = subjects::operator_heartbeat(&self.tenant);
         let messages = self.subscribe(subject, None).await?;
         Ok(messages.filter_map(|message| {
-            std::future::ready(serde_json::from_slice(&message.payload).ok())
+            std::future::ready(decode(&message.payload, DEVICE_MESSAGE).ok())
         }))
     }
 
@@ -123,7 +124,7 @@ impl NatsOperatorLink {
 
 fn decode_heartbeat(message: &Message, tenant: &TenantId) -> Option<(DeviceId, Heartbeat)> {
     let device = subjects::device_of(&message.subject, tenant)?;
-    match serde_json::from_slice(&message.payload) {
+    match decode(&message.payload, DEVICE_MESSAGE) {
         Ok(heartbeat) => Some((device, heartbeat)),
         Err(error) => {
             tracing::debug!(%device, %error, "dropped a heartbeat that cannot be read");
@@ -151,7 +152,7 @@ impl RegistrationRequest {
 
     async fn read(device: DeviceId, message: Message, client: Client) -> Option<Self> {
         let reply = message.reply?;
-        match serde_json::from_slice(&message.payload) {
+        match decode(&message.payload, DEVICE_MESSAGE) {
             Ok(registration) => Some(Self {
                 device,
                 registration,
@@ -190,7 +191,7 @@ impl ListRequest {
     fn read(message: Message, client: Client) -> Option<Self> {
         let reply = message.reply?;
         // Whatever cannot be read is taken for a request for the first page.
-        let request = serde_json::from_slice(&message.payload)
+        let request = decode(&message.payload, DEVICE_MESSAGE)
             .unwrap_or_else(|_| ListDevices::page_after(None));
         Some(Self {
             request,

@@ -29,18 +29,30 @@ pub struct TestNats {
     program: OsString,
     folder: tempfile::TempDir,
     port: u16,
+    /// Replaces the one user by what a configuration says.
+    config: Option<String>,
     server: Option<Child>,
 }
 
 impl TestNats {
     /// Starts a server that asks for a user and a password.
     pub fn start() -> Result<Self, TestNatsError> {
+        Self::start_as(None)
+    }
+
+    /// Starts a server with this configuration, which says who is let in.
+    pub fn start_with(config: &str) -> Result<Self, TestNatsError> {
+        Self::start_as(Some(config.to_owned()))
+    }
+
+    fn start_as(config: Option<String>) -> Result<Self, TestNatsError> {
         let program = std::env::var_os(SERVER_VARIABLE).unwrap_or_else(|| "nats-server".into());
         let folder = tempfile::tempdir().map_err(TestNatsError::Folder)?;
         let mut nats = Self {
             program,
             folder,
             port: 0,
+            config,
             server: None,
         };
         nats.launch("-1")?;
@@ -93,9 +105,19 @@ impl TestNats {
     fn launch(&mut self, port: &str) -> Result<(), TestNatsError> {
         let log = std::fs::File::create(self.log_path()).map_err(TestNatsError::Folder)?;
         let errors = log.try_clone().map_err(TestNatsError::Folder)?;
+        let access = match &self.config {
+            Some(config) => {
+                let path = self.folder.path().join("nats.conf");
+                std::fs::write(&path, config).map_err(TestNatsError::Folder)?;
+                vec!["--config".into(), path.into_os_string()]
+            }
+            None => ["--user", USER, "--pass", PASSWORD]
+                .map(OsString::from)
+                .into(),
+        };
         let server = Command::new(&self.program)
             .args(["--addr", "127.0.0.1", "--port", port, "--jetstream"])
-            .args(["--user", USER, "--pass", PASSWORD])
+            .args(access)
             .arg("--store_dir")
             .arg(self.folder.path().join("jetstream"))
             .arg("--ports_file_dir")

@@ -13,6 +13,7 @@ use harmony_reconciler_contracts::{
 };
 
 use crate::NatsConnection;
+use crate::decode::{DEVICE_MESSAGE, LIST_PAGE, decode};
 
 /// Sends commands to the devices of a tenant by request and reply.
 #[derive(Debug, Clone)]
@@ -67,7 +68,7 @@ impl DeviceCommander for NatsDeviceCommander {
             source,
         };
         let reply: CommandReply =
-            serde_json::from_slice(&answer.payload).map_err(|e| unreadable(e.into()))?;
+            decode(&answer.payload, DEVICE_MESSAGE).map_err(|e| unreadable(e.into()))?;
         match reply.outcome {
             CommandOutcome::Pong { agent_version, .. } => Ok(Pong {
                 round_trip,
@@ -119,7 +120,7 @@ impl NatsDeviceDirectory {
                 },
                 _ => failed(error.into()),
             })?;
-        serde_json::from_slice(&answer.payload).map_err(|e| DirectoryError::Unreadable {
+        decode(&answer.payload, LIST_PAGE).map_err(|e| DirectoryError::Unreadable {
             tenant: tenant(),
             source: e.into(),
         })

@@ -220,7 +220,10 @@ mod tests {
         .unwrap()
         .unwrap();
         assert!(!format!("{settings:?}").contains("s3cret"));
-        assert_eq!(settings.nats.inbox_prefix.as_deref(), Some("_INBOX.device.pump-1"));
+        assert_eq!(
+            settings.nats.inbox_prefix.as_deref(),
+            Some("_INBOX.device.pump-1")
+        );
         assert_eq!(settings.interval, HeartbeatInterval::NOMINAL);
         assert_eq!(settings.info.labels.to_string(), "site=lyon");
         assert!(parse(&["--labels", "a b=c"]).is_err());

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use harmony_fleet_adapters_nats::Backoff;
-use harmony_fleet_domain::{ErrorChain, LinkError, OperatorLink};
+use harmony_fleet_domain::{AgentLink, ErrorChain, LinkError};
 use harmony_reconciler_contracts::{
     BootId, DeviceInfo, Heartbeat, HeartbeatInterval, RefusalReason, Registration,
     RegistrationReply, SchemaVersion,
@@ -47,7 +47,7 @@ pub struct Session<'a, L> {
     accepted: bool,
 }
 
-impl<'a, L: OperatorLink> Session<'a, L> {
+impl<'a, L: AgentLink> Session<'a, L> {
     /// The run `boot`, which follows what `memory` holds. No traffic yet.
     pub fn new(
         link: &'a L,
@@ -113,7 +113,7 @@ impl<'a, L: OperatorLink> Session<'a, L> {
                     ..
                 }) => {
                     attempt = 0;
-                    self.was_refused(reason, &detail);
+                    self.was_refused(reason, detail.as_str());
                     at_random(
                         Duration::from_secs(u64::from(retry_after_seconds.max(1))),
                         0.25,

@@ -66,7 +66,10 @@ impl FleetCredentials {
         let (stored, change) = cluster.get_or_create(owner, &proposed).await?;
         let data = parse(stored)?;
         let credentials = Self::of(&data);
-        if Role::ALL.iter().all(|role| password_in(&data, *role).is_some()) {
+        if Role::ALL
+            .iter()
+            .all(|role| password_in(&data, *role).is_some())
+        {
             return Ok((credentials, change));
         }
         // The Secret of an older version lacks a role.
@@ -149,7 +152,9 @@ fn parse(object: KubeObject) -> Result<BTreeMap<String, Vec<u8>>, ClusterError> 
 
 fn password_in(data: &BTreeMap<String, Vec<u8>>, role: Role) -> Option<&str> {
     let bytes = data.get(role.user().as_str())?;
-    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+    std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.is_empty())
 }
 
 fn new_password() -> String {
@@ -162,6 +167,13 @@ fn new_password() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use harmony::async_trait;
+    use harmony::core::kubernetes::ObjectQuery;
+    use harmony::core::outcome::Action;
+
     use super::*;
 
     #[test]
@@ -175,5 +187,71 @@ mod tests {
         assert_eq!(password.len(), PASSWORD_LENGTH);
         assert!(!format!("{credentials:?} {object:?}").contains(&password));
         assert_eq!(parse(object).unwrap()["agent"], password.as_bytes());
+    }
+
+    /// A cluster that answers every first read before anything is created, as two deploys at one moment see it.
+    #[derive(Default)]
+    struct Empty(Mutex<Option<KubeObject>>);
+
+    #[async_trait]
+    impl KubernetesCluster for Empty {
+        async fn apply(&self, _: &Owner, _: &[KubeObject]) -> Result<Vec<Change>, ClusterError> {
+            panic!("overwrites what another deploy created")
+        }
+
+        async fn get_or_create(
+            &self,
+            _: &Owner,
+            object: &KubeObject,
+        ) -> Result<(KubeObject, Change), ClusterError> {
+            let mut stored = self.0.lock().unwrap();
+            let action = if stored.is_some() {
+                Action::Unchanged
+            } else {
+                Action::Create
+            };
+            let stored = stored.get_or_insert_with(|| object.clone()).clone();
+            Ok((stored, Change::new(action, object.reference().clone())))
+        }
+
+        async fn wait_ready(&self, _: &[ObjectRef], _: Duration) -> Result<(), ClusterError> {
+            Ok(())
+        }
+
+        async fn get(&self, _: &ObjectRef) -> Result<Option<KubeObject>, ClusterError> {
+            Ok(None)
+        }
+
+        async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError> {
+            Ok(Change::new(Action::Unchanged, object.clone()))
+        }
+
+        async fn delete_observed(&self, object: &KubeObject) -> Result<Change, ClusterError> {
+            Ok(Change::new(Action::Unchanged, object.reference().clone()))
+        }
+
+        async fn list(&self, _: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn two_first_deploys_at_one_moment_use_the_same_passwords() {
+        let cluster = Empty::default();
+        let namespace: Namespace = "fleet".parse().unwrap();
+        let owner = Owner::score("fleet-nats", &namespace);
+        let get = || FleetCredentials::get_or_create(&cluster, &owner, &namespace);
+        let (one, other) = tokio::join!(get(), get());
+        let ((one, created), (other, found)) = (one.unwrap(), other.unwrap());
+        for role in Role::ALL {
+            assert_eq!(
+                one.password(role).expose_secret(),
+                other.password(role).expose_secret()
+            );
+        }
+        assert_eq!(
+            (created.action, found.action),
+            (Action::Create, Action::Unchanged)
+        );
     }
 }

@@ -133,10 +133,7 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetNatsScore {
             crate::pod::namespace(&self.namespace).map_err(|error| failed(error.into()))?;
         // The passwords are stored before the server knows them: killed in between, the next run finds them.
         let owner = Owner::score(Self::NAME, &self.namespace);
-        let mut stored = topology
-            .apply(&owner, &[namespace])
-            .await
-            .map_err(failed)?;
+        let mut stored = topology.apply(&owner, &[namespace]).await.map_err(failed)?;
         let (credentials, change) =
             FleetCredentials::get_or_create(topology, &owner, &self.namespace)
                 .await

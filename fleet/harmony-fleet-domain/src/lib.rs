@@ -10,7 +10,7 @@
 //! The ports, each in its own file under `ports/`:
 //! - [`DeviceRegistry`]: the durable list of devices; the operator is its only writer.
 //! - [`FleetReflector`]: shows the devices somewhere else; may be deleted, is rebuilt.
-//! - [`OperatorLink`]: what an agent needs of the fabric.
+//! - [`AgentLink`]: what an agent needs of the fabric.
 //! - [`DeviceCommander`], [`DeviceDirectory`]: what tools need of the fabric.
 //!
 //! Time: decisions take a [`Moment`], a reading of a monotonic clock. Wall-clock timestamps
@@ -28,9 +28,9 @@ mod state;
 pub use device::{DeviceRecord, DeviceSummary, FleetDevice, LastSeen};
 pub use error_chain::ErrorChain;
 pub use moment::Moment;
+pub use ports::agent_link::{AgentLink, LinkError};
 pub use ports::commander::{CommandFailure, DeviceCommander, Pong};
 pub use ports::directory::{DeviceDirectory, DirectoryError, FleetListing};
-pub use ports::operator_link::{LinkError, OperatorLink};
 pub use ports::reflector::{FleetReflector, ReflectError, Reflected};
 pub use ports::registry::{DeviceRegistry, Expected, RegistryError, Revision, Slot};
 pub use presence::Presence;

@@ -4,6 +4,7 @@
 //! I/O: the operator's loops call in with what happened, and do what comes out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use harmony_reconciler_contracts::{BootId, DeviceId, Heartbeat, Registration};
 use jiff::Timestamp;
@@ -16,6 +17,43 @@ use crate::{DeviceRecord, Expected, FleetDevice, LastSeen, Moment, Revision};
 #[derive(Debug, Default)]
 pub struct FleetState {
     devices: BTreeMap<DeviceId, Entry>,
+    newcomers: Newcomers,
+}
+
+/// How many new devices are taken in: a burst, then a steady rate. Devices that are known are not counted.
+#[derive(Debug)]
+struct Newcomers {
+    left: u32,
+    counted_at: Moment,
+}
+
+impl Default for Newcomers {
+    fn default() -> Self {
+        Self {
+            left: FleetState::NEW_DEVICES_AT_ONCE,
+            counted_at: Moment::after_start(Duration::ZERO),
+        }
+    }
+}
+
+impl Newcomers {
+    /// Takes in one more, if the rate allows it.
+    fn admit(&mut self, now: Moment) -> bool {
+        let seconds = now.since(self.counted_at).as_secs();
+        if seconds > 0 {
+            let earned = u32::try_from(seconds)
+                .unwrap_or(u32::MAX)
+                .saturating_mul(FleetState::NEW_DEVICES_PER_SECOND);
+            self.left = self
+                .left
+                .saturating_add(earned)
+                .min(FleetState::NEW_DEVICES_AT_ONCE);
+            self.counted_at = now;
+        }
+        let admitted = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        admitted
+    }
 }
 
 #[derive(Debug)]
@@ -56,7 +94,7 @@ struct Rival {
 pub enum RegistrationStep {
     /// Nothing: say yes.
     Accept,
-    /// Write the record; when that succeeded, call [`FleetState::registered`] and say yes.
+    /// Write the record; when that succeeded, call [`FleetState::commit_registration`] and say yes.
     Write {
         /// What to write.
         record: DeviceRecord,
@@ -65,6 +103,8 @@ pub enum RegistrationStep {
         /// Why. For the log.
         reason: WriteReason,
     },
+    /// Say no: there are as many devices as there may be, or too many new ones ask at once.
+    TooMany,
     /// Say no: another run holds the id and is alive.
     Refuse {
         /// The holder.
@@ -93,15 +133,26 @@ pub enum HeartbeatEffect {
 }
 
 impl FleetState {
+    /// Most devices of a tenant: whoever may register cannot fill the operator's memory and the registry.
+    pub const MAX_DEVICES: usize = 20_000;
+    /// New devices that are taken in at once.
+    pub const NEW_DEVICES_AT_ONCE: u32 = 1_000;
+    /// New devices that are taken in per second after that.
+    pub const NEW_DEVICES_PER_SECOND: u32 = 20;
+
     /// Decides about a registration, heard at `now`. `wall` is for the record.
-    pub fn register(
+    pub fn decide_registration(
         &mut self,
         device: &DeviceId,
         incoming: &Registration,
         now: Moment,
         wall: Timestamp,
     ) -> RegistrationStep {
+        let full = self.devices.len() >= Self::MAX_DEVICES;
         let entry = self.devices.get_mut(device);
+        if entry.is_none() && (full || !self.newcomers.admit(now)) {
+            return RegistrationStep::TooMany;
+        }
         let holder = entry.as_ref().map(|entry| Holder {
             record: &entry.record,
             alive: entry.is_alive(now),
@@ -131,7 +182,7 @@ impl FleetState {
     }
 
     /// A registration was written: its device is now the holder, and was heard.
-    pub fn registered(
+    pub fn commit_registration(
         &mut self,
         record: DeviceRecord,
         revision: Revision,

@@ -59,12 +59,12 @@ impl Fleet {
     }
 
     /// From now on devices can be heard.
-    pub fn hears(&self) {
+    pub fn resume_clock(&self) {
         self.clock().runs_since.get_or_insert_with(Instant::now);
     }
 
     /// From now on devices cannot be heard: their silence means nothing.
-    pub fn is_deaf(&self) {
+    pub fn stop_clock(&self) {
         let mut clock = self.clock();
         if let Some(since) = clock.runs_since.take() {
             clock.heard_for += since.elapsed();

@@ -4,7 +4,9 @@ use std::pin::pin;
 
 use futures_util::StreamExt;
 use harmony_fleet_adapters_nats::NatsOperatorLink;
-use harmony_fleet_domain::{DeviceRegistry, ErrorChain, Expected, RegistrationStep, RegistryError};
+use harmony_fleet_domain::{
+    DeviceRegistry, ErrorChain, Expected, FleetState, RegistrationStep, RegistryError,
+};
 use harmony_reconciler_contracts::{DeviceId, RefusalReason, Registration, RegistrationReply};
 use jiff::Timestamp;
 
@@ -13,6 +15,9 @@ use crate::fleet::RETRY;
 
 /// When a device may ask again after the registry did not answer, in seconds.
 const RETRY_REGISTRY_SECONDS: u32 = 5;
+
+/// When a new device may ask again while there are too many, in seconds.
+const RETRY_TOO_MANY_SECONDS: u32 = 60;
 
 /// Attempts at one registration while another writer keeps changing its record.
 const ATTEMPTS: u32 = 3;
@@ -48,9 +53,23 @@ async fn register(
     let mut found = None;
     for _ in 0..ATTEMPTS {
         let (now, wall) = (fleet.now(), Timestamp::now());
-        let step = fleet.state().register(device, registration, now, wall);
+        let step = fleet
+            .state()
+            .decide_registration(device, registration, now, wall);
         let (record, expected, reason) = match step {
             RegistrationStep::Accept => return RegistrationReply::accepted(),
+            RegistrationStep::TooMany => {
+                tracing::debug!(%device, "refused a new device: there are too many");
+                return RegistrationReply::refused(
+                    RefusalReason::TooManyDevices,
+                    format!(
+                        "the fleet takes at most {} devices, and {} new ones per second",
+                        FleetState::MAX_DEVICES,
+                        FleetState::NEW_DEVICES_PER_SECOND
+                    ),
+                    RETRY_TOO_MANY_SECONDS,
+                );
+            }
             RegistrationStep::Refuse { holder } => {
                 tracing::warn!(
                     %device, %holder, newcomer = %registration.boot,
@@ -73,7 +92,9 @@ async fn register(
         match registry.write(&record, expected).await {
             Ok(revision) => {
                 tracing::info!(%device, boot = %record.boot, ?reason, "registered");
-                fleet.state().registered(record, revision, now, wall);
+                fleet
+                    .state()
+                    .commit_registration(record, revision, now, wall);
                 return RegistrationReply::accepted();
             }
             Err(RegistryError::Conflict { .. }) => {

@@ -67,9 +67,9 @@ pub async fn run(
 async fn keep_time(fleet: &Fleet, connection: &NatsConnection) {
     loop {
         connection.up().await;
-        fleet.hears();
+        fleet.resume_clock();
         connection.down().await;
-        fleet.is_deaf();
+        fleet.stop_clock();
     }
 }
 

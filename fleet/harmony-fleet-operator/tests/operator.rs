@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use harmony_fleet_adapters_nats::testing::TestNats;
 use harmony_fleet_adapters_nats::{NatsAgentLink, NatsConnection, NatsDeviceDirectory};
 use harmony_fleet_domain::{
-    DeviceDirectory, DeviceSummary, FleetDevice, FleetReflector, LinkError, OperatorLink, Presence,
+    AgentLink, DeviceDirectory, DeviceSummary, FleetDevice, FleetReflector, LinkError, Presence,
     ReflectError, Reflected,
 };
 use harmony_fleet_operator::{Settings, run};

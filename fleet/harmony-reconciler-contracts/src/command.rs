@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BootId, SchemaVersion, ShortText};
+use crate::{BootId, Reason, SchemaVersion, ShortText};
 
 /// Request on [`crate::subjects::command`]; the subject names the device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownTag {
     /// The name as sent.
-    pub command: String,
+    pub command: ShortText,
 }
 
 /// The answer to a [`Command`].
@@ -98,17 +98,17 @@ pub enum CommandError {
     /// This agent does not know the command, or not in this form.
     Unsupported {
         /// Its name.
-        command: String,
+        command: ShortText,
     },
     /// The request is not a command at all.
     Malformed {
         /// What is wrong with it.
-        detail: String,
+        detail: Reason,
     },
     /// The command was understood and failed on the device.
     Failed {
         /// What went wrong.
-        detail: String,
+        detail: Reason,
     },
     /// A reason that this build does not know.
     #[serde(other)]

@@ -106,7 +106,7 @@ fn registration_reply() {
         json!({ "result": "accepted", "v": 1 }),
     );
     golden(
-        &RegistrationReply::refused(RefusalReason::DuplicateIdentity, "two of them".into(), 5),
+        &RegistrationReply::refused(RefusalReason::DuplicateIdentity, "two of them", 5),
         json!({ "result": "refused", "v": 1, "reason": "duplicate_identity", "detail": "two of them",
                 "retry_after_seconds": 5 }),
     );
@@ -256,4 +256,28 @@ fn a_full_page_of_the_largest_devices_fits_a_message() {
     };
     let bytes = serde_json::to_vec(&page).unwrap().len();
     assert!(bytes < 1024 * 1024, "{bytes} bytes");
+}
+
+#[test]
+fn whatever_a_peer_sends_texts_stay_short() {
+    let long = "x\u{1b}".repeat(450_000);
+    let refused =
+        json!({ "result": "refused", "reason": "other", "detail": long, "retry_after_seconds": 1 });
+    let refused: RegistrationReply = serde_json::from_value(refused).unwrap();
+    assert!(serde_json::to_string(&refused).unwrap().len() < 1024);
+    let command: Command = serde_json::from_value(json!({ "command": long })).unwrap();
+    assert!(format!("{command:?}").len() < 256);
+    for kind in ["unsupported", "malformed", "failed"] {
+        let error = json!({ "kind": kind, "command": long, "detail": long });
+        let error: CommandError = serde_json::from_value(error).unwrap();
+        assert!(format!("{error} {error:?}").len() < 2048, "{kind}");
+    }
+    for message in [
+        json!({ "boot": long, "heartbeat_seconds": 5, "info": {} }),
+        json!({ "boot": "b", "heartbeat_seconds": 5, "info": { "labels": { "a": long } } }),
+        json!({ "boot": "b", "previous_boot": long, "heartbeat_seconds": 5, "info": {} }),
+    ] {
+        let error = serde_json::from_value::<Registration>(message).unwrap_err();
+        assert!(error.to_string().len() < 512);
+    }
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::excerpt;
+
 /// The labels of one device, for example `site=lyon,line=3`.
 ///
 /// Keys and values follow the rules of Kubernetes label names without a prefix, so that a label can
@@ -28,7 +30,7 @@ impl Labels {
     pub fn insert(&mut self, key: &str, value: &str) -> Result<(), InvalidLabel> {
         let refuse = |problem| {
             Err(InvalidLabel {
-                label: format!("{key}={value}"),
+                label: excerpt(&format!("{key}={value}")),
                 problem,
             })
         };
@@ -81,7 +83,7 @@ impl FromStr for Labels {
         let mut labels = Self::default();
         for pair in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
             let (key, value) = pair.split_once('=').ok_or_else(|| InvalidLabel {
-                label: pair.to_owned(),
+                label: excerpt(pair),
                 problem: "write it as `key=value`",
             })?;
             labels.insert(key, value)?;

@@ -37,7 +37,7 @@ pub use names::{BootId, DeviceId, InvalidName, NameProblem, TenantId};
 pub use permissions::Permissions;
 pub use registration::{DeviceInfo, RefusalReason, Registration, RegistrationReply};
 pub use stored::StoredDevice;
-pub use text::ShortText;
+pub use text::{Reason, ShortText, Text};
 pub use version::SchemaVersion;
 
 #[cfg(test)]

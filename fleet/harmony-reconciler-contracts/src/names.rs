@@ -33,7 +33,7 @@ macro_rules! dns_label {
                 check_label(text, Self::MAX_LENGTH, |c| {
                     c.is_ascii_lowercase() || c.is_ascii_digit()
                 })
-                .map_err(|problem| InvalidName { kind: $kind, value: text.to_owned(), problem })?;
+                .map_err(|problem| InvalidName { kind: $kind, value: crate::text::excerpt(text), problem })?;
                 Ok(Self(text.to_owned()))
             }
         }
@@ -109,7 +109,7 @@ impl FromStr for BootId {
         })
         .map_err(|problem| InvalidName {
             kind: "boot id",
-            value: text.to_owned(),
+            value: crate::text::excerpt(text),
             problem,
         })?;
         Ok(Self(text.to_owned()))
@@ -123,7 +123,7 @@ name_conversions!(BootId);
 pub struct InvalidName {
     /// What the text was meant to be, for example `device id`.
     pub kind: &'static str,
-    /// The text.
+    /// The text, or the beginning of a long one.
     pub value: String,
     /// Why not.
     pub problem: NameProblem,

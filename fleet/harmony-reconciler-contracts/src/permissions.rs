@@ -27,7 +27,10 @@ impl Permissions {
                 subjects::heartbeats_of_all(tenant),
                 subjects::registrations_of_all(tenant),
             ],
-            subscribe: vec![subjects::commands_to_all(tenant), subjects::device_inboxes()],
+            subscribe: vec![
+                subjects::commands_to_all(tenant),
+                subjects::device_inboxes(),
+            ],
             deny: vec![subjects::of_operators(tenant)],
             reply: true,
         }
@@ -36,7 +39,10 @@ impl Permissions {
     /// The user of people and programs that list and reach devices.
     pub fn of_tools(tenant: &TenantId) -> Self {
         Self {
-            publish: vec![subjects::commands_to_all(tenant), subjects::list_devices(tenant)],
+            publish: vec![
+                subjects::commands_to_all(tenant),
+                subjects::list_devices(tenant),
+            ],
             subscribe: vec![format!("{}.>", subjects::TOOLS_INBOX_PREFIX)],
             deny: Vec::new(),
             reply: false,

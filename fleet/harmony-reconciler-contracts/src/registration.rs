@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BootId, HeartbeatInterval, Labels, SchemaVersion, ShortText};
+use crate::{BootId, HeartbeatInterval, Labels, Reason, SchemaVersion, ShortText};
 
 /// Request on [`crate::subjects::register`]; the subject names the device.
 ///
@@ -63,7 +63,7 @@ pub enum RegistrationReply {
         /// Why, for programs.
         reason: RefusalReason,
         /// Why, for people.
-        detail: String,
+        detail: Reason,
         /// When to ask again, in seconds; the device adds its own jitter.
         retry_after_seconds: u32,
     },
@@ -78,11 +78,15 @@ impl RegistrationReply {
     }
 
     /// A refusal of this build.
-    pub fn refused(reason: RefusalReason, detail: String, retry_after_seconds: u32) -> Self {
+    pub fn refused(
+        reason: RefusalReason,
+        detail: impl Into<Reason>,
+        retry_after_seconds: u32,
+    ) -> Self {
         Self::Refused {
             version: SchemaVersion::CURRENT,
             reason,
-            detail,
+            detail: detail.into(),
             retry_after_seconds,
         }
     }
@@ -98,6 +102,8 @@ pub enum RefusalReason {
     Malformed,
     /// The operator cannot reach its registry at the moment.
     RegistryUnavailable,
+    /// The registry holds as many devices as it may, or too many new ones ask at once.
+    TooManyDevices,
     /// A reason that this build does not know.
     #[serde(other)]
     Other,

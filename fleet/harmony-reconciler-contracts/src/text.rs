@@ -1,21 +1,26 @@
-//! Short text from a device, made safe to store and to show.
+//! Text from a peer, made safe to store and to show.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A line of free text that a device reports, such as its host name.
+/// A line of free text from a peer, at most `MAX` bytes long.
 ///
-/// Whatever a device sends, at most [`ShortText::MAX_BYTES`] of it are kept and control characters are
-/// dropped: one odd device can neither swell the list of all devices nor send escape sequences to
-/// somebody's terminal.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Whatever a peer sends, at most `MAX` bytes of it are kept and control characters are dropped: it can neither fill
+/// memory and logs nor send escape sequences to somebody's terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct ShortText(String);
+pub struct Text<const MAX: usize>(String);
 
-impl ShortText {
-    /// Longest text kept, in bytes: what Linux allows for a host name.
-    pub const MAX_BYTES: usize = 64;
+/// What a device reports about itself, such as its host name: as long as Linux allows for a host name.
+pub type ShortText = Text<64>;
+
+/// A reason, for people to read.
+pub type Reason = Text<512>;
+
+impl<const MAX: usize> Text<MAX> {
+    /// Longest text kept, in bytes.
+    pub const MAX_BYTES: usize = MAX;
 
     /// The text.
     pub fn as_str(&self) -> &str {
@@ -23,34 +28,44 @@ impl ShortText {
     }
 }
 
-impl From<&str> for ShortText {
+impl<const MAX: usize> From<&str> for Text<MAX> {
     fn from(text: &str) -> Self {
-        let mut kept = String::new();
+        let mut line = String::new();
         for c in text.chars().filter(|c| !c.is_control()) {
-            if kept.len() + c.len_utf8() > Self::MAX_BYTES {
+            if line.len() + c.len_utf8() > MAX {
                 break;
             }
-            kept.push(c);
+            line.push(c);
         }
-        Self(kept)
+        Self(line)
     }
 }
 
-impl From<String> for ShortText {
+impl<const MAX: usize> From<String> for Text<MAX> {
     fn from(text: String) -> Self {
         text.as_str().into()
     }
 }
 
-impl From<ShortText> for String {
-    fn from(text: ShortText) -> Self {
+impl<const MAX: usize> From<Text<MAX>> for String {
+    fn from(text: Text<MAX>) -> Self {
         text.0
     }
 }
 
-impl fmt::Display for ShortText {
+impl<const MAX: usize> fmt::Display for Text<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The beginning of a text, for error messages and logs: at most 128 bytes, without control characters.
+pub(crate) fn excerpt(text: &str) -> String {
+    let line = Text::<128>::from(text);
+    if text.len() > Text::<128>::MAX_BYTES {
+        format!("{line}... ({} bytes)", text.len())
+    } else {
+        line.0
     }
 }
 

@@ -7,7 +7,7 @@ use harmony_fleet_adapters_nats::{
     CommandServer, NatsAgentLink, NatsDeviceCommander, NatsDeviceDirectory, NatsOperatorLink,
 };
 use harmony_fleet_domain::{
-    CommandFailure, DeviceCommander, DeviceDirectory, DirectoryError, LinkError, OperatorLink,
+    AgentLink, CommandFailure, DeviceCommander, DeviceDirectory, DirectoryError, LinkError,
 };
 use harmony_reconciler_contracts::{
     BootId, Command, CommandError, CommandOutcome, DeviceListing, Heartbeat, ListedDevice,

@@ -7,6 +7,7 @@
 
 mod connection;
 mod conversations;
+mod isolation;
 mod registry;
 
 use std::time::Duration;

@@ -58,7 +58,8 @@ impl FleetState {
         previous: Option<&str>,
         now: Moment,
     ) -> RegistrationStep {
-        let step = self.register(&device(), &registration(boot, previous), now, wall(now));
+        let step =
+            self.decide_registration(&device(), &registration(boot, previous), now, wall(now));
         if let RegistrationStep::Write {
             record, expected, ..
         } = &step
@@ -67,7 +68,7 @@ impl FleetState {
                 Expected::Absent => 1,
                 Expected::Revision(Revision(n)) => n + 1,
             };
-            self.registered(
+            self.commit_registration(
                 record.clone(),
                 Revision(revision),
                 now,
@@ -335,4 +336,43 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_flood_of_new_devices_is_slowed_and_bounded() {
+    let mut fleet = FleetState::default();
+    let (mut accepted, mut refused) = (0, 0);
+    for n in 0..100_000_u64 {
+        let device = format!("flood-{n}").parse().unwrap();
+        // Forty a second: twice the rate.
+        let now = Moment::after_start(Duration::from_millis(n * 25));
+        match fleet.decide_registration(
+            &device,
+            &registration("b1", None),
+            now,
+            Timestamp::UNIX_EPOCH,
+        ) {
+            RegistrationStep::Write { record, .. } => {
+                fleet.commit_registration(record, Revision(n + 1), now, Timestamp::UNIX_EPOCH);
+                accepted += 1;
+            }
+            RegistrationStep::TooMany => refused += 1,
+            other => panic!("{other:?}"),
+        }
+        if n == 10_000 {
+            assert!(accepted < 7_000, "{accepted}");
+        }
+    }
+    assert_eq!(fleet.len(), FleetState::MAX_DEVICES);
+    assert_eq!(accepted + refused, 100_000);
+    // A device that is known registers again whatever else asks.
+    let known = "flood-0".parse().unwrap();
+    let now = Moment::after_start(Duration::from_secs(10_000));
+    let step = fleet.decide_registration(
+        &known,
+        &registration("b2", Some("b1")),
+        now,
+        Timestamp::UNIX_EPOCH,
+    );
+    assert!(matches!(step, RegistrationStep::Write { .. }), "{step:?}");
 }

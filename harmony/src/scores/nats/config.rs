@@ -79,34 +79,52 @@ mod tests {
     use super::super::{NatsStorage, NatsUser};
     use super::*;
 
-    #[test]
-    fn users_and_their_permissions_are_written() {
-        let score = NatsScore {
+    fn score(users: Vec<NatsUser>) -> NatsScore {
+        NatsScore {
             name: "nats".parse().unwrap(),
             namespace: "fleet".parse().unwrap(),
             image: "registry.example.com/nats:2.15.2".parse().unwrap(),
             pull_secret: None,
             storage: NatsStorage::Pod,
-            users: vec![
-                NatsUser {
-                    name: "operator".parse().unwrap(),
-                    password: "pa\"ss\\word".to_owned().into(),
-                    permissions: NatsPermissions::All,
-                },
-                NatsUser {
-                    name: "device".parse().unwrap(),
-                    password: "secret".to_owned().into(),
-                    permissions: NatsPermissions::Only {
-                        publish: vec!["fleet.v1.t.d.hb".into()],
-                        subscribe: vec!["_INBOX.d.>".into()],
-                        deny: vec!["fleet.v1.t._operator.>".into()],
-                        reply: true,
-                    },
-                },
-            ],
+            users,
             deadline: Duration::from_secs(1),
-        };
+        }
+    }
+
+    #[test]
+    fn no_pod_reaches_the_monitoring() {
+        let score = score(Vec::new());
+        assert!(render(&score).contains("http: 127.0.0.1:"));
+        for object in super::super::objects::build(&score).unwrap() {
+            let text = object.body().to_string();
+            assert!(
+                !text.contains("8222") && !text.contains("monitor"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn users_and_their_permissions_are_written() {
+        let score = score(vec![
+            NatsUser {
+                name: "operator".parse().unwrap(),
+                password: "pa\"ss\\word".to_owned().into(),
+                permissions: NatsPermissions::All,
+            },
+            NatsUser {
+                name: "device".parse().unwrap(),
+                password: "secret".to_owned().into(),
+                permissions: NatsPermissions::Only {
+                    publish: vec!["fleet.v1.t.d.hb".into()],
+                    subscribe: vec!["_INBOX.d.>".into()],
+                    deny: vec!["fleet.v1.t._operator.>".into()],
+                    reply: true,
+                },
+            },
+        ]);
         let text = render(&score);
+        assert!(text.contains("http: 127.0.0.1:8222\n"), "{text}");
         assert!(
             text.contains(r#"{ user: "operator", password: "pa\"ss\\word" }"#),
             "{text}"

@@ -10,7 +10,7 @@ use crate::Cause;
 /// Nothing here waits for the network to come back: each call ends within a bounded time, and the agent
 /// decides when to try again.
 #[async_trait]
-pub trait OperatorLink: Send + Sync {
+pub trait AgentLink: Send + Sync {
     /// Asks the operator to register this device.
     async fn register(&self, registration: &Registration) -> Result<RegistrationReply, LinkError>;
 

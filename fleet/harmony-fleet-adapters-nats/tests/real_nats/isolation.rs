@@ -1,0 +1,149 @@
+//! What the users of the fleet's NATS may do, tried on a real server with the permissions of the contract.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use harmony_fleet_adapters_nats::testing::TestNats;
+use harmony_fleet_adapters_nats::{
+    CommandServer, NatsAuth, NatsConnection, NatsDeviceCommander, NatsOptions,
+};
+use harmony_fleet_domain::DeviceCommander;
+use harmony_reconciler_contracts::{
+    Command, CommandError, CommandOutcome, DeviceId, Permissions, TenantId, subjects,
+};
+
+fn tenant() -> TenantId {
+    "acme".parse().unwrap()
+}
+
+fn user(name: &str, permissions: &Permissions) -> String {
+    let list = |subjects: &[String]| format!("{subjects:?}");
+    format!(
+        "{{ user: {name}, password: pw, permissions: {{ publish: {{ allow: {}, deny: {deny} }}, \
+         subscribe: {{ allow: {}, deny: {deny} }}{} }} }}\n",
+        list(&permissions.publish),
+        list(&permissions.subscribe),
+        if permissions.reply {
+            ", allow_responses: true"
+        } else {
+            ""
+        },
+        deny = list(&permissions.deny),
+    )
+}
+
+fn server() -> TestNats {
+    let users = user("agent", &Permissions::of_agents(&tenant()))
+        + &user("tools", &Permissions::of_tools(&tenant()))
+        + "{ user: operator, password: pw }\n";
+    TestNats::start_with(&format!("authorization {{ users: [\n{users}] }}\n")).unwrap()
+}
+
+async fn raw(nats: &TestNats, user: &str) -> async_nats::Client {
+    async_nats::ConnectOptions::with_user_and_password(user.into(), "pw".into())
+        .connect(nats.url())
+        .await
+        .unwrap()
+}
+
+async fn hears(client: &async_nats::Client, subject: &str, speak: impl AsyncFnOnce()) -> bool {
+    let mut heard = client.subscribe(subject.to_owned()).await.unwrap();
+    client.flush().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    speak().await;
+    tokio::time::timeout(Duration::from_millis(500), heard.next())
+        .await
+        .is_ok_and(|message| message.is_some())
+}
+
+fn options(nats: &TestNats, user: &str) -> NatsOptions {
+    let auth = NatsAuth::UserPassword {
+        user: user.into(),
+        password: "pw".into(),
+    };
+    NatsOptions::for_tools(nats.url().parse().unwrap(), auth, user)
+}
+
+/// A ping that really travels, so that the permissions are not just tight but also enough.
+async fn ping(nats: &TestNats) {
+    let device: DeviceId = "pump-1".parse().unwrap();
+    let mut agent = options(nats, "agent");
+    agent.inbox_prefix = Some(subjects::device_inbox_prefix(&device));
+    let agent = NatsConnection::connect(&agent).await.unwrap();
+    let server = CommandServer::new(agent, &tenant(), &device, "b1".parse().unwrap());
+    let tools = NatsConnection::connect(&options(nats, "tools"))
+        .await
+        .unwrap();
+    let commander = NatsDeviceCommander::new(tools, tenant());
+    let answer = |command| async move {
+        match command {
+            Command::Ping { sequence, .. } => Ok(CommandOutcome::Pong {
+                sequence,
+                agent_version: "1".into(),
+            }),
+            _ => Err(CommandError::Other),
+        }
+    };
+    let pinged = async {
+        for _ in 0..50 {
+            if commander.ping(&device, 1).await.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    };
+    tokio::select! {
+        _ = server.serve(answer) => panic!("the server ended"),
+        pinged = pinged => assert!(pinged, "no ping came through"),
+    }
+}
+
+#[tokio::test]
+async fn an_agent_reads_no_replies_to_tools_and_operators() {
+    let nats = server();
+    let agent = raw(&nats, "agent").await;
+    for subject in [
+        "_INBOX.>",
+        "_INBOX.tools.>",
+        "_INBOX.operator.>",
+        "_INBOX.*.*",
+        ">",
+    ] {
+        assert!(
+            !hears(&agent, subject, async || ping(&nats).await).await,
+            "{subject}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_agent_neither_reads_nor_writes_the_operators_subjects() {
+    let nats = server();
+    let (agent, operator) = (raw(&nats, "agent").await, raw(&nats, "operator").await);
+    for subject in [
+        subjects::operator_heartbeat(&tenant()),
+        subjects::list_devices(&tenant()),
+        "fleet.v1.acme._operator.register".into(),
+        "fleet.v1.acme._operator.cmd".into(),
+    ] {
+        let write = async |from: &async_nats::Client| {
+            from.publish(subject.clone(), "x".into()).await.unwrap();
+            from.flush().await.unwrap();
+        };
+        assert!(
+            !hears(&operator, &subject, async || write(&agent).await).await,
+            "{subject}"
+        );
+        assert!(
+            !hears(&agent, &subject, async || write(&operator).await).await,
+            "{subject}"
+        );
+        // What covers it by a wildcard does not deliver it either.
+        let wildcard = subjects::commands_to_all(&tenant());
+        assert!(
+            !hears(&agent, &wildcard, async || write(&operator).await).await,
+            "{subject}"
+        );
+    }
+}
