@@ -1,5 +1,6 @@
 //! A device, as the registry keeps it, as the operator sees it, as tools are told of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use harmony_reconciler_contracts::{
@@ -29,7 +30,7 @@ pub struct DeviceRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetDevice {
     /// The registry's content.
-    pub record: DeviceRecord,
+    pub record: Arc<DeviceRecord>,
     /// Whether it is there; `None` while the operator has run for too short a time to say.
     pub presence: Option<Presence>,
     /// The last sign of life; `None` when there was none since the operator started.
@@ -160,7 +161,7 @@ mod tests {
             Some(Presence::Offline),
         ] {
             let device = FleetDevice {
-                record: record.clone(),
+                record: Arc::new(record.clone()),
                 presence,
                 last_seen: Some(LastSeen {
                     ago: Duration::from_secs(3),

@@ -4,6 +4,7 @@
 //! I/O: the operator's loops call in with what happened, and do what comes out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use harmony_reconciler_contracts::{BootId, DeviceId, Heartbeat, Registration};
@@ -58,7 +59,8 @@ impl Newcomers {
 
 #[derive(Debug)]
 struct Entry {
-    record: DeviceRecord,
+    /// Shared with what is shown, so that looking at all devices copies none of them.
+    record: Arc<DeviceRecord>,
     revision: Revision,
     /// When this record came into memory: a resync that began before must not remove it.
     known_since: Moment,
@@ -206,7 +208,7 @@ impl FleetState {
         self.devices.insert(
             record.id.clone(),
             Entry {
-                record,
+                record: Arc::new(record),
                 revision,
                 known_since: now,
                 heard,
@@ -224,14 +226,14 @@ impl FleetState {
                 if entry.record.boot != record.boot {
                     entry.heard = Heard::NotSince(now);
                 }
-                entry.record = record;
+                entry.record = Arc::new(record);
                 entry.revision = revision;
             }
             None => {
                 self.devices.insert(
                     record.id.clone(),
                     Entry {
-                        record,
+                        record: Arc::new(record),
                         revision,
                         known_since: now,
                         heard: Heard::NotSince(now),
@@ -318,6 +320,11 @@ impl FleetState {
         views.collect()
     }
 
+    /// What the registry holds of a device.
+    pub fn record(&self, device: &DeviceId) -> Option<&DeviceRecord> {
+        self.devices.get(device).map(|entry| &*entry.record)
+    }
+
     /// How many devices there are.
     pub fn len(&self) -> usize {
         self.devices.len()
@@ -374,7 +381,7 @@ impl Entry {
             Heard::Left { wall, .. } => (Some(Presence::Offline), Some(seen(wall))),
         };
         FleetDevice {
-            record: self.record.clone(),
+            record: Arc::clone(&self.record),
             presence: seen_presence,
             last_seen,
             rival: self.rival_at(now).cloned(),

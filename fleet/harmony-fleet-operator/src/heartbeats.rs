@@ -4,29 +4,18 @@ use std::pin::pin;
 
 use futures_util::StreamExt;
 use harmony_fleet_adapters_nats::NatsOperatorLink;
-use harmony_fleet_domain::{ErrorChain, HeartbeatEffect};
+use harmony_fleet_domain::HeartbeatEffect;
 use harmony_reconciler_contracts::{DeviceId, Heartbeat};
 use jiff::Timestamp;
 
 use crate::Fleet;
-use crate::fleet::RETRY;
+use crate::subscription::lasting;
 
 /// Hears all heartbeats of the tenant.
 pub async fn listen(fleet: &Fleet, link: &NatsOperatorLink) {
-    let mut attempt = 0;
-    loop {
-        match link.heartbeats().await {
-            Ok(heartbeats) => {
-                let mut heartbeats = pin!(heartbeats);
-                while let Some((device, heartbeat)) = heartbeats.next().await {
-                    attempt = 0;
-                    hear(fleet, link, &device, &heartbeat).await;
-                }
-            }
-            Err(error) => tracing::warn!(error = %ErrorChain(&error), "cannot hear heartbeats"),
-        }
-        attempt += 1;
-        tokio::time::sleep(RETRY.wait(attempt)).await;
+    let mut heartbeats = pin!(lasting("heartbeats", || link.heartbeats()));
+    while let Some((device, heartbeat)) = heartbeats.next().await {
+        hear(fleet, link, &device, &heartbeat).await;
     }
 }
 

@@ -22,6 +22,7 @@ pub mod reflect;
 pub mod register;
 pub mod rivals;
 mod run;
+mod subscription;
 
 pub use args::{Args, Settings};
 pub use fleet::Fleet;

@@ -4,32 +4,19 @@ use std::pin::pin;
 
 use futures_util::StreamExt;
 use harmony_fleet_adapters_nats::NatsOperatorLink;
-use harmony_fleet_domain::{ErrorChain, FleetDevice};
+use harmony_fleet_domain::FleetDevice;
 use harmony_reconciler_contracts::{BootId, DeviceId, DeviceListing, SchemaVersion};
 
 use crate::Fleet;
-use crate::fleet::RETRY;
+use crate::subscription::lasting;
 
 /// Answers requests for the list.
 pub async fn serve(fleet: &Fleet, link: &NatsOperatorLink) {
-    let mut attempt = 0;
-    loop {
-        match link.list_requests().await {
-            Ok(requests) => {
-                let mut requests = pin!(requests);
-                while let Some(request) = requests.next().await {
-                    attempt = 0;
-                    let after = request.request.after.clone();
-                    let answer = page(&fleet.view(), after.as_ref(), warnings(fleet));
-                    request.answer(&answer).await;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(error = %ErrorChain(&error), "cannot hear requests for the list of devices");
-            }
-        }
-        attempt += 1;
-        tokio::time::sleep(RETRY.wait(attempt)).await;
+    let mut requests = pin!(lasting("requests for the list of devices", || link.list_requests()));
+    while let Some(request) = requests.next().await {
+        let after = request.request.after.clone();
+        let answer = page(&fleet.view(), after.as_ref(), warnings(fleet));
+        request.answer(&answer).await;
     }
 }
 
@@ -68,6 +55,8 @@ fn two_operators(fleet: &Fleet, other: &BootId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use harmony_fleet_domain::DeviceRecord;
     use harmony_reconciler_contracts::{DeviceInfo, HeartbeatInterval};
@@ -76,13 +65,13 @@ mod tests {
     fn devices(count: usize) -> Vec<FleetDevice> {
         (0..count)
             .map(|n| FleetDevice {
-                record: DeviceRecord {
+                record: Arc::new(DeviceRecord {
                     id: format!("d{n:04}").parse().unwrap(),
                     boot: "b1".parse().unwrap(),
                     interval: HeartbeatInterval::NOMINAL,
                     info: DeviceInfo::default(),
                     registered_at: Timestamp::UNIX_EPOCH,
-                },
+                }),
                 presence: None,
                 last_seen: None,
                 rival: None,

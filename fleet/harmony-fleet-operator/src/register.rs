@@ -5,13 +5,15 @@ use std::pin::pin;
 use futures_util::StreamExt;
 use harmony_fleet_adapters_nats::NatsOperatorLink;
 use harmony_fleet_domain::{
-    DeviceRegistry, ErrorChain, Expected, FleetState, RegistrationStep, RegistryError,
+    DeviceRegistry, ErrorChain, Expected, FleetState, RegistrationStep, RegistryError, settings,
 };
-use harmony_reconciler_contracts::{DeviceId, RefusalReason, Registration, RegistrationReply};
+use harmony_reconciler_contracts::{
+    DeviceId, RefusalReason, Registration, RegistrationReply, ShortText,
+};
 use jiff::Timestamp;
 
 use crate::Fleet;
-use crate::fleet::RETRY;
+use crate::subscription::lasting;
 
 /// When a device may ask again after the registry did not answer, in seconds.
 const RETRY_REGISTRY_SECONDS: u32 = 5;
@@ -24,22 +26,10 @@ const ATTEMPTS: u32 = 3;
 
 /// Answers registrations, one after the other: so no two decisions about one device ever overlap.
 pub async fn serve(fleet: &Fleet, registry: &impl DeviceRegistry, link: &NatsOperatorLink) {
-    let mut attempt = 0;
-    loop {
-        match link.registrations().await {
-            Ok(requests) => {
-                let mut requests = pin!(requests);
-                while let Some(request) = requests.next().await {
-                    attempt = 0;
-                    let reply =
-                        register(fleet, registry, &request.device, &request.registration).await;
-                    request.answer(&reply).await;
-                }
-            }
-            Err(error) => tracing::warn!(error = %ErrorChain(&error), "cannot hear registrations"),
-        }
-        attempt += 1;
-        tokio::time::sleep(RETRY.wait(attempt)).await;
+    let mut requests = pin!(lasting("registrations", || link.registrations()));
+    while let Some(request) = requests.next().await {
+        let reply = register(fleet, registry, &request.device, &request.registration).await;
+        request.answer(&reply).await;
     }
 }
 
@@ -75,7 +65,11 @@ async fn register(
                     %device, %holder, newcomer = %registration.boot,
                     "two running agents claim one device id; the newcomer was refused"
                 );
-                return refuse_duplicate(device, registration);
+                let held_at = fleet
+                    .state()
+                    .record(device)
+                    .map(|record| record.info.hostname.clone());
+                return refuse_duplicate(device, registration, &held_at.unwrap_or_default());
             }
             RegistrationStep::Write {
                 record,
@@ -122,11 +116,17 @@ async fn register(
     )
 }
 
-fn refuse_duplicate(device: &DeviceId, registration: &Registration) -> RegistrationReply {
+fn refuse_duplicate(
+    device: &DeviceId,
+    registration: &Registration,
+    held_at: &ShortText,
+) -> RegistrationReply {
     RegistrationReply::refused(
         RefusalReason::DuplicateIdentity,
         format!(
-            "another running agent holds the device id `{device}`; give one of the two another id"
+            "another running agent, on host `{held_at}`, holds the device id `{device}` that this one, on host `{}`, asks for; give one of the two another id with {}",
+            registration.info.hostname,
+            settings::DEVICE_ID
         ),
         // Within the time that keeps the flag up, so a duplicate stays visible while it lasts.
         registration.heartbeat_seconds.seconds(),

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use harmony_fleet_adapters_nats::NatsOperatorLink;
-use harmony_fleet_domain::ErrorChain;
 use harmony_reconciler_contracts::{Heartbeat, SchemaVersion};
 
 use crate::Fleet;
-use crate::fleet::RETRY;
+use crate::subscription::lasting;
 
 /// Between two announcements.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -36,22 +35,9 @@ async fn announce(fleet: &Fleet, link: &NatsOperatorLink) {
 }
 
 async fn listen(fleet: &Fleet, link: &NatsOperatorLink) {
-    let mut attempt = 0;
-    loop {
-        match link.announcements().await {
-            Ok(announcements) => {
-                let mut announcements = pin!(announcements);
-                while let Some(heard) = announcements.next().await {
-                    attempt = 0;
-                    hear(fleet, link, heard).await;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(error = %ErrorChain(&error), "cannot hear other operators");
-            }
-        }
-        attempt += 1;
-        tokio::time::sleep(RETRY.wait(attempt)).await;
+    let mut announcements = pin!(lasting("announcements of operators", || link.announcements()));
+    while let Some(heard) = announcements.next().await {
+        hear(fleet, link, heard).await;
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use harmony_fleet_domain::{DeviceRecord, LastSeen};
 use harmony_reconciler_contracts::{DeviceInfo, HeartbeatInterval};
 
@@ -14,7 +16,7 @@ fn at(second: i64) -> Timestamp {
 
 fn device(name: &str, presence: Option<Presence>, seen_at: Option<i64>) -> FleetDevice {
     FleetDevice {
-        record: DeviceRecord {
+        record: Arc::new(DeviceRecord {
             id: name.parse().unwrap(),
             boot: "b1".parse().unwrap(),
             interval: HeartbeatInterval::NOMINAL,
@@ -24,7 +26,7 @@ fn device(name: &str, presence: Option<Presence>, seen_at: Option<i64>) -> Fleet
                 ..DeviceInfo::default()
             },
             registered_at: at(1),
-        },
+        }),
         presence,
         last_seen: seen_at.map(|second| LastSeen {
             ago: Duration::ZERO,
@@ -221,7 +223,7 @@ fn what_the_cluster_reads_back_is_what_was_written() {
         ago: Duration::ZERO,
         at: Timestamp::from_millisecond(100_700).unwrap(),
     });
-    fine.record.registered_at = Timestamp::from_millisecond(5_250).unwrap();
+    Arc::make_mut(&mut fine.record).registered_at = Timestamp::from_millisecond(5_250).unwrap();
     cluster.reflect(&[fine.clone()], 100);
     let json = serde_json::to_string(&cluster.0["pump-1"]).unwrap();
     cluster

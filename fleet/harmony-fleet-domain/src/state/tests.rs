@@ -322,7 +322,7 @@ proptest! {
                     let beat = Heartbeat { leaving, ..heartbeat(&name(boot), sequence) };
                     fleet.heartbeat(&device(), &beat, at(clock), Timestamp::UNIX_EPOCH);
                     prop_assert_eq!(
-                        fleet.view(at(clock), wall(at(clock))).pop().map(|d| d.record.boot),
+                        fleet.view(at(clock), wall(at(clock))).pop().map(|d| d.record.boot.clone()),
                         before.as_ref().map(|d| d.record.boot.clone())
                     );
                 }
