@@ -290,7 +290,7 @@ async fn a_refused_agent_is_not_ready_and_keeps_asking() {
     let operator = Operator::start(&nats).await;
     operator.reply_with(RegistrationReply::refused(
         RefusalReason::DuplicateIdentity,
-        "taken".into(),
+        "taken",
         1,
     ));
     let _agent = Agent::start(&nats, state.path());
