@@ -216,7 +216,7 @@ async fn commands_are_carried_out_and_failures_come_back_typed() {
 
     let unlucky = commander.ping(&device("pump-1"), 13).await.unwrap_err();
     assert!(
-        matches!(&unlucky, CommandFailure::Refused { source: CommandError::Failed { detail }, .. } if detail == "unlucky"),
+        matches!(&unlucky, CommandFailure::Refused { source: CommandError::Failed { detail }, .. } if detail.as_str() == "unlucky"),
         "{unlucky:?}"
     );
 
