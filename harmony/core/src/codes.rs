@@ -91,6 +91,8 @@ codes! {
     HARBOR_PROJECT_NAME = 237, "the name is no name of a Harbor project";
     NOT_A_CHART = 238, "this is no Helm chart";
     NOT_A_RECORD = 239, "this is not a release record";
+    BODY_LIMIT = 240, "a proxy does not take a request as large as a layer";
+    NO_REPOSITORY = 241, "the repository has to be created first";
 
     // Clusters
     OBJECT_INCOMPLETE = 300, "an object lacks what names it";

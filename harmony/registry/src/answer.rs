@@ -122,6 +122,8 @@ pub(crate) fn text(status: StatusCode, body: &[u8]) -> String {
             .map(|error| format!("{}: {}", error.code, error.message))
             .collect::<Vec<_>>()
             .join("; "),
+        // A page for browsers, of a proxy that answered instead of the registry.
+        Err(_) if body.trim_ascii_start().starts_with(b"<") => String::new(),
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
     let shown: String = messages
@@ -152,7 +154,11 @@ mod tests {
         );
         assert_eq!(
             text(StatusCode::BAD_GATEWAY, b"<html>\n  <h1>oops\x1b[31m</h1>"),
-            "502 Bad Gateway: <html> <h1>oops[31m</h1>"
+            "502 Bad Gateway"
+        );
+        assert_eq!(
+            text(StatusCode::BAD_GATEWAY, b"oops \x1b[31m\n no upstream"),
+            "502 Bad Gateway: oops [31m no upstream"
         );
         assert_eq!(text(StatusCode::BAD_GATEWAY, b""), "502 Bad Gateway");
         assert!(text(StatusCode::BAD_GATEWAY, &[b'x'; 5000]).len() < 400);

@@ -13,7 +13,6 @@ use harmony_types::Repository;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::answer;
@@ -88,6 +87,8 @@ pub(crate) enum Identity {
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     settings: RegistrySettings,
+    /// Where our repositories are, for logins by path.
+    path: Option<Repository>,
     found: OnceCell<Found>,
     state: Mutex<State>,
 }
@@ -96,13 +97,20 @@ pub(crate) struct Authenticator {
 struct State {
     challenge: Option<Challenge>,
     tokens: HashMap<Scope, Token>,
+    /// The login was sent and not taken.
+    is_refused: bool,
 }
 
 /// How a registry wants to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Challenge {
     Basic,
-    Bearer { realm: Url, service: Option<String> },
+    Bearer {
+        realm: Url,
+        service: Option<String>,
+        /// The token that was sent is good, but not for this (RFC 6750, section 3.1).
+        is_scope_too_small: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -112,9 +120,10 @@ struct Token {
 }
 
 impl Authenticator {
-    pub(crate) fn new(settings: RegistrySettings) -> Self {
+    pub(crate) fn new(settings: RegistrySettings, path: Option<Repository>) -> Self {
         Self {
             settings,
+            path,
             found: OnceCell::new(),
             state: Mutex::default(),
         }
@@ -137,7 +146,7 @@ impl Authenticator {
         let (realm, service) = match state.challenge.clone() {
             None => return Ok(None),
             Some(Challenge::Basic) => return Ok(self.basic(wire).await),
-            Some(Challenge::Bearer { realm, service }) => (realm, service),
+            Some(Challenge::Bearer { realm, service, .. }) => (realm, service),
         };
         if let Some(token) = state.tokens.get(scope)
             && token.expires > Instant::now()
@@ -149,7 +158,10 @@ impl Authenticator {
         }
         let token = self
             .fetch(wire, base, realm, service.as_deref(), scope, operation)
-            .await?;
+            .await
+            .inspect_err(|failure| {
+                state.is_refused |= matches!(failure.error, RegistryError::Denied { .. });
+            })?;
         let header = secret_header(&format!("Bearer {}", token.value.expose_secret()));
         state.tokens.insert(scope.clone(), token);
         Ok(header)
@@ -180,6 +192,28 @@ impl Authenticator {
         helps
     }
 
+    /// Takes in the headers of a 401 that stays one. Without a challenge it says nothing of the login.
+    pub(crate) async fn refused(&self, headers: &HeaderMap) {
+        let is_refused = match read_challenge(headers) {
+            Some(Challenge::Basic) => true,
+            Some(Challenge::Bearer {
+                is_scope_too_small, ..
+            }) => !is_scope_too_small,
+            None => false,
+        };
+        self.state.lock().await.is_refused |= is_refused;
+    }
+
+    /// See [`Transport::takes_our_login`](crate::transport::Transport::takes_our_login).
+    pub(crate) async fn is_taken(&self, wire: &Wire) -> bool {
+        let (is_asked, is_refused) = {
+            let state = self.state.lock().await;
+            (state.challenge.is_some(), state.is_refused)
+        };
+        let is_anonymous = matches!(self.found(wire).await.login, Login::Anonymous);
+        !is_refused && !(is_asked && is_anonymous)
+    }
+
     /// Where the login came from, for messages.
     pub(crate) async fn origin(&self, wire: &Wire) -> String {
         self.found(wire).await.origin.clone()
@@ -187,7 +221,7 @@ impl Authenticator {
 
     async fn found(&self, wire: &Wire) -> &Found {
         self.found
-            .get_or_init(|| credentials::find(wire.registry(), &self.settings))
+            .get_or_init(|| credentials::find(wire.registry(), self.path.as_ref(), &self.settings))
             .await
     }
 
@@ -303,6 +337,7 @@ fn read_challenge(headers: &HeaderMap) -> Option<Challenge> {
                 return Some(Challenge::Bearer {
                     realm,
                     service: parameter("service"),
+                    is_scope_too_small: parameter("error").as_deref() == Some("insufficient_scope"),
                 });
             }
         }
@@ -310,20 +345,20 @@ fn read_challenge(headers: &HeaderMap) -> Option<Challenge> {
     basic
 }
 
-#[derive(Deserialize)]
-struct TokenAnswer {
-    token: Option<SecretString>,
-    access_token: Option<SecretString>,
-    expires_in: Option<u64>,
-}
-
+/// Token servers do not agree on the form: the token has one of two names, and the other may be there and empty; the
+/// lifetime is a number or a text with one.
 fn read_token(body: &[u8]) -> Option<Token> {
-    let answer: TokenAnswer = serde_json::from_slice(body).ok()?;
-    let lifetime = answer
-        .expires_in
-        .map_or(DEFAULT_LIFETIME, Duration::from_secs);
+    let answer: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let text = |name: &str| answer[name].as_str().filter(|text| !text.trim().is_empty());
+    let value = text("token").or_else(|| text("access_token"))?;
+    let seconds = match &answer["expires_in"] {
+        serde_json::Value::String(text) => text.trim().parse().ok(),
+        number => number.as_f64(),
+    };
+    let lifetime = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
+    let lifetime = lifetime.unwrap_or(DEFAULT_LIFETIME);
     Some(Token {
-        value: answer.token.or(answer.access_token)?,
+        value: value.to_owned().into(),
         // A server that gives less than the margin gets asked for every call.
         expires: Instant::now()
             + lifetime
@@ -335,6 +370,38 @@ fn read_token(body: &[u8]) -> Option<Token> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_are_read_as_their_servers_write_them() {
+        let lifetime = |body: &str| {
+            let token = read_token(body.as_bytes())?;
+            let left = token.expires.saturating_duration_since(Instant::now());
+            Some((
+                token.value.expose_secret().to_owned(),
+                left.as_secs_f64().round(),
+            ))
+        };
+        let good = |seconds: f64| Some(("good".to_owned(), seconds));
+        for (body, expected) in [
+            (r#"{"token":"good","expires_in":300}"#, good(290.0)),
+            (
+                r#"{"token":"","access_token":"good","expires_in":300}"#,
+                good(290.0),
+            ),
+            (r#"{"token":null,"access_token":"good"}"#, good(50.0)),
+            (r#"{"token":"good","expires_in":"300"}"#, good(290.0)),
+            (r#"{"token":"good","expires_in":300.9}"#, good(291.0)),
+            (r#"{"token":"good","expires_in":null}"#, good(50.0)),
+            (r#"{"token":"good","expires_in":"soon"}"#, good(50.0)),
+            (r#"{"token":"good","expires_in":-1}"#, good(50.0)),
+            (r#"{"token":"good","expires_in":1e300}"#, good(50.0)),
+            (r#"{"token":"","access_token":""}"#, None),
+            (r#"["good"]"#, None),
+            ("<html>", None),
+        ] {
+            assert_eq!(lifetime(body), expected, "{body}");
+        }
+    }
 
     fn challenge(values: &[&str]) -> Option<Challenge> {
         let mut headers = HeaderMap::new();
@@ -350,6 +417,7 @@ mod tests {
     #[test]
     fn challenges_are_read_and_tokens_preferred() {
         let bearer = Some(Challenge::Bearer {
+            is_scope_too_small: false,
             realm: Url::parse("https://auth.example.com/token").expect("a URL"),
             service: Some("r.example.com".into()),
         });

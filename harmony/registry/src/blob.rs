@@ -10,6 +10,7 @@ use reqwest::{Method, StatusCode};
 
 use crate::artifact::{Blob, Fault};
 use crate::auth::Scope;
+use crate::error::ClientError;
 use crate::transport::{Call, HopTarget, Payload, Target, Transport, api_path, retrying};
 use crate::wire::Failure;
 
@@ -83,9 +84,10 @@ impl Sender<'_> {
         match response.status() {
             StatusCode::OK => Ok(true),
             // Some registries forbid to ask what they allow to write; sending it is right in any case.
-            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => {
-                Ok(false)
-            }
+            StatusCode::NOT_FOUND
+            | StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::METHOD_NOT_ALLOWED => Ok(false),
             _ => Err(self.transport.rejection(&call, response).await),
         }
     }
@@ -117,6 +119,12 @@ impl Sender<'_> {
                 let from = response.url().clone();
                 Ok(Begun::Session(self.transport.hop(&from, &response).await?))
             }
+            // Some registries make no repository by themselves.
+            StatusCode::NOT_FOUND => Err(ClientError::NoRepository {
+                registry: self.transport.registry().clone(),
+                repository: self.scope.repository.clone(),
+            }
+            .into()),
             _ => Err(self.transport.rejection(call, response).await),
         }
     }
@@ -157,6 +165,12 @@ impl Sender<'_> {
                 failure.retry = crate::wire::Retry::After(None);
                 Err(failure)
             }
+            // A proxy in front of the registry, as a rule: registries themselves take blobs of any size.
+            StatusCode::PAYLOAD_TOO_LARGE => Err(ClientError::BodyLimit {
+                registry: self.transport.registry().clone(),
+                size: blob.size,
+            }
+            .into()),
             _ => Err(self.transport.rejection(&call, response).await),
         }
     }

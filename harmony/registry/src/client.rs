@@ -63,7 +63,7 @@ impl OciRegistryClient {
         location: RegistryLocation,
         settings: RegistrySettings,
     ) -> Result<Self, RegistryError> {
-        let transport = Transport::new(&context, location.host(), settings)?;
+        let transport = Transport::new(&context, location.host(), location.project(), settings)?;
         Ok(Self {
             context,
             location,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::codes;
 use harmony_core::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin};
-use harmony_types::{Digest, RegistryHost};
+use harmony_types::{Digest, RegistryHost, Repository};
 
 /// A failure of this adapter; it reaches callers inside [`RegistryError::Adapter`].
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,22 @@ pub enum ClientError {
         /// What is missing or wrong.
         reason: String,
     },
+    /// The repository has to be made first.
+    #[error("the registry `{registry}` has no repository `{repository}`")]
+    NoRepository {
+        /// Which registry.
+        registry: RegistryHost,
+        /// The repository to push to.
+        repository: Repository,
+    },
+    /// Something before the registry refuses requests as large as a layer.
+    #[error("`{registry}` does not take a layer of {} MB in one request", size.div_ceil(1_000_000))]
+    BodyLimit {
+        /// Which registry.
+        registry: RegistryHost,
+        /// The size of the layer, in bytes.
+        size: u64,
+    },
     /// An index has no image for the wanted platform.
     #[error("`{reference}` has no image for {platform}")]
     NoPlatform {
@@ -189,6 +205,8 @@ impl Diagnostic for ClientError {
             Self::OtherChart { .. } => codes::OTHER_CHART,
             Self::NotAChart { .. } => codes::NOT_A_CHART,
             Self::NotARecord { .. } => codes::NOT_A_RECORD,
+            Self::BodyLimit { .. } => codes::BODY_LIMIT,
+            Self::NoRepository { .. } => codes::NO_REPOSITORY,
             Self::NoPlatform { .. } => codes::NO_PLATFORM,
             Self::Corrupt { .. } => codes::CORRUPT_CONTENT,
             Self::TooLarge { .. } => codes::ANSWER_TOO_LARGE,
@@ -215,6 +233,8 @@ impl Diagnostic for ClientError {
             | Self::ProjectName { .. } => FailureKind::Refused,
             Self::NotAChart { .. }
             | Self::NotARecord { .. }
+            | Self::BodyLimit { .. }
+            | Self::NoRepository { .. }
             | Self::NoPlatform { .. }
             | Self::Corrupt { .. }
             | Self::TooLarge { .. }
@@ -264,6 +284,15 @@ impl Diagnostic for ClientError {
             Self::NotAChart { .. } => "check the reference: it may name an image",
             Self::NotARecord { .. } => {
                 "check who may push to the registry, and release a new version: another program wrote this tag"
+            }
+            Self::NoRepository { repository, .. } => {
+                return vec![format!(
+                    "create the repository `{repository}` in the registry, then run the same command again"
+                )];
+            }
+            Self::BodyLimit { .. } => {
+                "raise the limit for request bodies of the proxy before the registry: `client_max_body_size` of nginx, the \
+                 annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress"
             }
             Self::NoPlatform { .. } => "use an image that is built for this platform",
             Self::Corrupt { .. } => {

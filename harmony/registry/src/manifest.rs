@@ -34,11 +34,27 @@ pub(crate) async fn resolve(
 }
 
 /// As [`resolve`], tried once.
+///
+/// Some registries deny what is not there yet instead of saying so: where our login was not refused, that counts as not
+/// there, and whether we may push, the push itself finds out.
 pub(crate) async fn head(
     transport: &Transport,
     scope: &Scope,
     name: &str,
 ) -> Result<Option<Digest>, Failure> {
+    match ask(transport, scope, name).await {
+        Err(failure) if matches!(failure.error, RegistryError::Denied { .. }) => {
+            if transport.takes_our_login().await {
+                Ok(None)
+            } else {
+                Err(failure)
+            }
+        }
+        answer => answer,
+    }
+}
+
+async fn ask(transport: &Transport, scope: &Scope, name: &str) -> Result<Option<Digest>, Failure> {
     let call = reading(Method::HEAD, scope, name);
     let response = transport.send(&call).await?;
     match response.status() {

@@ -162,6 +162,16 @@ async fn blobs(
     watched(step, &counters, artifact.size(), sending).await
 }
 
+/// The pauses between looks for a tag that was just written.
+const READ_BACK: [Duration; 6] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+    Duration::from_secs(3),
+];
+
 /// Gives a manifest that is in the repository its tag, unless the tag has been taken meanwhile.
 pub(crate) async fn tag(
     transport: &Transport,
@@ -193,14 +203,18 @@ pub(crate) async fn tag(
                 _ => Err(failure),
             };
         }
-        match manifest::head(transport, scope, tag).await? {
-            Some(published) if published == manifest.digest => Ok(()),
-            Some(published) => Err(taken(published).into()),
-            None => Err(Failure::from(transport.nonsense(
-                &format!("pushing to `{}`", scope.repository),
-                format!("it took the tag `{tag}`, but does not have it"),
-            ))),
+        // A registry of several machines may need a moment until each of them knows the tag.
+        for wait in READ_BACK {
+            match manifest::head(transport, scope, tag).await? {
+                Some(published) if published == manifest.digest => return Ok(()),
+                Some(published) => return Err(taken(published).into()),
+                None => tokio::time::sleep(wait).await,
+            }
         }
+        Err(Failure::from(transport.nonsense(
+            &format!("pushing to `{}`", scope.repository),
+            format!("it took the tag `{tag}`, but does not have it"),
+        )))
     })
     .await
 }

@@ -128,12 +128,13 @@ impl Transport {
     pub(crate) fn new(
         context: &Context,
         registry: &RegistryHost,
+        path: Option<&Repository>,
         settings: RegistrySettings,
     ) -> Result<Self, ClientError> {
         settings.check()?;
         Ok(Self {
             wire: Wire::new(registry, context.mode(), &settings)?,
-            auth: Authenticator::new(settings),
+            auth: Authenticator::new(settings, path.cloned()),
             base: OnceCell::new(),
         })
     }
@@ -222,6 +223,9 @@ impl Transport {
     /// The failure that an unwanted answer stands for.
     pub(crate) async fn rejection(&self, call: &Call, response: Response) -> Failure {
         let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            self.auth.refused(response.headers()).await;
+        }
         let mut failure = answer::failure(&self.wire, response, &call.operation).await;
         let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         if denied && matches!(failure.error, RegistryError::Answer { .. }) {
@@ -238,6 +242,11 @@ impl Transport {
             *what = format!("`{}`", scope.repository);
         }
         failure
+    }
+
+    /// False once the registry or its token server refused our login, or asked for one that we do not have.
+    pub(crate) async fn takes_our_login(&self) -> bool {
+        self.auth.is_taken(&self.wire).await
     }
 
     /// An answer that makes no sense.

@@ -9,6 +9,7 @@ mod harbor;
 mod hostile;
 mod killed;
 mod logins;
+mod peculiar;
 mod plan;
 mod proxy;
 mod push;
