@@ -4,8 +4,11 @@
 //! kubeconfig is, and imports images.
 //!
 //! [`k3d`] is used where a Docker engine runs. [`node`] needs none: it starts a real single-node Kubernetes from one
-//! program that it builds itself, and the distribution's containerd. Which one a topology takes is the topology's
+//! program that it builds itself, and the distribution's containerd. [`LocalCluster`] is either. Which one a topology takes is the topology's
 //! decision; nothing here chooses.
 
+mod cluster;
 pub mod k3d;
 pub mod node;
+
+pub use cluster::{LocalCluster, LocalClusterError};

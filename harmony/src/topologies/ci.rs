@@ -48,7 +48,7 @@ impl CiTopology {
     pub fn from_env() -> Self {
         let kubeconfig = match ClusterChoice::from_env() {
             ClusterChoice::Kubeconfig { path, context } => Some(Kubeconfig { path, context }),
-            ClusterChoice::LocalNode(_) | ClusterChoice::K3d(_) => None,
+            ClusterChoice::Local(_) => None,
         };
         Self::new(CiSettings {
             location: registry_env::location(),

@@ -8,11 +8,11 @@ use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::{Context, InterpretError, Outcome, Topology};
 use harmony_kubernetes::Cluster;
 use harmony_kubernetes::delivery::DirectDelivery;
+use harmony_local::LocalCluster;
 use harmony_local::k3d::K3d;
-use harmony_local::node::{Health, LocalNode};
+use harmony_local::node::LocalNode;
 
 use super::named_registry::NamedRegistry;
-use super::node_images::NodeStore;
 use super::planned::Planned;
 use super::{ChartStore, HostBuilder, LazyCluster, NodeImages};
 use crate::dirs;
@@ -42,10 +42,8 @@ pub struct K8sAnywhereTopology {
 /// Which cluster.
 #[derive(Debug, Clone)]
 pub enum ClusterChoice {
-    /// A real single-node Kubernetes on this machine, without Docker. Images go into the node itself.
-    LocalNode(LocalNode),
-    /// A k3d cluster, where a Docker engine runs. Images go into its nodes.
-    K3d(K3d),
+    /// One on this machine. Images go into its nodes.
+    Local(LocalCluster),
     /// The cluster that a kubeconfig names. Images go to the registry that the environment names.
     Kubeconfig {
         /// The file.
@@ -94,8 +92,10 @@ impl ClusterChoice {
                 context: set(Self::KUBE_CONTEXT)
                     .map(|context| context.to_string_lossy().into_owned()),
             },
-            None if docker_listens() && on_path("k3d") => Self::K3d(K3d::default()),
-            None => Self::LocalNode(LocalNode::default()),
+            None if docker_listens() && on_path("k3d") => {
+                Self::Local(LocalCluster::K3d(K3d::default()))
+            }
+            None => Self::Local(LocalCluster::Node(LocalNode::default())),
         }
     }
 }
@@ -114,10 +114,7 @@ impl K8sAnywhereTopology {
     /// What a person types so that `kubectl` finds the cluster.
     fn kubectl_hint(&self) -> String {
         match &self.choice {
-            ClusterChoice::LocalNode(node) => {
-                format!("export KUBECONFIG={}", node.kubeconfig().display())
-            }
-            ClusterChoice::K3d(_) => "export KUBECONFIG=$(k3d kubeconfig write harmony)".into(),
+            ClusterChoice::Local(cluster) => cluster.kubectl_hint(),
             ClusterChoice::Kubeconfig { path, .. } => {
                 format!("export KUBECONFIG={}", path.display())
             }
@@ -126,7 +123,7 @@ impl K8sAnywhereTopology {
 
     /// True when the addresses of Services are reached from this machine.
     pub fn is_on_this_machine(&self) -> bool {
-        matches!(self.choice, ClusterChoice::LocalNode(_))
+        matches!(&self.choice, ClusterChoice::Local(cluster) if cluster.serves_this_machine())
     }
 
     fn compose(context: Context, choice: ClusterChoice) -> Self {
@@ -138,10 +135,7 @@ impl K8sAnywhereTopology {
             Charts::Folder(ChartStore::new(context.clone(), folder))
         };
         let (images, charts) = match &choice {
-            ClusterChoice::LocalNode(node) => {
-                (node_images(NodeStore::LocalNode(node.clone())), folder())
-            }
-            ClusterChoice::K3d(k3d) => (node_images(NodeStore::K3d(k3d.clone())), folder()),
+            ClusterChoice::Local(local) => (node_images(local.clone()), folder()),
             ClusterChoice::Kubeconfig { .. } => {
                 let registry = NamedRegistry::from_env(&context);
                 let images = Images::Registry(registry.clone());
@@ -168,23 +162,16 @@ impl K8sAnywhereTopology {
 /// Brings the cluster about and connects to it.
 async fn prepare(context: Context, choice: ClusterChoice) -> Result<Cluster, AnyDiagnostic> {
     match choice {
-        ClusterChoice::LocalNode(node) => {
+        ClusterChoice::Local(local) => {
             if context.is_planning() {
-                let status = node.status().await.map_err(AnyDiagnostic::new)?;
-                if status.health != Health::Ready {
-                    return Ok(Cluster::absent(&context, "local node"));
+                let is_ready = local.is_ready(&context).await;
+                if !is_ready.map_err(AnyDiagnostic::new)? {
+                    return Ok(Cluster::absent(&context, local.title()));
                 }
             } else {
-                node.up(&context).await.map_err(AnyDiagnostic::new)?;
+                local.up(&context).await.map_err(AnyDiagnostic::new)?;
             }
-            connect(&context, &node.kubeconfig(), None).await
-        }
-        ClusterChoice::K3d(k3d) => {
-            let outcome = k3d.ensure(&context).await.map_err(AnyDiagnostic::new)?;
-            if context.is_planning() && !outcome.is_unchanged() {
-                return Ok(Cluster::absent(&context, "k3d cluster"));
-            }
-            let kubeconfig = k3d.kubeconfig().await.map_err(AnyDiagnostic::new)?;
+            let kubeconfig = local.kubeconfig().await.map_err(AnyDiagnostic::new)?;
             connect(&context, &kubeconfig, None).await
         }
         ClusterChoice::Kubeconfig {
@@ -221,15 +208,11 @@ impl Topology for K8sAnywhereTopology {
     /// Refuses at once what could never come up (not root, a port that is taken), then brings the cluster up in the
     /// background: images are built meanwhile, and whoever needs the cluster waits for it.
     async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
-        let failed = |error| InterpretError::new("local cluster", error);
         let outcome = match &self.choice {
-            ClusterChoice::LocalNode(node) => {
-                node.up(&self.context.planning()).await.map_err(failed)?
-            }
-            ClusterChoice::K3d(k3d) => k3d
-                .ensure(&self.context.planning())
+            ClusterChoice::Local(local) => local
+                .preflight(&self.context)
                 .await
-                .map_err(|error| InterpretError::new("k3d cluster", error))?,
+                .map_err(|error| InterpretError::new(local.title(), error))?,
             ClusterChoice::Kubeconfig { .. } => {
                 self.cluster
                     .cluster()

@@ -25,5 +25,5 @@ pub use ci::{CiSettings, CiTopology, Kubeconfig};
 pub use host_builder::HostBuilder;
 pub use k8s_anywhere::{ClusterChoice, K8sAnywhereTopology};
 pub use lazy_cluster::LazyCluster;
-pub use node_images::{NodeImages, NodeStore};
+pub use node_images::NodeImages;
 pub use registry_env::{REGISTRY, RegistryEnvError};

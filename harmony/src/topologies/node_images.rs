@@ -1,15 +1,12 @@
 //! The image store of a cluster on this machine, where a laptop's images go instead of a registry.
 
-use std::path::Path;
-
 use harmony_core::capability::OciRegistry;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
 use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic};
 use harmony_core::image::{Built, ImageLocation};
 use harmony_core::outcome::{Action, Change};
 use harmony_core::{Context, async_trait};
-use harmony_local::k3d::K3d;
-use harmony_local::node::LocalNode;
+use harmony_local::LocalCluster;
 use harmony_types::{Digest, ImageRef};
 
 use super::LazyCluster;
@@ -23,47 +20,9 @@ pub(super) const LOCAL_HOST: &str = "harmony.localhost:5000";
 #[derive(Debug, Clone)]
 pub struct NodeImages {
     context: Context,
-    store: NodeStore,
+    store: LocalCluster,
     cluster: LazyCluster,
     location: RegistryLocation,
-}
-
-/// The image store of which cluster.
-#[derive(Debug, Clone)]
-pub enum NodeStore {
-    /// Of the local node.
-    LocalNode(LocalNode),
-    /// Of each node of a k3d cluster.
-    K3d(K3d),
-}
-
-impl NodeStore {
-    /// A k3d cluster is not asked what its nodes hold: an import that finds the image says so, and a plan tells one
-    /// image too many rather than one too few.
-    async fn has_image(&self, image: &ImageRef) -> Result<bool, RegistryError> {
-        match self {
-            Self::LocalNode(node) => node.has_image(image).await.map_err(adapter),
-            Self::K3d(_) => Ok(false),
-        }
-    }
-
-    async fn import(
-        &self,
-        context: &Context,
-        layout: &Path,
-        image: &ImageRef,
-    ) -> Result<Change, RegistryError> {
-        match self {
-            Self::LocalNode(node) => {
-                let import = node.import_image(context, layout, image);
-                import.await.map_err(adapter)
-            }
-            Self::K3d(k3d) => {
-                let import = k3d.import_image(context, layout, image);
-                import.await.map_err(adapter)
-            }
-        }
-    }
 }
 
 fn adapter(error: impl Diagnostic) -> RegistryError {
@@ -72,7 +31,7 @@ fn adapter(error: impl Diagnostic) -> RegistryError {
 
 impl NodeImages {
     /// The images of a cluster that `cluster` brings up.
-    pub fn new(context: Context, store: NodeStore, cluster: LazyCluster) -> Self {
+    pub fn new(context: Context, store: LocalCluster, cluster: LazyCluster) -> Self {
         let host = LOCAL_HOST.parse().expect("a valid host");
         let location = RegistryLocation::new(host, None).expect("no project is not too long");
         Self {
@@ -87,7 +46,7 @@ impl NodeImages {
         if self.context.is_planning() && !self.cluster.is_there().await? {
             return Ok(false);
         }
-        self.store.has_image(image).await
+        self.store.has_image(image).await.map_err(adapter)
     }
 
     /// What it is to put another image under this name.
@@ -130,7 +89,10 @@ impl OciRegistry for NodeImages {
                     });
                 };
                 let pinned = to.clone().with_digest(built.digest.clone());
-                self.store.import(&self.context, layout, &pinned).await?
+                {
+                    let import = self.store.import(&self.context, layout, &pinned);
+                    import.await.map_err(adapter)?
+                }
             }
         };
         Ok(Published { change, digest })
