@@ -1,5 +1,9 @@
 //! The local Kubernetes node by hand.
-#![expect(clippy::print_stdout, reason = "a command line tool")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool"
+)]
 
 mod scores;
 mod status;

@@ -35,7 +35,7 @@ pub(crate) async fn print(node: &LocalNode) -> ExitCode {
     if !status.components.is_empty() {
         println!(
             "  {:<26} {:<12} {:>5} MiB",
-            "together",
+            "total",
             "",
             status.rss_kib() / 1024
         );
@@ -50,7 +50,7 @@ pub(crate) async fn print(node: &LocalNode) -> ExitCode {
 
 pub(crate) fn kubectl(node: &LocalNode, args: &[String]) -> ExitCode {
     let Some(mut kubectl) = node.kubectl() else {
-        println!("the node's program is not built yet: run `harmony-node up`");
+        eprintln!("error: the node's program is not built yet: run `harmony-node up`");
         return ExitCode::FAILURE;
     };
     match kubectl.args(args).status() {
@@ -61,7 +61,7 @@ pub(crate) fn kubectl(node: &LocalNode, args: &[String]) -> ExitCode {
                 .unwrap_or(1),
         ),
         Err(error) => {
-            println!("cannot run kubectl: {error}");
+            eprintln!("error: cannot run kubectl: {error}");
             ExitCode::FAILURE
         }
     }
