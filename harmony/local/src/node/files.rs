@@ -1,4 +1,4 @@
-//! Writing files so that a kill at any moment leaves the old or the new content, never half of one.
+//! Writing files so that a kill or a power cut at any moment leaves the old or the new content, never half of one.
 
 use std::fs;
 use std::io::{self, Write};
@@ -45,8 +45,9 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         .permissions(fs::Permissions::from_mode(mode))
         .tempfile_in(folder)?;
     file.write_all(content)?;
+    file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    fs::File::open(folder)?.sync_all()
 }
 
 /// Creates a folder, and those above it, that only root may enter.
@@ -122,6 +123,20 @@ pub(super) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Stri
         hash.update(part);
     }
     hex(&hash.finalize())
+}
+
+/// SHA-256 of a file, in lower-case hex.
+pub(super) fn sha256(path: &Path) -> io::Result<String> {
+    use std::io::Read;
+    let mut file = fs::File::open(path)?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 256 * 1024]);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(hex(&hash.finalize()));
+        }
+        hash.update(&buffer[..read]);
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

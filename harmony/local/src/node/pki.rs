@@ -2,7 +2,7 @@
 //! of the cluster can reach the database around the API server.
 //!
 //! A record beside the certificates says how each was made and when it ends; a certificate whose wish has changed, or
-//! that ends within a month, is made anew. A kill between two files leaves the record behind, which has the same
+//! that ends within a month, or whose files are not as they were written, is made anew. A kill between two files leaves the record behind, which has the same
 //! effect.
 
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub(super) const CLUSTER_CA: &str = "ca";
 pub(super) const ETCD_CA: &str = "etcd-ca";
 /// The key pair for service account tokens; not a certificate.
 pub(super) const SERVICE_ACCOUNT: &str = "service-account";
+
+const RECORD: &str = "issued.json";
 
 const CA_DAYS: i64 = 3650;
 const LEAF_DAYS: i64 = 365;
@@ -125,6 +127,9 @@ struct Record {
 struct Issued {
     wish: String,
     not_after: Timestamp,
+    /// Of key and certificate, as they were written.
+    #[serde(default)]
+    files: Option<String>,
 }
 
 impl Issued {
@@ -142,8 +147,7 @@ fn days_after(from: Timestamp, days: i64) -> Timestamp {
 pub(super) fn ensure(config: &LocalNodeConfig, now: Timestamp) -> Result<(), LocalNodeError> {
     let layout = config.layout();
     files::create_private_dir(&layout.pki(""))?;
-    let record_path = layout.pki("issued.json");
-    let mut record: Record = fs::read(&record_path)
+    let mut record: Record = fs::read(layout.pki(RECORD))
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
@@ -153,7 +157,7 @@ pub(super) fn ensure(config: &LocalNodeConfig, now: Timestamp) -> Result<(), Loc
         if !is_current(&layout, &record, name, &wish, now, RENEW_CA_DAYS) {
             let not_after = days_after(now, CA_DAYS);
             issue_authority(&layout, name, now, not_after)?;
-            note(&record_path, &mut record, name, wish, not_after)?;
+            note(&layout, &mut record, name, wish, not_after)?;
         }
         authorities.insert(name, read_pem(&layout.pki(&format!("{name}.crt")))?);
     }
@@ -173,7 +177,7 @@ pub(super) fn ensure(config: &LocalNodeConfig, now: Timestamp) -> Result<(), Loc
         ) {
             let not_after = days_after(now, LEAF_DAYS);
             issue(&layout, &wish, now, not_after)?;
-            note(&record_path, &mut record, wish.name, fingerprint, not_after)?;
+            note(&layout, &mut record, wish.name, fingerprint, not_after)?;
         }
     }
     ensure_service_account_key(&layout)
@@ -187,26 +191,59 @@ fn is_current(
     now: Timestamp,
     renew_days: i64,
 ) -> bool {
-    record
-        .certificates
-        .get(name)
-        .is_some_and(|issued| issued.holds(wish, now, renew_days))
-        && layout.pki(&format!("{name}.key")).exists()
-        && layout.pki(&format!("{name}.crt")).exists()
+    record.certificates.get(name).is_some_and(|issued| {
+        issued.holds(wish, now, renew_days)
+            && match &issued.files {
+                Some(written) => pair_digest(layout, name).as_ref() == Some(written),
+                // A record of an earlier version of Harmony.
+                None => is_pair(layout, name),
+            }
+    })
+}
+
+/// Over the files of a key and its certificate; nothing when one cannot be read.
+fn pair_digest(layout: &Layout, name: &str) -> Option<String> {
+    let read = |kind: &str| fs::read(layout.pki(&format!("{name}.{kind}"))).ok();
+    let (key, certificate) = (read("key")?, read("crt")?);
+    Some(files::fingerprint([key.as_slice(), certificate.as_slice()]))
+}
+
+/// Whether the certificate holds the public half of the key.
+fn is_pair(layout: &Layout, name: &str) -> bool {
+    use base64::Engine as _;
+    let read = |kind: &str| read_pem(&layout.pki(&format!("{name}.{kind}"))).ok();
+    let public = read("key")
+        .and_then(|pem| KeyPair::from_pem(&pem).ok())
+        .map(|key| key.public_key_raw().to_vec());
+    let certificate = read("crt").and_then(|pem| {
+        let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        base64::engine::general_purpose::STANDARD.decode(body).ok()
+    });
+    let (Some(public), Some(certificate)) = (public, certificate) else {
+        return false;
+    };
+    certificate
+        .windows(public.len())
+        .any(|window| window == public)
 }
 
 fn note(
-    path: &Path,
+    layout: &Layout,
     record: &mut Record,
     name: &str,
     wish: String,
     not_after: Timestamp,
 ) -> Result<(), LocalNodeError> {
-    record
-        .certificates
-        .insert(name.to_owned(), Issued { wish, not_after });
+    record.certificates.insert(
+        name.to_owned(),
+        Issued {
+            wish,
+            not_after,
+            files: pair_digest(layout, name),
+        },
+    );
     let json = serde_json::to_vec_pretty(record).unwrap_or_default();
-    files::write_if_changed(path, &json, Access::Secret).map(drop)
+    files::write_if_changed(&layout.pki(RECORD), &json, Access::Secret).map(drop)
 }
 
 fn issue_authority(
@@ -432,5 +469,53 @@ mod tests {
             11,
             "without its record nothing is trusted"
         );
+    }
+
+    #[test]
+    fn damaged_files_are_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let now = Timestamp::now();
+        ensure(&config, now).unwrap();
+        let flip = |name: &str| {
+            let path = config.layout().pki(name);
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] = if bytes[middle] == b'A' { b'B' } else { b'A' };
+            fs::write(path, bytes).unwrap();
+        };
+        let empty = |name: &str| fs::write(config.layout().pki(name), "").unwrap();
+        for (damage, renewed) in [
+            (Box::new(|| empty("ca.crt")) as Box<dyn Fn()>, 8),
+            (Box::new(|| empty("ca.key")), 8),
+            (Box::new(|| flip("etcd-ca.crt")), 3),
+            (Box::new(|| flip("admin.crt")), 1),
+            (Box::new(|| flip("kubelet.key")), 1),
+            (Box::new(|| empty("service-account.key")), 0),
+            (Box::new(|| empty("service-account.pub")), 0),
+            (Box::new(|| empty("issued.json")), 11),
+        ] {
+            let before = snapshot(&config);
+            damage();
+            ensure(&config, now).unwrap();
+            let after = snapshot(&config);
+            assert_eq!(changed(&before, &after).len(), renewed);
+            assert!(after.values().all(|content| !content.is_empty()));
+            ensure(&config, now).unwrap();
+            assert_eq!(snapshot(&config), after);
+        }
+    }
+
+    #[test]
+    fn records_without_digests_are_still_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let layout = config.layout();
+        ensure(&config, Timestamp::now()).unwrap();
+        assert!(is_pair(&layout, "admin"));
+        fs::copy(layout.pki("kubelet.crt"), layout.pki("admin.crt")).unwrap();
+        assert!(!is_pair(&layout, "admin"));
+        fs::write(layout.pki("admin.crt"), "").unwrap();
+        assert!(!is_pair(&layout, "admin"));
     }
 }
