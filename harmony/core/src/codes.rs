@@ -144,7 +144,7 @@ codes! {
     NODE_API = 416, "the API of the node failed";
     NODE_IMPORT = 417, "the image cannot be imported";
     NODE_REFERENCE = 418, "the name of an image or namespace cannot be used";
-    NODE_NOT_RUNNING = 419, "the local node does not run";
+    NODE_NOT_RUNNING = 419, "the local node is not running";
     K3D_MISSING = 440, "k3d or docker is not installed";
     K3D_NAME = 441, "the name cannot be the name of a k3d cluster";
     K3D_FAILED = 442, "k3d failed";

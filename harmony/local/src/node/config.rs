@@ -18,7 +18,7 @@ pub struct LocalNodeConfig {
     pub state_dir: PathBuf,
     /// The built program and, where Go had to be fetched, the Go toolchain. May be deleted while the node is down.
     pub cache_dir: PathBuf,
-    /// The address of the node. It is put on the loopback link, so nothing outside this machine can reach it.
+    /// The address of the node. It is put on the loopback link, and the packet filter drops what other hosts send to it.
     pub address: Ipv4Addr,
     /// Where the API server listens on `address`.
     pub api_port: u16,

@@ -13,6 +13,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use super::cgroups;
 use super::component::Component;
+use super::components;
 use super::config::{Layout, LocalNodeConfig};
 use super::containerd;
 use super::error::LocalNodeError;
@@ -24,7 +25,6 @@ use super::packages;
 use super::preflight;
 use super::process::{self, Marked};
 use super::program;
-use super::up;
 
 /// Whether what the node stored stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(super) async fn down(
     let layout = config.layout();
 
     step.message("control plane");
-    let mut running = up::leaders(config)?;
+    let mut running = components::leaders(config)?;
     // The kubelet with them: it would start again what is stopped next. None of these keeps anything.
     end(&mut running, &STATELESS, Duration::ZERO).await?;
     step.message("pods");
@@ -79,7 +79,14 @@ pub(super) async fn down(
     step.message("mounts and network");
     unmount_below(layout.state())?;
     if MachineRecord::read(config).is_some() {
-        network::remove(config, &packages::find_installed()?).await?;
+        let users = network::remove(config, &packages::find_installed()?).await?;
+        if !users.is_empty() {
+            let message = format!(
+                "ip_forward stays on: since the node came up, others came that may need it ({})",
+                users.join(", ")
+            );
+            ctx.emit(Event::Warning { message });
+        }
     }
     remove_traces(&layout)?;
     files::remove(&layout.run())?;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use harmony_core::cache_dir::CacheDirError;
 use harmony_core::codes;
 use harmony_core::context::Cancelled;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
@@ -218,8 +219,11 @@ pub enum LocalNodeError {
         reason: &'static str,
     },
     /// The operation needs a running node.
-    #[error("the local node does not run")]
+    #[error("the local node is not running")]
     NotRunning,
+    /// Others could write to the folder of the node's program.
+    #[error(transparent)]
+    Cache(#[from] CacheDirError),
     /// The run was cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -287,6 +291,7 @@ impl Diagnostic for LocalNodeError {
             Self::Archive { .. } | Self::Layout { .. } => codes::NODE_IMPORT,
             Self::Reference { .. } => codes::NODE_REFERENCE,
             Self::NotRunning => codes::NODE_NOT_RUNNING,
+            Self::Cache(error) => return Origin::Inner(error),
             Self::Cancelled(cancelled) => return Origin::Inner(cancelled),
         })
     }
@@ -301,6 +306,7 @@ impl Diagnostic for LocalNodeError {
             | Self::RouteOverlap { .. }
             | Self::PackagesMissing { .. }
             | Self::GoMissing { .. }
+            | Self::Cache(_)
             | Self::Archive { .. }
             | Self::Layout { .. }
             | Self::Reference { .. } => FailureKind::Refused,
@@ -384,6 +390,7 @@ impl Diagnostic for LocalNodeError {
             Self::Archive { .. } | Self::Layout { .. } => {
                 vec!["give an OCI image layout, as a folder or a tar archive, that holds one image".into()]
             }
+            Self::Cache(error) => error.hints(),
             Self::NotRunning => vec!["bring it up with `harmony node up`".into()],
             _ => Vec::new(),
         }

@@ -10,7 +10,7 @@ use super::error::LocalNodeError;
 use super::files;
 use super::inputs::Inputs;
 use super::process::Launch;
-use super::settings;
+use super::rendered;
 
 /// Writes the files that the components read.
 pub(super) fn write_files(inputs: Inputs<'_>) -> Result<(), LocalNodeError> {
@@ -26,7 +26,7 @@ pub(super) fn write_files(inputs: Inputs<'_>) -> Result<(), LocalNodeError> {
     ] {
         files::create_private_dir(&folder)?;
     }
-    for (path, content, access) in settings::rendered(inputs, &layout)? {
+    for (path, content, access) in rendered::files(inputs, &layout)? {
         files::write_if_changed(&path, content.as_bytes(), access)?;
     }
     Ok(())

@@ -17,15 +17,18 @@
 //!
 //! | listens | where |
 //! | --- | --- |
-//! | API server, kubelet | the node's address, which is on the loopback link; client certificates or tokens only |
+//! | API server, kubelet | the node's address; client certificates or tokens only |
 //! | etcd | 127.0.0.1, TLS with client certificates of an authority of its own |
 //! | containerd | a Unix socket below the state folder, which only root may enter |
 //!
-//! The kernel and the packet filter are shared with the machine: `up` notes what it and the components change and
-//! `down` puts it back. Start reading at [`LocalNode`] and `up`.
+//! Other hosts reach none of it: the packet filter drops what they send to the node, to Services and to pods.
+//!
+//! The kernel and the packet filter are shared with the machine: `up` notes what it and the components change, and
+//! `down` puts back what nobody else has changed or come to need. Start reading at [`LocalNode`] and `up`.
 
 mod cgroups;
 mod component;
+mod components;
 mod config;
 pub(super) mod containerd;
 mod dns;
@@ -45,7 +48,7 @@ mod process;
 mod program;
 mod ready;
 mod registries;
-mod settings;
+mod rendered;
 mod status;
 pub(super) mod tool;
 mod toolchain;

@@ -4,9 +4,11 @@
 //!   of kube-proxy turns them to pods, and what it does not know ends there instead of leaving the machine. Pod
 //!   addresses that no pod has are unreachable for the same reason.
 //! - One chain of ours lets pods through the packet filter and gives them the machine's address for the world outside.
+//!   The same chain drops, before any other rule sees it, what other hosts send to the node, to Services and to pods:
+//!   Linux answers for addresses of the loopback link on every link, and this machine forwards.
 //! - Kernel settings that the kubelet, kube-proxy and the network plugins change are noted before they do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -23,24 +25,28 @@ use super::tool;
 pub(super) const CNI_NETWORK: &str = "harmony-pods";
 const CHAIN: &str = "HARMONY-NODE";
 
-/// Below `/proc/sys`.
-const SETTINGS: [&str; 9] = [
-    "net/ipv4/ip_forward",
-    "net/ipv4/conf/all/route_localnet",
-    "net/bridge/bridge-nf-call-iptables",
-    "vm/overcommit_memory",
-    "vm/panic_on_oom",
-    "kernel/panic",
-    "kernel/panic_on_oops",
-    "kernel/keys/root_maxkeys",
-    "kernel/keys/root_maxbytes",
+/// Below `/proc/sys`, with the value that the node or a component of it writes.
+const SETTINGS: [(&str, &str); 9] = [
+    (IP_FORWARD, "1"),
+    ("net/ipv4/conf/all/route_localnet", "1"),
+    ("net/bridge/bridge-nf-call-iptables", "1"),
+    ("vm/overcommit_memory", "1"),
+    ("vm/panic_on_oom", "0"),
+    ("kernel/panic", "10"),
+    ("kernel/panic_on_oops", "1"),
+    ("kernel/keys/root_maxkeys", "1000000"),
+    ("kernel/keys/root_maxbytes", "25000000"),
 ];
+const IP_FORWARD: &str = "net/ipv4/ip_forward";
 
 /// How the machine was before the node touched it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MachineRecord {
     pub(super) boot_id: String,
     settings: BTreeMap<String, String>,
+    /// Who may have needed forwarding then.
+    #[serde(default)]
+    forwarding: Option<BTreeSet<String>>,
 }
 
 impl MachineRecord {
@@ -49,10 +55,10 @@ impl MachineRecord {
         serde_json::from_slice(&fs::read(config.layout().machine_record()).ok()?).ok()
     }
 
-    fn of_now(machine: &Machine) -> Self {
+    fn of_now(machine: &Machine, rules: &str) -> Self {
         let settings = SETTINGS
             .iter()
-            .filter_map(|key| {
+            .filter_map(|(key, _)| {
                 Some((
                     (*key).to_owned(),
                     fs::read_to_string(setting(key)).ok()?.trim().to_owned(),
@@ -62,8 +68,52 @@ impl MachineRecord {
         Self {
             boot_id: machine.boot_id.clone(),
             settings,
+            forwarding: Some(forwarding_users(rules, &links())),
         }
     }
+}
+
+/// The links of this network namespace.
+fn links() -> Vec<String> {
+    fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect()
+}
+
+/// Links, and rules about forwarded packets, that are not the node's: what could need `ip_forward`.
+fn forwarding_users(saved_rules: &str, links: &[String]) -> BTreeSet<String> {
+    let is_ours = |line: &str| {
+        [CHAIN, "KUBE-", "CNI-", CNI_NETWORK]
+            .iter()
+            .any(|mark| line.contains(mark))
+    };
+    let rules = tables(saved_rules).into_iter().flat_map(|(table, lines)| {
+        let hook = match table {
+            "filter" => "-A FORWARD ",
+            "nat" => "-A POSTROUTING ",
+            _ => "-A  ",
+        };
+        lines.into_iter().filter(move |line| line.starts_with(hook))
+    });
+    let rules = rules.filter(|line| !is_ours(line)).map(str::to_owned);
+    // A pod's link can outlive it for a moment; those of others' containers hang on a bridge, which counts.
+    let links = links
+        .iter()
+        .filter(|link| *link != "lo" && !link.starts_with("veth"));
+    rules
+        .chain(links.map(|link| format!("link {link}")))
+        .collect()
+}
+
+/// Whether `down` puts a setting back: the node changed it, nobody has changed it since, and nobody has come to need
+/// it. `newcomers` may need forwarding.
+fn is_put_back(key: &str, before: &str, now: &str, newcomers: &BTreeSet<&String>) -> bool {
+    let set_by_node = SETTINGS
+        .iter()
+        .any(|(name, value)| *name == key && *value == now);
+    now != before && set_by_node && (key != IP_FORWARD || newcomers.is_empty())
 }
 
 fn setting(key: &str) -> PathBuf {
@@ -77,30 +127,43 @@ pub(super) async fn ensure(
     host: &HostPrograms,
 ) -> Result<(), LocalNodeError> {
     if MachineRecord::read(config).is_none() {
-        let record = serde_json::to_vec_pretty(&MachineRecord::of_now(machine)).unwrap_or_default();
+        let rules = tool::run(&host.iptables_tool("save"), &[] as &[&str]).await?;
+        let record = MachineRecord::of_now(machine, &rules);
+        let record = serde_json::to_vec_pretty(&record).unwrap_or_default();
         files::write_if_changed(&config.layout().machine_record(), &record, Access::Secret)?;
     }
     tool::run_with_input(&host.ip, &["-batch", "-"], &addresses_and_routes(config)).await?;
-    let present = tool::run(&host.iptables_tool("save"), &[] as &[&str]).await?;
-    if let Some(rules) = missing_rules(&present, &config.pod_cidr.to_string()) {
-        tool::run_with_input(
-            &host.iptables_tool("restore"),
-            &["--noflush", "--wait"],
-            &rules,
-        )
-        .await?;
-    }
-    let forward = setting("net/ipv4/ip_forward");
+    ensure_rules(config, host).await?;
+    let forward = setting(IP_FORWARD);
     fs::write(&forward, "1").map_err(LocalNodeError::file("write", forward))
 }
 
-/// Takes everything back. Does nothing on a machine that is not marked as changed by this node.
+/// The rules, as strict as this kernel can: without its module `rpfilter`, packets that carry a pod's address as
+/// their source are believed.
+async fn ensure_rules(config: &LocalNodeConfig, host: &HostPrograms) -> Result<(), LocalNodeError> {
+    let present = tool::run(&host.iptables_tool("save"), &[] as &[&str]).await?;
+    let mut result = Ok(String::new());
+    for sources in [Sources::Checked, Sources::Believed] {
+        let Some(rules) = missing_rules(&present, &wanted_rules(config, sources)) else {
+            return Ok(());
+        };
+        let restore = host.iptables_tool("restore");
+        result = tool::run_with_input(&restore, &["--noflush", "--wait"], &rules).await;
+        if result.is_ok() {
+            break;
+        }
+    }
+    result.map(drop)
+}
+
+/// Takes everything back that nobody else has come to need, and returns who needs forwarding now. Does nothing on a
+/// machine that is not marked as changed by this node.
 pub(super) async fn remove(
     config: &LocalNodeConfig,
     host: &HostPrograms,
-) -> Result<(), LocalNodeError> {
+) -> Result<Vec<String>, LocalNodeError> {
     let Some(record) = MachineRecord::read(config) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     for family in ["iptables", "ip6tables"] {
         let (save, restore) = (
@@ -141,13 +204,25 @@ pub(super) async fn remove(
         // The only failure is that it is gone already.
         let _ = tool::run(&host.ip, &gone).await;
     }
+    let rules = tool::run(&host.iptables_tool("save"), &[] as &[&str]).await?;
+    let users = forwarding_users(&rules, &links());
+    let newcomers: BTreeSet<&String> = record
+        .forwarding
+        .iter()
+        .flat_map(|before| users.difference(before))
+        .collect();
+    let mut kept_for = Vec::new();
     for (key, before) in &record.settings {
         let path = setting(key);
-        if fs::read_to_string(&path).is_ok_and(|now| now.trim() != before) {
+        let now = fs::read_to_string(&path).unwrap_or_default();
+        if is_put_back(key, before, now.trim(), &newcomers) {
             fs::write(&path, before).map_err(LocalNodeError::file("write", path))?;
+        } else if key == IP_FORWARD && now.trim() != before {
+            kept_for = newcomers.iter().map(|one| (*one).clone()).collect();
         }
     }
-    files::remove(&config.layout().machine_record())
+    files::remove(&config.layout().machine_record())?;
+    Ok(kept_for)
 }
 
 fn addresses_and_routes(config: &LocalNodeConfig) -> String {
@@ -175,46 +250,100 @@ impl HostPrograms {
     }
 }
 
-/// The rules of our chain and the jumps to it, by table. The jumps come last in their chains: rules that refuse
-/// traffic go first, and what we allow is only otherwise dropped by a chain's policy.
-fn wanted_rules(pods: &str) -> [(&'static str, Vec<String>, String); 2] {
+/// Whether a packet that carries a pod's address must have come over the link that leads to that pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sources {
+    Checked,
+    Believed,
+}
+
+/// What our chain holds in one table, and how packets get there.
+struct TableRules {
+    table: &'static str,
+    rules: Vec<String>,
+    /// As `iptables-save` prints it.
+    jump: String,
+    /// Whether the jump comes before all other rules.
+    first: bool,
+}
+
+/// The rules of our chain and the jumps to it, by table. Where we drop, the jump comes first in its chain; where we
+/// allow, last: rules that refuse traffic go first, and what we allow is only otherwise dropped by a chain's policy.
+///
+/// What comes from outside is dropped before addresses are translated. So answers to pods, which still carry the
+/// machine's address there, pass.
+fn wanted_rules(config: &LocalNodeConfig, sources: Sources) -> [TableRules; 3] {
+    let pods = config.pod_cidr.to_string();
+    let guarded = [
+        format!("{}/32", config.address),
+        config.service_cidr.to_string(),
+        pods.clone(),
+    ];
+    let from_pods = match sources {
+        Sources::Checked => format!("-A {CHAIN} -s {pods} -m rpfilter -j RETURN"),
+        Sources::Believed => format!("-A {CHAIN} -s {pods} -j RETURN"),
+    };
+    let drops = guarded
+        .iter()
+        .map(|range| format!("-A {CHAIN} -d {range} ! -i lo -j DROP"));
     [
-        (
-            "nat",
-            vec![format!("-A {CHAIN} -s {pods} ! -d {pods} -j MASQUERADE")],
-            format!("-A POSTROUTING -j {CHAIN}"),
-        ),
-        (
-            "filter",
-            vec![
+        TableRules {
+            table: "raw",
+            rules: std::iter::once(from_pods).chain(drops).collect(),
+            jump: format!("-A PREROUTING -j {CHAIN}"),
+            first: true,
+        },
+        TableRules {
+            table: "nat",
+            rules: vec![format!("-A {CHAIN} -s {pods} ! -d {pods} -j MASQUERADE")],
+            jump: format!("-A POSTROUTING -j {CHAIN}"),
+            first: false,
+        },
+        TableRules {
+            table: "filter",
+            rules: vec![
                 format!("-A {CHAIN} -s {pods} -j ACCEPT"),
                 format!("-A {CHAIN} -d {pods} -j ACCEPT"),
             ],
-            format!("-A FORWARD -j {CHAIN}"),
-        ),
+            jump: format!("-A FORWARD -j {CHAIN}"),
+            first: false,
+        },
     ]
 }
 
-/// What `iptables-restore --noflush` must be told, from what `iptables-save` printed; nothing when all is there.
-fn missing_rules(present: &str, pods: &str) -> Option<String> {
+/// The input of `iptables-restore --noflush` that completes what `iptables-save` printed; nothing when all is there.
+fn missing_rules(present: &str, wanted: &[TableRules]) -> Option<String> {
     let tables = tables(present);
     let mut input: Vec<String> = Vec::new();
-    for (table, rules, jump) in wanted_rules(pods) {
-        let lines = tables.get(table).cloned().unwrap_or_default();
+    for wanted in wanted {
+        let lines = tables.get(wanted.table).cloned().unwrap_or_default();
         let ours: Vec<&str> = lines
             .iter()
             .copied()
             .filter(|line| line.starts_with(&format!("-A {CHAIN} ")))
             .collect();
-        let has_jump = lines.contains(&jump.as_str());
-        if ours == rules && has_jump {
+        let (hook, _) = wanted.jump.split_once(" -j").unwrap_or_default();
+        let mut in_hook = lines
+            .iter()
+            .filter(|line| line.starts_with(&format!("{hook} ")));
+        let has_jump = if wanted.first {
+            in_hook.next() == Some(&wanted.jump.as_str())
+        } else {
+            in_hook.any(|line| *line == wanted.jump)
+        };
+        if ours == wanted.rules && has_jump {
             continue;
         }
         // Declaring a chain empties it.
-        input.extend([format!("*{table}"), format!(":{CHAIN} - [0:0]")]);
-        input.extend(rules);
-        if !has_jump {
-            input.push(jump);
+        input.extend([format!("*{}", wanted.table), format!(":{CHAIN} - [0:0]")]);
+        input.extend(wanted.rules.iter().cloned());
+        if !has_jump && wanted.first {
+            if lines.contains(&wanted.jump.as_str()) {
+                input.push(wanted.jump.replacen("-A ", "-D ", 1));
+            }
+            input.push(wanted.jump.replacen("-A ", "-I ", 1));
+        } else if !has_jump {
+            input.push(wanted.jump.clone());
         }
         input.push("COMMIT".into());
     }
@@ -298,95 +427,4 @@ fn as_text(lines: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PODS: &str = "10.244.0.0/24";
-
-    #[test]
-    fn nothing_is_written_when_all_rules_are_there() {
-        let saved = "\
-*nat
-:POSTROUTING ACCEPT [0:0]
-:HARMONY-NODE - [0:0]
--A POSTROUTING -m comment --comment \"kubernetes postrouting rules\" -j KUBE-POSTROUTING
--A POSTROUTING -j HARMONY-NODE
--A HARMONY-NODE -s 10.244.0.0/24 ! -d 10.244.0.0/24 -j MASQUERADE
-COMMIT
-*filter
-:FORWARD DROP [0:0]
-:HARMONY-NODE - [0:0]
--A FORWARD -j HARMONY-NODE
--A HARMONY-NODE -s 10.244.0.0/24 -j ACCEPT
--A HARMONY-NODE -d 10.244.0.0/24 -j ACCEPT
-COMMIT
-";
-        assert_eq!(missing_rules(saved, PODS), None);
-        let other_range = missing_rules(saved, "10.245.0.0/24").unwrap();
-        assert!(
-            !other_range.contains("-A FORWARD"),
-            "a jump is not repeated: {other_range}"
-        );
-        assert!(
-            other_range
-                .contains(":HARMONY-NODE - [0:0]\n-A HARMONY-NODE -s 10.245.0.0/24 -j ACCEPT")
-        );
-        assert!(
-            missing_rules("", PODS)
-                .unwrap()
-                .contains("-A POSTROUTING -j HARMONY-NODE\nCOMMIT")
-        );
-    }
-
-    #[test]
-    fn removal_leaves_the_rules_of_others() {
-        let saved = "\
-# Generated
-*nat
-:PREROUTING ACCEPT [0:0]
-:POSTROUTING ACCEPT [0:0]
-:DOCKER - [0:0]
-:HARMONY-NODE - [0:0]
-:KUBE-SERVICES - [0:0]
-:KUBE-SVC-X - [0:0]
-:CNI-HOSTPORT-DNAT - [0:0]
-:CNI-DN-ours - [0:0]
--A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES
--A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
--A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
--A POSTROUTING -j HARMONY-NODE
--A KUBE-SERVICES -d 10.96.0.1/32 -j KUBE-SVC-X
--A CNI-HOSTPORT-DNAT -p tcp -m comment --comment \"dnat name: \\\"harmony-pods\\\" id: \\\"x\\\"\" -j CNI-DN-ours
-COMMIT
-*mangle
-:PREROUTING ACCEPT [0:0]
-COMMIT
-";
-        assert_eq!(
-            removal(saved),
-            "\
-*nat
-:HARMONY-NODE - [0:0]
-:KUBE-SERVICES - [0:0]
-:KUBE-SVC-X - [0:0]
-:CNI-DN-ours - [0:0]
-:CNI-HOSTPORT-DNAT - [0:0]
--D PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES
--D PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
--D POSTROUTING -j HARMONY-NODE
--X HARMONY-NODE
--X KUBE-SERVICES
--X KUBE-SVC-X
--X CNI-DN-ours
--X CNI-HOSTPORT-DNAT
-COMMIT
-"
-        );
-        let shared = saved.replace(":CNI-DN-ours", ":CNI-DN-other - [0:0]\n:CNI-DN-ours");
-        assert!(
-            !removal(&shared).contains("-X CNI-HOSTPORT-DNAT"),
-            "another network still maps ports"
-        );
-        assert_eq!(removal("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"), "");
-    }
-}
+mod tests;

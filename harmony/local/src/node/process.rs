@@ -3,7 +3,8 @@
 //! No pid file is trusted. Every process is started with a marker in its environment that names the state folder, the
 //! component and a fingerprint of how it was started; a scan of `/proc` finds them again. A deployer that is killed
 //! between starting a process and noting it loses nothing, a pid that went to another program does not carry the
-//! marker, and after a reboot nothing does. Signals go through a pidfd that was opened before the marker was read, so
+//! marker, and after a reboot nothing does. Anybody can set a variable, so only processes of this user count, and as
+//! components only those that run a component's program. Signals go through a pidfd that was opened before the marker was read, so
 //! they cannot reach a successor of the process either.
 
 use std::ffi::OsString;
@@ -41,6 +42,8 @@ pub(super) struct Marked {
     pub(super) started: Timestamp,
     /// Resident memory.
     pub(super) rss_kib: u64,
+    /// The program it runs, also where that has been replaced since.
+    pub(super) program: PathBuf,
     pidfd: OwnedFd,
 }
 
@@ -86,7 +89,7 @@ fn has_ended(pidfd: &OwnedFd) -> bool {
     !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
 }
 
-/// Every living process whose environment has `mark` set to `value`.
+/// Every living process of this user whose environment has `mark` set to `value`.
 pub(super) fn find(mark: &str, value: &Path) -> Result<Vec<Marked>, LocalNodeError> {
     let boot = boot_time();
     let listed = fs::read_dir("/proc").map_err(LocalNodeError::file("list", "/proc"))?;
@@ -102,6 +105,9 @@ fn inspect(pid: i32, mark: &str, value: &Path, boot: i64) -> Option<Marked> {
     let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
     // Once more, now that the pidfd holds the process: the pid may have changed hands in between.
     let (name, spec) = marker_of(&fs::read(format!("/proc/{pid}/environ")).ok()?, mark, value)?;
+    if !is_of_this_user(pid) {
+        return None;
+    }
     let stat = read_stat(pid).filter(Stat::is_alive)?;
     let since_boot = stat.start_ticks / rustix::param::clock_ticks_per_second();
     let started = Timestamp::from_second(boot + i64::try_from(since_boot).ok()?).ok()?;
@@ -112,14 +118,44 @@ fn inspect(pid: i32, mark: &str, value: &Path, boot: i64) -> Option<Marked> {
         leader: stat.session == pid,
         started,
         rss_kib: rss_kib(pid),
+        program: program_of(pid),
         pidfd,
     })
 }
 
-/// Whether that process carries the marker.
+/// Whether that process carries the marker and is of this user.
 pub(super) fn is_marked(pid: i32, mark: &str, value: &Path) -> bool {
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| marker_of(&environ, mark, value).is_some())
+    is_of_this_user(pid)
+        && fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|environ| marker_of(&environ, mark, value).is_some())
+}
+
+/// The owner of the files in `/proc/PID` would not do: it is root for a program that its user may not read.
+fn is_of_this_user(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    all_users_are(&status, rustix::process::geteuid().as_raw())
+}
+
+/// The real user too: whoever starts a setuid program sets its environment.
+fn all_users_are(status: &str, user: u32) -> bool {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .is_some_and(|users| {
+            let mut users = users.split_ascii_whitespace().peekable();
+            users.peek().is_some() && users.all(|one| one.parse() == Ok(user))
+        })
+}
+
+fn program_of(pid: i32) -> PathBuf {
+    let link = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    match link
+        .to_str()
+        .and_then(|path| path.strip_suffix(" (deleted)"))
+    {
+        Some(path) => path.into(),
+        None => link,
+    }
 }
 
 fn marker_of(environ: &[u8], mark: &str, value: &Path) -> Option<(String, String)> {
@@ -341,6 +377,47 @@ mod tests {
         );
         assert_eq!(marker_of(environ, NODE_MARK, Path::new("/var/ab")), None);
         assert_eq!(marker_of(environ, "HARMONY_NOD", Path::new("/var/a")), None);
+    }
+
+    #[test]
+    fn every_user_of_a_process_counts() {
+        for (line, all) in [
+            ("Uid:\t0\t0\t0\t0", true),
+            ("Uid:\t65534\t65534\t65534\t65534", false),
+            ("Uid:\t65534\t0\t0\t0", false),
+            ("Uid:", false),
+            ("", false),
+        ] {
+            let status = format!("Name:\tx\n{line}\nGid:\t0\t0\t0\t0\n");
+            assert_eq!(all_users_are(&status, 0), all, "{line}");
+        }
+    }
+
+    /// Needs root to become another user.
+    #[tokio::test]
+    async fn a_marked_process_of_another_user_is_not_found() {
+        use std::os::unix::process::CommandExt;
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let state = tempfile::tempdir().unwrap();
+        let mut foreign = std::process::Command::new("/bin/sleep");
+        foreign
+            .arg("30")
+            .uid(65534)
+            .env(NODE_MARK, state.path())
+            .env(COMPONENT_MARK, "etcd");
+        let mut foreign = foreign.spawn().unwrap();
+        let pid = i32::try_from(foreign.id()).unwrap();
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap();
+        let carries_the_mark = marker_of(&environ, NODE_MARK, state.path()).is_some();
+        let found = find(NODE_MARK, state.path()).unwrap();
+        let marked = is_marked(pid, NODE_MARK, state.path());
+        foreign.kill().unwrap();
+        foreign.wait().unwrap();
+        assert!(carries_the_mark);
+        assert!(found.is_empty(), "{found:?}");
+        assert!(!marked);
     }
 
     #[tokio::test]

@@ -1,19 +1,24 @@
 //! The program that is the whole control plane: compiled once from the Go module that this crate carries, and kept
 //! under a name made of everything that went into it.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use harmony_core::Context;
+use harmony_core::cache_dir::CacheDir;
 use harmony_core::event::{Step, Unit};
 use harmony_core::process::{GO, NETWORK, async_command};
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
+use super::component::Component;
 use super::error::LocalNodeError;
 use super::files::{self, Access};
 use super::lock::Lock;
@@ -57,6 +62,8 @@ const PROGRAM_MIB: u64 = 512;
 /// What Go keeps of a cold build: 0.6 GiB of sources and 2.6 GiB of objects.
 const GO_CACHE_MIB: u64 = 4 * 1024;
 const SPACE_FOR: &str = "building the node's program";
+/// In the cache folder.
+const FOLDER: &str = "local-node";
 const BUILD_MARK: &str = "HARMONY_NODE_BUILD";
 
 /// Returns the built program, building it when there is none of these sources, this Go and these flags.
@@ -67,7 +74,8 @@ const BUILD_MARK: &str = "HARMONY_NODE_BUILD";
 /// [`LocalNodeError::GoMissing`], [`LocalNodeError::NoSpace`], [`LocalNodeError::ProgramBuild`].
 pub(super) async fn ensure(ctx: &Context, cache: &Path) -> Result<Program, LocalNodeError> {
     let needed = needed_go();
-    let folder = cache.join("local-node");
+    CacheDir::from(cache).ready()?;
+    let folder = CacheDir::from(cache).join(FOLDER).ready()?;
     let go = match toolchain::find(needed, cache).await {
         Ok(go) => go,
         // A machine that lost its Go can still use what it built.
@@ -80,7 +88,6 @@ pub(super) async fn ensure(ctx: &Context, cache: &Path) -> Result<Program, Local
     if let Some(program) = built(&target) {
         return Ok(program);
     }
-    files::create_dir(&folder)?;
     let _lock = Lock::acquire(
         ctx,
         &folder.join(".lock"),
@@ -100,8 +107,11 @@ pub(super) async fn ensure(ctx: &Context, cache: &Path) -> Result<Program, Local
 }
 
 /// What would be used without building anything: for `down`, which must work without Go.
+///
+/// A program in a folder that others can write to does not count.
 pub(super) fn find_built(cache: &Path) -> Option<Program> {
-    newest_of_these_sources(&cache.join("local-node"))
+    let folder = CacheDir::from(cache).join(FOLDER).checked().ok()?;
+    newest_of_these_sources(&folder)
 }
 
 /// Whether there is space for a build, when one is needed; known before anything else is done.
@@ -109,6 +119,24 @@ pub(super) fn check_space(cache: &Path) -> Result<(), LocalNodeError> {
     match find_built(cache) {
         Some(_) => Ok(()),
         None => preflight::check_space(cache, SPACE_FOR, PROGRAM_MIB),
+    }
+}
+
+/// Whether that is the program of a component, or what becomes it in a moment. Of the node's program any build counts,
+/// so that an outdated one is found too.
+pub(super) fn is_of_component(running: &Path, component: Component) -> bool {
+    let name = |path: Option<&Path>| {
+        path.and_then(|path| path.file_name()?.to_str())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let folder = running.ancestors().nth(2);
+    match (component, name(Some(running)).as_str()) {
+        // Components are launched through it.
+        (_, "setsid") | (Component::Containerd, "containerd") => true,
+        (Component::Containerd, _) => false,
+        (_, "localnode") => name(folder) == FOLDER,
+        _ => false,
     }
 }
 
@@ -140,12 +168,80 @@ fn sources_key() -> String {
     hash.get(..16).unwrap_or_default().to_owned()
 }
 
+/// The programs of a finished build, unless one is missing or not what was built.
 fn built(target: &Path) -> Option<Program> {
-    let program = Program {
-        node: target.join("localnode"),
-        pause: target.join("pause"),
-    };
-    (program.node.is_file() && program.pause.is_file()).then_some(program)
+    let [node, pause] = PROGRAMS;
+    Seal::read(target)?.is_intact(target).then(|| Program {
+        node: target.join(node),
+        pause: target.join(pause),
+    })
+}
+
+const PROGRAMS: [&str; 2] = ["localnode", "pause"];
+const SEAL: &str = "built.json";
+
+/// What a build made, beside the programs; written last.
+#[derive(Debug, Serialize, Deserialize)]
+struct Seal {
+    programs: BTreeMap<String, Sealed>,
+}
+
+/// A file is hashed again only when the file system says that it was written or replaced since: the hash takes a tenth
+/// of the node's start. Times of change cannot be set back.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sealed {
+    sha256: String,
+    stamp: String,
+}
+
+impl Seal {
+    fn of(folder: &Path) -> Result<Self, LocalNodeError> {
+        let seal = |name: &str| -> std::io::Result<Sealed> {
+            let path = folder.join(name);
+            Ok(Sealed {
+                sha256: files::sha256(&path)?,
+                stamp: stamp(&path)?,
+            })
+        };
+        let programs = PROGRAMS.into_iter().map(|name| {
+            let sealed = seal(name).map_err(LocalNodeError::file("read", folder.join(name)))?;
+            Ok((name.to_owned(), sealed))
+        });
+        Ok(Self {
+            programs: programs.collect::<Result<_, LocalNodeError>>()?,
+        })
+    }
+
+    fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join(SEAL)).ok()?).ok()
+    }
+
+    fn is_intact(&self, folder: &Path) -> bool {
+        PROGRAMS.into_iter().all(|name| {
+            let path = folder.join(name);
+            self.programs.get(name).is_some_and(|sealed| {
+                stamp(&path).is_ok_and(|now| now == sealed.stamp)
+                    || files::sha256(&path).is_ok_and(|now| now == sealed.sha256)
+            })
+        })
+    }
+}
+
+/// Changes with every write to the file.
+fn stamp(path: &Path) -> std::io::Result<String> {
+    let meta = fs::symlink_metadata(path)?;
+    if !meta.is_file() {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
+    Ok(format!(
+        "{} {} {}.{} {}.{}",
+        meta.ino(),
+        meta.len(),
+        meta.mtime(),
+        meta.mtime_nsec(),
+        meta.ctime(),
+        meta.ctime_nsec()
+    ))
 }
 
 fn newest_of_these_sources(folder: &Path) -> Option<Program> {
@@ -187,7 +283,7 @@ async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(
     const SHOWN_LINES: usize = 15;
     let go_cache = go.cache().await?;
     preflight::check_space(&go_cache, SPACE_FOR, GO_CACHE_MIB)?;
-    let step = ctx.step("build the node's program, about 5 minutes the first time");
+    let step = ctx.step("build the node's program, 5 minutes or more the first time");
     let scratch = tempfile::Builder::new()
         .prefix("build-")
         .tempdir_in(folder)
@@ -247,6 +343,8 @@ async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(
             output,
         });
     }
+    let seal = serde_json::to_vec_pretty(&Seal::of(&output)?).unwrap_or_default();
+    files::write_if_changed(&output.join(SEAL), &seal, Access::Public)?;
     files::remove(target)?;
     fs::rename(&output, target).map_err(LocalNodeError::file("move the program to", target))?;
     step.done(format!("{} s", started.elapsed().as_secs()));
@@ -397,16 +495,67 @@ mod tests {
     }
 
     #[test]
-    fn a_program_without_its_pause_is_not_built() {
+    fn a_program_that_is_not_what_was_built_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join(format!("{}-00000000", sources_key()));
         fs::create_dir(&target).unwrap();
-        fs::write(target.join("localnode"), "x").unwrap();
-        assert!(newest_of_these_sources(folder.path()).is_none());
-        fs::write(target.join("pause"), "x").unwrap();
-        assert_eq!(
-            newest_of_these_sources(folder.path()).unwrap().node,
-            target.join("localnode")
-        );
+        let seal = || {
+            let seal = serde_json::to_vec(&Seal::of(&target).unwrap()).unwrap();
+            fs::write(target.join(SEAL), seal).unwrap();
+        };
+        let found = || newest_of_these_sources(folder.path());
+        fs::write(target.join("localnode"), "program").unwrap();
+        fs::write(target.join("pause"), "pause").unwrap();
+        assert!(found().is_none(), "nobody says what was built");
+        seal();
+        assert_eq!(found().unwrap().node, target.join("localnode"));
+        fs::write(target.join("localnode"), "prograN").unwrap();
+        assert!(found().is_none(), "another content");
+        fs::write(target.join("localnode"), "program").unwrap();
+        assert!(found().is_some(), "the same content, written again");
+        fs::remove_file(target.join("pause")).unwrap();
+        assert!(found().is_none(), "half of it");
+    }
+
+    #[test]
+    fn a_program_where_others_can_write_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+        let cache = tempfile::tempdir().unwrap();
+        let target = cache
+            .path()
+            .join(FOLDER)
+            .join(format!("{}-00000000", sources_key()));
+        fs::create_dir_all(&target).unwrap();
+        for name in PROGRAMS {
+            fs::write(target.join(name), name).unwrap();
+        }
+        let seal = serde_json::to_vec(&Seal::of(&target).unwrap()).unwrap();
+        fs::write(target.join(SEAL), seal).unwrap();
+        assert!(find_built(cache.path()).is_some());
+        fs::set_permissions(cache.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(find_built(cache.path()).is_none());
+    }
+
+    #[test]
+    fn only_the_programs_of_components_are_components() {
+        for (path, component, is_one) in [
+            (
+                "/var/cache/harmony/local-node/a-b/localnode",
+                Component::Etcd,
+                true,
+            ),
+            ("/usr/bin/containerd", Component::Containerd, true),
+            ("/usr/bin/setsid", Component::Etcd, true),
+            ("/usr/bin/sleep", Component::Etcd, false),
+            ("/localnode", Component::Etcd, false),
+            ("/usr/bin/containerd", Component::Etcd, false),
+            ("", Component::Etcd, false),
+        ] {
+            assert_eq!(
+                is_of_component(Path::new(path), component),
+                is_one,
+                "{path}"
+            );
+        }
     }
 }

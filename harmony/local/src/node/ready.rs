@@ -12,11 +12,11 @@ use kube::runtime::wait::await_condition;
 use kube::{Client, Config};
 
 use super::component::Component;
+use super::components;
 use super::config::LocalNodeConfig;
 use super::error::LocalNodeError;
 use super::files;
 use super::launch_plan;
-use super::process;
 
 /// How often something that cannot be watched is asked.
 const EVERY: Duration = Duration::from_millis(25);
@@ -59,12 +59,7 @@ async fn first_to_end(config: &LocalNodeConfig, needed: &[Component]) -> LocalNo
 }
 
 fn running(config: &LocalNodeConfig) -> Result<Vec<Component>, LocalNodeError> {
-    let found = process::find(process::NODE_MARK, &config.state_dir)?;
-    Ok(found
-        .iter()
-        .filter(|one| one.leader)
-        .filter_map(|one| Component::parse(&one.name))
-        .collect())
+    Ok(components::leaders(config)?.into_keys().collect())
 }
 
 fn died(config: &LocalNodeConfig, component: Component) -> LocalNodeError {

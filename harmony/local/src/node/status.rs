@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::component::Component;
+use super::components;
 use super::config::LocalNodeConfig;
 use super::dns;
 use super::error::LocalNodeError;
 use super::preflight;
 use super::ready;
-use super::up;
 
 /// One running component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub(super) async fn status(config: &LocalNodeConfig) -> Result<NodeStatus, Local
     config.validate()?;
     preflight::check_root()?;
     let layout = config.layout();
-    let running = up::leaders(config)?;
+    let (running, twice) = components::all_leaders(config)?;
     let missing: Vec<Component> = Component::ALL
         .into_iter()
         .filter(|component| !running.contains_key(component))
@@ -75,6 +75,8 @@ pub(super) async fn status(config: &LocalNodeConfig) -> Result<NodeStatus, Local
         Health::Down
     } else if !missing.is_empty() {
         Health::Incomplete(missing)
+    } else if let Some(one) = twice.first() {
+        Health::NotReady(format!("{} runs twice, also as pid {}", one.name, one.pid))
     } else {
         health(config).await
     };

