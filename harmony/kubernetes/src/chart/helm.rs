@@ -2,6 +2,7 @@
 //!
 //! `helm` only renders: it never sees the cluster, and keeps no release there.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -129,34 +130,37 @@ impl Helm {
         write_private(&values, yaml::json(&chart.values).as_bytes())
             .map_err(|error| self.failed(chart, &error.to_string()))?;
         let mut command = Command::new(&self.program);
-        command.arg("template").arg(&chart.release);
+        command.arg("template");
+        let mut positionals: Vec<OsString> = vec![chart.release.clone().into()];
         match &chart.source {
             HelmSource::Archive(bytes) => {
                 write_private(&archive, bytes)
                     .map_err(|error| self.failed(chart, &error.to_string()))?;
-                command.arg(&archive);
+                positionals.push(archive.into());
             }
             HelmSource::Path(path) => {
-                command.arg(path);
+                positionals.push(path.into());
             }
             HelmSource::Oci(reference) => {
                 let repository =
                     format!("oci://{}/{}", reference.registry(), reference.repository());
                 match reference.digest() {
-                    Some(digest) => command.arg(format!("{repository}@{digest}")),
-                    None => command
-                        .arg(repository)
-                        .args(["--version", &reference.version().to_string()]),
-                };
+                    Some(digest) => positionals.push(format!("{repository}@{digest}").into()),
+                    None => {
+                        positionals.push(repository.into());
+                        command.arg(format!("--version={}", reference.version()));
+                    }
+                }
             }
             HelmSource::Repository {
                 url,
                 chart,
                 version,
             } => {
+                positionals.push(chart.into());
                 command
-                    .arg(chart)
-                    .args(["--repo", url, "--version", &version.to_string()]);
+                    .arg(format!("--repo={url}"))
+                    .arg(format!("--version={version}"));
             }
         }
         command
@@ -168,6 +172,9 @@ impl Helm {
                 "--values",
             ])
             .arg(&values)
+            // names from outside are never read as flags
+            .arg("--")
+            .args(positionals)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let step = context.step(format!("render {} with helm", chart.release));

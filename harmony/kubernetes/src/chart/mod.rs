@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
 use harmony_core::kubernetes::KubeObject;
-use harmony_types::Namespace;
+use harmony_types::{ChartName, Namespace};
 use serde_json::Value;
 
 pub use archive::ChartFiles;
@@ -63,8 +63,12 @@ pub async fn objects(
     let Some(helm) = Helm::find() else {
         return Err(beyond);
     };
+    // The name was written by whoever published the chart.
+    let name = ChartName::parse(&chart.name).map_err(|error| ChartError::Archive {
+        problem: format!("has a name that is not one of a chart: {error}"),
+    })?;
     let release = HelmChart {
-        release: chart.name.clone(),
+        release: name.to_string(),
         source: HelmSource::Archive(chart.archive.clone()),
         values: values::nested(values)?,
         namespace: namespace.clone(),

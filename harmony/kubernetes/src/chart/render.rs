@@ -64,8 +64,20 @@ pub(super) fn objects_of_output(
     namespace: &Namespace,
 ) -> Result<Vec<KubeObject>, ChartError> {
     let mut found = read("the output of helm", output)?;
-    found.retain(|found| !hook(&found.body).is_some_and(is_test));
-    to_objects(found, namespace)
+    let mut wanted = Vec::with_capacity(found.len());
+    for object in found {
+        let belongs = match hook(&object.body) {
+            None => true,
+            Some(hook) => runs_at_install(hook).map_err(|problem| ChartError::File {
+                place: object.place.clone(),
+                problem,
+            })?,
+        };
+        if belongs {
+            wanted.push(object);
+        }
+    }
+    to_objects(wanted, namespace)
 }
 
 /// An object as it was read.
@@ -190,11 +202,30 @@ fn hook(body: &Value) -> Option<&Value> {
     body.pointer("/metadata/annotations/helm.sh~1hook")
 }
 
-fn is_test(hook: &Value) -> bool {
-    let events = hook.as_str().unwrap_or_default().split(',').map(str::trim);
-    let mut events = events.filter(|event| !event.is_empty()).peekable();
-    events.peek().is_some()
-        && events.all(|event| matches!(event, "test" | "test-success" | "test-failure"))
+/// Whether a hook has an event of an install or an upgrade. Hooks for tests, deletions and rollbacks alone have not: a
+/// cleanup Job that ran at install would remove what it belongs to.
+fn runs_at_install(hook: &Value) -> Result<bool, String> {
+    let Some(text) = hook.as_str() else {
+        return Err(format!(
+            "the annotation `helm.sh/hook` is `{hook}`, which is not a text: quote it"
+        ));
+    };
+    let mut runs = false;
+    for event in text.split(',').map(|event| event.trim().to_lowercase()) {
+        match event.as_str() {
+            "pre-install" | "post-install" | "pre-upgrade" | "post-upgrade" | "crd-install" => {
+                runs = true;
+            }
+            "pre-delete" | "post-delete" | "pre-rollback" | "post-rollback" | "test"
+            | "test-success" | "test-failure" => {}
+            unknown => {
+                return Err(format!(
+                    "the annotation `helm.sh/hook` names the event `{unknown}`, which helm does not have"
+                ));
+            }
+        }
+    }
+    Ok(runs)
 }
 
 fn to_objects(found: Vec<Found>, namespace: &Namespace) -> Result<Vec<KubeObject>, ChartError> {

@@ -31,6 +31,9 @@ pub(super) struct YamlError {
 /// there with every line.
 const MAX_NODES: usize = 1_000_000;
 
+/// The most bytes of one text, each alias counted with all that it stands for.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
 /// The deepest nesting.
 const MAX_DEPTH: usize = 100;
 
@@ -125,20 +128,27 @@ struct Builder {
     documents: Vec<Document>,
     open: Vec<Collection>,
     anchors: BTreeMap<usize, Anchored>,
+    size: Size,
+}
+
+/// How much there is, aliases expanded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
     nodes: usize,
+    bytes: usize,
 }
 
 /// What an alias stands for.
 struct Anchored {
     value: Value,
-    nodes: usize,
+    size: Size,
 }
 
 struct Collection {
     items: Items,
     anchor: usize,
     line: usize,
-    nodes_before: usize,
+    before: Size,
 }
 
 enum Items {
@@ -170,11 +180,15 @@ impl Builder {
         let line = span.start.line();
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.count(1, line)?;
+                let size = Size {
+                    nodes: 1,
+                    bytes: text.len(),
+                };
+                self.count(size, line)?;
                 let is_merge = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
                 let value = scalar(text, style, tag.as_deref())
                     .map_err(|problem| YamlError { line, problem })?;
-                self.remember(anchor, &value, 1);
+                self.remember(anchor, &value, size);
                 self.add(Node {
                     value,
                     line,
@@ -198,8 +212,10 @@ impl Builder {
                     let problem = "an alias stands within the node that it names".into();
                     return Err(YamlError { line, problem });
                 };
-                let (value, nodes) = (anchored.value.clone(), anchored.nodes);
-                self.count(nodes, line)?;
+                // counted first: the copy is what must not grow
+                let size = anchored.size;
+                self.count(size, line)?;
+                let value = self.anchors[&id].value.clone();
                 self.add(Node {
                     value,
                     line,
@@ -232,12 +248,14 @@ impl Builder {
                 problem: format!("is nested deeper than {MAX_DEPTH}"),
             });
         }
-        self.count(1, line)?;
+        let before = self.size;
+        let size = Size { nodes: 1, bytes: 0 };
+        self.count(size, line)?;
         self.open.push(Collection {
             items,
             anchor,
             line,
-            nodes_before: self.nodes,
+            before,
         });
         Ok(())
     }
@@ -250,8 +268,11 @@ impl Builder {
             Items::List(items) => Value::Array(items),
             Items::Map { entries, .. } => Value::Object(entries),
         };
-        let nodes = self.nodes - collection.nodes_before + 1;
-        self.remember(collection.anchor, &value, nodes);
+        let size = Size {
+            nodes: self.size.nodes - collection.before.nodes,
+            bytes: self.size.bytes - collection.before.bytes,
+        };
+        self.remember(collection.anchor, &value, size);
         self.add(Node {
             value,
             line: collection.line,
@@ -259,20 +280,22 @@ impl Builder {
         })
     }
 
-    fn remember(&mut self, anchor: usize, value: &Value, nodes: usize) {
+    fn remember(&mut self, anchor: usize, value: &Value, size: Size) {
         if anchor > 0 {
             let value = value.clone();
-            self.anchors.insert(anchor, Anchored { value, nodes });
+            self.anchors.insert(anchor, Anchored { value, size });
         }
     }
 
-    fn count(&mut self, nodes: usize, line: usize) -> Result<(), YamlError> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > MAX_NODES {
-            return Err(YamlError {
-                line,
-                problem: format!("stands for more than {MAX_NODES} values"),
-            });
+    fn count(&mut self, size: Size, line: usize) -> Result<(), YamlError> {
+        self.size.nodes = self.size.nodes.saturating_add(size.nodes);
+        self.size.bytes = self.size.bytes.saturating_add(size.bytes);
+        let refuse = |problem| Err(YamlError { line, problem });
+        if self.size.nodes > MAX_NODES {
+            return refuse(format!("stands for more than {MAX_NODES} values"));
+        }
+        if self.size.bytes > MAX_BYTES {
+            return refuse(format!("stands for more than {MAX_BYTES} bytes of text"));
         }
         Ok(())
     }

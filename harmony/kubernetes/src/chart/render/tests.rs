@@ -249,3 +249,28 @@ proptest::proptest! {
         let _ = ChartFiles::from_archive(&packed.finish().unwrap());
     }
 }
+
+#[test]
+fn only_hooks_of_an_install_or_upgrade_become_objects() {
+    let objects = |hook: &str| {
+        let output = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{ name: a, annotations: {{ helm.sh/hook: {hook} }} }}\n"
+        );
+        objects_of_output(&output, &"shop".parse().unwrap()).map(|objects| objects.len())
+    };
+    for (hook, count) in [
+        ("pre-install", 1),
+        ("\"post-upgrade, post-delete\"", 1),
+        ("\"test,post-install\"", 1),
+        ("post-delete", 0),
+        ("pre-delete", 0),
+        ("\"pre-rollback,post-rollback\"", 0),
+        ("\"post-delete, test\"", 0),
+        ("test-success", 0),
+    ] {
+        assert_eq!(objects(hook).unwrap(), count, "{hook}");
+    }
+    for hook in ["pre-instal", "3", "\"\"", "\"pre-install,\""] {
+        assert!(matches!(objects(hook), Err(ChartError::File { .. })), "{hook}");
+    }
+}

@@ -165,3 +165,17 @@ fn json_for_others_is_read_back_the_same() {
     assert!(text.contains("\\u2028") && text.contains("ä€😀"), "{text}");
     assert_eq!(one(&text), value);
 }
+
+#[test]
+fn a_long_text_that_is_aliased_often_is_refused() {
+    let long = "x".repeat(2_000_000);
+    let aliases = "- *a\n".repeat(100_000);
+    for text in [
+        format!("- &a {long}\n{aliases}"),
+        format!("- &a {{ k: {long} }}\n{aliases}"),
+        format!("- &a [[{long}]]\n{aliases}"),
+    ] {
+        let error = documents(&text).unwrap_err();
+        assert!(error.problem.contains("bytes of text"), "{}", error.problem);
+    }
+}
