@@ -1,17 +1,15 @@
 //! A chart that lies in a directory of the project.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Chart, ChartContext, ChartError};
+use super::{Chart, ChartContext, ChartError, files};
 
-/// Reads every file below `root` and sets version and image.
+/// Reads the published files below `root` and sets version and image.
 pub(super) fn read(root: &Path, context: &ChartContext<'_>) -> Result<Chart, ChartError> {
-    let mut files = BTreeMap::new();
-    read_into(root, "", &mut files)?;
+    let mut files = files::read(root)?;
     let version = context.version.to_string();
     edit(
         &mut files,
@@ -31,50 +29,6 @@ pub(super) fn read(root: &Path, context: &ChartContext<'_>) -> Result<Chart, Cha
         &[("image", image.as_str())],
     )?;
     Ok(Chart { files })
-}
-
-fn read_into(
-    directory: &Path,
-    prefix: &str,
-    files: &mut BTreeMap<String, Vec<u8>>,
-) -> Result<(), ChartError> {
-    let unreadable = |path: &Path, source: io::Error| ChartError::File {
-        path: path.to_owned(),
-        problem: "cannot be read".to_owned(),
-        help: "check the chart's path in the AppSpec: it is relative to its project root"
-            .to_owned(),
-        source: Some(source),
-    };
-    let entries = std::fs::read_dir(directory).map_err(|source| unreadable(directory, source))?;
-    for entry in entries {
-        let entry = entry.map_err(|source| unreadable(directory, source))?;
-        let path = entry.path();
-        let refuse = |problem: &str, help: &str| ChartError::File {
-            path: path.clone(),
-            problem: problem.to_owned(),
-            help: help.to_owned(),
-            source: None,
-        };
-        let Ok(name) = entry.file_name().into_string() else {
-            return Err(refuse("has a name that is not UTF-8", "rename it"));
-        };
-        let name = format!("{prefix}{name}");
-        let kind = entry
-            .file_type()
-            .map_err(|source| unreadable(&path, source))?;
-        if kind.is_dir() {
-            read_into(&path, &format!("{name}/"), files)?;
-        } else if kind.is_file() {
-            let content = std::fs::read(&path).map_err(|source| unreadable(&path, source))?;
-            files.insert(name, content);
-        } else {
-            return Err(refuse(
-                "is neither a file nor a directory",
-                "put a copy of the file in its place: a chart is packed as it lies there",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Sets top-level keys of a YAML file and leaves every other line, comments included, as it is.

@@ -11,7 +11,9 @@
 
 pub mod derive;
 mod directory;
+mod files;
 mod hole;
+mod ignore;
 mod package;
 mod values;
 mod yaml;

@@ -560,3 +560,63 @@ fn a_directory_that_is_no_chart_is_refused_by_file() {
         assert!(!error.hints().is_empty());
     }
 }
+
+fn paths(app: &AppSpec) -> Vec<String> {
+    let (version, image) = (Version::new(1, 2, 3), image("1.2.3"));
+    let context = ChartContext {
+        unit: &app.unit,
+        version: &version,
+        image: image.reference(),
+    };
+    let chart = make(app, &context).unwrap().unwrap();
+    chart.files().map(|(path, _)| path.to_owned()).collect()
+}
+
+#[test]
+fn a_directory_is_published_without_what_helmignore_names() {
+    let (_root, app) = directory(&[
+        ("Chart.yaml", CHART_YAML),
+        ("values.yaml", "image: \"\"\n"),
+        ("templates/web.yaml", "a: 1\n"),
+        (
+            ".helmignore",
+            "# for people only\nsecrets/\nvalues-*.yaml\n*.bak\n",
+        ),
+        ("secrets/login.yaml", "password: not-for-the-registry\n"),
+        ("values-production.yaml", "replicas: 9\n"),
+        ("notes.bak", "old"),
+    ]);
+    assert_eq!(
+        paths(&app),
+        ["Chart.yaml", "templates/web.yaml", "values.yaml"]
+    );
+}
+
+#[test]
+fn a_directory_is_published_without_what_git_does_not_track() {
+    let (root, app) = directory(&[
+        ("Chart.yaml", CHART_YAML),
+        ("values.yaml", "image: \"\"\n"),
+        ("templates/web.yaml", "a: 1\n"),
+        ("secrets.yaml", "ignored by git\n"),
+        ("templates/new.yaml", "untracked\n"),
+    ]);
+    std::fs::write(root.path().join(".gitignore"), "secrets.yaml\n").unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        let status = command.arg("-C").arg(root.path()).args(arguments).status();
+        assert!(status.unwrap().success(), "git {arguments:?}");
+    };
+    git(&["init", "--quiet"]);
+    assert!(package(&app, &Version::new(1, 2, 3), &image("1.2.3"), 0).is_err());
+    git(&[
+        "add",
+        "chart/Chart.yaml",
+        "chart/values.yaml",
+        "chart/templates/web.yaml",
+    ]);
+    assert_eq!(
+        paths(&app),
+        ["Chart.yaml", "templates/web.yaml", "values.yaml"]
+    );
+}

@@ -271,6 +271,9 @@ fn only_hooks_of_an_install_or_upgrade_become_objects() {
         assert_eq!(objects(hook).unwrap(), count, "{hook}");
     }
     for hook in ["pre-instal", "3", "\"\"", "\"pre-install,\""] {
-        assert!(matches!(objects(hook), Err(ChartError::File { .. })), "{hook}");
+        assert!(
+            matches!(objects(hook), Err(ChartError::File { .. })),
+            "{hook}"
+        );
     }
 }
