@@ -63,7 +63,7 @@ pub(super) fn objects_of_output(
     output: &str,
     namespace: &Namespace,
 ) -> Result<Vec<KubeObject>, ChartError> {
-    let mut found = read("the output of helm", output)?;
+    let found = read("the output of helm", output)?;
     let mut wanted = Vec::with_capacity(found.len());
     for object in found {
         let belongs = match hook(&object.body) {
