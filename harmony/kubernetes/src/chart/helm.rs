@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use harmony_core::Context;
 use harmony_core::kubernetes::KubeObject;
+use harmony_core::process;
 use harmony_types::{ChartRef, Namespace, Version};
 use serde_json::Value;
-use tokio::process::Command;
 
 use super::error::ChartError;
 use super::render::objects_of_output;
@@ -20,6 +20,17 @@ use super::yaml;
 
 /// The variable that names the `helm` binary; without it the first `helm` of `PATH` is taken.
 pub const HELM_VARIABLE: &str = "HARMONY_HELM";
+
+/// Where helm keeps its files and logins. No token for a cluster: it never talks to one.
+const HELM: &[&str] = &[
+    "HELM_CACHE_HOME",
+    "HELM_CONFIG_HOME",
+    "HELM_DATA_HOME",
+    "HELM_REGISTRY_CONFIG",
+    "HELM_REPOSITORY_CACHE",
+    "HELM_REPOSITORY_CONFIG",
+    "DOCKER_CONFIG",
+];
 
 /// How many lines of its complaint are kept.
 const KEPT_LINES: usize = 20;
@@ -129,7 +140,7 @@ impl Helm {
         // A values file and not `--set`: a value keeps its type, and no secret shows in the list of processes.
         write_private(&values, yaml::json(&chart.values).as_bytes())
             .map_err(|error| self.failed(chart, &error.to_string()))?;
-        let mut command = Command::new(&self.program);
+        let mut command = process::async_command(&self.program, &[process::NETWORK, HELM].concat());
         command.arg("template");
         let mut positionals: Vec<OsString> = vec![chart.release.clone().into()];
         match &chart.source {

@@ -1,0 +1,239 @@
+//! Text from elsewhere, made safe to show: a pod's log, a server's answer, a device's labels.
+//!
+//! A terminal obeys what it is sent. Control sequences in a log line can move the cursor, overwrite what was printed before
+//! or set the window's title, and characters that turn the direction of text can show a name that is not the name.
+//! Everything that did not come from this program passes [`line`] or [`text`] where it is put into output; [`guarded`] is
+//! the last check, at the stream itself.
+
+/// Longer strings than this (titles, links) are not taken for control sequences.
+const LONGEST_STRING: usize = 4096;
+
+/// True for characters that a terminal obeys or that change how other characters are shown. None of them has a shape of
+/// its own.
+pub fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'                       // direction of text
+                | '\u{200b}'                // no width
+                | '\u{200e}'..='\u{200f}'   // direction
+                | '\u{2028}'..='\u{202e}'   // separators of lines; direction
+                | '\u{2060}'..='\u{206f}'   // no width; direction
+                | '\u{feff}'                // byte order mark
+                | '\u{fff9}'..='\u{fffb}'   // annotations
+                | '\u{e0000}'..='\u{e007f}' // invisible tags
+        )
+}
+
+/// As one line: control sequences are left out, line breaks and tabs become spaces, other unsafe characters are dropped.
+///
+/// ```
+/// assert_eq!(harmony_types::printable::line("a\u{1b}[31mb\r\nc\u{9b}2Jd"), "ab cd");
+/// ```
+pub fn line(text: &str) -> String {
+    let mut line = self::text(text);
+    line.truncate(line.trim_end().len());
+    line.replace('\n', " ")
+}
+
+/// As one or more lines: like [`line`], but line breaks stay. A carriage return is a line break, so that nothing can
+/// overwrite what stands before it.
+pub fn text(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        if let Some(length) = sequence(rest) {
+            rest = &rest[length..];
+            continue;
+        }
+        let mut length = character.len_utf8();
+        match character {
+            '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' => shown.push('\n'),
+            '\r' => {
+                shown.push('\n');
+                length += usize::from(rest[length..].starts_with('\n'));
+            }
+            '\t' => shown.push(' '),
+            unsafe_character if is_unsafe(unsafe_character) => {}
+            plain => shown.push(plain),
+        }
+        rest = &rest[length..];
+    }
+    shown
+}
+
+/// A JSON document with its unsafe characters escaped; it means the same. JSON itself demands that only of the first 32.
+pub fn json(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for character in document.chars() {
+        if !character.is_ascii() && is_unsafe(character) || character == '\u{7f}' {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// A whole output of this program: lines, tabs and the colours that it sets itself stay, every other unsafe character is
+/// dropped.
+pub fn guarded(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    guard(text, &mut shown);
+    shown
+}
+
+fn guard(text: &str, shown: &mut String) {
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let length = match colour(rest) {
+            Some(length) => {
+                shown.push_str(&rest[..length]);
+                length
+            }
+            None => {
+                if matches!(character, '\n' | '\t') || !is_unsafe(character) {
+                    shown.push(character);
+                }
+                character.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+}
+
+/// The length of the sequence at the beginning of `text` that only sets colours, if there is one.
+fn colour(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("\u{1b}[")?;
+    let parameters = rest
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':'))
+        .count();
+    (rest.as_bytes().get(parameters) == Some(&b'm')).then_some(2 + parameters + 1)
+}
+
+/// The length of the control sequence at the beginning of `text`, if there is a whole one.
+fn sequence(text: &str) -> Option<usize> {
+    let first = text.chars().next()?;
+    let (introducer, length) = match first {
+        '\u{1b}' => {
+            let second = text[1..].chars().next()?;
+            (second, 1 + second.len_utf8())
+        }
+        // the same introducers as one character
+        '\u{90}' | '\u{98}' | '\u{9b}' | '\u{9d}'..='\u{9f}' => {
+            let letter = char::from_u32(u32::from(first) - 0x40)?;
+            (letter, first.len_utf8())
+        }
+        _ => return None,
+    };
+    let rest = &text[length..];
+    match introducer {
+        '[' => {
+            let body = rest
+                .bytes()
+                .take_while(|byte| (0x20..=0x3f).contains(byte))
+                .count();
+            let end = rest.as_bytes().get(body)?;
+            (0x40..=0x7e).contains(end).then_some(length + body + 1)
+        }
+        'P' | 'X' | ']' | '^' | '_' => {
+            let body = end_of_string(rest)?;
+            Some(length + body)
+        }
+        // a letter that selects a character set follows
+        '(' | ')' | '*' | '+' | '-' | '.' | '/' | '#' | '%' | ' ' => {
+            let chosen = rest.chars().next().filter(char::is_ascii_graphic)?;
+            Some(length + chosen.len_utf8())
+        }
+        short if short.is_ascii_graphic() => Some(length),
+        _ => None,
+    }
+}
+
+/// Up to and with the end of a control string. One that does not end in its line is none, so that it cannot hide what
+/// follows it.
+fn end_of_string(text: &str) -> Option<usize> {
+    for (at, character) in text.char_indices().take(LONGEST_STRING) {
+        match character {
+            '\u{7}' | '\u{9c}' => return Some(at + character.len_utf8()),
+            '\u{1b}' if text[at + 1..].starts_with('\\') => return Some(at + 2),
+            '\n' | '\r' | '\u{1b}' => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_left_out() {
+        for (remote, shown) in [
+            ("plain text, ünïcode ✓ 👩‍🔧", "plain text, ünïcode ✓ 👩‍🔧"),
+            ("\rall good", "\nall good"),
+            ("one\r\ntwo\n", "one\ntwo\n"),
+            ("10%\r20%\r", "10%\n20%\n"),
+            ("\u{1b}[31mred\u{1b}[0m", "red"),
+            ("\u{9b}31mred\u{9b}0m", "red"),
+            ("\u{1b}]0;title\u{7}log", "log"),
+            ("\u{1b}]8;;https://evil.example\u{1b}\\link", "link"),
+            ("\u{9d}0;title\u{9c}log", "log"),
+            ("\u{90}q sixel\u{9c}log", "log"),
+            ("\u{1b}(0lqk", "lqk"),
+            ("\u{1b}cgone?", "gone?"),
+            (
+                "bell\u{7}, back\u{8}\u{8}space, del\u{7f}",
+                "bell, backspace, del",
+            ),
+            ("user\u{202e}nimda", "usernimda"),
+            ("a\u{2066}b\u{2069}c\u{200e}d\u{61c}e", "abcde"),
+            ("zero\u{200b}width\u{feff}", "zerowidth"),
+            ("tab\tstop", "tab stop"),
+            (
+                "next\u{85}line\u{2028}and\u{2029}paragraph",
+                "next\nline\nand\nparagraph",
+            ),
+            // what does not end hides nothing
+            ("\u{1b}]0;never ended\nnext", "]0;never ended\nnext"),
+            ("\u{9d}0;never ended", "0;never ended"),
+            ("\u{1b}[31", "[31"),
+            ("\u{1b}", ""),
+        ] {
+            assert_eq!(text(remote), shown, "{remote:?}");
+        }
+        assert_eq!(line("one\r\ntwo\tthree\u{9b}2J\n"), "one two three");
+    }
+
+    #[test]
+    fn a_guarded_output_keeps_lines_and_colours_only() {
+        let text = "\u{1b}[1;31merror\u{1b}[0m: a\tb\n\u{1b}[2J\r\u{9b}c\u{202e}é\u{1b}]0;t\u{7}";
+        assert_eq!(guarded(text), "\u{1b}[1;31merror\u{1b}[0m: a\tb\n[2Jcé]0;t");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = "\u{9b}2J \u{202e} \u{7f} \u{e0041} \u{1b} é";
+        let document = serde_json::to_string(value).unwrap();
+        let shown = json(&document);
+        assert!(!shown.chars().any(is_unsafe), "{shown}");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), value);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_shown_unsafely(remote in "(\\PC|[\u{0}-\u{9f}]|[\u{2020}-\u{2070}]|\u{1b}[\\[\\]PX^_(]){0,40}") {
+            let shown = text(&remote);
+            prop_assert!(shown.chars().all(|c| c == '\n' || !is_unsafe(c)), "{shown:?}");
+            prop_assert_eq!(&text(&shown), &shown);
+            prop_assert!(!line(&remote).chars().any(is_unsafe));
+        }
+    }
+}
