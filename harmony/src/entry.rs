@@ -176,7 +176,7 @@ struct NoVersion;
 
 impl Diagnostic for NoVersion {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(codes::USAGE)
+        Origin::Own(codes::WHICH_RELEASE)
     }
 
     fn kind(&self) -> FailureKind {

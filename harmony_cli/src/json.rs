@@ -120,7 +120,8 @@ fn write(kind: &str, body: impl Serialize) -> Result<(), RunError> {
         kind,
         body,
     };
-    let mut line = serde_json::to_string(&document).map_err(RunError::Json)?;
+    let line = serde_json::to_string(&document).map_err(RunError::Json)?;
+    let mut line = harmony_types::printable::json(&line);
     line.push('\n');
     output::data(&line)
 }

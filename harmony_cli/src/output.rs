@@ -3,11 +3,13 @@
 
 use std::io::{self, Write};
 
+use harmony_types::printable;
+
 /// Writes data. A reader that went away (`| head`) is not an error of ours.
 pub(crate) fn data(text: &str) -> Result<(), RunError> {
     let mut stdout = anstream::stdout().lock();
     let written = stdout
-        .write_all(text.as_bytes())
+        .write_all(printable::guarded(text).as_bytes())
         .and_then(|()| stdout.flush());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(RunError::Output(error)),
@@ -22,7 +24,7 @@ pub(crate) fn message(text: &str) {
     }
     let mut stderr = anstream::stderr().lock();
     let _ = stderr
-        .write_all(text.as_bytes())
+        .write_all(printable::guarded(text).as_bytes())
         .and_then(|()| stderr.flush());
 }
 

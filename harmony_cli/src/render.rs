@@ -2,6 +2,7 @@
 
 use annotate_snippets::{Group, Level, Origin, Renderer};
 use harmony_core::diagnostic::Report;
+use harmony_types::printable;
 
 /// An error with its origin (a score, a topology), evidence, causes and help; styled for a terminal, ends with a newline.
 ///
@@ -31,7 +32,12 @@ pub(crate) fn error(report: &Report, origin: Option<&str>) -> String {
             _ => Level::NOTE,
         };
         for line in lines {
-            group = group.element(level.clone().with_name(name).message(clean(line)));
+            group = group.element(
+                level
+                    .clone()
+                    .with_name(name)
+                    .message(printable::text(line.trim_end())),
+            );
         }
     }
     draw(group)
@@ -59,13 +65,8 @@ fn place(report: &Report, origin: Option<&str>) -> Option<String> {
     }
 }
 
-/// Text from elsewhere (a pod's log, a server's answer) must not steer the terminal.
-fn clean(text: &str) -> String {
-    anstream::adapter::strip_str(text.trim_end()).to_string()
-}
-
 fn one_line(text: &str) -> String {
-    clean(text).replace('\n', " ")
+    printable::line(text)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use harmony_core::codes;
+use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_core::image::ImageSource;
 use harmony_core::verify::Checks;
 use harmony_types::{
@@ -78,9 +80,34 @@ impl AppSpec {
     ///
     /// # Errors
     /// The three names together are too long.
-    pub fn bundled_unit(&self, image: &BundledImage) -> Result<ReleaseUnit, NameError> {
-        let app: AppName = self.unit.as_str().parse()?;
-        ReleaseUnit::new(app, image.name.clone())
+    pub fn bundled_unit(&self, image: &BundledImage) -> Result<ReleaseUnit, BundledNameError> {
+        let unit = || {
+            let app: AppName = self.unit.as_str().parse()?;
+            ReleaseUnit::new(app, image.name.clone())
+        };
+        unit().map_err(|source| BundledNameError { source })
+    }
+}
+
+/// The names of an app and of an image bundled with it are not legal together.
+#[derive(Debug, thiserror::Error)]
+#[error("a bundled image cannot be named")]
+pub struct BundledNameError {
+    /// Which rule they break.
+    source: NameError,
+}
+
+impl Diagnostic for BundledNameError {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(codes::BUNDLED_IMAGE_NAME)
+    }
+
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![self.source.hint()]
     }
 }
 

@@ -4,8 +4,9 @@ use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::codes;
 use harmony_core::context::Cancelled;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
-use harmony_types::{NameError, ReleaseUnitsError, UnresolvedTag};
+use harmony_types::{ReleaseUnitsError, UnresolvedTag};
 
+use crate::app_spec::BundledNameError;
 use crate::chart::ChartError;
 use crate::check::CheckError;
 use crate::crate_version::CrateVersionError;
@@ -29,9 +30,9 @@ pub enum ReleaseError {
     /// The image could not be published.
     #[error(transparent)]
     Image(#[from] PublishError),
-    /// The names of an app and of an image bundled with it are not legal together.
-    #[error("a bundled image cannot be named")]
-    Name(#[source] NameError),
+    /// A bundled image cannot be named.
+    #[error(transparent)]
+    Name(#[from] BundledNameError),
     /// The registry did not do what was asked.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -52,7 +53,7 @@ impl Diagnostic for ReleaseError {
         match self {
             Self::Units(_) => Origin::Own(codes::UNITS_CONFLICT),
             Self::Tag(_) => Origin::Own(codes::UNRESOLVED_TAG),
-            Self::Name(_) => Origin::Own(codes::IMAGE_OR_CHART_MISSING),
+            Self::Name(error) => Origin::Inner(error),
             Self::Check(error) => Origin::Inner(error),
             Self::Chart(error) => Origin::Inner(error),
             Self::Image(error) => Origin::Inner(error),
@@ -69,7 +70,6 @@ impl Diagnostic for ReleaseError {
         match self {
             Self::Units(error) => vec![error.hint()],
             Self::Tag(error) => vec![error.hint()],
-            Self::Name(error) => vec![error.hint()],
             _ => Vec::new(),
         }
     }

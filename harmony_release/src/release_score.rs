@@ -98,7 +98,7 @@ where
     let mut outcome = Outcome::default();
     let mut bundled = BTreeMap::new();
     for image in &app.bundled {
-        let unit = app.bundled_unit(image).map_err(ReleaseError::Name)?;
+        let unit = app.bundled_unit(image)?;
         let published =
             publish_image(app, unit, &image.image, &release, inventory, topology).await?;
         outcome.add(published.change.clone());

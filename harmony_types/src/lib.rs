@@ -22,6 +22,7 @@
 //! | [`chart`] | [`ChartRef`], [`ChartName`] | Helm `oci://` references |
 //! | [`release_unit`] | [`ReleaseUnit`], [`ReleaseUnits`] | what an app registers for release |
 //! | [`release_tag`] | [`ReleaseTag`], [`ResolvedRelease`], [`UnresolvedTag`] | `<app>-<component>-v<semver>` |
+//! | [`printable`] | text from elsewhere, made safe to show | ECMA-48 control sequences, Unicode controls |
 //!
 //! Start with [`image`] to see the shape of a composed value, and with [`release_tag`] for the one algorithm here.
 //!
@@ -41,6 +42,7 @@ mod excerpt;
 pub mod image;
 pub mod name_rule;
 pub mod names;
+pub mod printable;
 pub mod registry_host;
 pub mod release_tag;
 pub mod release_unit;

@@ -31,13 +31,19 @@ pub async fn ping(
             Ok(pong) => {
                 times.push(pong.round_trip);
                 let line = answer_line(device, &pong);
-                writeln!(out, "{line}").map_err(CliError::Output)?;
+                writeln!(out, "{}", harmony_types::printable::line(&line))
+                    .map_err(CliError::Output)?;
             }
             Err(failure) if is_silence(&failure) => {
                 if times.is_empty() {
                     return Err(explain(device, failure, directory).await);
                 }
-                writeln!(out, "{failure}").map_err(CliError::Output)?;
+                writeln!(
+                    out,
+                    "{}",
+                    harmony_types::printable::line(&failure.to_string())
+                )
+                .map_err(CliError::Output)?;
             }
             Err(failure) => return Err(failure.into()),
         }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use harmony_fleet_domain::DeviceDirectory;
+use harmony_types::printable;
 
 use crate::{Cli, CliError, ExitStatus, Verb, devices, ping};
 
@@ -24,7 +25,7 @@ pub async fn main_with(cli: Cli) -> ExitCode {
         }
         Err(error) => {
             // Without a standard error there is nobody left to tell.
-            let _ = notes.write_all(error.render().as_bytes());
+            let _ = notes.write_all(printable::guarded(&error.render()).as_bytes());
             error.exit_status()
         }
     };
@@ -50,13 +51,14 @@ pub async fn run(cli: Cli, out: &mut impl Write, notes: &mut impl Write) -> Resu
             let fleet = cli.connection.connect().await?;
             let listing = fleet.directory.devices().await?;
             let text = if json {
-                devices::json(&listing, &fleet.tenant).map_err(CliError::Json)?
+                printable::json(&devices::json(&listing, &fleet.tenant).map_err(CliError::Json)?)
             } else {
-                devices::table(&listing, &fleet.tenant)
+                printable::text(&devices::table(&listing, &fleet.tenant))
             };
             out.write_all(text.as_bytes()).map_err(CliError::Output)?;
             for warning in devices::warnings(&listing) {
-                writeln!(notes, "warning: {warning}").map_err(CliError::Output)?;
+                writeln!(notes, "warning: {}", printable::line(&warning.to_string()))
+                    .map_err(CliError::Output)?;
             }
             Ok(())
         }

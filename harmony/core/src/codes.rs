@@ -47,6 +47,7 @@ codes! {
     UNKNOWN_COMMAND = 6, "harmony has no such command";
     COMMAND_NOT_STARTED = 7, "a command of harmony cannot be started";
     PROGRAM_SETUP = 8, "the program does not say what it is about";
+    WHICH_RELEASE = 9, "a deploy does not say which release";
     // Building images
     DOCKERFILE_UNSUPPORTED = 101, "the builder cannot run a Dockerfile";
     HOST_STEP_FAILED = 102, "a program failed while an image was built";
@@ -173,6 +174,7 @@ codes! {
     RELEASE_RECORD = 531, "the release record cannot be used";
     IMAGE_OR_CHART_MISSING = 532, "the app has no such image or chart";
     NO_SOURCES = 533, "the sources of the program are not on this machine";
+    BUNDLED_IMAGE_NAME = 534, "a bundled image cannot be named";
 
     // The fleet
     FLEET_ADDRESS_FILE = 601, "the address of the fleet cannot be kept for harmony-fleet";

@@ -142,7 +142,7 @@ impl Bars {
             return;
         };
         if let Some(message) = message {
-            let plain = anstream::adapter::strip_str(message).to_string();
+            let plain = harmony_types::printable::text(message);
             step.bar.set_message(plain.replace('\n', " "));
         }
         if let Some(position) = position {

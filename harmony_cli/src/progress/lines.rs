@@ -125,7 +125,7 @@ impl Lines {
 
     fn line(&self, now: Instant, text: &str) -> String {
         let elapsed = now.duration_since(self.began).as_secs_f64();
-        let text = anstream::adapter::strip_str(text).to_string();
+        let text = harmony_types::printable::text(text);
         format!("[{elapsed:6.1}s] {}\n", text.replace('\n', " "))
     }
 }

@@ -67,7 +67,7 @@ fn only_in<'a>(one: &'a str, other: &str) -> Vec<&'a str> {
 
 /// A value from elsewhere must not steer the terminal.
 fn plain(text: &str) -> String {
-    anstream::adapter::strip_str(text).to_string()
+    harmony_types::printable::text(text)
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::codes;
 use harmony_core::context::Cancelled;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
-use harmony_types::{NameError, ReleaseUnit, Version};
+use harmony_types::{ReleaseUnit, Version};
 
+use crate::app_spec::BundledNameError;
 use crate::chart::ChartError;
 use crate::crate_version::CrateVersionError;
 use crate::publish::PublishError;
@@ -53,9 +54,9 @@ pub enum ArtifactError {
     /// The version in the source cannot be read.
     #[error(transparent)]
     CrateVersion(#[from] CrateVersionError),
-    /// The names of app and image together are not legal.
-    #[error("the image cannot be named")]
-    Name(#[from] NameError),
+    /// A bundled image cannot be named.
+    #[error(transparent)]
+    Name(#[from] BundledNameError),
     /// The image could not be published.
     #[error(transparent)]
     Image(#[from] PublishError),
@@ -125,9 +126,10 @@ impl Diagnostic for ArtifactError {
     fn origin(&self) -> Origin<'_> {
         match self {
             Self::NotReleased { .. } => Origin::Own(codes::NOT_RELEASED),
-            Self::NoChart { .. } | Self::NoBundledImage { .. } | Self::Name(_) => {
+            Self::NoChart { .. } | Self::NoBundledImage { .. } => {
                 Origin::Own(codes::IMAGE_OR_CHART_MISSING)
             }
+            Self::Name(error) => Origin::Inner(error),
             Self::NoSources { .. } => Origin::Own(codes::NO_SOURCES),
             Self::Record(error) => Origin::Inner(error),
             Self::CrateVersion(error) => Origin::Inner(error),
@@ -151,7 +153,6 @@ impl Diagnostic for ArtifactError {
             Self::NoBundledImage { .. } => {
                 vec!["add it to `bundled` of the AppSpec and release a new version".into()]
             }
-            Self::Name(error) => vec![error.hint()],
             Self::NoSources { .. } => vec![
                 "run the command in a checkout of the sources".into(),
                 "or deploy a release, which needs no sources: `--version latest-released`".into(),

@@ -77,7 +77,10 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
         ]],
     ),
     ("harmony-fleet-deploy", &[APP, RUNTIME]),
-    ("harmony-fleet", &[RUNTIME, &["harmony-fleet-deploy"]]),
+    (
+        "harmony-fleet",
+        &[RUNTIME, &["harmony-fleet-deploy", "harmony_types"]],
+    ),
     (
         "harmony-fleet-e2e",
         &[APP, RUNTIME, &["harmony-fleet-deploy", "harmony_registry"]],
