@@ -1,15 +1,13 @@
 //! The commit that is released, and whether the work tree is that commit.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use harmony_core::codes;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
+use harmony_core::{codes, process};
 use serde::{Deserialize, Serialize};
-use tokio::process::Command;
 
 /// What git says about a project's work tree. Reading it changes nothing, not even git's index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,7 +206,7 @@ async fn no_head(root: &Path, output: &Output) -> SourceError {
 }
 
 async fn git(root: &Path, arguments: &[&str]) -> Result<Output, SourceError> {
-    Command::new("git")
+    process::async_command("git", &[])
         .arg("-C")
         .arg(root)
         .args(arguments)
@@ -219,19 +217,13 @@ async fn git(root: &Path, arguments: &[&str]) -> Result<Output, SourceError> {
         .output()
         .await
         .map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound if which("git").is_none() => SourceError::NoGit,
+            io::ErrorKind::NotFound if process::find("git").is_none() => SourceError::NoGit,
             _ => SourceError::Start {
                 arguments: arguments.join(" "),
                 root: root.to_owned(),
                 source,
             },
         })
-}
-
-fn which(program: impl AsRef<OsStr>) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|directory| directory.join(program.as_ref()))
-        .find(|path| path.is_file())
 }
 
 fn failed(root: &Path, arguments: &str, output: &Output) -> SourceError {
