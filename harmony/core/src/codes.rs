@@ -118,6 +118,7 @@ codes! {
     SUPERSEDED = 319, "it was changed while it was awaited";
     NO_CLUSTER = 320, "no cluster is named";
     CHART_NOT_RENDERED = 330, "a chart cannot be rendered";
+    CHART_UNSTABLE = 341, "a chart renders to something else each time";
     OTHER_OWNER = 350, "an object belongs to somebody else";
     CHART_NAME_UNFIT = 351, "the name of the chart does not fit";
     INVENTORY_DAMAGED = 353, "the list of what is delivered is damaged";

@@ -20,7 +20,7 @@ pub use crate::capability::release_records::*;
 pub use crate::capability::work_trees::*;
 pub use crate::chart::{DeployTarget, PackagedChart};
 pub use crate::image::{BuildContext, Built};
-pub use crate::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
+pub use crate::kubernetes::{ClusterCapabilities, KubeObject, ObjectQuery, ObjectRef};
 pub use crate::outcome::Change;
 pub use crate::owner::Owner;
 pub use crate::verify::{ProbeFailure, ServicePort, SmokeCheck};

@@ -37,6 +37,26 @@ impl fmt::Display for ObjectRef {
     }
 }
 
+/// What a cluster is, as far as a chart may ask: `.Capabilities` of Helm.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterCapabilities {
+    /// Its version, such as `v1.34.2`.
+    pub version: String,
+    /// Every kind that it knows.
+    pub kinds: Vec<KnownKind>,
+}
+
+/// A kind that a cluster knows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KnownKind {
+    /// `v1`, `apps/v1`, ...
+    pub api_version: String,
+    /// `Deployment`, ...
+    pub kind: String,
+    /// Whether its objects live in a namespace.
+    pub is_namespaced: bool,
+}
+
 /// Which objects: those of one kind that bear all of these labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectQuery {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use harmony_core::Context;
 use harmony_core::capability::KubernetesCluster;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
-use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
+use harmony_core::kubernetes::{ClusterCapabilities, KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::{Action, Change};
 use harmony_core::owner::Owner;
 use kube::ResourceExt;
@@ -218,6 +218,13 @@ impl KubernetesCluster for Cluster {
         };
         let uid = object.body()["metadata"]["uid"].as_str();
         delete::delete(connection, &kind, reference, uid).await
+    }
+
+    async fn capabilities(&self) -> Result<Option<ClusterCapabilities>, ClusterError> {
+        match self.connection()? {
+            Some(connection) => Ok(Some(connection.capabilities().await?)),
+            None => Ok(None),
+        }
     }
 
     async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError> {

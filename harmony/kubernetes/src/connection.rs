@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harmony_core::Context;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
-use harmony_core::kubernetes::ObjectRef;
+use harmony_core::kubernetes::{ClusterCapabilities, ObjectRef};
 use kube::Client;
 
 use crate::fault::Attempt;
@@ -27,6 +27,26 @@ impl Connection {
             verb,
             object,
             endpoint: &self.endpoint,
+        }
+    }
+
+    /// The version of the server, and every kind that it knows.
+    pub(crate) async fn capabilities(&self) -> Result<ClusterCapabilities, ClusterError> {
+        let asked = async {
+            let version = self.client.apiserver_version().await?;
+            let kinds = self.kinds.all(&self.client).await?;
+            Ok::<_, kube::Error>(ClusterCapabilities {
+                version: version.git_version,
+                kinds,
+            })
+        };
+        let unreachable = |source: harmony_core::diagnostic::BoxError| ClusterError::Unreachable {
+            endpoint: self.endpoint.clone(),
+            source,
+        };
+        match tokio::time::timeout(REQUEST_TIMEOUT, asked).await {
+            Ok(answer) => answer.map_err(|error| unreachable(error.into())),
+            Err(elapsed) => Err(unreachable(elapsed.into())),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use harmony_core::kubernetes::ObjectRef;
+use harmony_core::kubernetes::{KnownKind, ObjectRef};
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::discovery::{Discovery, Scope};
@@ -66,6 +66,35 @@ impl Kinds {
         let kind = resolve(&fresh, &wanted);
         *known = Some(fresh);
         Ok(kind)
+    }
+}
+
+impl Kinds {
+    /// Every kind that the cluster knows, in order.
+    pub(crate) async fn all(&self, client: &Client) -> Result<Vec<KnownKind>, Error> {
+        let mut known = self.known.write().await;
+        let discovery = match &mut *known {
+            Some(discovery) => discovery,
+            none => none.insert(discover(client).await?),
+        };
+        let groups = discovery.groups();
+        let kinds = groups.flat_map(|group| {
+            let versions: Vec<&str> = group.versions().collect();
+            let resources = versions
+                .into_iter()
+                .flat_map(|version| group.versioned_resources(version));
+            resources.collect::<Vec<_>>()
+        });
+        let mut all: Vec<_> = kinds
+            .map(|(resource, capabilities)| KnownKind {
+                api_version: resource.api_version,
+                kind: resource.kind,
+                is_namespaced: capabilities.scope == Scope::Namespaced,
+            })
+            .collect();
+        all.sort();
+        all.dedup();
+        Ok(all)
     }
 }
 

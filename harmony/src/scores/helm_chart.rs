@@ -50,7 +50,7 @@ impl HelmChartScore {
         }
     }
 
-    async fn resources<T: Topology>(
+    async fn resources<T: Topology + KubernetesCluster>(
         &self,
         topology: &T,
     ) -> Result<K8sResourceScore, InterpretError> {
@@ -61,7 +61,11 @@ impl HelmChartScore {
             namespace: self.namespace.clone(),
         };
         let name = self.name.to_string();
-        let objects = inflate(topology.context(), &chart)
+        let known = topology
+            .capabilities()
+            .await
+            .map_err(|error| InterpretError::new(&name, error))?;
+        let objects = inflate(topology.context(), &chart, known.as_ref())
             .await
             .map_err(|error| InterpretError::new(&name, error))?;
         let namespace = self.namespace.clone();

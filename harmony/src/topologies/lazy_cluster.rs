@@ -12,7 +12,7 @@ use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::capability::prober::Tunnel;
 use harmony_core::capability::{KubernetesCluster, Prober};
 use harmony_core::diagnostic::AnyDiagnostic;
-use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
+use harmony_core::kubernetes::{ClusterCapabilities, KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::Change;
 use harmony_core::owner::Owner;
 use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
@@ -112,6 +112,10 @@ impl KubernetesCluster for LazyCluster {
 
     async fn delete_observed(&self, object: &KubeObject) -> Result<Change, ClusterError> {
         self.get_ready().await?.delete_observed(object).await
+    }
+
+    async fn capabilities(&self) -> Result<Option<ClusterCapabilities>, ClusterError> {
+        self.get_ready().await?.capabilities().await
     }
 
     async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError> {

@@ -11,7 +11,7 @@ use crate::approval::Takeover;
 use crate::codes;
 use crate::context::Cancelled;
 use crate::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin};
-use crate::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
+use crate::kubernetes::{ClusterCapabilities, KubeObject, ObjectError, ObjectQuery, ObjectRef};
 use crate::outcome::Change;
 use crate::owner::Owner;
 use crate::verdict::Verdict;
@@ -90,6 +90,15 @@ pub trait KubernetesCluster: Send + Sync {
     /// # Errors
     /// See [`ClusterError`].
     async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError>;
+
+    /// Its version and the kinds that it knows; `None` while planning against a cluster that does not exist yet, and for a
+    /// cluster that does not tell.
+    ///
+    /// # Errors
+    /// See [`ClusterError`].
+    async fn capabilities(&self) -> Result<Option<ClusterCapabilities>, ClusterError> {
+        Ok(None)
+    }
 }
 
 /// A cluster did not do what was asked.

@@ -79,6 +79,16 @@ pub enum ChartError {
         /// The way out.
         help: String,
     },
+    /// Each rendering of the chart is another one.
+    #[error(
+        "the chart makes up `{field}` of {object} at each rendering, so that each deploy would change it"
+    )]
+    Unstable {
+        /// Which object.
+        object: String,
+        /// Which field.
+        field: String,
+    },
     /// `helm` is needed and not there.
     #[error("helm is not installed")]
     NoHelm,
@@ -107,6 +117,11 @@ impl ChartError {
             Self::Beyond { .. } | Self::NoHelm => format!(
                 "install helm and run the command again: `{INSTALL_HELM}`, or name it in HARMONY_HELM"
             ),
+            Self::Unstable { .. } => {
+                "set the value that it makes up, such as a password, in the values of the target, or create its Secret \
+                 beforehand and name that"
+                    .into()
+            }
             Self::File { .. } => "mend that file and release the chart again".into(),
             Self::Value { help, .. } => help.clone(),
             Self::Helm { .. } => {
@@ -124,6 +139,7 @@ impl Diagnostic for ChartError {
     fn origin(&self) -> Origin<'_> {
         match self {
             Self::Cancelled(cancelled) => Origin::Inner(cancelled),
+            Self::Unstable { .. } => Origin::Own(codes::CHART_UNSTABLE),
             _ => Origin::Own(codes::CHART_NOT_RENDERED),
         }
     }

@@ -9,13 +9,14 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use harmony_core::Context;
-use harmony_core::kubernetes::KubeObject;
+use harmony_core::kubernetes::{ClusterCapabilities, KubeObject};
 use harmony_core::process;
 use harmony_types::{ChartRef, Namespace, Version};
 use serde_json::Value;
 
 use super::error::ChartError;
 use super::render::objects_of_output;
+use super::stable;
 use super::yaml;
 
 /// The variable that names the `helm` binary; without it the first `helm` of `PATH` is taken.
@@ -93,9 +94,13 @@ impl std::fmt::Debug for HelmSource {
 ///
 /// # Errors
 /// [`ChartError::NoHelm`], and as [`Helm::template`].
-pub async fn inflate(context: &Context, chart: &HelmChart) -> Result<Vec<KubeObject>, ChartError> {
+pub async fn inflate(
+    context: &Context,
+    chart: &HelmChart,
+    cluster: Option<&ClusterCapabilities>,
+) -> Result<Vec<KubeObject>, ChartError> {
     let helm = Helm::find().ok_or(ChartError::NoHelm)?;
-    helm.template(context, chart).await
+    helm.template(context, chart, cluster).await
 }
 
 impl Helm {
@@ -124,15 +129,33 @@ impl Helm {
     }
 
     /// The objects of a chart: custom resource definitions included, test hooks left out, other hooks as ordinary objects.
-    /// Nothing is written to a cluster.
+    /// Nothing is written to a cluster, and none is asked: what a template may know of it is `cluster`. A chart that makes
+    /// something up at each rendering, such as a password, is refused: each deploy would change it.
     ///
     /// # Errors
-    /// [`ChartError::Helm`] when `helm` does not run or refuses the chart, [`ChartError::File`] when its output is not
+    /// [`ChartError::Unstable`] for such a chart, [`ChartError::Helm`] when `helm` does not run or refuses the chart, [`ChartError::File`] when its output is not
     /// made of objects.
     pub async fn template(
         &self,
         context: &Context,
         chart: &HelmChart,
+        cluster: Option<&ClusterCapabilities>,
+    ) -> Result<Vec<KubeObject>, ChartError> {
+        let step = context.step(format!("render {} with helm", chart.release));
+        let first = self.render(context, chart, cluster).await?;
+        let second = self.render(context, chart, cluster).await?;
+        if let Some((object, field)) = stable::difference(&first, &second) {
+            return Err(ChartError::Unstable { object, field });
+        }
+        step.done(format!("{} objects", first.len()));
+        Ok(first)
+    }
+
+    async fn render(
+        &self,
+        context: &Context,
+        chart: &HelmChart,
+        cluster: Option<&ClusterCapabilities>,
     ) -> Result<Vec<KubeObject>, ChartError> {
         let folder = tempfile::tempdir().map_err(|error| self.failed(chart, &error.to_string()))?;
         let values = folder.path().join("values.json");
@@ -174,6 +197,19 @@ impl Helm {
                     .arg(format!("--version={version}"));
             }
         }
+        if let Some(cluster) = cluster {
+            command.arg(format!("--kube-version={}", cluster.version));
+            let kinds = cluster.kinds.iter();
+            let mut apis: Vec<String> = kinds
+                .flat_map(|known| {
+                    let api = known.api_version.clone();
+                    [format!("{api}/{}", known.kind), api]
+                })
+                .collect();
+            apis.sort();
+            apis.dedup();
+            command.arg(format!("--api-versions={}", apis.join(",")));
+        }
         command
             .args([
                 "--namespace",
@@ -188,7 +224,6 @@ impl Helm {
             .args(positionals)
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let step = context.step(format!("render {} with helm", chart.release));
         let output = context
             .unless_cancelled(command.output())
             .await?
@@ -215,9 +250,7 @@ impl Helm {
         }
         let text = String::from_utf8(output.stdout)
             .map_err(|_| self.failed(chart, "wrote something that is not UTF-8"))?;
-        let objects = objects_of_output(&text, &chart.namespace)?;
-        step.done(format!("{} objects", objects.len()));
-        Ok(objects)
+        objects_of_output(&text, &chart.namespace, cluster)
     }
 
     fn shown(&self, chart: &HelmChart) -> String {

@@ -25,6 +25,7 @@ pub mod helm;
 mod hole;
 pub mod render;
 mod scope;
+mod stable;
 pub mod values;
 mod yaml;
 
@@ -32,7 +33,7 @@ use std::collections::BTreeMap;
 
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
-use harmony_core::kubernetes::KubeObject;
+use harmony_core::kubernetes::{ClusterCapabilities, KubeObject};
 use harmony_types::{ChartName, Namespace};
 use serde_json::Value;
 
@@ -54,9 +55,10 @@ pub async fn objects(
     chart: &PackagedChart,
     values: &BTreeMap<String, Value>,
     namespace: &Namespace,
+    cluster: Option<&ClusterCapabilities>,
 ) -> Result<Vec<KubeObject>, ChartError> {
     let files = ChartFiles::from_archive(&chart.archive)?;
-    let beyond = match render(&files, values, namespace) {
+    let beyond = match render::render_for(&files, values, namespace, cluster) {
         Err(beyond @ ChartError::Beyond { .. }) => beyond,
         rendered => return rendered,
     };
@@ -73,5 +75,5 @@ pub async fn objects(
         values: values::nested(values)?,
         namespace: namespace.clone(),
     };
-    helm.template(context, &release).await
+    helm.template(context, &release, cluster).await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use harmony_core::kubernetes::KubeObject;
+use harmony_core::kubernetes::{ClusterCapabilities, KubeObject};
 use harmony_types::Namespace;
 use serde_json::Value;
 
@@ -23,6 +23,16 @@ pub fn render(
     files: &ChartFiles,
     replacements: &BTreeMap<String, Value>,
     namespace: &Namespace,
+) -> Result<Vec<KubeObject>, ChartError> {
+    render_for(files, replacements, namespace, None)
+}
+
+/// As [`render`], for a cluster whose kinds are known.
+pub(super) fn render_for(
+    files: &ChartFiles,
+    replacements: &BTreeMap<String, Value>,
+    namespace: &Namespace,
+    cluster: Option<&ClusterCapabilities>,
 ) -> Result<Vec<KubeObject>, ChartError> {
     check_metadata(files)?;
     check_files(files)?;
@@ -55,13 +65,14 @@ pub fn render(
             what: "an object with the annotation `helm.sh/hook`".into(),
         });
     }
-    to_objects(found, namespace)
+    to_objects(found, namespace, cluster)
 }
 
 /// The objects of what `helm template` printed.
 pub(super) fn objects_of_output(
     output: &str,
     namespace: &Namespace,
+    cluster: Option<&ClusterCapabilities>,
 ) -> Result<Vec<KubeObject>, ChartError> {
     let found = read("the output of helm", output)?;
     let mut wanted = Vec::with_capacity(found.len());
@@ -77,7 +88,7 @@ pub(super) fn objects_of_output(
             wanted.push(object);
         }
     }
-    to_objects(wanted, namespace)
+    to_objects(wanted, namespace, cluster)
 }
 
 /// An object as it was read.
@@ -228,8 +239,12 @@ fn runs_at_install(hook: &Value) -> Result<bool, String> {
     Ok(runs)
 }
 
-fn to_objects(found: Vec<Found>, namespace: &Namespace) -> Result<Vec<KubeObject>, ChartError> {
-    let scopes = Scopes::of(found.iter().map(|found| &found.body));
+fn to_objects(
+    found: Vec<Found>,
+    namespace: &Namespace,
+    cluster: Option<&ClusterCapabilities>,
+) -> Result<Vec<KubeObject>, ChartError> {
+    let scopes = Scopes::of(found.iter().map(|found| &found.body), cluster);
     let mut names = BTreeSet::new();
     let mut objects = Vec::with_capacity(found.len());
     for Found { place, mut body } in found {
@@ -250,13 +265,19 @@ fn to_objects(found: Vec<Found>, namespace: &Namespace) -> Result<Vec<KubeObject
 /// An object of the cluster has none, any other one has its own or the target's.
 fn set_namespace(body: &mut Value, scopes: &Scopes, namespace: &Namespace) -> Result<(), String> {
     let text = |key: &str| body[key].as_str().unwrap_or_default();
-    let is_namespaced = scopes.is_namespaced(text("apiVersion"), text("kind"));
+    let (api_version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
+    let is_namespaced = scopes.is_namespaced(&api_version, &kind);
     let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) else {
         return Ok(());
     };
-    if !is_namespaced {
-        metadata.remove("namespace");
-        return Ok(());
+    match is_namespaced {
+        Some(true) => {}
+        Some(false) => {
+            metadata.remove("namespace");
+            return Ok(());
+        }
+        // Nobody knows the kind yet: what the chart says stays as it is, and the cluster decides.
+        None => return Ok(()),
     }
     match metadata.get("namespace") {
         None | Some(Value::Null) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use harmony_core::kubernetes::ClusterCapabilities;
 use serde_json::Value;
 
 /// The kinds of the API server that belong to the whole cluster, by API group. Every other kind of these groups lives in
@@ -86,8 +87,18 @@ pub(super) struct Scopes {
 }
 
 impl Scopes {
-    /// Reads the definitions among the objects of a chart.
-    pub(super) fn of<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Self {
+    /// Reads the definitions among the objects of a chart, beside what the cluster knows.
+    pub(super) fn of<'a>(
+        objects: impl IntoIterator<Item = &'a Value>,
+        cluster: Option<&ClusterCapabilities>,
+    ) -> Self {
+        let known = cluster
+            .iter()
+            .flat_map(|cluster| &cluster.kinds)
+            .map(|known| {
+                let group = group_of(&known.api_version).to_owned();
+                ((group, known.kind.clone()), known.is_namespaced)
+            });
         let definitions = objects
             .into_iter()
             .filter(|object| object["kind"] == "CustomResourceDefinition")
@@ -101,30 +112,41 @@ impl Scopes {
                 ))
             });
         Self {
-            defined: definitions.collect(),
+            // What the chart itself defines is what will be there.
+            defined: known.chain(definitions).collect(),
         }
     }
 
-    /// Whether an object of that `apiVersion` and `kind` lives in a namespace.
-    pub(super) fn is_namespaced(&self, api_version: &str, kind: &str) -> bool {
-        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    /// Whether an object of that `apiVersion` and `kind` lives in a namespace; `None` for a kind that neither the API
+    /// server, nor the chart, nor the cluster defines. The name of a kind says nothing.
+    pub(super) fn is_namespaced(&self, api_version: &str, kind: &str) -> Option<bool> {
+        let group = group_of(api_version);
         if let Some((_, cluster_kinds)) = CLUSTER_KINDS.iter().find(|(known, _)| *known == group) {
-            return !cluster_kinds.contains(&kind);
+            return Some(!cluster_kinds.contains(&kind));
         }
-        let defined = self.defined.get(&(group.to_owned(), kind.to_owned()));
-        defined
-            .copied()
-            .unwrap_or_else(|| !kind.starts_with("Cluster"))
+        let key = (group.to_owned(), kind.to_owned());
+        self.defined.get(&key).copied()
     }
+}
+
+fn group_of(api_version: &str) -> &str {
+    api_version.rsplit_once('/').map_or("", |(group, _)| group)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use harmony_core::kubernetes::KnownKind;
     use serde_json::json;
 
+    use super::*;
+
     #[test]
-    fn the_scope_is_known_defined_or_guessed_by_name() {
+    fn the_scope_is_known_or_defined_and_never_guessed() {
+        let known = |kind: &str, is_namespaced| KnownKind {
+            api_version: "db.example.com/v1".into(),
+            kind: kind.into(),
+            is_namespaced,
+        };
         let definition = |kind: &str, scope: &str| {
             json!({
                 "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -135,7 +157,15 @@ mod tests {
             definition("Fleet", "Cluster"),
             definition("ClusterThing", "Namespaced"),
         ];
-        let scopes = Scopes::of(&definitions);
+        let cluster = ClusterCapabilities {
+            version: "v1.34.0".into(),
+            kinds: vec![
+                known("Cluster", true),
+                known("Flavour", false),
+                known("Fleet", true),
+            ],
+        };
+        let scopes = Scopes::of(&definitions, Some(&cluster));
         for (api_version, kind, is_namespaced) in [
             ("v1", "ConfigMap", true),
             ("v1", "Namespace", false),
@@ -145,14 +175,18 @@ mod tests {
             ("networking.k8s.io/v1", "IngressClass", false),
             ("example.com/v1", "Fleet", false),
             ("example.com/v1", "ClusterThing", true),
-            ("cert-manager.io/v1", "ClusterIssuer", false),
-            ("cert-manager.io/v1", "Issuer", true),
+            ("db.example.com/v1", "Cluster", true),
+            ("db.example.com/v1", "Flavour", false),
         ] {
             assert_eq!(
                 scopes.is_namespaced(api_version, kind),
-                is_namespaced,
+                Some(is_namespaced),
                 "{api_version} {kind}"
             );
         }
+        assert_eq!(
+            scopes.is_namespaced("cert-manager.io/v1", "ClusterIssuer"),
+            None
+        );
     }
 }

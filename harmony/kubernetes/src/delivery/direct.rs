@@ -185,7 +185,8 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
             chart: chart.clone(),
             source,
         })?;
-        let objects = chart::objects(&self.context, &packaged, values, namespace)
+        let known = self.cluster.capabilities().await?;
+        let objects = chart::objects(&self.context, &packaged, values, namespace, known.as_ref())
             .await
             .map_err(refuse)?;
         let labelled: Result<Vec<_>, _> = objects

@@ -69,6 +69,7 @@ fn a_chart_beyond_the_format_is_rendered_by_helm() {
         &beyond(),
         &values,
         &namespace(),
+        None,
     ))
     .unwrap();
     let objects = comparable(objects);
@@ -119,9 +120,9 @@ fn what_helm_complains_of_is_told() {
         values,
         namespace: namespace(),
     };
-    let error = run(missing.template(&Context::new(), &chart)).unwrap_err();
+    let error = run(missing.template(&Context::new(), &chart, None)).unwrap_err();
     assert!(error.to_string().contains("could not be run"), "{error}");
-    let error = run(helm().template(&Context::new(), &chart)).unwrap_err();
+    let error = run(helm().template(&Context::new(), &chart, None)).unwrap_err();
     assert!(
         error
             .evidence()
@@ -142,7 +143,7 @@ fn a_cancelled_run_does_not_wait_for_helm() {
         namespace: namespace(),
     };
     assert!(matches!(
-        run(helm().template(&context, &chart)),
+        run(helm().template(&context, &chart, None)),
         Err(ChartError::Cancelled(_))
     ));
 }
@@ -161,7 +162,7 @@ fn charts_are_inflated_from_directories_and_repositories() {
             values: json!({ "enabled": false }),
             namespace: namespace(),
         };
-        run(inflate(&Context::new(), &chart))
+        run(inflate(&Context::new(), &chart, None))
             .map(comparable)
             .unwrap()
     };
@@ -211,4 +212,75 @@ fn serve(server: &std::net::TcpListener, index: &str, archive: &[u8]) {
         connection.write_all(head.as_bytes()).unwrap();
         connection.write_all(body).unwrap();
     }
+}
+
+/// A chart in a folder, with one template.
+fn folder_with(template: &str) -> (tempfile::TempDir, HelmChart) {
+    let folder = tempfile::tempdir().unwrap();
+    let metadata = "apiVersion: v2\nname: trial\nversion: 0.1.0\n";
+    std::fs::write(folder.path().join("Chart.yaml"), metadata).unwrap();
+    std::fs::create_dir(folder.path().join("templates")).unwrap();
+    std::fs::write(folder.path().join("templates/one.yaml"), template).unwrap();
+    let chart = HelmChart {
+        release: "trial".into(),
+        source: HelmSource::Path(folder.path().to_path_buf()),
+        values: serde_json::Value::Null,
+        namespace: namespace(),
+    };
+    (folder, chart)
+}
+
+#[test]
+fn a_chart_that_makes_up_a_password_is_refused_with_its_place() {
+    for made_up in [
+        "{{ randAlphaNum 24 | b64enc }}",
+        "{{ now | date \"150405.000000\" | b64enc }}",
+    ] {
+        let (_folder, chart) = folder_with(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\ndata:\n  password: {made_up}\n"
+        ));
+        let mut unstable = false;
+        // the time may stand still between two renderings
+        for _ in 0..5 {
+            let rendered = run(helm().template(&Context::new(), &chart, None));
+            if let Err(ChartError::Unstable { object, field }) = rendered {
+                assert_eq!(
+                    (object.as_str(), field.as_str()),
+                    ("Secret shop/login", "data.password")
+                );
+                unstable = true;
+            }
+        }
+        assert!(unstable, "{made_up}");
+    }
+}
+
+#[test]
+fn a_chart_is_told_what_the_cluster_is() {
+    use harmony_core::kubernetes::{ClusterCapabilities, KnownKind};
+    let (_folder, chart) = folder_with(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: seen\ndata:\n  version: {{ .Capabilities.KubeVersion.Version }}\n  \
+         knows: {{ .Capabilities.APIVersions.Has \"mon.example.com/v1/Watch\" | quote }}\n---\n\
+         apiVersion: mon.example.com/v1\nkind: Watch\nmetadata:\n  name: web\n",
+    );
+    let cluster = ClusterCapabilities {
+        version: "v1.31.4".into(),
+        kinds: vec![KnownKind {
+            api_version: "mon.example.com/v1".into(),
+            kind: "Watch".into(),
+            is_namespaced: true,
+        }],
+    };
+    let objects =
+        comparable(run(helm().template(&Context::new(), &chart, Some(&cluster))).unwrap());
+    let seen = &objects["ConfigMap shop/seen"]["data"];
+    assert_eq!(
+        (&seen["version"], &seen["knows"]),
+        (&json!("v1.31.4"), &json!("true"))
+    );
+    assert!(
+        objects.contains_key("Watch shop/web"),
+        "{:?}",
+        objects.keys()
+    );
 }

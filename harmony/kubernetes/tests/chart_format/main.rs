@@ -51,7 +51,7 @@ pub(crate) fn by_helm(archive: &[u8], values: &Value) -> Result<Vec<KubeObject>,
         values: values.clone(),
         namespace: namespace(),
     };
-    run(helm().template(&Context::new(), &chart))
+    run(helm().template(&Context::new(), &chart, None))
 }
 
 pub(crate) fn by_harmony(chart: &PackagedChart) -> Vec<KubeObject> {

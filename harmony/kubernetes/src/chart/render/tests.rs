@@ -225,7 +225,7 @@ fn of_helms_output_only_test_hooks_are_left_out() {
         object("d", "test,pre-install"),
     ]
     .concat();
-    let objects = objects_of_output(&output, &"shop".parse().unwrap()).unwrap();
+    let objects = objects_of_output(&output, &"shop".parse().unwrap(), None).unwrap();
     assert_eq!(names(&objects), ["Pod shop/a", "Pod shop/d"]);
 }
 
@@ -256,7 +256,7 @@ fn only_hooks_of_an_install_or_upgrade_become_objects() {
         let output = format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{ name: a, annotations: {{ helm.sh/hook: {hook} }} }}\n"
         );
-        objects_of_output(&output, &"shop".parse().unwrap()).map(|objects| objects.len())
+        objects_of_output(&output, &"shop".parse().unwrap(), None).map(|objects| objects.len())
     };
     for (hook, count) in [
         ("pre-install", 1),
