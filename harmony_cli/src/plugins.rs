@@ -4,12 +4,14 @@
 //! It knows none of them: a command joins by being named `harmony-NAME`, executable, on `PATH`, and by having a first
 //! line of `--help` that says what it is for.
 
+mod apps;
 mod describe;
 mod find;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command as Process, ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -21,10 +23,13 @@ use harmony_core::diagnostic::{FailureKind, Origin};
 pub use self::describe::{Description, describe};
 pub use self::find::{Plugin, find};
 
+use self::apps::AppError;
+use self::find::skipped;
+
 use crate::exit_status::ExitStatus;
 use crate::output::{self, RunError};
 use crate::usage::UnknownCode;
-use crate::{explain, fail, parse};
+use crate::{explain, fail, parse, render};
 
 /// Infrastructure as compiled code: releases, deploys and watches over apps.
 #[derive(Parser)]
@@ -44,6 +49,22 @@ struct HarmonyArgs {
 enum HarmonyCommand {
     /// Print the commands that were found on PATH, and what each is for
     List,
+    /// Deploy an app: runs its deploy program, APP-deploy or harmony-APP-deploy
+    Deploy {
+        /// The app, such as `my-app`
+        app: String,
+        /// What is handed to it, such as `plan` or `--topology ci`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Release what a git tag names: runs the program of the app in the tag
+    Release {
+        /// The tag, `<app>-<component>-v<version>`
+        tag: String,
+        /// What is handed to it, such as `--then-deploy`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Print what an error code means and what to do about it
     Explain {
         /// Such as H0301
@@ -80,7 +101,21 @@ pub async fn main(args: Vec<OsString>, path: &OsStr) -> Result<ExitCode, RunErro
     };
     match command {
         None => help(path).await,
+        Some(HarmonyCommand::Deploy { app, args }) => Ok(match apps::deploy_program(&app, path) {
+            Ok(program) => become_program(&program, &args),
+            Err(error) => not_found(error, path),
+        }),
+        Some(HarmonyCommand::Release { tag, args }) => {
+            Ok(match apps::release_program(&tag, path) {
+                Ok(program) => {
+                    let asked = ["--release", "--from-tag", &tag].map(OsString::from);
+                    become_program(&program, &[asked.as_slice(), &args].concat())
+                }
+                Err(error) => not_found(error, path),
+            })
+        }
         Some(HarmonyCommand::List) => {
+            warn_of_skipped(path);
             output::data(&table(&describe_all(path).await))?;
             Ok(ExitStatus::Done.into())
         }
@@ -99,7 +134,22 @@ pub async fn main(args: Vec<OsString>, path: &OsStr) -> Result<ExitCode, RunErro
     }
 }
 
+/// Says which directories of `PATH` have commands that are not used.
+fn warn_of_skipped(path: &OsStr) {
+    for (directory, reason) in skipped(path) {
+        let directory = directory.display();
+        let message = format!("the commands in `{directory}` are not used: {reason}");
+        output::message(&render::warning(&message));
+    }
+}
+
+fn not_found(error: AppError, path: &OsStr) -> ExitCode {
+    warn_of_skipped(path);
+    fail(&error)
+}
+
 async fn help(path: &OsStr) -> Result<ExitCode, RunError> {
+    warn_of_skipped(path);
     let described = describe_all(path).await;
     let mut help = HarmonyArgs::command().render_help().ansi().to_string();
     help.push_str("\nOn PATH:\n");
@@ -163,11 +213,17 @@ fn become_plugin(words: &[OsString], path: &OsStr) -> ExitCode {
     let name = name.to_string_lossy();
     let plugins = find(path);
     let Some(plugin) = plugins.iter().find(|plugin| plugin.name() == name) else {
+        warn_of_skipped(path);
         return fail(&PluginError::unknown(&name, &plugins));
     };
-    let source = Process::new(plugin.path()).args(args).exec();
+    become_program(plugin.path(), args)
+}
+
+/// Returns only when the program cannot be started.
+fn become_program(program: &Path, args: &[OsString]) -> ExitCode {
+    let source = Process::new(program).args(args).exec();
     fail(&PluginError::Start {
-        path: plugin.path().display().to_string(),
+        path: program.display().to_string(),
         source,
     })
 }
@@ -189,7 +245,7 @@ enum PluginError {
 
 impl PluginError {
     fn unknown(asked: &str, plugins: &[Plugin]) -> Self {
-        let own = ["list", "explain", "completions"];
+        let own = ["deploy", "release", "list", "explain", "completions"];
         let names = plugins.iter().map(Plugin::name).chain(own);
         Self::Unknown {
             asked: asked.to_owned(),
@@ -236,6 +292,29 @@ impl Diagnostic for PluginError {
             Self::Start { .. } => {
                 vec!["check that the file is a program of this machine's kind".into()]
             }
+        }
+    }
+}
+
+impl Diagnostic for AppError {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(match self {
+            Self::NotFound { .. } => codes::APP_NOT_FOUND,
+            Self::Tag { .. } => codes::NOT_A_RELEASE_TAG,
+        })
+    }
+
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NotFound { looked_for, .. } => vec![
+                format!("put one of these on PATH: {}", looked_for.join(", ")),
+                "a program that cargo built is in `target/debug` or `target/release`".into(),
+            ],
+            Self::Tag { source } => vec![source.hint()],
         }
     }
 }

@@ -48,6 +48,8 @@ codes! {
     COMMAND_NOT_STARTED = 7, "a command of harmony cannot be started";
     PROGRAM_SETUP = 8, "the program does not say what it is about";
     WHICH_RELEASE = 9, "a deploy does not say which release";
+    APP_NOT_FOUND = 10, "no program of the app is on PATH";
+    NOT_A_RELEASE_TAG = 11, "this is not the tag of a release";
     // Building images
     DOCKERFILE_UNSUPPORTED = 101, "the builder cannot run a Dockerfile";
     HOST_STEP_FAILED = 102, "a program failed while an image was built";

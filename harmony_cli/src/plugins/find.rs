@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "harmony-";
@@ -31,17 +31,9 @@ impl Plugin {
 pub fn find(path: &OsStr) -> Vec<Plugin> {
     let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
     for directory in std::env::split_paths(path) {
-        let Ok(entries) = directory.read_dir() else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            let file = entry.file_name();
-            let name = file.to_str().and_then(|file| file.strip_prefix(PREFIX));
-            if let Some(name) = name
-                && is_name(name)
-                && is_executable(&entry.path())
-            {
-                found.entry(name.to_owned()).or_insert_with(|| entry.path());
+        for (name, file) in plugins_in(&directory) {
+            if distrust(&directory).is_none() {
+                found.entry(name).or_insert(file);
             }
         }
     }
@@ -49,6 +41,57 @@ pub fn find(path: &OsStr) -> Vec<Plugin> {
         .into_iter()
         .map(|(name, path)| Plugin { name, path })
         .collect()
+}
+
+/// A program of exactly that name on a `PATH`, in a directory that [`find`] would use.
+pub(super) fn find_program(path: &OsStr, name: &str) -> Option<PathBuf> {
+    let directories = std::env::split_paths(path);
+    let mut programs = directories
+        .filter(|directory| distrust(directory).is_none())
+        .map(|directory| directory.join(name));
+    programs.find(|program| is_executable(program))
+}
+
+/// The directories of a `PATH` that have plugins and are not used, each with the reason. Whoever can write to a directory
+/// decides what `harmony` starts: a checkout of somebody else's, or `/tmp`, must not.
+pub(super) fn skipped(path: &OsStr) -> Vec<(PathBuf, &'static str)> {
+    let directories = std::env::split_paths(path);
+    let with_plugins = directories.filter(|directory| !plugins_in(directory).is_empty());
+    with_plugins
+        .filter_map(|directory| distrust(&directory).map(|reason| (directory, reason)))
+        .collect()
+}
+
+fn plugins_in(directory: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = directory.read_dir() else {
+        return Vec::new();
+    };
+    let named = entries.flatten().filter_map(|entry| {
+        let file = entry.file_name();
+        let name = file.to_str()?.strip_prefix(PREFIX)?.to_owned();
+        (is_name(&name) && is_executable(&entry.path())).then(|| (name, entry.path()))
+    });
+    named.collect()
+}
+
+/// Why nothing is started from a directory; `None` for one that this user and root alone decide about.
+fn distrust(directory: &Path) -> Option<&'static str> {
+    if !directory.is_absolute() {
+        return Some("it is relative to the current directory");
+    }
+    // One that cannot be looked at has nothing to start either.
+    let metadata = directory.metadata().ok()?;
+    if metadata.permissions().mode() & 0o002 != 0 {
+        return Some("every user may write to it");
+    }
+    let owner = metadata.uid();
+    let user = std::fs::metadata("/proc/self")
+        .map(|own| own.uid())
+        .unwrap_or(owner);
+    if owner != 0 && owner != user {
+        return Some("it belongs to another user");
+    }
+    None
 }
 
 /// Leaves out what build tools put beside programs, such as `harmony-fleet.d`.
@@ -97,5 +140,33 @@ mod tests {
         let names: Vec<&str> = found.iter().map(Plugin::name).collect();
         assert_eq!(names, ["fleet", "node"]);
         assert_eq!(found[0].path(), first.path().join("harmony-fleet"));
+    }
+
+    #[test]
+    fn directories_that_others_decide_about_are_skipped_and_named() {
+        let shared = tempfile::tempdir().expect("a directory");
+        let own = tempfile::tempdir().expect("a directory");
+        for directory in [shared.path(), own.path()] {
+            let path = directory.join("harmony-fleet");
+            fs::write(&path, "").expect("a file");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+        }
+        fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o777)).expect("its mode");
+        let path =
+            std::env::join_paths([Path::new("."), shared.path(), own.path()]).expect("a PATH");
+        let found = find(&path);
+        assert_eq!(found[0].path(), own.path().join("harmony-fleet"));
+        assert_eq!(
+            find_program(&path, "harmony-fleet"),
+            Some(own.path().join("harmony-fleet"))
+        );
+        assert_eq!(
+            skipped(&path),
+            [(shared.path().to_path_buf(), "every user may write to it")]
+        );
+        assert_eq!(
+            distrust(Path::new("bin")),
+            Some("it is relative to the current directory")
+        );
     }
 }

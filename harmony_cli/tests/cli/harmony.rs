@@ -16,6 +16,8 @@ fn plugins() -> TempDir {
             "harmony-fleet",
             "if [ \"$1\" = --help ]; then echo 'See and reach devices.'; echo more; else echo \"got $*\"; exit 7; fi",
         ),
+        // not a `harmony-*` command of the list: found by the name of the app
+        ("hello-deploy", "echo \"hello got $*\"; exit 6"),
         ("harmony-broken", "exit 3"),
         ("harmony-silent", "true"),
         ("harmony-slow", "exec sleep 60"),
@@ -75,6 +77,29 @@ fn it_becomes_the_command_that_is_asked_for() {
         (fleet.code, fleet.stdout.as_str()),
         (Some(7), "got devices --json -- x y\n")
     );
+}
+
+#[test]
+fn deploy_and_release_find_the_program_of_an_app() {
+    let plugins = plugins();
+    let deploy = ended(&plugins, &["deploy", "hello", "--yes", "--list"]);
+    assert_eq!(
+        (deploy.code, deploy.stdout.as_str()),
+        (Some(6), "hello got --yes --list\n")
+    );
+    let release = ended(&plugins, &["release", "hello-web-v0.1.0", "--dry-run"]);
+    assert_eq!(
+        (release.code, release.stdout.as_str()),
+        (
+            Some(6),
+            "hello got --release --from-tag hello-web-v0.1.0 --dry-run\n"
+        )
+    );
+    let unknown = ended(&plugins, &["deploy", "nothing"]);
+    assert!(unknown.stderr.contains("H0010"), "{unknown:?}");
+    assert!(unknown.stderr.contains("nothing-deploy"), "{unknown:?}");
+    let wrong = ended(&plugins, &["release", "hello"]);
+    assert!(wrong.stderr.contains("H0011"), "{wrong:?}");
 }
 
 #[test]
