@@ -68,7 +68,7 @@ pub enum Site {
 /// The [`Program`] of one app: it is released by its tag, and deployed to each target in order.
 #[derive(Debug, Clone)]
 pub struct App {
-    app: Arc<AppSpec>,
+    spec: Arc<AppSpec>,
     targets: Vec<DeployTarget>,
     ready_deadline: Duration,
 }
@@ -77,7 +77,7 @@ impl App {
     /// Releases and deploys `app`.
     pub fn of(app: AppSpec) -> Self {
         Self {
-            app: Arc::new(app),
+            spec: Arc::new(app),
             targets: Vec::new(),
             ready_deadline: READY_DEADLINE,
         }
@@ -102,7 +102,7 @@ impl App {
 
 impl Program for App {
     fn apps(&self) -> Vec<Arc<AppSpec>> {
-        vec![Arc::clone(&self.app)]
+        vec![Arc::clone(&self.spec)]
     }
 
     fn scores<T: Platform, A: Artifacts<T>>(
@@ -112,7 +112,7 @@ impl Program for App {
     ) -> Vec<Box<dyn Score<T>>> {
         let mut scores = vec![artifacts.gather(self.apps())];
         for target in &self.targets {
-            let deploy = DeployScore::new(&self.app, artifacts.clone(), target.clone())
+            let deploy = DeployScore::new(&self.spec, artifacts.clone(), target.clone())
                 .with_ready_deadline(self.ready_deadline);
             scores.push(Box::new(deploy));
         }

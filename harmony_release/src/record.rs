@@ -96,12 +96,12 @@ impl ReleaseRecord {
     /// # Errors
     /// See [`RecordError`].
     pub fn read(bytes: &[u8], unit: &ReleaseUnit, version: &Version) -> Result<Self, RecordError> {
-        let of = || format!("{unit} {version}");
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Schema {
             schema_version: u32,
         }
+        let of = || format!("{unit} {version}");
         let unreadable = |source| RecordError::Unreadable { of: of(), source };
         let schema: Schema = serde_json::from_slice(bytes).map_err(unreadable)?;
         if schema.schema_version != Self::SCHEMA_VERSION {

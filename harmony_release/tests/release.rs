@@ -22,7 +22,6 @@ fn args(tag: &str) -> ReleaseArgs {
     ReleaseArgs {
         release: true,
         from_tag: Some(tag.into()),
-        ..ReleaseArgs::default()
     }
 }
 
@@ -275,7 +274,7 @@ async fn an_app_without_a_chart_releases_its_image() {
 }
 
 fn target() -> DeployTarget {
-    DeployTarget::namespace("shop".parse().unwrap())
+    DeployTarget::namespace("shop".parse().expect("a namespace"))
 }
 
 fn deploy(app: AppSpec, artifacts: Released) -> DeployScore {

@@ -5,6 +5,8 @@
 //! Everything that did not come from this program passes [`line`] or [`text`] where it is put into output; [`guarded`] is
 //! the last check, at the stream itself.
 
+use std::fmt::Write as _;
+
 /// Longer strings than this (titles, links) are not taken for control sequences.
 const LONGEST_STRING: usize = 4096;
 
@@ -69,7 +71,7 @@ pub fn json(document: &str) -> String {
         if !character.is_ascii() && is_unsafe(character) || character == '\u{7f}' {
             let mut units = [0; 2];
             for unit in character.encode_utf16(&mut units) {
-                shown.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(shown, "\\u{unit:04x}");
             }
         } else {
             shown.push(character);
@@ -89,18 +91,11 @@ pub fn guarded(text: &str) -> String {
 fn guard(text: &str, shown: &mut String) {
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
-        let length = match colour(rest) {
-            Some(length) => {
-                shown.push_str(&rest[..length]);
-                length
-            }
-            None => {
-                if matches!(character, '\n' | '\t') || !is_unsafe(character) {
-                    shown.push(character);
-                }
-                character.len_utf8()
-            }
-        };
+        let colours = colour(rest);
+        let length = colours.unwrap_or(character.len_utf8());
+        if colours.is_some() || matches!(character, '\n' | '\t') || !is_unsafe(character) {
+            shown.push_str(&rest[..length]);
+        }
         rest = &rest[length..];
     }
 }

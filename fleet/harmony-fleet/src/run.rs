@@ -57,7 +57,7 @@ pub async fn run(cli: Cli, out: &mut impl Write, notes: &mut impl Write) -> Resu
             };
             out.write_all(text.as_bytes()).map_err(CliError::Output)?;
             for warning in devices::warnings(&listing) {
-                writeln!(notes, "warning: {}", printable::line(&warning.to_string()))
+                writeln!(notes, "warning: {}", printable::line(&warning))
                     .map_err(CliError::Output)?;
             }
             Ok(())

@@ -5,10 +5,7 @@ use async_trait::async_trait;
 use crate::{Interpret, InterpretError, Inventory, Outcome, Score, Topology};
 
 /// The execution of a composite: each part in order, up to the first that fails.
-pub fn in_order<T: Topology>(parts: Vec<Box<dyn Score<T>>>) -> Box<dyn Interpret<T>>
-where
-    T: 'static,
-{
+pub fn in_order<T: Topology + 'static>(parts: Vec<Box<dyn Score<T>>>) -> Box<dyn Interpret<T>> {
     Box::new(InOrder(parts))
 }
 

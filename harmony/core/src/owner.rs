@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use harmony_types::{ChartName, Namespace};
-use sha2::{Digest, Sha256};
+use harmony_types::{ChartName, Digest, Namespace};
+use sha2::{Digest as _, Sha256};
 
 /// Who applies objects: one Score or one delivery, for one namespace.
 ///
@@ -78,7 +78,8 @@ impl Owner {
             return whole;
         }
         let hash = Sha256::digest(format!("{}@{}", self.name, self.namespace));
-        let hash: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = Digest::sha256_from_bytes(hash.into());
+        let hash = hash.hex().get(..12).unwrap_or_default();
         let kept: String = whole.chars().take(MAX_MANAGER - 1 - hash.len()).collect();
         format!("{kept}~{hash}")
     }

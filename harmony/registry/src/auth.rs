@@ -211,7 +211,7 @@ impl Authenticator {
             (state.challenge.is_some(), state.is_refused)
         };
         let is_anonymous = matches!(self.found(wire).await.login, Login::Anonymous);
-        !is_refused && !(is_asked && is_anonymous)
+        !is_refused && (!is_asked || !is_anonymous)
     }
 
     /// Where the login came from, for messages.

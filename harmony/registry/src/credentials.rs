@@ -212,7 +212,7 @@ impl Config {
         registry: &RegistryHost,
         path: Option<&Repository>,
     ) -> Option<Map<String, Value>> {
-        let ours = path.map(|path| path.as_str()).unwrap_or_default();
+        let ours = path.map(Repository::as_str).unwrap_or_default();
         let fits = self.auths.iter().flatten().filter_map(|(name, entry)| {
             let (host, below) = split(name);
             let is_ours = below.is_empty()

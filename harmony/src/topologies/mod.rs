@@ -9,6 +9,10 @@
     clippy::duplicated_attributes,
     reason = "two capabilities may be delegated to one field"
 )]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "the attributes name what is delegated"
+)]
 
 mod chart_store;
 mod ci;

@@ -85,9 +85,7 @@ fn distrust(directory: &Path) -> Option<&'static str> {
         return Some("every user may write to it");
     }
     let owner = metadata.uid();
-    let user = std::fs::metadata("/proc/self")
-        .map(|own| own.uid())
-        .unwrap_or(owner);
+    let user = std::fs::metadata("/proc/self").map_or(owner, |own| own.uid());
     if owner != 0 && owner != user {
         return Some("it belongs to another user");
     }

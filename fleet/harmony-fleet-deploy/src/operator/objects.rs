@@ -130,7 +130,7 @@ fn deployment(
             pod::env(settings::NATS_PASSWORD_FILE, pod::PASSWORD_FILE),
             pod::env(settings::TENANT, &values.tenant),
             pod::env(settings::NAMESPACE, namespace.to_string()),
-            pod::env(settings::HEALTH_ADDR, format!("0.0.0.0:{}", HEALTH_PORT)),
+            pod::env(settings::HEALTH_ADDR, format!("0.0.0.0:{HEALTH_PORT}")),
         ]),
         ports: Some(vec![ContainerPort {
             name: Some("health".into()),

@@ -152,6 +152,15 @@ impl Checks {
     }
 }
 
+impl<'a> IntoIterator for &'a Checks {
+    type Item = &'a SmokeCheck;
+    type IntoIter = std::slice::Iter<'a, SmokeCheck>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 /// The one Score of a [`Workload`]: done only when what it deployed works. Deploy, then readiness, then smoke checks.
 #[derive(Debug)]
 pub struct Verified<W>(Arc<W>);
@@ -206,7 +215,7 @@ where
             let step = context.step(format!("wait until {name} is ready"));
             workload.wait_ready(topology, &running).await?;
             step.done("ready");
-            for check in checks.iter() {
+            for check in &checks {
                 let step = context.step(format!("check {name}: {check}"));
                 run_check(
                     topology,

@@ -101,8 +101,8 @@ pub(crate) async fn apply(
             step.position(changes.len() as u64, objects.len() as u64, Unit::Items);
         }
     }
-    let changed = |change: &&Change| change.action != Action::Unchanged;
-    match changes.iter().filter(changed).count() {
+    let is_one = |change: &&Change| change.action != Action::Unchanged;
+    match changes.iter().filter(is_one).count() {
         0 => step.skipped("no changes"),
         count => step.done(format!("{count} of {} changed", objects.len())),
     }

@@ -324,14 +324,14 @@ impl Trial<'_> {
                 stored["metadata"]["namespace"] = own.clone();
                 self.accept(stored)
             }
-            Err(status) => match schema::faults(&status) {
-                Some(fields) => Err(self.invalid(reference, fields)),
-                // Rights, quotas and policies of another namespace say nothing about this one.
-                None => {
-                    self.untried("not tried: its namespace does not exist yet");
-                    Ok(())
+            Err(status) => {
+                if let Some(fields) = schema::faults(&status) {
+                    return Err(self.invalid(reference, fields));
                 }
-            },
+                // Rights, quotas and policies of another namespace say nothing about this one.
+                self.untried("not tried: its namespace does not exist yet");
+                Ok(())
+            }
         }
     }
 
@@ -353,13 +353,11 @@ impl Trial<'_> {
     }
 
     fn refused(&self, reference: &ObjectRef, status: Status) -> ClusterError {
-        match schema::faults(&status) {
-            Some(fields) => self.invalid(reference, fields),
-            None => {
-                let attempt = self.connection.attempt("apply", reference);
-                attempt.failed(kube::Error::Api(status.boxed()))
-            }
+        if let Some(fields) = schema::faults(&status) {
+            return self.invalid(reference, fields);
         }
+        let attempt = self.connection.attempt("apply", reference);
+        attempt.failed(kube::Error::Api(status.boxed()))
     }
 
     fn invalid(&self, reference: &ObjectRef, mut fields: Vec<FieldFault>) -> ClusterError {

