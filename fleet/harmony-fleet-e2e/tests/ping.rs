@@ -13,7 +13,7 @@ use harmony_fleet_e2e::stack::{FleetStack, eventually, shared_stack, topology};
 
 async fn connect(stack: &FleetStack) -> anyhow::Result<NatsConnection> {
     let (servers, auth) = stack.tools.connection()?;
-    Ok(NatsConnection::connect(&NatsOptions::new(servers, auth, "e2e")).await?)
+    Ok(NatsConnection::connect(&NatsOptions::for_tools(servers, auth, "e2e")).await?)
 }
 
 #[tokio::test]

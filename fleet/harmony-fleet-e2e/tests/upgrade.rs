@@ -57,7 +57,7 @@ async fn the_operator_is_upgraded_on_a_running_stack() -> anyhow::Result<()> {
     assert_ne!(before, after);
 
     let (servers, auth) = stack.tools.connection()?;
-    let connection = NatsConnection::connect(&NatsOptions::new(servers, auth, "e2e")).await?;
+    let connection = NatsConnection::connect(&NatsOptions::for_tools(servers, auth, "e2e")).await?;
     let directory = NatsDeviceDirectory::new(connection.clone(), stack.score.tenant.clone());
     let names = eventually(Duration::from_secs(30), async || {
         let devices = directory.devices().await?.devices;
