@@ -28,10 +28,12 @@
 //! | [`with_image`] | [`WithImage`]: for what runs without a chart |
 //! | [`publish`], [`pinned_image`] | building and pushing one image |
 //! | [`chart`] | where charts come from, and their packaging; [`chart::derive`] makes one of a Score's objects |
+//! | [`app_chart`] | the chart of an app, for a version and an image |
 //! | [`check`], [`source`], [`crate_version`] | what is checked before a build: version, work tree, tag |
 //! | [`record`] | [`ReleaseRecord`](record::ReleaseRecord): what was released, as data |
 //! | [`error`] | [`ReleaseError`] |
 
+pub mod app_chart;
 pub mod app_spec;
 pub mod artifacts;
 pub mod chart;

@@ -10,8 +10,8 @@ use harmony_core::outcome::{Action, Change};
 use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology};
 use harmony_types::{ChartRef, Digest, ReleaseUnit, Version};
 
+use crate::app_chart;
 use crate::app_spec::AppSpec;
-use crate::chart;
 use crate::check::{Request, check};
 use crate::crate_version::written_version;
 use crate::error::ReleaseError;
@@ -167,7 +167,7 @@ where
     };
     let source = check(app, request, context).await?;
     let registry = topology.registry_url();
-    let has_chart = chart::try_out(app, &version, registry)?;
+    let has_chart = app_chart::try_out(app, &version, registry)?;
     // a registry that cannot be reached or does not let us in is found out before minutes of building
     let published_image = topology
         .resolve_image(&registry.image(&app.unit, &version))
@@ -225,7 +225,7 @@ async fn publish_chart<T>(
 where
     T: Topology + HelmRegistry,
 {
-    let packaged = chart::package(app, &release.version, &pinned(image), release.source.created)?
+    let packaged = app_chart::package(app, &release.version, &pinned(image), release.source.created)?
         .expect("its trial before the build was a chart, and whether there is one does not depend on the image");
     let archive = packaged.archive_digest.clone();
     if let (None, Some(published)) = (image.pinned(), &chart.published) {

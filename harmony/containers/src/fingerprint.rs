@@ -18,7 +18,7 @@ use harmony_types::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::native::layer::hash_file;
+use crate::host_file::hash_file;
 use crate::plan::{ImagePlan, PlannedEntry};
 
 /// Collects values into a hash; where one ends and the next begins is part of it.

@@ -20,6 +20,7 @@
 //! | [`buildable`] | [`RustBinary`], [`GoBinary`], [`Prebuilt`], and what their images carry: [`Runtime`] |
 //! | `plan` | recipe to sorted, checked, complete layers; pure |
 //! | `host_step` | runs cargo and go, with progress and cancellation |
+//! | `host_file` | reads and hashes the host's files |
 //! | `fingerprint` | what a build depends on, so that plans can tell digests |
 //! | `startable` | whether the program of an image can start in it |
 //! | `cache` | what is kept between runs, and for how long |
@@ -29,6 +30,7 @@ pub mod buildable;
 mod cache;
 pub mod docker;
 mod fingerprint;
+mod host_file;
 mod host_step;
 pub mod native;
 mod plan;

@@ -278,7 +278,7 @@ fn declared_entries(recipe: &ImageRecipe) -> Result<BTreeMap<&str, (usize, Plann
                     continue;
                 }
                 return Err(Fault::new(
-                    format!("`{}` is there twice, and not the same", file.path),
+                    format!("`{}` is listed twice, with different content", file.path),
                     "remove one of the two entries",
                 ));
             }
@@ -291,7 +291,7 @@ fn declared_entries(recipe: &ImageRecipe) -> Result<BTreeMap<&str, (usize, Plann
                 && entry.source != FileSource::Directory
             {
                 return Err(Fault::new(
-                    format!("`{path}` lies in `{parent}`, which is no directory"),
+                    format!("`{path}` lies in `{parent}`, which is not a directory"),
                     "move the file, or make its parent a directory",
                 ));
             }
@@ -305,7 +305,7 @@ fn check_path(path: &str) -> Result<(), Fault> {
     let shown = path.escape_debug();
     let Some(rest) = path.strip_prefix('/').filter(|rest| !rest.is_empty()) else {
         return Err(Fault::new(
-            format!("`{shown}` is no absolute path of a file"),
+            format!("`{shown}` is not an absolute path of a file"),
             HELP,
         ));
     };

@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::{ArtifactError, Artifacts, Supplied, VersionedChart, WhichImage};
+use crate::app_chart;
 use crate::app_spec::AppSpec;
-use crate::chart;
 use crate::crate_version::written_version;
 use crate::pinned_image::PinnedImage;
 use crate::publish::{self, ImageToPublish, Provenance, PublishedImage};
@@ -159,7 +159,7 @@ where
         let make = async || {
             let base = base_version(app).await?;
             // An error of the chart is found before minutes of building.
-            if !chart::try_out(app, &base, topology.work_trees())? {
+            if !app_chart::try_out(app, &base, topology.work_trees())? {
                 return Err(ArtifactError::NoChart {
                     unit: Box::new(app.unit.clone()),
                 });
@@ -200,7 +200,7 @@ fn packaged(
     version: &Version,
     image: &PinnedImage,
 ) -> Result<harmony_core::chart::PackagedChart, ArtifactError> {
-    let packaged = chart::package(app, version, image, 0)?;
+    let packaged = app_chart::package(app, version, image, 0)?;
     packaged.ok_or_else(|| ArtifactError::NoChart {
         unit: Box::new(app.unit.clone()),
     })

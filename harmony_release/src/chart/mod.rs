@@ -19,20 +19,18 @@ mod values;
 mod yaml;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::PackagedChart;
 use harmony_core::codes;
 use harmony_core::diagnostic::{BoxError, Diagnostic, FailureKind, Origin};
 use harmony_core::kubernetes::{KubeObject, ObjectError};
-use harmony_types::{Digest, ImageRef, Namespace, ReleaseUnit, Version};
+use harmony_types::{ImageRef, Namespace, ReleaseUnit, Version};
 
 pub use values::{ChartValue, ChartValues, ValuePath};
 pub use yaml::to_yaml_for_go;
 
-use crate::app_spec::AppSpec;
 use crate::pinned_image::PinnedImage;
 
 /// Where an app's chart comes from.
@@ -252,47 +250,35 @@ impl Chart {
     }
 }
 
-/// Makes and packages the chart of `app` that names `image`; `None` for an app without a chart. The same arguments give
-/// the same bytes.
+/// Makes and packages the chart that `source` gives for `context`; `None` where there is none. The same arguments give the
+/// same bytes.
 ///
 /// `created` dates every file, in seconds since 1970.
 ///
 /// # Errors
 /// See [`ChartError`].
-pub fn package(
-    app: &AppSpec,
-    version: &Version,
+pub(crate) fn package(
+    source: &ChartSource,
+    project_root: &Path,
+    context: &ChartContext<'_>,
     image: &PinnedImage,
     created: i64,
 ) -> Result<Option<PackagedChart>, ChartError> {
-    let context = ChartContext {
-        unit: &app.unit,
-        version,
-        image: image.reference(),
-    };
-    let Some(chart) = make(app, &context)? else {
+    let Some(chart) = make(source, project_root, context)? else {
         return Ok(None);
     };
-    names_image(&chart, &context, image)?;
-    package::package(&chart, &context, created).map(Some)
+    names_image(&chart, context, image)?;
+    package::package(&chart, context, created).map(Some)
 }
 
-/// Makes the chart for an image that does not exist yet, to find its errors before minutes of building. Says whether
-/// there is a chart.
-pub(crate) fn try_out(
-    app: &AppSpec,
-    version: &Version,
-    registry: &RegistryLocation,
-) -> Result<bool, ChartError> {
-    let some_digest = Digest::sha256_from_bytes([0xab; 32]);
-    let image = PinnedImage::new(&registry.image(&app.unit, version), &some_digest);
-    Ok(package(app, version, &image, 0)?.is_some())
-}
-
-fn make(app: &AppSpec, context: &ChartContext<'_>) -> Result<Option<Chart>, ChartError> {
-    Ok(Some(match &app.chart {
+fn make(
+    source: &ChartSource,
+    project_root: &Path,
+    context: &ChartContext<'_>,
+) -> Result<Option<Chart>, ChartError> {
+    Ok(Some(match source {
         ChartSource::None => return Ok(None),
-        ChartSource::Path(path) => directory::read(&app.project_root.join(path), context)?,
+        ChartSource::Path(path) => directory::read(&project_root.join(path), context)?,
         ChartSource::Builder(builder) => builder.build(context)?,
         ChartSource::FromScore(model) => derive::derive(&**model, context)?,
     }))
@@ -435,7 +421,7 @@ impl Diagnostic for ChartError {
             Self::ImageNotNamed { .. } => vec![
                 "write the image that the chart is given (`name@sha256:...`) where the workload names its image".into(),
             ],
-            Self::Builder { .. } => vec!["mend the app's chart function".into()],
+            Self::Builder { .. } => vec!["fix the app's chart function".into()],
             Self::Object(_) | Self::Yaml { .. } | Self::Archive { .. } => Vec::new(),
         }
     }

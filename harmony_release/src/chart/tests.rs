@@ -3,11 +3,12 @@ use std::io::Read;
 use std::sync::Arc;
 
 use harmony_core::image::ImageSource;
-use harmony_types::Namespace;
+use harmony_types::{Digest, Namespace};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::app_spec::VersionSource;
+use crate::app_chart::package;
+use crate::app_spec::{AppSpec, VersionSource};
 
 /// Texts that a YAML parser of version 1.1 takes for something else, and some that break a careless writer.
 const TREACHEROUS: &[&str] = &[
@@ -151,7 +152,7 @@ where
         version: &version,
         image: image.reference(),
     };
-    Ok(make(&app, &context)?.expect("it has a chart"))
+    Ok(make(&app.chart, &app.project_root, &context)?.expect("it has a chart"))
 }
 
 fn text<'a>(chart: &'a Chart, path: &str) -> &'a str {
@@ -512,7 +513,9 @@ fn a_directory_gets_version_and_image_and_keeps_its_comments() {
         version: &version,
         image: image.reference(),
     };
-    let chart = make(&app, &context).unwrap().unwrap();
+    let chart = make(&app.chart, &app.project_root, &context)
+        .unwrap()
+        .unwrap();
     assert_eq!(
         text(&chart, "Chart.yaml"),
         "apiVersion: v2\nname: shop-web # ours\nversion: \"1.2.3\"\nappVersion: \"1.2.3\"\n"
@@ -568,7 +571,9 @@ fn paths(app: &AppSpec) -> Vec<String> {
         version: &version,
         image: image.reference(),
     };
-    let chart = make(app, &context).unwrap().unwrap();
+    let chart = make(&app.chart, &app.project_root, &context)
+        .unwrap()
+        .unwrap();
     chart.files().map(|(path, _)| path.to_owned()).collect()
 }
 

@@ -99,7 +99,7 @@ const EXTERNAL: &[(&str, &[&str])] = &[
         "harmony-fleet-domain",
         &["async-trait", "thiserror", "jiff"],
     ),
-    ("harmony_types", &["serde", "thiserror", "semver"]),
+    ("harmony_types", &["serde", "thiserror", "semver", "strsim"]),
 ];
 
 const FRAMEWORK: &[&str] = &[

@@ -107,7 +107,7 @@ impl GoBinary {
         let name = command_name(&self.package);
         if !legal(&self.package) || name.is_empty() {
             return Err(refuse(
-                format!("`{}` is no import path of Go", self.package.escape_debug()),
+                format!("`{}` is not a Go import path", self.package.escape_debug()),
                 "write it as in an import, such as `github.com/nats-io/nats-server/v2`",
             ));
         }
@@ -119,7 +119,7 @@ impl GoBinary {
         if !legal(&self.version) || self.version.contains('/') || !pinned {
             return Err(refuse(
                 format!(
-                    "`{}` is no version of a Go module",
+                    "`{}` is not a version of a Go module",
                     self.version.escape_debug()
                 ),
                 "write a full version with its `v`, such as `v2.15.2`",

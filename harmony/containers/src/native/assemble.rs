@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Record, touch};
 use crate::fingerprint::{Fingerprint, add_place};
-use crate::native::layer::{FileState, hash_file, write_layer};
+use crate::host_file::{FileState, hash_file};
+use crate::native::layer::write_layer;
 use crate::native::manifest;
 use crate::plan::{ImagePlan, PlannedLayer};
 

@@ -2,61 +2,18 @@
 //!
 //! Archive, compression and hashes are those of [`harmony_oci::layer`]; this module reads the host's files.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use harmony_core::capability::container_builder::BuildError;
-use harmony_core::context::Cancelled;
 use harmony_core::image::FileSource;
 use harmony_oci::entry::{Entry, Kind, write_end, write_head, write_padding};
 use harmony_oci::file::open_regular;
 use harmony_oci::{LayerBlob, LayerWriter};
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::host_file::{COPY_BUFFER, FileState, check};
 use crate::plan::PlannedEntry;
-
-const COPY_BUFFER: usize = 256 * 1024;
-
-/// The size and time of a file when it was hashed; other values later mean that it changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FileState {
-    size: u64,
-    modified: std::time::SystemTime,
-}
-
-impl FileState {
-    fn of(file: &fs::File) -> io::Result<Self> {
-        let meta = file.metadata()?;
-        Ok(Self {
-            size: meta.len(),
-            modified: meta.modified()?,
-        })
-    }
-}
-
-/// Hashes a host file in pieces, so that a cancelled run ends soon.
-pub(crate) fn hash_file(
-    path: &Path,
-    cancel: &CancellationToken,
-) -> Result<([u8; 32], FileState), BuildError> {
-    let unreadable = |source| BuildError::File {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = open_regular(path).map_err(unreadable)?;
-    let state = FileState::of(&file).map_err(unreadable)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; COPY_BUFFER];
-    loop {
-        check(cancel)?;
-        match file.read(&mut buffer).map_err(unreadable)? {
-            0 => return Ok((hasher.finalize().into(), state)),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
-}
 
 /// Writes the layer of `entries` to `out`, which is at `path`. `states` holds the states of the host files in the
 /// order of the entries; a file that is no longer in its state is an error.
@@ -162,14 +119,6 @@ fn head(entry: &PlannedEntry, size: u64, mtime: u64) -> Entry<'_> {
 
 fn changed_meanwhile() -> io::Error {
     io::Error::other("it changed while the image was assembled")
-}
-
-fn check(cancel: &CancellationToken) -> Result<(), Cancelled> {
-    if cancel.is_cancelled() {
-        Err(Cancelled)
-    } else {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -104,15 +104,15 @@ fn recipes_that_cannot_be_are_refused() {
     let cases = [
         (
             vec![file("app", "", 0o644)],
-            "`app` is no absolute path of a file",
+            "`app` is not an absolute path of a file",
         ),
         (
             vec![file("/", "", 0o644)],
-            "`/` is no absolute path of a file",
+            "`/` is not an absolute path of a file",
         ),
         (
             vec![file("", "", 0o644)],
-            "`` is no absolute path of a file",
+            "`` is not an absolute path of a file",
         ),
         (
             vec![file("/a//b", "", 0o644)],
@@ -138,15 +138,15 @@ fn recipes_that_cannot_be_are_refused() {
         ),
         (
             vec![file("/a", "1", 0o644), file("/a", "2", 0o644)],
-            "`/a` is there twice, and not the same",
+            "`/a` is listed twice, with different content",
         ),
         (
             vec![file("/a", "", 0o644), file("/a/b", "", 0o644)],
-            "`/a/b` lies in `/a`, which is no directory",
+            "`/a/b` lies in `/a`, which is not a directory",
         ),
         (
             vec![link("/lib", "usr/lib"), file("/lib/b", "", 0o644)],
-            "`/lib/b` lies in `/lib`, which is no directory",
+            "`/lib/b` lies in `/lib`, which is not a directory",
         ),
         (vec![link("/a", "")], "the link `/a` has no possible target"),
     ];
@@ -192,7 +192,10 @@ fn how_it_runs_is_checked() {
     }
     let mut relative = base.clone();
     relative.working_dir = "var".into();
-    assert_eq!(refusal(&relative), "`var` is no absolute path of a file");
+    assert_eq!(
+        refusal(&relative),
+        "`var` is not an absolute path of a file"
+    );
     let mut moving = base;
     moving.base = Base::Image(harmony_types::ImageRef::parse("registry.test/base:1").unwrap());
     assert_eq!(

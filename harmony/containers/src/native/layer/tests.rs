@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use proptest::prelude::*;
 use tar::EntryType::{Directory, Regular, Symlink};
 
 use super::*;
+use crate::host_file::hash_file;
 use crate::plan::ImagePlan;
 use crate::testing::{context, directory, file, link, recipe};
 
