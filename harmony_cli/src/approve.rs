@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use harmony_core::approval::{Approver, NotApproved, Takeover};
 use harmony_core::context::Cancelled;
 use harmony_core::outcome::Subject;
+use harmony_types::printable;
 use inquire::{Confirm, InquireError};
 
 use crate::progress::{CatchUp, Screen};
@@ -48,7 +49,7 @@ impl Approver for AskAtTerminal {
         }
         let mut question = String::from("These belong to somebody else and would be taken over:\n");
         for takeover in takeovers {
-            let _ = writeln!(question, "  - {takeover}");
+            let _ = writeln!(question, "  - {}", printable::line(&takeover.to_string()));
         }
         match self.confirm(question, "Take them over?").await {
             Ok(Ok(answer)) => Ok(answer),
@@ -83,7 +84,7 @@ impl AskAtTerminal {
 fn question(deletions: &[Subject]) -> String {
     let mut text = String::from("These no longer belong and would be deleted:\n");
     for subject in deletions {
-        let _ = writeln!(text, "  - {subject}");
+        let _ = writeln!(text, "  - {}", printable::line(&subject.to_string()));
     }
     text
 }

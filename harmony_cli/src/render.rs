@@ -84,7 +84,7 @@ mod tests {
             causes: vec!["connection refused".into()],
             place: Some("Deployment fleet/operator".into()),
             evidence: vec!["exit code 3".into(), "log: first line\nsecond line".into()],
-            hints: vec!["mend it".into()],
+            hints: vec!["fix it".into()],
         }
     }
 
@@ -104,7 +104,7 @@ error[H0303]: container `operator` crashes at start
  = seen: log: first line
          second line
  = cause: connection refused
- = help: mend it
+ = help: fix it
 "
         );
     }
@@ -137,6 +137,26 @@ error[H0303]: container `operator` crashes at start
             "{drawn}"
         );
         assert!(!drawn.contains(['\u{1b}', '\u{7}']), "{drawn:?}");
+    }
+
+    #[test]
+    fn carriage_returns_c1_and_bidi_controls_do_not_reach_the_terminal() {
+        let remote = "pulled\rall good \u{9b}2J\u{9d}0;title\u{9c}user\u{202e}nimda";
+        let hostile = Report {
+            message: remote.into(),
+            causes: vec![remote.into()],
+            place: Some(remote.into()),
+            evidence: vec![remote.into()],
+            hints: vec![remote.into()],
+            ..report()
+        };
+        for drawn in [error(&hostile, None), warning(remote)] {
+            let unsafe_ones: Vec<_> = plain(&drawn)
+                .chars()
+                .filter(|c| *c != '\n' && printable::is_unsafe(*c))
+                .collect();
+            assert!(unsafe_ones.is_empty(), "{drawn:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use harmony_core::diagnostic::FailureKind;
 use harmony_core::outcome::{Action, Change};
 use harmony_core::{Mode, Outcome};
+use harmony_types::printable;
 use serde::Serialize;
 
 /// What one Score (or the preparation of the topology) came to.
@@ -118,7 +119,7 @@ pub(crate) fn applied(results: &[ScoreResult], elapsed: Duration) -> String {
         text.push('\n');
     }
     for note in notes {
-        text.push_str(note);
+        text.push_str(&printable::text(note));
         text.push('\n');
     }
     text
@@ -163,10 +164,10 @@ fn changes(text: &mut String, result: &ScoreResult, mode: Mode) {
             text,
             "  {style}{sign} {:<6}{style:#} {}",
             change.action.to_string(),
-            change.subject
+            printable::line(&change.subject.to_string())
         );
         if let Some(note) = &change.note {
-            let _ = write!(text, " ({note})");
+            let _ = write!(text, " ({})", printable::line(note));
         }
         text.push('\n');
         for field in &change.fields {

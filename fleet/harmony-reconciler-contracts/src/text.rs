@@ -31,7 +31,7 @@ impl<const MAX: usize> Text<MAX> {
 impl<const MAX: usize> From<&str> for Text<MAX> {
     fn from(text: &str) -> Self {
         let mut line = String::new();
-        for c in text.chars().filter(|c| !c.is_control()) {
+        for c in text.chars().filter(|c| !c.is_control() && !turns_text(*c)) {
             if line.len() + c.len_utf8() > MAX {
                 break;
             }
@@ -69,6 +69,14 @@ pub(crate) fn excerpt(text: &str) -> String {
     }
 }
 
+/// Characters without a shape that change the direction of text or hide in it: a name would look like another.
+fn turns_text(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +85,10 @@ mod tests {
     #[test]
     fn drops_escapes_and_cuts_between_characters() {
         assert_eq!(ShortText::from("a\u{1b}[31mb\n").as_str(), "a[31mb");
+        assert_eq!(
+            ShortText::from("a\u{9b}2J\u{202e}b\u{feff}").as_str(),
+            "a2Jb"
+        );
         let cut = ShortText::from("é".repeat(40).as_str());
         assert_eq!(cut.as_str(), "é".repeat(32));
     }

@@ -1,6 +1,6 @@
 //! The words of Harmony, and nothing that touches the world.
 //!
-//! A [`Score`] says *what* is wanted, a [`Topology`] says *where* it can be had, an [`Interpret`] does it and
+//! A [`Score`] says *what* is wanted, a [`Topology`] says *where*, an [`Interpret`] does it and
 //! returns an [`Outcome`]. A Score names the capabilities it needs as bounds on its topology, so a Score whose needs
 //! the topology lacks does not compile.
 //!

@@ -74,7 +74,7 @@ async fn ask(plugin: &Plugin) -> Description {
 }
 
 fn first_line(help: &str) -> Description {
-    let plain = anstream::adapter::strip_str(help).to_string();
+    let plain = harmony_types::printable::text(help);
     match plain.lines().map(str::trim).find(|line| !line.is_empty()) {
         Some(line) => Description::Line(line.trim_end_matches('.').to_owned()),
         None => Description::Broken("--help says nothing".into()),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anstyle::{AnsiColor, Style};
 use harmony_core::Mode;
 use harmony_core::event::{Event, Position, StepEnd, StepId, Unit};
+use harmony_types::printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::{ending, why};
@@ -126,7 +127,7 @@ impl Bars {
         };
         let bar = bars.add(ProgressBar::new_spinner());
         bar.set_style(style(SPINNER));
-        bar.set_prefix(label.to_owned());
+        bar.set_prefix(printable::line(label));
         bar.enable_steady_tick(REDRAW);
         let step = Step {
             bar,
@@ -142,8 +143,7 @@ impl Bars {
             return;
         };
         if let Some(message) = message {
-            let plain = harmony_types::printable::text(message);
-            step.bar.set_message(plain.replace('\n', " "));
+            step.bar.set_message(printable::line(message));
         }
         if let Some(position) = position {
             if !step.counted {
@@ -167,7 +167,7 @@ impl Bars {
         let color = color.on_default();
         self.screen.message(&format!(
             "{color}{sign}{color:#} {}\n",
-            text.replace('\n', " ")
+            printable::line(text)
         ));
     }
 }

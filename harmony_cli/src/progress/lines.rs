@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use harmony_core::Mode;
 use harmony_core::diagnostic::{FailureKind, Report};
 use harmony_core::event::{Event, Position, StepEnd, StepId, Unit};
+use harmony_types::printable;
 use indicatif::HumanBytes;
 
 use crate::render;
@@ -125,8 +126,7 @@ impl Lines {
 
     fn line(&self, now: Instant, text: &str) -> String {
         let elapsed = now.duration_since(self.began).as_secs_f64();
-        let text = harmony_types::printable::text(text);
-        format!("[{elapsed:6.1}s] {}\n", text.replace('\n', " "))
+        format!("[{elapsed:6.1}s] {}\n", printable::line(text))
     }
 }
 
