@@ -41,8 +41,8 @@ pub enum DigestError {
         /// What stands before `:`.
         algorithm: String,
     },
-    /// A character that is no lower-case hex digit.
-    #[error("digest `{value}` has `{shown}` at position {position}, which is no lower-case hex digit", shown = character.escape_debug())]
+    /// A character that is not a lower-case hex digit.
+    #[error("digest `{value}` has `{shown}` at position {position}, which is not a lower-case hex digit", shown = character.escape_debug())]
     Character {
         /// The refused text.
         value: String,

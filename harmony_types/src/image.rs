@@ -351,7 +351,7 @@ impl From<&Version> for Tag {
 }
 
 /// The rule by which the reference grammar tells a registry from the first part of a path; a text that is meant as a
-/// host but is no legal one (upper case, an IPv6 address, a scheme) counts as a host, so that the error is about it.
+/// host but is not a legal one (upper case, an IPv6 address, a scheme) counts as a host, so that the error is about it.
 fn reads_as_host(first: &str) -> bool {
     first == "localhost"
         || first.contains(['.', ':', '['])

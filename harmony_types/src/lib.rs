@@ -5,7 +5,7 @@
 //! (`parse`, [`FromStr`](std::str::FromStr), `TryFrom`, serde) runs the same check.
 //!
 //! **What this crate must not know**: the network, files, clocks, async, Kubernetes, a registry client, any other
-//! crate of the workspace. It depends on serde, semver and thiserror only, so that every crate, also the ones that
+//! crate of the workspace. It depends on serde, semver, strsim and thiserror only, so that every crate, also the ones that
 //! ship to devices, can afford it.
 //!
 //! # Code map

@@ -78,8 +78,8 @@ pub enum RegistryHostError {
         /// Where it stands, in characters from 1.
         position: usize,
     },
-    /// The port is no number from 1 to 65535 without leading zeros.
-    #[error("registry host `{value}` has the port `{port}`, which is no number from 1 to 65535")]
+    /// The port is not a number from 1 to 65535 without leading zeros.
+    #[error("registry host `{value}` has the port `{port}`, which is not a number from 1 to 65535")]
     Port {
         /// The refused text.
         value: String,

@@ -267,7 +267,7 @@ fn unresolved(tag: &str, reason: ReleaseTagError, registered: &ReleaseUnits) -> 
     let meant = meant_unit(tag);
     let mut nearest: Vec<_> = registered
         .iter()
-        .map(|unit| (edit_distance(&meant, unit.as_str()), unit))
+        .map(|unit| (strsim::levenshtein(&meant, unit.as_str()), unit))
         .collect();
     // a stable sort: units at one distance stay ordered by name
     nearest.sort_by_key(|(distance, _)| *distance);
@@ -402,22 +402,6 @@ fn meant_unit(text: &str) -> String {
             .to_owned()
         }
     }
-}
-
-/// Levenshtein distance in characters.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, r) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(l != *r);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

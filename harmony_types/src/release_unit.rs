@@ -25,7 +25,7 @@ pub struct ReleaseUnits(Vec<ReleaseUnit>);
 /// Why a list of units cannot be registered together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseUnitsError {
-    /// The same unit is there twice.
+    /// The same unit appears twice.
     #[error("release unit `{unit}` is registered twice")]
     Duplicate {
         /// The unit.

@@ -50,12 +50,13 @@ fn what_is_not_a_digest_is_refused_with_a_way_out() {
         ),
         (
             &upper,
-            format!("digest `{upper}` has `E` at position 8, which is no lower-case hex digit"),
+            format!("digest `{upper}` has `E` at position 8, which is not a lower-case hex digit"),
             "lower case",
         ),
         (
             "sha256:0g",
-            "digest `sha256:0g` has `g` at position 9, which is no lower-case hex digit".to_owned(),
+            "digest `sha256:0g` has `g` at position 9, which is not a lower-case hex digit"
+                .to_owned(),
             "64",
         ),
         (

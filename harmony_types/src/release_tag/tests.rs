@@ -510,18 +510,3 @@ fn the_limit_is_that_of_the_parts() {
     let error = names.resolve("x".repeat(10_000_000)).unwrap_err();
     assert!(error.to_string().len() < 200 && error.hint().len() < 400);
 }
-
-#[test]
-fn edit_distance_is_that_of_levenshtein() {
-    for (left, right, distance) in [
-        ("", "", 0),
-        ("", "abc", 3),
-        ("kitten", "sitting", 3),
-        ("abc", "abc", 0),
-        ("flaw", "lawn", 2),
-        ("é", "e", 1),
-    ] {
-        assert_eq!(edit_distance(left, right), distance, "{left} {right}");
-        assert_eq!(edit_distance(right, left), distance, "{right} {left}");
-    }
-}
