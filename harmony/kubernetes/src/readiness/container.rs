@@ -102,9 +102,7 @@ fn waiting_for(
             ))
         }
         // The kubelet's own cache is behind; it says so and tries again.
-        "CreateContainerConfigError" if message.contains("cache") && message.contains("sync") => {
-            None
-        }
+        "CreateContainerConfigError" if waits_for_kubelet(message) => None,
         "CreateContainerConfigError" => Some(config_error(message, seen)),
         "CreateContainerError" | "RunContainerError" | "StartError" => {
             let is_final = is_fault_of_the_image(message);
@@ -211,6 +209,17 @@ fn unreachable_hint(says: &impl Fn(&[&str]) -> bool) -> &'static str {
     } else {
         "check that the nodes reach the registry: address, DNS, certificate, rate limit"
     }
+}
+
+/// Whether the kubelet only has not heard yet of an object that a pod names: its cache is behind, and it tries again.
+pub(super) fn waits_for_kubelet(message: &str) -> bool {
+    let is_behind = message.contains("failed to sync") && message.contains("cache");
+    // Every namespace gets this ConfigMap, and every pod mounts it in `kube-api-access-`.
+    let is_young = message.contains("\"kube-root-ca.crt\" not found");
+    is_behind
+        || is_young
+        || message.contains("not registered")
+        || message.contains("timed out waiting for the condition")
 }
 
 fn config_error(message: &str, seen: String) -> Finding {

@@ -26,6 +26,7 @@ mod observed;
 mod others;
 mod pods;
 mod routes;
+mod setup;
 mod tracker;
 mod watch;
 mod workload;

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodCondition, Probe};
 
 use super::container::{Finding, examine};
 use super::observed::{Surroundings, event_time, name, uid};
+use super::setup::not_set_up;
 
 /// A finding, and where it was made.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +29,6 @@ const PASSING_PLACEMENT: [&str; 4] = [
 ];
 const PLACEMENT_GRACE: i64 = 15;
 const PASSING_PLACEMENT_GRACE: i64 = 60;
-const MOUNT_GRACE: i64 = 20;
-const SANDBOX_GRACE: i64 = 60;
 /// A pod that has been ready for that long, by the server's clock in whole seconds, is no news.
 const SETTLED: SignedDuration = SignedDuration::from_secs(4);
 /// A readiness probe that never passed counts after this many times its own budget, but not before a minute.
@@ -235,35 +234,6 @@ fn unscheduled(pod: &Pod, around: &Surroundings) -> Option<Finding> {
         }
     } else {
         finding
-    })
-}
-
-/// Volumes and the pod's network: only events tell of these.
-fn not_set_up(pod: &Pod, around: &Surroundings) -> Option<Finding> {
-    if pod.status.as_ref()?.phase.as_deref() != Some("Pending") {
-        return None;
-    }
-    around.events_of(uid(&pod.metadata)).into_iter().find_map(|event| {
-        let reason = event.reason.as_deref()?;
-        let message = event.message.as_deref().unwrap_or_default();
-        let seen = format!("{reason}: {message}");
-        match reason {
-            "FailedMount" | "FailedAttachVolume" => Some(Finding::new(
-                FailureClass::MissingReference,
-                MOUNT_GRACE,
-                format!("cannot mount a volume: {message}"),
-                seen,
-                "create what the volume names in the same namespace, or mend its name in the Score",
-            )),
-            "FailedCreatePodSandBox" => Some(Finding::new(
-                FailureClass::ContainerStart,
-                SANDBOX_GRACE,
-                "gets no sandbox from the node",
-                seen,
-                "look at the node's network plugin and container runtime",
-            )),
-            _ => None,
-        }
     })
 }
 

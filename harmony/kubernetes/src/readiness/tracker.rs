@@ -406,6 +406,11 @@ impl Tracker {
         for (place, located) in found {
             match self.seen.get_mut(&place) {
                 Some(sticky) if located.finding.is_vague => sticky.is_current = true,
+                // Since when stays: the precise words are about the same trouble.
+                Some(sticky) if sticky.located.finding.is_vague => {
+                    sticky.is_current = true;
+                    sticky.located = located;
+                }
                 Some(sticky) if sticky.located.finding.class == located.finding.class => {
                     sticky.is_current = true;
                     // The count of restarts decides when it is over; the words of the first time stay where the

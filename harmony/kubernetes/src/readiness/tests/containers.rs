@@ -331,6 +331,116 @@ fn a_volume_that_cannot_be_mounted_is_told_by_its_event() {
     );
 }
 
+/// The events of one pod, each a second after the one before.
+fn mount_events(messages: &[&str]) -> Vec<Value> {
+    let events = messages.iter().enumerate().map(|(second, message)| {
+        let mut event = event("a", "FailedMount", message);
+        event["lastTimestamp"] = json!(format!("2026-01-01T10:00:{second:02}Z"));
+        event
+    });
+    events.collect()
+}
+
+const NO_SECRET: &str = "MountVolume.SetUp failed for volume \"tls\" : secret \"tls\" not found";
+
+/// As kubelets write them while they are busy.
+const PASSING_MOUNTS: [&str; 5] = [
+    "MountVolume.SetUp failed for volume \"tls\" : failed to sync secret cache: timed out waiting for the condition",
+    "MountVolume.SetUp failed for volume \"c\" : failed to sync configmap cache: timed out waiting for the condition",
+    "MountVolume.SetUp failed for volume \"tls\" : object \"site\"/\"tls\" not registered",
+    "MountVolume.SetUp failed for volume \"kube-api-access-x7k2p\" : configmap \"kube-root-ca.crt\" not found",
+    "Unable to attach or mount volumes: unmounted volumes=[tls], unattached volumes=[], failed to process volumes=[]: timed out waiting for the condition",
+];
+
+#[test]
+fn the_event_that_names_what_is_missing_wins_over_those_of_a_busy_kubelet() {
+    for passing in PASSING_MOUNTS {
+        for messages in [[NO_SECRET, passing], [passing, NO_SECRET]] {
+            let mut stage =
+                Stage::deployment(vec![pod("a", "new", waiting("ContainerCreating", ""))]);
+            // The passing one may be all there is at the first look.
+            stage.set_events(mount_events(&[passing]));
+            assert!(matches!(stage.look(), Progress::Waiting { .. }));
+            stage.set_events(mount_events(&messages));
+            assert_fails(
+                &mut stage,
+                FailureClass::MissingReference,
+                20,
+                &format!("a pod of Deployment site/web cannot mount a volume: {NO_SECRET}"),
+                NO_SECRET,
+            );
+        }
+    }
+}
+
+#[test]
+fn a_busy_kubelet_alone_is_no_missing_reference() {
+    for passing in PASSING_MOUNTS {
+        let mut stage = Stage::deployment(vec![pod("a", "new", waiting("ContainerCreating", ""))]);
+        stage.set_events(mount_events(&[passing]));
+        assert!(stage.run_until_failure(110).is_none(), "{passing}");
+        let verdict = stage.tracker.give_up(stage.now).verdict;
+        assert_eq!(verdict.class, FailureClass::NotReady, "{verdict:?}");
+        assert!(verdict.summary.ends_with(passing), "{verdict:?}");
+    }
+    let slow = waiting(
+        "CreateContainerConfigError",
+        "object \"site\"/\"settings\" not registered",
+    );
+    let mut stage = Stage::deployment(vec![pod("a", "new", slow)]);
+    assert!(stage.run_until_failure(110).is_none());
+}
+
+#[test]
+fn other_ways_to_miss_something_count_and_the_latest_of_equals_is_told() {
+    for missing in [
+        "MountVolume.SetUp failed for volume \"c\" : references non-existent secret key: tls.crt",
+        "MountVolume.SetUp failed for volume \"c\" : configmap references non-existent config key: a",
+        "MountVolume.SetUp failed for volume \"h\" : hostPath type check failed: /srv is not a directory",
+    ] {
+        let mut stage = Stage::deployment(vec![pod("a", "new", waiting("ContainerCreating", ""))]);
+        stage.set_events(mount_events(&[NO_SECRET, missing, PASSING_MOUNTS[0]]));
+        let summary = format!("a pod of Deployment site/web cannot mount a volume: {missing}");
+        assert_fails(
+            &mut stage,
+            FailureClass::MissingReference,
+            20,
+            &summary,
+            missing,
+        );
+    }
+    let held = "Multi-Attach error for volume \"pvc-1\" Volume is already used by pod(s) web-old";
+    let mut stage = Stage::deployment(vec![pod("a", "new", waiting("ContainerCreating", ""))]);
+    stage.set_events(vec![event("a", "FailedAttachVolume", held)]);
+    assert_eq!(stage.run_until_failure(100).unwrap().0, 60);
+}
+
+#[test]
+fn a_volume_that_was_mounted_in_the_end_is_no_failure_while_the_image_is_pulled() {
+    let mut pulling = event(
+        "a",
+        "Pulling",
+        "Pulling image \"registry.example.com/app:1\"",
+    );
+    pulling["lastTimestamp"] = json!("2026-01-01T10:00:09Z");
+    let mut events = mount_events(&[NO_SECRET]);
+    events.push(pulling);
+    let mut stage = Stage::deployment(vec![pod("a", "new", waiting("ContainerCreating", ""))]);
+    stage.set_events(events);
+    assert!(stage.run_until_failure(110).is_none());
+
+    let mut set_up = pod("a", "new", waiting("ContainerCreating", ""));
+    set_up["status"]["conditions"] =
+        json!([{ "type": "PodReadyToStartContainers", "status": "True" }]);
+    let mut stage = Stage::deployment(vec![set_up]);
+    stage.set_events(vec![event(
+        "a",
+        "FailedCreatePodSandBox",
+        "network is not ready",
+    )]);
+    assert!(stage.run_until_failure(110).is_none());
+}
+
 #[test]
 fn refused_pods_are_told_by_the_replica_set() {
     let refused = |message: &str| {
