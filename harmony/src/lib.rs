@@ -24,6 +24,7 @@
 //! | [`release`], [`cli`] | releasing and deploying; the command line |
 //! | [`core`] | Score, Topology, the capabilities, outcomes: see there first |
 //! | [`types`] | checked values: names, references, versions |
+//! | [`charts`] | the chart format, and other people's charts |
 //! | [`containers`], [`registry`], [`kubernetes`], [`local`] | the adapters, for who composes a topology of their own |
 
 pub mod dirs;
@@ -36,6 +37,7 @@ mod setup;
 pub mod topologies;
 
 pub use entry::{main, main_with};
+pub use harmony_charts as charts;
 pub use harmony_cli as cli;
 pub use harmony_containers as containers;
 pub use harmony_core as core;

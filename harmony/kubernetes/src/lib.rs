@@ -20,7 +20,6 @@
 //! | [`apply`] | server-side apply: one read for what is unchanged, a dry run of everything before the first write | all but the requests |
 //! | [`readiness`] | waits for the current revision, finds out why not, gathers logs and events | [`readiness::Tracker`] |
 //! | `probe` | HTTP, TCP, exec and NATS checks, tunnels; all through the API server | routes, answers |
-//! | [`chart`] | from a packaged chart to objects: our format here, others by `helm` | [`chart::render()`] |
 //! | [`delivery`] | [`DirectDelivery`]: chart, namespace, inventory, apply, prune | the inventory |
 //!
 //! # What holds everywhere
@@ -33,7 +32,6 @@
 //! The binary installs the TLS provider (`rustls`, aws-lc-rs) before it connects.
 
 pub mod apply;
-pub mod chart;
 mod client;
 pub mod cluster;
 mod connection;

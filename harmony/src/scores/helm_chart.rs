@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use harmony_charts::helm::{HelmChart, HelmSource, inflate};
 use harmony_core::capability::{KubernetesCluster, Prober};
 use harmony_core::verify::{Checks, Deployed, READY_DEADLINE, Workload, verified};
 use harmony_core::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
-use harmony_kubernetes::chart::helm::{HelmChart, HelmSource, inflate};
 use harmony_types::{Namespace, ResourceName};
 use serde_json::Value;
 

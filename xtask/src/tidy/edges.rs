@@ -22,13 +22,15 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("harmony_oci", &[&["harmony_types"]]),
     ("harmony_containers", &[CORE, &["harmony_oci"]]),
     ("harmony_registry", &[CORE, &["harmony_oci"]]),
-    ("harmony_kubernetes", &[CORE]),
+    ("harmony_charts", &[CORE]),
+    ("harmony_kubernetes", &[CORE, &["harmony_charts"]]),
     ("harmony_local", &[CORE, &["harmony_oci"]]),
     (
         "harmony",
         &[
             CORE,
             &[
+                "harmony_charts",
                 "harmony_cli",
                 "harmony_containers",
                 "harmony_oci",
@@ -106,6 +108,7 @@ const FRAMEWORK: &[&str] = &[
     "harmony",
     "harmony_core",
     "harmony_release",
+    "harmony_charts",
     "harmony_cli",
     "harmony_kubernetes",
 ];
@@ -143,6 +146,7 @@ const FORBIDDEN: &[(&str, &[&[&str]])] = &[
     ("harmony_types", &[IO, HTTP, KUBERNETES, PEERS]),
     ("harmony_core", &[HTTP, KUBERNETES, PEERS]),
     ("harmony_oci", &[HTTP, KUBERNETES, PEERS]),
+    ("harmony_charts", &[HTTP, KUBERNETES, PEERS]),
     (
         "harmony_release",
         &[HTTP, PEERS, &["kube", "kube-client", "kube-runtime"]],

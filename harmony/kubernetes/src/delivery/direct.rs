@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use harmony_charts::ChartError;
 use harmony_core::Context;
 use harmony_core::approval::NotApproved;
 use harmony_core::capability::continuous_delivery::{Delivered, DeliveryError};
@@ -25,7 +26,6 @@ use serde_json::json;
 
 use super::inventory::{DeliveryName, Inventory, reason_to_keep};
 use crate::apply::{Standing, is_applied_by, rank, standing};
-use crate::chart::{self, ChartError};
 
 /// Pulls a chart, renders it, applies its objects and removes what an earlier version had and this one lacks.
 ///
@@ -186,9 +186,10 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
             source,
         })?;
         let known = self.cluster.capabilities().await?;
-        let objects = chart::objects(&self.context, &packaged, values, namespace, known.as_ref())
-            .await
-            .map_err(refuse)?;
+        let objects =
+            harmony_charts::objects(&self.context, &packaged, values, namespace, known.as_ref())
+                .await
+                .map_err(refuse)?;
         let labelled: Result<Vec<_>, _> = objects
             .into_iter()
             .map(|object| name.label(object))
@@ -379,7 +380,7 @@ fn refused(chart: &ChartRef, error: ChartError) -> DeliveryError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chart::Place;
+    use harmony_charts::Place;
     use harmony_core::diagnostic::Report;
 
     fn report(error: ChartError) -> Report {

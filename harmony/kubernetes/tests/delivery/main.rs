@@ -7,7 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../charts/mod.rs"]
+#[path = "../../../charts/tests/charts/mod.rs"]
 mod charts;
 mod ownership;
 mod stage;

@@ -6,12 +6,12 @@ use harmony_core::kubernetes::{ClusterCapabilities, KubeObject};
 use harmony_types::Namespace;
 use serde_json::Value;
 
-use super::archive::ChartFiles;
-use super::error::{ChartError, Place};
-use super::hole::{self, Problem};
-use super::scope::Scopes;
-use super::values;
-use super::yaml::{self, Document};
+use crate::archive::ChartFiles;
+use crate::error::{ChartError, Place};
+use crate::hole::{self, Problem};
+use crate::scope::Scopes;
+use crate::values;
+use crate::yaml::{self, Document};
 
 /// The objects of a chart within the format: those of `crds/` first, then those of `templates/`, by file name.
 ///
@@ -28,7 +28,7 @@ pub fn render(
 }
 
 /// As [`render`], for a cluster whose kinds are known.
-pub(super) fn render_for(
+pub(crate) fn render_for(
     files: &ChartFiles,
     replacements: &BTreeMap<String, Value>,
     namespace: &Namespace,
@@ -69,7 +69,7 @@ pub(super) fn render_for(
 }
 
 /// The objects of what `helm template` printed.
-pub(super) fn objects_of_output(
+pub(crate) fn objects_of_output(
     output: &str,
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,

@@ -82,13 +82,13 @@ const CLUSTER_KINDS: &[(&str, &[&str])] = &[
 
 /// The scopes of the kinds that a chart itself defines, beside those of the API server.
 #[derive(Debug, Default)]
-pub(super) struct Scopes {
+pub(crate) struct Scopes {
     defined: BTreeMap<(String, String), bool>,
 }
 
 impl Scopes {
     /// Reads the definitions among the objects of a chart, beside what the cluster knows.
-    pub(super) fn of<'a>(
+    pub(crate) fn of<'a>(
         objects: impl IntoIterator<Item = &'a Value>,
         cluster: Option<&ClusterCapabilities>,
     ) -> Self {
@@ -119,7 +119,7 @@ impl Scopes {
 
     /// Whether an object of that `apiVersion` and `kind` lives in a namespace; `None` for a kind that neither the API
     /// server, nor the chart, nor the cluster defines. The name of a kind says nothing.
-    pub(super) fn is_namespaced(&self, api_version: &str, kind: &str) -> Option<bool> {
+    pub(crate) fn is_namespaced(&self, api_version: &str, kind: &str) -> Option<bool> {
         let group = group_of(api_version);
         if let Some((_, cluster_kinds)) = CLUSTER_KINDS.iter().find(|(known, _)| *known == group) {
             return Some(!cluster_kinds.contains(&kind));

@@ -15,11 +15,11 @@ mod yaml;
 
 use std::collections::BTreeMap;
 
+use harmony_charts::helm::{Helm, HelmChart, HelmSource};
+use harmony_charts::{ChartError, ChartFiles, render};
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
 use harmony_core::kubernetes::KubeObject;
-use harmony_kubernetes::chart::helm::{Helm, HelmChart, HelmSource};
-use harmony_kubernetes::chart::{ChartError, ChartFiles, render};
 use harmony_types::Namespace;
 use serde::Deserialize;
 use serde_json::{Value, json};

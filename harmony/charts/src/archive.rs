@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
-use super::error::{ChartError, Place};
+use crate::error::{ChartError, Place};
 
 /// The files of a chart, by their path below its folder (`templates/web.yaml`).
 #[derive(Clone, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl ChartFiles {
     }
 
     /// A file as text, without the mark that some editors put before it, as Helm reads it.
-    pub(super) fn text(&self, path: &str) -> Result<&str, ChartError> {
+    pub(crate) fn text(&self, path: &str) -> Result<&str, ChartError> {
         let content = self.file(path).ok_or_else(|| ChartError::File {
             place: Place::file(path),
             problem: "the chart lacks this file".into(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use harmony_kubernetes::chart::{ChartFiles, render};
+use harmony_charts::{ChartFiles, render};
 use harmony_release::ChartModel;
 use harmony_release::chart::to_yaml_for_go;
 use proptest::prelude::*;

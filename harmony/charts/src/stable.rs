@@ -4,7 +4,7 @@ use harmony_core::kubernetes::KubeObject;
 use serde_json::Value;
 
 /// Where two renderings differ: the object, and the field in it.
-pub(super) fn difference(first: &[KubeObject], second: &[KubeObject]) -> Option<(String, String)> {
+pub(crate) fn difference(first: &[KubeObject], second: &[KubeObject]) -> Option<(String, String)> {
     for (one, other) in first.iter().zip(second) {
         if one.reference() != other.reference() {
             return Some((one.reference().to_string(), "metadata.name".into()));

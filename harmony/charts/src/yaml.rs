@@ -13,18 +13,18 @@ use serde_json::{Map, Number, Value};
 
 /// One document that is not empty.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Document {
+pub(crate) struct Document {
     /// Where its content begins, counted from 1.
-    pub(super) line: usize,
-    pub(super) value: Value,
+    pub(crate) line: usize,
+    pub(crate) value: Value,
 }
 
 /// Text that is not YAML, or YAML that parsers read in different ways.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct YamlError {
+pub(crate) struct YamlError {
     /// Counted from 1.
-    pub(super) line: usize,
-    pub(super) problem: String,
+    pub(crate) line: usize,
+    pub(crate) problem: String,
 }
 
 /// The most nodes of one text, each alias counted with all that it stands for: an alias within an alias doubles what is
@@ -41,7 +41,7 @@ const MAX_DEPTH: usize = 100;
 ///
 /// Refused beside what is no YAML: a key that a mapping has twice, tags other than `!!str`, directives and `...`, keys
 /// that are no scalars, characters that YAML 1.1 and 1.2 take differently.
-pub(super) fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
+pub(crate) fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
     check_text(text)?;
     let mut builder = Builder::default();
     for next in Parser::new_from_str(text) {
@@ -105,7 +105,7 @@ fn is_same_everywhere(character: char) -> bool {
 }
 
 /// JSON that is the same value for every YAML parser: raw, a line break of Unicode within a text would be folded.
-pub(super) fn json(value: &Value) -> String {
+pub(crate) fn json(value: &Value) -> String {
     let json = value.to_string();
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {

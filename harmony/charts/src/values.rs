@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::error::{ChartError, Place};
-use super::yaml;
+use crate::error::{ChartError, Place};
+use crate::yaml;
 
 const FILE: &str = "values.yaml";
 
@@ -16,7 +16,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
 ///
 /// # Errors
 /// [`ChartError::File`] when it is no mapping, [`ChartError::Value`] for a path that it lacks.
-pub(super) fn merged(
+pub(crate) fn merged(
     values_yaml: &str,
     replacements: &BTreeMap<String, Value>,
 ) -> Result<Value, ChartError> {
@@ -54,7 +54,7 @@ pub(super) fn merged(
 ///
 /// # Errors
 /// [`ChartError::Value`] when one path leads through another's value.
-pub(super) fn nested(values: &BTreeMap<String, Value>) -> Result<Value, ChartError> {
+pub(crate) fn nested(values: &BTreeMap<String, Value>) -> Result<Value, ChartError> {
     let mut root = Value::Object(Map::new());
     for (path, value) in values {
         let mut at = &mut root;
@@ -74,7 +74,7 @@ pub(super) fn nested(values: &BTreeMap<String, Value>) -> Result<Value, ChartErr
 }
 
 /// The value at a dotted path; `None` when there is none. A `null` is a value.
-pub(super) fn lookup<'a>(values: &'a Value, path: &str) -> Option<&'a Value> {
+pub(crate) fn lookup<'a>(values: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.')
         .try_fold(values, |at, key| at.as_object()?.get(key))
 }

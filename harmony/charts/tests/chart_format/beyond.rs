@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use harmony_charts::ChartError;
+use harmony_charts::helm::{Helm, HelmChart, HelmSource, inflate};
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
 use harmony_core::diagnostic::Diagnostic;
-use harmony_kubernetes::chart::helm::{Helm, HelmChart, HelmSource, inflate};
-use harmony_kubernetes::chart::{self, ChartError};
 use harmony_types::Version;
 use serde_json::json;
 
@@ -64,7 +64,7 @@ fn a_chart_beyond_the_format_is_rendered_by_helm() {
         ("mode".to_owned(), json!("yes")),
         ("numbers".to_owned(), json!(["1", 2])),
     ]);
-    let objects = run(chart::objects(
+    let objects = run(harmony_charts::objects(
         &Context::new(),
         &beyond(),
         &values,

@@ -14,10 +14,10 @@ use harmony_core::process;
 use harmony_types::{ChartRef, Namespace, Version};
 use serde_json::Value;
 
-use super::error::ChartError;
-use super::render::objects_of_output;
-use super::stable;
-use super::yaml;
+use crate::error::ChartError;
+use crate::render::objects_of_output;
+use crate::stable;
+use crate::yaml;
 
 /// The variable that names the `helm` binary; without it the first `helm` of `PATH` is taken.
 pub const HELM_VARIABLE: &str = "HARMONY_HELM";

@@ -1,33 +1,4 @@
-//! Charts in, objects out.
-//!
-//! ```text
-//! .tgz --archive--> ChartFiles --+-- within the chart format: values, holes, render ----------> Vec<KubeObject>
-//!                                +-- beyond it: `helm template`, then its output through yaml --^
-//! ```
-//!
-//! The chart format (`docs/reference/chart-format.md`) is a small closed part of Helm's language, chosen so that this
-//! module and `helm template` give the same objects. Everything but [`helm`] and [`objects`] is pure.
-//!
-//! | module | its step |
-//! | --- | --- |
-//! | [`archive`] | reads the `.tgz`, with limits |
-//! | [`values`] | `values.yaml`, and what replaces it |
-//! | `hole` | fills the holes of a template |
-//! | `yaml` | reads YAML as Go does, with line numbers |
-//! | `scope` | which kinds live in a namespace |
-//! | [`mod@render`] | all of these in order |
-//! | [`helm`] | runs the `helm` binary |
-//! | [`error`] | what can be wrong with a chart |
-
-pub mod archive;
-pub mod error;
-pub mod helm;
-mod hole;
-pub mod render;
-mod scope;
-mod stable;
-pub mod values;
-mod yaml;
+//! From a packaged chart to objects, by whichever way fits it.
 
 use std::collections::BTreeMap;
 
@@ -37,11 +8,10 @@ use harmony_core::kubernetes::{ClusterCapabilities, KubeObject};
 use harmony_types::{ChartName, Namespace};
 use serde_json::Value;
 
-pub use archive::ChartFiles;
-pub use error::{ChartError, Place};
-pub use render::render;
-
-use helm::{Helm, HelmChart, HelmSource};
+use crate::archive::ChartFiles;
+use crate::error::ChartError;
+use crate::helm::{Helm, HelmChart, HelmSource};
+use crate::{render, values};
 
 /// The objects of a packaged chart for that namespace, with `values` (by dotted path) in place of its own.
 ///

@@ -10,23 +10,23 @@
 use harmony_types::Namespace;
 use serde_json::Value;
 
-use super::values;
+use crate::values;
 
 /// The most that a template may become, in bytes, with its holes filled.
 const MAX_FILLED: usize = 16 * 1024 * 1024;
 
 /// A hole that cannot be filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct HoleError {
+pub(crate) struct HoleError {
     /// Counted from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// As it stands in the template, shortened.
-    pub(super) hole: String,
-    pub(super) problem: Problem,
+    pub(crate) hole: String,
+    pub(crate) problem: Problem,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// It is of a form that this module does not know.
     Beyond,
     /// It is wrong, and Helm would give an error or nonsense.
@@ -34,7 +34,7 @@ pub(super) enum Problem {
 }
 
 /// The template with every hole filled. Line numbers stay: no hole gives a line break.
-pub(super) fn fill(
+pub(crate) fn fill(
     template: &str,
     values: &Value,
     namespace: &Namespace,
