@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::container::Finding;
@@ -11,10 +12,18 @@ use super::container::Finding;
 pub(super) enum Assessment {
     /// It serves.
     Ready,
-    /// It serves, with these pods.
-    Serving(Vec<Arc<Pod>>),
+    /// It serves.
+    Serving {
+        /// With these pods.
+        pods: Vec<Arc<Pod>>,
+        /// What to tell beside that it is ready: `runs on no node`.
+        note: Option<String>,
+    },
     /// Its kind has a status, and nobody has written it.
-    Silent,
+    Silent {
+        /// How long that may last before it counts as how it is meant to be.
+        grace: SignedDuration,
+    },
     /// Not yet.
     Waiting(Waiting),
 }
@@ -32,6 +41,20 @@ pub(super) struct Waiting {
     pub(super) troubles: Vec<Finding>,
     /// What to say at the deadline beside the above.
     pub(super) hint: Option<String>,
+}
+
+impl Assessment {
+    pub(super) fn serving(pods: Vec<Arc<Pod>>) -> Self {
+        Self::Serving { pods, note: None }
+    }
+
+    /// As its spec asks, which may not be what was meant.
+    pub(super) fn noted(note: impl Into<String>) -> Self {
+        Self::Serving {
+            pods: Vec::new(),
+            note: Some(note.into()),
+        }
+    }
 }
 
 impl Waiting {

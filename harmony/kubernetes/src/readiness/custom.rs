@@ -1,10 +1,14 @@
 //! Readiness of custom resources, from the conventions that most controllers keep.
 
 use harmony_core::verify::FailureClass;
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
+
+/// How long an object whose kind has a status may have none before that counts as how it is meant to be.
+const SILENT_GRACE: SignedDuration = SignedDuration::from_secs(15);
 
 /// Conditions that say "it works", the most telling first.
 const POSITIVE: [&str; 4] = ["Ready", "Available", "Succeeded", "Healthy"];
@@ -20,7 +24,9 @@ pub(super) fn assess(object: &Value, has_status: bool) -> Assessment {
         .filter(|status| !status.is_empty());
     let Some(status) = status else {
         return if has_status {
-            Assessment::Silent
+            Assessment::Silent {
+                grace: SILENT_GRACE,
+            }
         } else {
             Assessment::Ready
         };

@@ -15,18 +15,24 @@
 //! Rules it keeps: only pods of the *current* revision count; "ready" needs the generation observed, the new pods
 //! ready and the old ones gone or leaving; the first cause of a container's trouble is kept, later and vaguer words do
 //! not replace it; every class has its own grace; a cause that another pod of the same revision disproves (it is ready)
-//! waits for the deadline.
+//! waits for the deadline; "ready" has to last for as long as the probes need to say otherwise, within limits.
 
 mod assessment;
 mod budget;
 mod container;
 mod custom;
 mod evidence;
+mod jobs;
 mod observed;
 mod others;
 mod pods;
+mod policies;
+mod probes;
+mod refusal;
 mod routes;
+mod selection;
 mod setup;
+mod state;
 mod tracker;
 mod watch;
 mod workload;

@@ -36,6 +36,8 @@ pub struct Surroundings {
     pub endpoints: Vec<Arc<EndpointSlice>>,
     /// The workloads that are awaited with the object.
     pub workloads: Vec<Value>,
+    /// Whether custom resources are awaited with the object: the programs behind them may make pods.
+    pub has_custom_resources: bool,
     /// What the backends of an Ingress may name; `None` where no Ingress is awaited.
     pub services: Option<Vec<Arc<Service>>>,
     /// The classes that an Ingress may name; `None` where no Ingress is awaited, or they may not be listed.

@@ -1,32 +1,32 @@
 //! Readiness of what leads to pods: Services and Ingresses.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use harmony_core::verify::FailureClass;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::{Ingress, IngressBackend, IngressServiceBackend};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::Selector;
 use serde_json::Value;
 
 use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
 use super::observed::{Surroundings, label, name};
-use super::pods::ready_of;
+use super::selection;
+use super::state::ready_of;
 
 /// How long controllers may take to write down what was just applied. After that, what is missing stays missing.
 const GRACE: i64 = 5;
-/// How long a Service may select nothing: an operator may be about to make the pods.
-const SELECTS_NOTHING_GRACE: i64 = 15;
 
 pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
     let Some(spec) = &object.spec else {
         return Assessment::Ready;
     };
-    let selector = spec.selector.clone().unwrap_or_default();
-    if spec.type_.as_deref() == Some("ExternalName") || selector.is_empty() {
+    let labels = spec.selector.clone().unwrap_or_default();
+    if spec.type_.as_deref() == Some("ExternalName") || labels.is_empty() {
         return Assessment::Ready;
     }
+    let selector: Selector = labels.into_iter().collect();
     let own = name(&object.metadata);
     let slices: Vec<_> = around
         .endpoints
@@ -62,21 +62,15 @@ pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
     if has_endpoint && (ports.is_empty() || unserved.is_empty()) {
         return Assessment::Ready;
     }
-    let pods: Vec<_> = around
-        .pods
-        .iter()
-        .filter(|pod| selects(&selector, pod.metadata.labels.as_ref()))
-        .cloned()
-        .collect();
+    let pods = selection::pods(&selector, around);
     if pods.is_empty() {
         return without_pods(&selector, around);
     }
     if ready_of(&pods) == 0 {
         // Its pods' own troubles are told by their workload, whose revision is known.
         return Waiting::because(format!(
-            "none of the {} pods with its labels {} is ready",
-            pods.len(),
-            shown(&selector)
+            "none of the {} pods with its labels {selector} is ready",
+            pods.len()
         ));
     }
     let named = unserved.iter().find_map(|port| match &port.target_port {
@@ -95,51 +89,20 @@ pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
     }
 }
 
-/// No pod bears its labels: meant so, or a mistake.
-fn without_pods(selector: &BTreeMap<String, String>, around: &Surroundings) -> Assessment {
-    let text = shown(selector);
-    let templates: Vec<_> = around
-        .workloads
-        .iter()
-        .filter(|workload| {
-            let labels = workload.pointer("/spec/template/metadata/labels");
-            let labels = labels.and_then(|labels| serde_json::from_value(labels.clone()).ok());
-            selects(selector, labels.as_ref())
-        })
-        .collect();
+/// No pod has its labels: meant so, or a mistake.
+fn without_pods(selector: &Selector, around: &Surroundings) -> Assessment {
+    let workloads = selection::workloads(selector, around);
     let is_scaled_to_zero =
         |workload: &&Value| workload.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
-    if !templates.is_empty() && templates.iter().all(is_scaled_to_zero) {
+    if !workloads.is_empty() && workloads.iter().all(is_scaled_to_zero) {
         return Assessment::Ready;
     }
-    let why = format!("no pod has its labels {text}");
-    if !templates.is_empty() {
+    let why = format!("no pod has its labels {selector}");
+    if !workloads.is_empty() {
         return Waiting::because(why);
     }
-    let known: Vec<String> = around
-        .workloads
-        .iter()
-        .filter_map(|workload| {
-            let labels = workload.pointer("/spec/template/metadata/labels")?;
-            let labels: BTreeMap<String, String> = serde_json::from_value(labels.clone()).ok()?;
-            let kind = workload.get("kind").and_then(Value::as_str)?;
-            let name = workload.pointer("/metadata/name").and_then(Value::as_str)?;
-            Some(format!("{kind} {name} has {}", shown(&labels)))
-        })
-        .collect();
-    let seen = if known.is_empty() {
-        "no workload of this deploy has pods".to_owned()
-    } else {
-        known.join("; ")
-    };
-    let finding = Finding::new(
-        FailureClass::NotReady,
-        SELECTS_NOTHING_GRACE,
-        format!("selects nothing: no pod and no workload has the labels {text}"),
-        seen,
-        "let the Service's selector equal labels of the pod template",
-    );
-    Waiting::with(why, finding)
+    let hint = "let the Service's selector equal labels of the pod template";
+    Waiting::with(why, selection::nothing(selector, around, hint))
 }
 
 pub(super) fn ingress(object: &Ingress, around: &Surroundings) -> Assessment {
@@ -257,12 +220,6 @@ fn missing_class(object: &Ingress, around: &Surroundings) -> Option<(String, Str
     }
 }
 
-fn selects(selector: &BTreeMap<String, String>, labels: Option<&BTreeMap<String, String>>) -> bool {
-    let has =
-        |(key, value): (&String, &String)| labels.and_then(|labels| labels.get(key)) == Some(value);
-    selector.iter().all(has)
-}
-
 fn container_ports(pods: &[Arc<Pod>]) -> impl Iterator<Item = &str> {
     let containers = pods.iter().flat_map(|pod| pod.spec.iter());
     let containers = containers.flat_map(|spec| {
@@ -288,9 +245,4 @@ fn port_names(pods: &[Arc<Pod>]) -> String {
     } else {
         names.join(", ")
     }
-}
-
-fn shown(labels: &BTreeMap<String, String>) -> String {
-    let pairs = labels.iter().map(|(key, value)| format!("{key}={value}"));
-    pairs.collect::<Vec<_>>().join(",")
 }

@@ -13,6 +13,7 @@ use super::{Failure, Observed, Progress, Surroundings, Tracker};
 mod containers;
 mod early;
 mod kinds;
+mod probes;
 mod revisions;
 
 const BEGAN: &str = "2026-01-01T10:00:00Z";
@@ -151,7 +152,9 @@ fn ready_pod(name: &str, set: &str) -> Value {
         json!({ "ready": true, "state": { "running": {} } }),
     );
     pod["status"]["phase"] = json!("Running");
-    pod["status"]["conditions"] = json!([{ "type": "Ready", "status": "True" }]);
+    pod["status"]["conditions"] = json!([
+        { "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T09:00:00Z" },
+    ]);
     pod
 }
 

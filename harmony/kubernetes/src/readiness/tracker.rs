@@ -11,18 +11,17 @@ use serde_json::Value;
 
 use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
-use super::observed::{Observed, Surroundings};
-use super::pods::{Located, examine_pod, is_ready, is_young, liveness_is_undecided, restarts};
+use super::observed::{Observed, Surroundings, uid};
+use super::pods::{Located, examine_pod};
+use super::probes::{is_young, liveness_is_undecided, probe_kill, proving_time};
+use super::state::{is_leaving, is_ready, restarts};
 use super::workload::assess;
 
 /// How long an awaited object may be missing before it counts as gone.
 const ABSENT_GRACE: SignedDuration = SignedDuration::from_secs(5);
 
-/// How long an object whose kind has a status may have none before that counts as how it is meant to be.
-const SILENT_GRACE: SignedDuration = SignedDuration::from_secs(15);
-
-/// How long a workload without readiness probes must run before that counts as serving.
-const SETTLE: SignedDuration = SignedDuration::from_secs(2);
+/// How often a pod may lose what made it ready before that counts.
+const LOSSES: u32 = 3;
 
 /// Where an awaited object stands.
 #[derive(Debug)]
@@ -69,8 +68,10 @@ pub struct Tracker {
     last: Last,
     is_waiting: bool,
     serving: Option<Serving>,
+    /// How often a pod was ready and then was not, without a restart.
+    losses: u32,
     job: JobSeen,
-    is_silent: bool,
+    note: Option<String>,
 }
 
 /// What was seen of a Job, which may be removed once it is done.
@@ -85,10 +86,34 @@ enum JobSeen {
 }
 
 /// Since when it has served without a restart.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Serving {
     since: Timestamp,
-    restarts: i32,
+    /// Each pod, and how often its containers were restarted.
+    pods: BTreeMap<String, i32>,
+}
+
+impl Serving {
+    fn of(pods: &[Arc<Pod>], since: Timestamp) -> Self {
+        let pods = pods.iter();
+        let pods = pods.map(|pod| (uid(&pod.metadata).to_owned(), restarts(pod)));
+        Self {
+            since,
+            pods: pods.collect(),
+        }
+    }
+
+    /// No pod of it was restarted since.
+    fn is_still(&self, now: &Self) -> bool {
+        let pods = self.pods.iter();
+        let mut pods = pods.filter_map(|(uid, count)| Some((count, now.pods.get(uid)?)));
+        pods.all(|(then, now)| then == now)
+    }
+
+    /// Whether that very run of the pod was ready.
+    fn had(&self, pod: &Pod) -> bool {
+        self.pods.get(uid(&pod.metadata)) == Some(&restarts(pod))
+    }
 }
 
 /// Where something is wrong: a pod's uid and container, or the object itself.
@@ -129,8 +154,9 @@ impl Tracker {
             last: Last::default(),
             is_waiting: true,
             serving: None,
+            losses: 0,
             job: JobSeen::Running,
-            is_silent: false,
+            note: None,
         }
     }
 
@@ -139,9 +165,9 @@ impl Tracker {
         self.is_waiting
     }
 
-    /// Whether it counts as ready although nobody has written its status.
-    pub fn is_silent(&self) -> bool {
-        self.is_silent
+    /// What to tell beside that it is ready: `runs on no node: ...`.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// What is tracked.
@@ -163,18 +189,39 @@ impl Tracker {
         if let Some(failure) = self.superseded(object) {
             return Progress::Failed(Box::new(failure));
         }
-        let waiting = match assess(&self.target, object, observed) {
+        let mut waiting = match assess(&self.target, object, observed) {
             Assessment::Ready => {
                 self.remember_job(object, true);
                 return Progress::Ready;
             }
-            Assessment::Serving(pods) => return self.settle(&pods, observed.around, now),
-            Assessment::Silent => return self.silent(now),
+            Assessment::Serving { pods, note } => {
+                // What its liveness probe kills is ready between two kills.
+                let is_killed = pods
+                    .iter()
+                    .any(|pod| probe_kill(pod, observed.around).is_some());
+                if !is_killed {
+                    self.note = note;
+                    return self.settle(&pods, observed.around, now);
+                }
+                Waiting {
+                    why: "ready, but a probe kills it again and again".into(),
+                    pods,
+                    ..Waiting::default()
+                }
+            }
+            Assessment::Silent { grace } => return self.silent(grace, now),
             Assessment::Waiting(waiting) => waiting,
         };
         self.remember_job(object, false);
+        let flaps = self.flaps(&waiting, observed.around);
+        waiting.troubles.extend(flaps);
         self.serving = None;
         let found = Self::findings(&waiting, observed.around, now);
+        // A ready pod of the same revision disproves a cause that lies in the template, unless it has one itself.
+        let is_disproved = waiting.pods.iter().any(|pod| {
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            is_ready(pod) && !found.iter().any(|(_, located)| located.pod_uid == uid)
+        });
         self.remember(found, now);
         self.last = Last {
             why: waiting.why.clone(),
@@ -189,8 +236,6 @@ impl Tracker {
                     container: None,
                 }),
         };
-        // A ready pod of the same revision disproves a cause that lies in the template.
-        let is_disproved = waiting.pods.iter().any(|pod| is_ready(pod));
         let over = self.seen.values().filter(|sticky| {
             let is_of_object = sticky.located.pod_uid.is_empty();
             sticky.is_current && (is_of_object || !is_disproved) && is_over(sticky, now)
@@ -261,44 +306,69 @@ impl Tracker {
     }
 
     /// A kind may have a status by its definition that no program ever writes.
-    fn silent(&mut self, now: Timestamp) -> Progress {
-        self.is_silent = now.duration_since(self.began) >= SILENT_GRACE;
-        if self.is_silent {
+    fn silent(&mut self, grace: SignedDuration, now: Timestamp) -> Progress {
+        if now.duration_since(self.began) >= grace {
+            self.note = Some("has no status: it counts as ready, for nothing reports on it".into());
             return Progress::Ready;
         }
-        self.last.why = "nobody has reported a status for it yet".into();
-        Progress::Waiting {
-            why: self.last.why.clone(),
-        }
+        self.wait("nobody has reported a status for it yet")
     }
 
-    /// Ready, once that has lasted: what crashes at start is ready for a moment where no probe says otherwise, and what
-    /// its liveness probe kills is ready until then.
+    /// Ready, once that has lasted: what crashes at start is ready for a moment, and what its liveness probe kills is
+    /// ready until then.
     fn settle(&mut self, pods: &[Arc<Pod>], around: &Surroundings, now: Timestamp) -> Progress {
-        let restarts = pods.iter().map(|pod| restarts(pod)).sum();
-        let serving = self.serving.filter(|serving| serving.restarts == restarts);
-        let serving = serving.unwrap_or(Serving {
-            since: now,
-            restarts,
-        });
-        self.serving = Some(serving);
-        let has_lasted = now.duration_since(serving.since) >= SETTLE;
-        let is_watched = !has_lasted && pods.iter().any(|pod| is_young(pod, now));
-        let is_tested = pods
+        let ready = Serving::of(pods, now);
+        let serving = self
+            .serving
+            .take()
+            .filter(|serving| serving.is_still(&ready));
+        let since = serving.map_or(now, |serving| serving.since);
+        self.serving = Some(Serving { since, ..ready });
+        let proving = pods.iter().map(|pod| proving_time(pod)).max();
+        let has_lasted = now.duration_since(since) >= proving.unwrap_or_default();
+        if !has_lasted && pods.iter().any(|pod| is_young(pod, now)) {
+            return self.wait("ready; whether it stays so is watched for a moment");
+        }
+        if pods
             .iter()
-            .any(|pod| liveness_is_undecided(pod, around, now));
-        if !is_watched && !is_tested {
-            return Progress::Ready;
+            .any(|pod| liveness_is_undecided(pod, around, now))
+        {
+            return self.wait("ready; its liveness probe has not proved itself yet");
         }
-        self.last.why = if is_tested {
-            "ready; its liveness probe has not proved itself yet"
-        } else {
-            "runs; without a readiness probe it is watched for a moment"
+        Progress::Ready
+    }
+
+    /// Counts pods that were ready and are not, though they were not restarted: their readiness comes and goes.
+    fn flaps(&mut self, waiting: &Waiting, around: &Surroundings) -> Option<Finding> {
+        let lost = self.serving.as_ref().and_then(|serving| {
+            let mut pods = waiting.pods.iter();
+            pods.find(|pod| !is_ready(pod) && !is_leaving(pod) && serving.had(pod))
+        });
+        if lost.is_some() {
+            self.losses += 1;
         }
-        .into();
-        Progress::Waiting {
-            why: self.last.why.clone(),
+        if self.losses < LOSSES {
+            return None;
         }
+        let pods = waiting.pods.iter();
+        let unhealthy = pods
+            .flat_map(|pod| around.events_of(uid(&pod.metadata)))
+            .find(|event| event.reason.as_deref() == Some("Unhealthy"));
+        let said = unhealthy
+            .and_then(|event| event.message.clone())
+            .unwrap_or_default();
+        Some(Finding::new(
+            FailureClass::NotReady,
+            0,
+            "becomes ready and loses it again and again",
+            format!("{} times; {said}", self.losses).trim_end_matches("; "),
+            "make the readiness probe answer the same as long as the program works, and give it the time that it needs in `timeoutSeconds`",
+        ))
+    }
+
+    fn wait(&mut self, why: &str) -> Progress {
+        self.last.why = why.into();
+        Progress::Waiting { why: why.into() }
     }
 
     fn absent(&mut self, now: Timestamp) -> Progress {
@@ -319,10 +389,7 @@ impl Tracker {
                 "find out who removes it, then run the same command again",
             )));
         }
-        self.last.why = "does not exist yet".into();
-        Progress::Waiting {
-            why: self.last.why.clone(),
-        }
+        self.wait("does not exist yet")
     }
 
     /// Compares with the object as it was at the first look.

@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::budget::extended;
 use super::evidence::{self, Located};
-use super::workload::has_readiness;
+use super::workload::{has_readiness, is_custom};
 use super::{Observed, Progress, Surroundings, Tracker};
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::Kind;
@@ -77,12 +77,11 @@ pub(crate) async fn wait_ready(
             if let Some(step) = step {
                 step.done("ready");
             }
-            for tracker in trackers.iter().filter(|tracker| tracker.is_silent()) {
-                let message = format!(
-                    "{} has no status: it counts as ready, for nothing reports on it.",
-                    tracker.target()
-                );
-                context.emit(Event::Warning { message });
+            for tracker in &trackers {
+                if let Some(note) = tracker.note() {
+                    let message = format!("{} {note}.", tracker.target());
+                    context.emit(Event::Warning { message });
+                }
             }
             return Ok(());
         };
@@ -147,7 +146,12 @@ fn look(trackers: &mut [Tracker], watched: &Watched) -> (Vec<String>, Option<Loc
 fn give_up(trackers: &[Tracker], watched: &Watched) -> Option<Located> {
     let now = Timestamp::now();
     let around = watched.surroundings();
-    let is_symptom = |tracker: &Tracker| tracker.target().kind == "Service";
+    let is_symptom = |tracker: &Tracker| {
+        matches!(
+            tracker.target().kind.as_str(),
+            "Service" | "Ingress" | "HorizontalPodAutoscaler" | "PodDisruptionBudget"
+        )
+    };
     let not_ready = trackers.iter().filter(|tracker| tracker.is_waiting());
     let tracker = not_ready
         .min_by_key(|tracker| is_symptom(tracker))
@@ -173,6 +177,7 @@ struct Watched {
     signals: Signals,
     /// Followed where an Ingress is awaited.
     ingress_classes: Option<Store<IngressClass>>,
+    has_custom_resources: bool,
 }
 
 /// Something changed, or a watch could not be opened and is tried again.
@@ -254,6 +259,7 @@ impl Watched {
             targets,
             signals,
             ingress_classes,
+            has_custom_resources: objects.iter().any(|object| is_custom(object)),
         };
         if let Some(about) = objects.first() {
             watched.fill(connection, about).await?;
@@ -329,6 +335,7 @@ impl Watched {
             events: around.events.state(),
             endpoints: around.endpoints.state(),
             workloads: self.workloads(namespace),
+            has_custom_resources: self.has_custom_resources,
             services: around.services.as_ref().map(Store::state),
             ingress_classes: classes.clone(),
         };
@@ -478,7 +485,7 @@ fn needs_surroundings(object: &ObjectRef) -> bool {
         .api_version
         .rsplit_once('/')
         .map_or("", |(group, _)| group);
-    matches!(group, "apps" | "batch")
+    matches!(group, "apps" | "batch" | "autoscaling" | "policy")
         || is_ingress(object)
         || (group.is_empty()
             && matches!(

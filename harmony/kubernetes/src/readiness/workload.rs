@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use harmony_core::kubernetes::ObjectRef;
 use harmony_core::verify::FailureClass;
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,8 +13,10 @@ use serde_json::Value;
 use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
 use super::observed::{Observed, Surroundings, is_owned_by, label, name, uid};
-use super::pods::{doing, is_leaving, is_ready, ready_of};
-use super::{custom, others, routes};
+use super::probes::probe_budget;
+use super::refusal::{failed_create, pods_refused};
+use super::state::{doing, has_ended, is_leaving, is_ready, ready_of};
+use super::{custom, jobs, others, policies, routes};
 
 /// Reads an object that is there.
 pub(super) fn assess(target: &ObjectRef, object: &Value, observed: &Observed<'_>) -> Assessment {
@@ -27,10 +29,17 @@ pub(super) fn assess(target: &ObjectRef, object: &Value, observed: &Observed<'_>
         ("apps", "Deployment") => typed(object, |object| deployment(object, around)),
         ("apps", "StatefulSet") => typed(object, |object| stateful_set(object, around)),
         ("apps", "DaemonSet") => typed(object, |object| daemon_set(object, around)),
-        ("batch", "Job") => typed(object, |object| job(object, around)),
-        ("", "Pod") => typed(object, pod),
+        ("apps", "ReplicaSet") => typed(object, |object| replica_set(object, around)),
+        ("batch", "Job") => typed(object, |object| jobs::job(object, around)),
+        ("", "Pod") => typed(object, jobs::pod),
         ("", "Service") => typed(object, |object| routes::service(object, around)),
         ("networking.k8s.io", "Ingress") => typed(object, |object| routes::ingress(object, around)),
+        ("autoscaling", "HorizontalPodAutoscaler") => {
+            typed(object, |object| policies::autoscaler(object, around))
+        }
+        ("policy", "PodDisruptionBudget") => {
+            typed(object, |object| policies::disruption_budget(object, around))
+        }
         ("", "PersistentVolumeClaim") => typed(object, |object| others::claim(object, around)),
         ("", "Namespace") => others::namespace(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => typed(object, others::definition),
@@ -48,9 +57,11 @@ pub(super) fn has_readiness(target: &ObjectRef) -> bool {
     match group {
         "apps" => matches!(
             target.kind.as_str(),
-            "Deployment" | "StatefulSet" | "DaemonSet"
+            "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet"
         ),
         "batch" => target.kind == "Job",
+        "autoscaling" => target.kind == "HorizontalPodAutoscaler",
+        "policy" => target.kind == "PodDisruptionBudget",
         "" => matches!(
             target.kind.as_str(),
             "Pod" | "Service" | "PersistentVolumeClaim" | "Namespace"
@@ -58,8 +69,14 @@ pub(super) fn has_readiness(target: &ObjectRef) -> bool {
         "networking.k8s.io" => target.kind == "Ingress",
         "apiextensions.k8s.io" => true,
         // Other kinds of the server's own groups say nothing of readiness.
-        group => group.contains('.') && !group.ends_with(".k8s.io"),
+        _ => is_custom(target),
     }
+}
+
+/// Whether a definition of the cluster, not the server itself, brings the kind.
+pub(super) fn is_custom(target: &ObjectRef) -> bool {
+    let group = target.api_version.rsplit_once('/');
+    group.is_some_and(|(group, _)| group.contains('.') && !group.ends_with(".k8s.io"))
 }
 
 fn typed<K: DeserializeOwned>(object: &Value, read: impl FnOnce(&K) -> Assessment) -> Assessment {
@@ -109,7 +126,7 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
         && all == wanted
         && old_pods == 0
     {
-        return Assessment::Serving(pods);
+        return Assessment::serving(pods);
     }
     let ready = ready_of(&pods);
     let why = if ready >= wanted && old_pods > 0 {
@@ -139,13 +156,24 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
     let stuck = conditions.iter().find(|one| {
         one.type_ == "Progressing" && one.reason.as_deref() == Some("ProgressDeadlineExceeded")
     });
-    troubles.extend(stuck.map(|condition| {
-        Finding::new(
+    let progress_deadline = spec.and_then(|spec| spec.progress_deadline_seconds);
+    let template = spec.and_then(|spec| spec.template.spec.as_ref());
+    let containers = template.iter().flat_map(|pods| &pods.containers);
+    let allowed = containers.map(probe_budget).max().unwrap_or_default();
+    let is_short = allowed.as_secs() > i64::from(progress_deadline.unwrap_or(600));
+    troubles.extend(stuck.map(|condition| Finding {
+        // What its probes still allow counts for more.
+        grace: (!is_short).then_some(SignedDuration::ZERO),
+        ..Finding::new(
             FailureClass::NotReady,
             0,
             "made no progress within its progress deadline",
             condition.message.clone().unwrap_or_default(),
-            "read the events of its pods",
+            if is_short {
+                "raise `progressDeadlineSeconds` above what its probes allow"
+            } else {
+                "read the events of its pods"
+            },
         )
     }));
     Assessment::Waiting(Waiting {
@@ -201,7 +229,21 @@ fn stateful_set(object: &StatefulSet, around: &Surroundings) -> Assessment {
     let ready = status.ready_replicas.unwrap_or(0);
     let available = status.available_replicas.unwrap_or(ready);
     if is_updated && ready == wanted && available == wanted && status.replicas == wanted {
-        return Assessment::Serving(pods);
+        let keeps = match old.len() {
+            0 => None,
+            count if partition > 0 => Some(format!(
+                "keeps {count} of its pods at the old revision, as its `partition` asks"
+            )),
+            _ => None,
+        };
+        let waits = (!replaces_pods && updated < wanted).then(|| {
+            "keeps pods at the old revision: its update strategy `OnDelete` waits until they are deleted"
+                .to_owned()
+        });
+        return Assessment::Serving {
+            pods,
+            note: waits.or(keeps),
+        };
     }
     // It replaces a pod only when the one before is ready, so a broken pod of the old revision stops it for good.
     let stuck = old
@@ -216,6 +258,30 @@ fn stateful_set(object: &StatefulSet, around: &Surroundings) -> Assessment {
         troubles: failed_create(own, around),
         pods,
         hint,
+        ..Waiting::default()
+    })
+}
+
+/// One that no Deployment controls.
+fn replica_set(object: &ReplicaSet, around: &Surroundings) -> Assessment {
+    let status = object.status.clone().unwrap_or_default();
+    if !is_observed(object.metadata.generation, status.observed_generation) {
+        return Waiting::because(NOT_OBSERVED);
+    }
+    let wanted = object
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1);
+    let own = uid(&object.metadata);
+    let pods: Vec<_> = around.pods_of(own).cloned().collect();
+    if status.replicas == wanted && status.available_replicas.unwrap_or(0) == wanted {
+        return Assessment::serving(pods);
+    }
+    Assessment::Waiting(Waiting {
+        why: progress(ready_of(&pods), wanted, &pods),
+        troubles: failed_create(own, around),
+        pods,
         ..Waiting::default()
     })
 }
@@ -240,8 +306,25 @@ fn daemon_set(object: &DaemonSet, around: &Surroundings) -> Assessment {
         .filter(|pod| hash.is_some() && label(&pod.metadata, "controller-revision-hash") == hash)
         .cloned()
         .collect();
-    if updated == wanted && available == wanted {
-        return Assessment::Serving(pods);
+    let strategy = object
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.update_strategy.as_ref());
+    let replaces_pods = strategy.and_then(|strategy| strategy.type_.as_deref()) != Some("OnDelete");
+    if (updated == wanted || !replaces_pods) && available == wanted {
+        let note = if wanted == 0 {
+            Some("runs on no node: none has the labels and taints that its pods ask for")
+        } else if updated < wanted {
+            Some(
+                "keeps pods at the old revision: its update strategy `OnDelete` waits until they are deleted",
+            )
+        } else {
+            None
+        };
+        return Assessment::Serving {
+            pods,
+            note: note.map(str::to_owned),
+        };
     }
     Assessment::Waiting(Waiting {
         why: progress(ready_of(&pods), wanted, &pods),
@@ -251,117 +334,6 @@ fn daemon_set(object: &DaemonSet, around: &Surroundings) -> Assessment {
     })
 }
 
-fn job(object: &Job, around: &Surroundings) -> Assessment {
-    let status = object.status.clone().unwrap_or_default();
-    let conditions = status.conditions.unwrap_or_default();
-    let has = |wanted: &str| {
-        conditions
-            .iter()
-            .find(|one| one.type_ == wanted && one.status == "True")
-    };
-    let is_suspended = object
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.suspend)
-        .unwrap_or(false);
-    if has("Complete").is_some() || is_suspended {
-        return Assessment::Ready;
-    }
-    let own = uid(&object.metadata);
-    let pods: Vec<_> = around.pods_of(own).cloned().collect();
-    let wanted = object
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.completions)
-        .unwrap_or(1);
-    let succeeded = status.succeeded.unwrap_or(0);
-    let failed = status.failed.unwrap_or(0);
-    let running = pods.iter().find(|pod| !has_ended(pod));
-    let mut why = format!("{succeeded}/{wanted} done");
-    if failed > 0 {
-        why = format!("{why}, {failed} failed");
-    }
-    if let Some(pod) = running {
-        why = format!("{why}; pod {}: {}", name(&pod.metadata), doing(pod));
-    }
-    let mut troubles = failed_create(own, around);
-    troubles.extend(
-        has("Failed")
-            .or_else(|| has("FailureTarget"))
-            .map(|condition| {
-                let reason = condition.reason.clone().unwrap_or_default();
-                let message = condition.message.clone().unwrap_or_default();
-                Finding::new(
-                    FailureClass::JobFailed,
-                    0,
-                    format!("failed: {message}"),
-                    format!("{reason}: {message}"),
-                    "read the log of its pod above; delete the Job before it is run again",
-                )
-            }),
-    );
-    Assessment::Waiting(Waiting {
-        why,
-        pods,
-        may_end: true,
-        troubles,
-        ..Waiting::default()
-    })
-}
-
-fn pod(object: &Pod) -> Assessment {
-    let phase = object
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    if is_ready(object) {
-        return Assessment::Serving(vec![Arc::new(object.clone())]);
-    }
-    if phase == Some("Succeeded") {
-        return Assessment::Ready;
-    }
-    let may_end = object
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.restart_policy.as_deref())
-        != Some("Always");
-    let why = doing(object);
-    let mut troubles = Vec::new();
-    if phase == Some("Failed") {
-        let status = object.status.as_ref();
-        let reason = status
-            .and_then(|status| status.reason.clone())
-            .unwrap_or_default();
-        let message = status
-            .and_then(|status| status.message.clone())
-            .unwrap_or_default();
-        troubles.push(Finding::new(
-            FailureClass::CrashLoop,
-            0,
-            format!("failed: {why}"),
-            format!("phase Failed {reason} {message}")
-                .trim_end()
-                .to_owned(),
-            "read its log above",
-        ));
-    }
-    Assessment::Waiting(Waiting {
-        why,
-        pods: vec![Arc::new(object.clone())],
-        may_end,
-        troubles,
-        ..Waiting::default()
-    })
-}
-
-fn has_ended(pod: &Arc<Pod>) -> bool {
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
-}
-
 /// `1/2 ready; pod web-6c9f: ContainerCreating`
 fn progress(ready: i32, wanted: i32, pods: &[Arc<Pod>]) -> String {
     let mut text = format!("{ready}/{wanted} ready");
@@ -369,42 +341,4 @@ fn progress(ready: i32, wanted: i32, pods: &[Arc<Pod>]) -> String {
         text = format!("{text}; pod {}: {}", name(&pod.metadata), doing(pod));
     }
     text
-}
-
-/// The server refused to make pods: quota, policy, a missing account.
-fn pods_refused(message: &str, frees_quota: bool) -> Finding {
-    let is_quota = message.contains("exceeded quota");
-    let hint = if is_quota {
-        "raise the namespace's ResourceQuota, or lower what the pods request"
-    } else if message.contains("serviceaccount") {
-        "create the ServiceAccount in the same namespace, or mend its name in the Score"
-    } else {
-        "change the pod template so that the namespace's policies let it in"
-    };
-    let what = format!("gets no pods: {message}");
-    let finding = Finding::new(FailureClass::PodsRefused, 5, what, message, hint);
-    if is_quota && frees_quota {
-        Finding {
-            grace: None,
-            ..finding
-        }
-    } else {
-        finding
-    }
-}
-
-/// StatefulSets, DaemonSets and Jobs tell of refused pods by events only.
-fn failed_create(own: &str, around: &Surroundings) -> Vec<Finding> {
-    let events = around.events_of(own);
-    let newest = events.iter().find(|event| {
-        matches!(
-            event.reason.as_deref(),
-            Some("FailedCreate" | "SuccessfulCreate")
-        )
-    });
-    let refused = newest.filter(|event| event.reason.as_deref() == Some("FailedCreate"));
-    refused
-        .map(|event| pods_refused(event.message.as_deref().unwrap_or_default(), false))
-        .into_iter()
-        .collect()
 }

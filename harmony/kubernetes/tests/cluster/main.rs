@@ -11,6 +11,7 @@
 )]
 
 mod apply;
+mod lasting;
 mod owners;
 mod probe;
 mod proxy;

@@ -19,6 +19,16 @@ fn main() {
             std::process::exit(code.parse().unwrap());
         }
         ["http", port] => serve(port, answer_http),
+        // Serves for so many seconds, and ends with that code then.
+        ["http", port, seconds, code] => {
+            let (seconds, code) = (seconds.parse().unwrap(), code.parse().unwrap());
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_secs(seconds));
+                eprintln!("fatal: lost the database");
+                std::process::exit(code);
+            });
+            serve(port, answer_http);
+        }
         ["nats", port] => serve(port, answer_nats),
         ["sleep"] => loop {
             std::thread::sleep(Duration::from_secs(3600));

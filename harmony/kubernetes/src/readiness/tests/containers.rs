@@ -304,6 +304,11 @@ fn a_pod_that_fits_nowhere_fails_with_the_schedulers_words() {
     let passing = "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.";
     let mut stage = Stage::deployment(vec![unschedulable(passing)]);
     assert_eq!(stage.run_until_failure(100).unwrap().0, 60);
+    let missing = "0/1 nodes are available: persistentvolumeclaim \"data\" not found.";
+    let (_, failure) = Stage::deployment(vec![unschedulable(missing)])
+        .run_until_failure(100)
+        .unwrap();
+    assert_eq!(failure.verdict.class, FailureClass::MissingReference);
     // An autoscaler is at work.
     let mut stage = Stage::deployment(vec![unschedulable(message)]);
     stage.set_events(vec![event(

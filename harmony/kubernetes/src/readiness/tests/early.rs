@@ -171,7 +171,13 @@ fn a_kind_whose_status_nobody_writes_is_ready_after_a_grace() {
     assert!(matches!(stage.look(), Progress::Waiting { .. }));
     assert!(matches!(stage.after(14), Progress::Waiting { .. }));
     assert!(matches!(stage.after(1), Progress::Ready));
-    assert!(stage.tracker.is_silent());
+    assert!(
+        stage
+            .tracker
+            .note()
+            .unwrap()
+            .contains("nothing reports on it")
+    );
 }
 
 fn job(spec: Value, status: Value) -> Value {
@@ -210,46 +216,6 @@ fn a_job_that_was_complete_stays_complete_when_it_is_removed() {
     }
 }
 
-/// A ready pod whose container started now and has that liveness probe.
-fn probed(probe: Value) -> Value {
-    let mut pod = ready_pod("a", "new");
-    pod["spec"]["containers"][0]["livenessProbe"] = probe;
-    pod["status"]["containerStatuses"][0]["state"] = json!({ "running": { "startedAt": BEGAN } });
-    pod
-}
-
-#[test]
-fn a_liveness_probe_that_kills_within_seconds_is_waited_for() {
-    let mut object = serving();
-    object["spec"]["replicas"] = json!(1);
-    for field in [
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-    ] {
-        object["status"][field] = json!(1);
-    }
-    let stage = |probe: Value| {
-        let mut stage = Stage::deployment(vec![probed(probe)]);
-        stage.object = Some(object.clone());
-        stage
-    };
-    let quick = json!({ "periodSeconds": 1, "failureThreshold": 3 });
-    let mut quick = stage(quick);
-    assert!(matches!(quick.look(), Progress::Waiting { .. }));
-    assert!(matches!(quick.after(4), Progress::Ready));
-
-    // the usual probe needs half a minute to act: a deploy does not wait for it unless it fails already
-    let usual = json!({ "periodSeconds": 10, "failureThreshold": 3 });
-    let mut usual = stage(usual);
-    assert!(matches!(usual.look(), Progress::Ready));
-    let failed = "Liveness probe failed: HTTP probe failed with statuscode: 500";
-    usual.set_events(vec![event("a", "Unhealthy", failed)]);
-    assert!(matches!(usual.look(), Progress::Waiting { .. }));
-    assert!(matches!(usual.after(31), Progress::Ready));
-}
-
 #[test]
 fn no_deadline_cuts_off_what_the_probes_allow() {
     let seconds = |object: &Value| {
@@ -268,8 +234,128 @@ fn no_deadline_cuts_off_what_the_probes_allow() {
     ] {
         assert_eq!(seconds(&object), 120);
     }
-    let mut ordered = with(slow);
+    // nearly all of it, beside which images are pulled
+    let most =
+        json!([{ "name": "a", "startupProbe": { "periodSeconds": 10, "failureThreshold": 11 } }]);
+    assert_eq!(seconds(&with(most)), 170);
+    let mut ordered = with(slow.clone());
     ordered["kind"] = json!("StatefulSet");
     ordered["spec"]["replicas"] = json!(3);
-    assert_eq!(seconds(&ordered), 960);
+    assert_eq!(seconds(&ordered), 3 * (300 + 30) + 60);
+    ordered["spec"]["podManagementPolicy"] = json!("Parallel");
+    assert_eq!(seconds(&ordered), 360);
+    let mut everywhere = with(slow.clone());
+    everywhere["kind"] = json!("DaemonSet");
+    everywhere["status"] = json!({ "desiredNumberScheduled": 2 });
+    assert_eq!(seconds(&everywhere), 2 * (300 + 30) + 60);
+    // the old pod goes first, and takes its time
+    let mut recreated = with(slow);
+    recreated["spec"]["strategy"] = json!({ "type": "Recreate" });
+    recreated["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(90);
+    assert_eq!(seconds(&recreated), 300 + 90 + 60);
+    // who sets a longer deadline means it
+    let mut patient = with(json!([{ "name": "a" }]));
+    patient["spec"]["progressDeadlineSeconds"] = json!(1800);
+    assert_eq!(seconds(&patient), 1860);
+    patient["spec"]["progressDeadlineSeconds"] = json!(600);
+    assert_eq!(seconds(&patient), 120);
+    let mut job = with(json!([{ "name": "a" }]));
+    job["kind"] = json!("Job");
+    job["spec"]["activeDeadlineSeconds"] = json!(900);
+    assert_eq!(seconds(&job), 960);
+    // a sidecar has probes too
+    let mut sidecar = with(json!([{ "name": "a" }]));
+    sidecar["spec"]["template"]["spec"]["initContainers"] = json!([{
+        "name": "proxy", "restartPolicy": "Always", "startupProbe": { "periodSeconds": 5, "failureThreshold": 60 } }]);
+    assert_eq!(seconds(&sidecar), 360);
+}
+
+#[test]
+fn pods_of_a_custom_resource_come_in_their_own_time() {
+    let mut stage = Stage::new(service(
+        json!({ "selector": { "db": "orders" }, "ports": [{ "port": 5432 }] }),
+    ));
+    stage.around.has_custom_resources = true;
+    assert!(stage.run_until_failure(110).is_none());
+    let verdict = stage.tracker.give_up(stage.now).verdict;
+    assert!(verdict.summary.contains("selects nothing"), "{verdict:?}");
+}
+
+#[test]
+fn addresses_that_are_published_before_they_are_ready_are_endpoints() {
+    let mut stage = Stage::new(service(
+        json!({ "clusterIP": "None", "publishNotReadyAddresses": true, "selector": { "app": "web" } }),
+    ));
+    stage.set_pods(vec![labelled(pod(
+        "a",
+        "new",
+        waiting("ContainerCreating", ""),
+    ))]);
+    stage.around.endpoints = slice(json!([]));
+    assert!(matches!(stage.look(), Progress::Ready));
+}
+
+fn autoscaler(status: Value) -> Stage {
+    let mut stage = Stage::new(json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": { "name": "web", "namespace": "site" },
+        "spec": { "maxReplicas": 3, "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "wbe" } },
+        "status": status,
+    }));
+    stage.around.workloads = vec![workload(1, json!({ "app": "web" }))];
+    stage
+}
+
+#[test]
+fn an_autoscaler_needs_something_to_scale() {
+    let condition = |status: &str, reason: &str| {
+        json!({ "desiredReplicas": 0, "conditions": [{ "type": "AbleToScale", "status": status, "reason": reason,
+            "message": "the HPA controller was unable to get the target's current scale: deployments.apps \"wbe\" not found" }] })
+    };
+    assert_fails(
+        &mut autoscaler(condition("False", "FailedGetScale")),
+        FailureClass::MissingReference,
+        0,
+        "HorizontalPodAutoscaler site/web scales Deployment wbe, which cannot be found",
+        "deployments.apps \"wbe\" not found",
+    );
+    assert!(matches!(
+        autoscaler(condition("True", "SucceededGetScale")).look(),
+        Progress::Ready
+    ));
+    // what is deployed with it is there
+    let mut stage = autoscaler(Value::Null);
+    assert!(matches!(stage.look(), Progress::Waiting { .. }));
+    stage.around.workloads[0]["metadata"]["name"] = json!("wbe");
+    assert!(matches!(stage.look(), Progress::Ready));
+    // a cluster without that controller
+    let mut stage = autoscaler(Value::Null);
+    stage.look();
+    assert!(matches!(stage.after(40), Progress::Ready));
+}
+
+#[test]
+fn a_disruption_budget_protects_something() {
+    let budget = |selector: Value| {
+        let mut stage = Stage::new(json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": { "name": "web", "namespace": "site" },
+            "spec": { "minAvailable": 1, "selector": selector },
+        }));
+        stage.around.workloads = vec![workload(0, json!({ "app": "web", "tier": "front" }))];
+        stage
+    };
+    for selector in [
+        json!({ "matchLabels": { "app": "web" } }),
+        json!({ "matchExpressions": [{ "key": "tier", "operator": "In", "values": ["front", "back"] }] }),
+        json!({}),
+    ] {
+        assert!(matches!(budget(selector).look(), Progress::Ready));
+    }
+    assert_fails(
+        &mut budget(json!({ "matchLabels": { "app": "wbe" } })),
+        FailureClass::NotReady,
+        15,
+        "PodDisruptionBudget site/web selects nothing: no pod and no workload has the labels app=wbe",
+        "Deployment web has app=web,tier=front",
+    );
 }

@@ -60,6 +60,122 @@ fn a_daemon_set_counts_its_newest_revision_only() {
     assert!(matches!(stage.after(1), Progress::Failed(_)));
 }
 
+fn set(kind: &str, spec: Value, status: Value) -> Stage {
+    Stage::new(json!({
+        "apiVersion": "apps/v1", "kind": kind, "metadata": { "name": "db", "namespace": "site", "uid": "s", "generation": 1 },
+        "spec": spec, "status": status,
+    }))
+}
+
+#[test]
+fn what_a_set_keeps_back_as_its_spec_asks_is_told() {
+    let status = json!({
+        "observedGeneration": 1, "replicas": 3, "readyReplicas": 3, "availableReplicas": 3, "updatedReplicas": 1,
+        "updateRevision": "db-2",
+    });
+    let strategy = |strategy: Value| {
+        let spec =
+            json!({ "replicas": 3, "selector": {}, "template": {}, "updateStrategy": strategy });
+        let mut stage = set("StatefulSet", spec, status.clone());
+        let of_revision = |name: &str, hash: &str| {
+            let mut pod = ready_pod(name, "s");
+            pod["metadata"]["labels"] = json!({ "controller-revision-hash": hash });
+            pod
+        };
+        stage.set_pods(vec![
+            of_revision("db-0", "db-1"),
+            of_revision("db-1", "db-1"),
+            of_revision("db-2", "db-2"),
+        ]);
+        stage
+    };
+    for (asked, note) in [
+        (
+            json!({ "rollingUpdate": { "partition": 2 } }),
+            "keeps 2 of its pods at the old revision, as its `partition` asks",
+        ),
+        (json!({ "type": "OnDelete" }), "update strategy `OnDelete`"),
+    ] {
+        let mut stage = strategy(asked);
+        assert!(matches!(stage.look(), Progress::Ready));
+        assert!(
+            stage.tracker.note().unwrap().contains(note),
+            "{:?}",
+            stage.tracker.note()
+        );
+    }
+    assert!(matches!(
+        strategy(json!({})).look(),
+        Progress::Waiting { .. }
+    ));
+
+    let spec = json!({ "selector": {}, "template": {}, "updateStrategy": { "type": "OnDelete" } });
+    let counts = |wanted: i64, updated: i64| {
+        json!({ "observedGeneration": 1, "desiredNumberScheduled": wanted, "currentNumberScheduled": wanted,
+            "numberMisscheduled": 0, "numberReady": wanted, "numberAvailable": wanted, "updatedNumberScheduled": updated })
+    };
+    for (status, note) in [
+        (counts(2, 0), "OnDelete"),
+        (counts(0, 0), "runs on no node"),
+    ] {
+        let mut stage = set("DaemonSet", spec.clone(), status);
+        assert!(matches!(stage.look(), Progress::Ready));
+        assert!(
+            stage.tracker.note().unwrap().contains(note),
+            "{:?}",
+            stage.tracker.note()
+        );
+    }
+}
+
+#[test]
+fn a_replica_set_without_a_deployment_counts_its_pods() {
+    let status = |available: i64| json!({ "observedGeneration": 1, "replicas": 1, "availableReplicas": available });
+    let spec = json!({ "replicas": 1, "selector": {} });
+    assert!(matches!(
+        set("ReplicaSet", spec.clone(), status(1)).look(),
+        Progress::Ready
+    ));
+    let mut stage = set("ReplicaSet", spec, status(0));
+    let mut broken = pod("a", "s", waiting("ErrImageNeverPull", "not there"));
+    broken["metadata"]["ownerReferences"] = json!([owner("ReplicaSet", "s")]);
+    stage.set_pods(vec![broken]);
+    assert!(stage.run_until_failure(0).is_some());
+}
+
+#[test]
+fn a_job_whose_runs_fail_says_so_when_time_is_up() {
+    let mut stage = Stage::new(json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "migrate", "namespace": "site", "uid": "j" },
+        "spec": { "template": {} }, "status": { "active": 1, "failed": 2 },
+    }));
+    let mut ended = pod(
+        "a",
+        "j",
+        json!({ "state": { "terminated": { "exitCode": 3, "reason": "Error" } } }),
+    );
+    ended["metadata"]["ownerReferences"] = json!([owner("Job", "j")]);
+    ended["status"]["phase"] = json!("Failed");
+    stage.set_pods(vec![ended]);
+    assert!(
+        stage.run_until_failure(100).is_none(),
+        "the Job decides how often it tries"
+    );
+    let verdict = stage.tracker.give_up(stage.now).verdict;
+    assert_eq!(verdict.class, FailureClass::JobFailed);
+    assert_eq!(
+        verdict.summary,
+        "Job site/migrate has not succeeded: its runs fail (exit code 3)"
+    );
+
+    let mut suspended = Stage::new(json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "migrate", "namespace": "site" },
+        "spec": { "suspend": true, "template": {} },
+    }));
+    assert!(matches!(suspended.look(), Progress::Ready));
+    assert!(suspended.tracker.note().unwrap().contains("suspended"));
+}
+
 #[test]
 fn a_job_is_ready_when_it_is_complete() {
     let job = |conditions: Value| {
@@ -205,7 +321,7 @@ fn what_has_no_readiness_is_ready_at_once() {
     for (api_version, kind) in [
         ("v1", "ConfigMap"),
         ("rbac.authorization.k8s.io/v1", "Role"),
-        ("policy/v1", "PodDisruptionBudget"),
+        ("batch/v1", "CronJob"),
     ] {
         let object = json!({ "apiVersion": api_version, "kind": kind, "metadata": { "name": "a", "namespace": "site" } });
         assert!(

@@ -10,34 +10,6 @@ fn a_deployment_is_ready_when_the_new_revision_serves_and_the_old_is_gone() {
 }
 
 #[test]
-fn without_a_probe_a_start_is_no_proof() {
-    let unprobed = |restarts: i32| {
-        let mut pod = ready_pod("a", "new");
-        pod["spec"]["containers"][0]
-            .as_object_mut()
-            .unwrap()
-            .remove("readinessProbe");
-        pod["status"]["conditions"][0]["lastTransitionTime"] = json!(BEGAN);
-        pod["status"]["containerStatuses"][0]["restartCount"] = json!(restarts);
-        pod
-    };
-    let mut stage = Stage::deployment(vec![unprobed(0)]);
-    stage.object = Some(serving());
-    assert!(matches!(stage.look(), Progress::Waiting { .. }));
-    assert!(matches!(stage.after(1), Progress::Waiting { .. }));
-    // It crashed and was started again between two looks.
-    stage.set_pods(vec![unprobed(1)]);
-    assert!(matches!(stage.after(1), Progress::Waiting { .. }));
-    assert!(matches!(stage.after(1), Progress::Waiting { .. }));
-    assert!(matches!(stage.after(1), Progress::Ready));
-    // One that has run for long is ready at the first look.
-    let mut old = Stage::deployment(vec![unprobed(0)]);
-    old.object = Some(serving());
-    old.now += SignedDuration::from_secs(5);
-    assert!(matches!(old.look(), Progress::Ready));
-}
-
-#[test]
 fn pods_of_the_old_revision_do_not_make_it_ready() {
     // The controller has not seen the change: its status still speaks of the revision before.
     let mut stage = Stage::deployment(vec![ready_pod("a", "old"), ready_pod("b", "old")]);

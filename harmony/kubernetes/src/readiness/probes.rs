@@ -1,0 +1,315 @@
+//! What the probes of a pod say, and how long they may take to say it.
+
+use harmony_core::verify::FailureClass;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Event, Pod, Probe};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::container::Finding;
+use super::observed::{Surroundings, event_time, uid};
+use super::state::{condition, containers, is_true, status_of};
+
+/// A readiness probe that never passed counts after this many times its own budget, but not before a minute: many
+/// programs take that long to start and have no startup probe.
+const BUDGETS: i32 = 3;
+const FLOOR: SignedDuration = SignedDuration::from_secs(60);
+/// The same for a probe that asks a port which the container does not declare, although it declares others.
+const UNDECLARED_FLOOR: SignedDuration = SignedDuration::from_secs(20);
+/// A port name that the container does not have: the pod says so itself.
+const MISNAMED_GRACE: i64 = 5;
+/// How long a pod has to stay ready before that counts, at most.
+const PROVING: SignedDuration = SignedDuration::from_secs(5);
+/// The server's times are whole seconds, and its clock is not ours.
+const ROUNDING: SignedDuration = SignedDuration::from_secs(2);
+/// The longest wait for the first answer of a liveness probe. A probe that begins later is not waited for; a failure of
+/// it that was seen counts always.
+const FIRST_ANSWER: SignedDuration = SignedDuration::from_secs(13);
+/// A probe that could kill within this time is waited for until it could have.
+const FIRST_KILL: SignedDuration = SignedDuration::from_secs(10);
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// How long a pod has to stay ready: as long as its readiness probes may fail before that shows, and without a probe as
+/// long as a program takes that ends at start.
+pub(super) fn proving_time(pod: &Pod) -> SignedDuration {
+    let times = containers(pod).map(|container| match &container.readiness_probe {
+        Some(probe) => failing_time(probe).min(PROVING),
+        None => PROVING,
+    });
+    times.max().unwrap_or_default()
+}
+
+/// Whether it became ready so lately that "ready" may be only the moment between start and crash.
+pub(super) fn is_young(pod: &Pod, now: Timestamp) -> bool {
+    let since = condition(pod, "Ready").and_then(|ready| ready.last_transition_time.as_ref());
+    since.is_none_or(|since| now.duration_since(since.0) <= proving_time(pod) + ROUNDING)
+}
+
+/// Whether a liveness probe may still kill a container that is ready: it has not answered yet, or it is failing.
+pub(super) fn liveness_is_undecided(pod: &Pod, around: &Surroundings, now: Timestamp) -> bool {
+    containers(pod).any(|container| {
+        let Some(probe) = &container.liveness_probe else {
+            return false;
+        };
+        let Some(started) = status_of(pod, &container.name).and_then(started) else {
+            return false;
+        };
+        let failing = failing_time(probe);
+        let failed = last_failure(pod, around, container, started, "Liveness");
+        // The kubelet needs a moment to act on the last failure.
+        if failed.is_some_and(|failed| now < failed + failing + SECOND) {
+            return true;
+        }
+        let begins = begins(pod, container, probe, started);
+        let answers = begins + period(probe) + seconds(probe.timeout_seconds, 1) + SECOND;
+        let kills = begins + failing + SECOND;
+        let waits_until =
+            |end: Timestamp, at_most| end.duration_since(started) <= at_most && now < end;
+        waits_until(answers, FIRST_ANSWER) || waits_until(kills, FIRST_KILL + SECOND)
+    })
+}
+
+/// When a liveness probe is asked for the first time: a startup probe holds it back until the container counts as started.
+fn begins(pod: &Pod, container: &Container, probe: &Probe, started: Timestamp) -> Timestamp {
+    let delayed = started + seconds(probe.initial_delay_seconds, 0);
+    let ready = condition(pod, "Ready").and_then(|ready| ready.last_transition_time.as_ref());
+    match (&container.startup_probe, ready) {
+        (Some(_), Some(ready)) => delayed.max(ready.0),
+        _ => delayed,
+    }
+}
+
+/// A container that the kubelet killed because a probe failed, and that fares no better now. Its status says only that it
+/// ended, if anything.
+pub(super) fn probe_kill(pod: &Pod, around: &Surroundings) -> Option<(String, Finding)> {
+    let events = around.events_of(uid(&pod.metadata));
+    containers(pod).find_map(|container| {
+        let status = status_of(pod, &container.name)?;
+        let start = format!("Container {} failed ", container.name);
+        let kill = events.iter().find(|event| {
+            let message = message(event);
+            message.starts_with(&start)
+                && (message.contains("liveness probe") || message.contains("startup probe"))
+        })?;
+        let is_liveness = message(kill).contains("liveness probe");
+        let probe = if is_liveness { "Liveness" } else { "Startup" };
+        let last = status.last_state.as_ref();
+        let last = last.and_then(|state| state.terminated.as_ref());
+        // It may have been killed in an earlier run, and have ended by itself in the last one.
+        let was_this = last
+            .and_then(|last| last.started_at.as_ref())
+            .zip(event_time(kill))
+            .is_none_or(|(started, killed)| killed >= started.0);
+        let fails_again = started(status)
+            .is_some_and(|since| last_failure(pod, around, container, since, probe).is_some());
+        let is_held_back = status.state.as_ref().is_some_and(|state| state.waiting.is_some());
+        let counts = match status.restart_count {
+            0 => false,
+            1 => fails_again || is_held_back,
+            _ => fails_again || is_held_back || !status.ready,
+        };
+        if !was_this || !counts {
+            return None;
+        }
+        let why = events.iter().find(|event| {
+            event.reason.as_deref() == Some("Unhealthy") && message(event).starts_with(probe)
+        });
+        let why = why.map(|event| message(event)).unwrap_or_default();
+        let seen = format!("{}; {why}", message(kill));
+        let name = probe.to_lowercase();
+        let finding = Finding::new(
+            FailureClass::NotReady,
+            0,
+            format!("is killed because its {name} probe fails"),
+            seen.trim_end_matches("; "),
+            format!(
+                "make the {name} probe ask the right port and path, or give the program more time with a startup probe"
+            ),
+        );
+        Some((container.name.clone(), finding))
+    })
+}
+
+/// Runs, and its readiness probe never passed.
+pub(super) fn never_ready(pod: &Pod, around: &Surroundings, now: Timestamp) -> Option<Finding> {
+    let phase = pod.status.as_ref()?.phase.as_deref();
+    if phase != Some("Running") || is_true(pod, "Ready") {
+        return None;
+    }
+    let (container, started) = containers(pod).find_map(|container| {
+        let status = status_of(pod, &container.name).filter(|status| !status.ready)?;
+        Some((container, started(status)?))
+    })?;
+    if let Some(finding) = misnamed_port(container) {
+        return Some(finding);
+    }
+    let events = around.events_of(uid(&pod.metadata));
+    let unhealthy = events.iter().find(|event| {
+        event.reason.as_deref() == Some("Unhealthy")
+            && is_about(event, container)
+            && event_time(event).is_some_and(|time| time >= started)
+    })?;
+    let said = message(unhealthy).to_owned();
+    let undeclared = asked_port(container, &said)
+        .filter(|_| said.contains("connection refused"))
+        .filter(|port| !declares(container, *port));
+    let budget = probe_budget(container);
+    let (patience, hint) = match undeclared {
+        Some(port) => (
+            budget.max(UNDECLARED_FLOOR),
+            format!(
+                "nothing listens on port {port}, and the container declares {}: let the probe ask the right port",
+                declared(container)
+            ),
+        ),
+        None => (
+            (budget * BUDGETS).max(FLOOR),
+            "make the readiness probe ask the right port and path, or read the log for what the program waits for"
+                .to_owned(),
+        ),
+    };
+    let finding = Finding::new(
+        FailureClass::NotReady,
+        0,
+        format!("runs but is not ready: {said}"),
+        said,
+        hint,
+    );
+    let is_over = now.duration_since(started) >= patience;
+    Some(if is_over {
+        finding
+    } else {
+        Finding {
+            grace: None,
+            ..finding
+        }
+    })
+}
+
+/// A probe that asks for a port by a name that the container does not have is never answered.
+fn misnamed_port(container: &Container) -> Option<Finding> {
+    let probes = [
+        ("startup", &container.startup_probe),
+        ("readiness", &container.readiness_probe),
+    ];
+    probes.into_iter().find_map(|(which, probe)| {
+        let IntOrString::String(name) = port_of(probe.as_ref()?)? else {
+            return None;
+        };
+        let mut ports = container.ports.iter().flatten();
+        let is_there = ports.any(|port| port.name.as_ref() == Some(name));
+        if is_there || name.parse::<u16>().is_ok() {
+            return None;
+        }
+        let what = format!(
+            "has a {which} probe that asks the port `{name}`, which container {} does not have",
+            container.name
+        );
+        Some(Finding::new(
+            FailureClass::NotReady,
+            MISNAMED_GRACE,
+            what,
+            format!(
+                "{which}Probe port {name}; the container declares {}",
+                declared(container)
+            ),
+            "give the container's port that name, or let the probe name one that it has",
+        ))
+    })
+}
+
+fn port_of(probe: &Probe) -> Option<&IntOrString> {
+    let http = probe.http_get.as_ref().map(|http| &http.port);
+    http.or_else(|| probe.tcp_socket.as_ref().map(|tcp| &tcp.port))
+}
+
+/// The number of the port that the probe asked which said this.
+fn asked_port(container: &Container, said: &str) -> Option<i32> {
+    let probe = if said.starts_with("Startup") {
+        &container.startup_probe
+    } else {
+        &container.readiness_probe
+    };
+    match port_of(probe.as_ref()?)? {
+        IntOrString::Int(port) => Some(*port),
+        IntOrString::String(text) => text.parse().ok(),
+    }
+}
+
+/// Whether a container declares that port. One that declares none says nothing about any.
+fn declares(container: &Container, port: i32) -> bool {
+    let mut declared = container.ports.iter().flatten().peekable();
+    declared.peek().is_none() || declared.any(|other| other.container_port == port)
+}
+
+fn declared(container: &Container) -> String {
+    let ports = container.ports.iter().flatten();
+    let shown = ports.map(|port| match &port.name {
+        Some(name) => format!("{} ({name})", port.container_port),
+        None => port.container_port.to_string(),
+    });
+    let shown: Vec<String> = shown.collect();
+    match shown.as_slice() {
+        [] => "no port".into(),
+        [one] => format!("the port {one}"),
+        more => format!("the ports {}", more.join(", ")),
+    }
+}
+
+/// How long the probes of a container themselves allow it to become ready.
+pub(super) fn probe_budget(container: &Container) -> SignedDuration {
+    let probes = [&container.startup_probe, &container.readiness_probe];
+    let allowed = probes
+        .into_iter()
+        .flatten()
+        .map(|probe| seconds(probe.initial_delay_seconds, 0) + failing_time(probe));
+    allowed.sum()
+}
+
+/// How long a probe fails before it acts.
+fn failing_time(probe: &Probe) -> SignedDuration {
+    period(probe) * probe.failure_threshold.unwrap_or(3).max(1)
+}
+
+fn period(probe: &Probe) -> SignedDuration {
+    seconds(probe.period_seconds, 10)
+}
+
+fn seconds(value: Option<i32>, default: i32) -> SignedDuration {
+    SignedDuration::from_secs(i64::from(value.unwrap_or(default)))
+}
+
+/// Since when a container runs.
+fn started(status: &ContainerStatus) -> Option<Timestamp> {
+    let running = status.state.as_ref()?.running.as_ref()?;
+    Some(running.started_at.as_ref()?.0)
+}
+
+/// When a probe of that kind last failed since the container was started.
+fn last_failure(
+    pod: &Pod,
+    around: &Surroundings,
+    container: &Container,
+    since: Timestamp,
+    probe: &str,
+) -> Option<Timestamp> {
+    let events = around.events_of(uid(&pod.metadata));
+    let failures = events.iter().filter(|event| {
+        event.reason.as_deref() == Some("Unhealthy")
+            && message(event).starts_with(probe)
+            && is_about(event, container)
+    });
+    failures
+        .filter_map(|event| event_time(event))
+        .filter(|time| *time >= since)
+        .max()
+}
+
+/// `spec.containers{app}`; an event that names no container is about any.
+fn is_about(event: &Event, container: &Container) -> bool {
+    let path = event.involved_object.field_path.as_deref();
+    path.is_none_or(|path| path.ends_with(&format!("{{{}}}", container.name)))
+}
+
+fn message(event: &Event) -> &str {
+    event.message.as_deref().unwrap_or_default()
+}
