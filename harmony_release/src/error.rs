@@ -7,10 +7,10 @@ use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_types::{ReleaseUnitsError, UnresolvedTag};
 
 use crate::app_spec::BundledNameError;
-use crate::chart::ChartError;
 use crate::check::CheckError;
 use crate::crate_version::CrateVersionError;
 use crate::publish::PublishError;
+use harmony_charts::write::ChartError;
 
 /// A release that did not come about: the error of the step that failed.
 #[derive(Debug, thiserror::Error)]

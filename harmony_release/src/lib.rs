@@ -27,7 +27,6 @@
 //! | [`artifacts`] | where a deploy takes image and chart from: [`Released`], [`WorkTree`] |
 //! | [`with_image`] | [`WithImage`]: for what runs without a chart |
 //! | [`publish`], [`pinned_image`] | building and pushing one image |
-//! | [`chart`] | where charts come from, and their packaging; [`chart::derive`] makes one of a Score's objects |
 //! | [`app_chart`] | the chart of an app, for a version and an image |
 //! | [`check`], [`source`], [`crate_version`] | what is checked before a build: version, work tree, tag |
 //! | [`record`] | [`ReleaseRecord`](record::ReleaseRecord): what was released, as data |
@@ -36,7 +35,6 @@
 pub mod app_chart;
 pub mod app_spec;
 pub mod artifacts;
-pub mod chart;
 pub mod check;
 pub mod command;
 pub mod crate_version;
@@ -53,10 +51,13 @@ pub use app_spec::{AppSpec, BundledImage, Serves, VersionSource};
 pub use artifacts::{
     Artifacts, PublishWorkTreeScore, Released, VersionChoice, WhichImage, WorkTree,
 };
-pub use chart::{Chart, ChartBuilder, ChartModel, ChartSource, ChartValues};
 pub use command::{ReleaseArgs, from_tag};
 pub use deploy_score::DeployScore;
 pub use error::ReleaseError;
+pub use harmony_charts::write::{
+    Chart, ChartBuilder, ChartContext, ChartError, ChartMetadata, ChartModel, ChartSource,
+    ChartValues, Template,
+};
 pub use pinned_image::PinnedImage;
 pub use release_score::ReleaseScore;
 pub use with_image::WithImage;

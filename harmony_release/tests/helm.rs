@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
+use harmony_charts::write::derive;
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::kubernetes::KubeObject;
 use harmony_core::{Inventory, Score as _};
-use harmony_release::chart::{ChartContext, ChartError, ChartValues, derive};
-use harmony_release::{AppSpec, ChartModel, ChartSource, ReleaseScore};
+use harmony_release::{
+    AppSpec, ChartContext, ChartError, ChartModel, ChartSource, ChartValues, ReleaseScore,
+};
 use harmony_types::{Digest, ImageRef, ReleaseUnit, Version};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
-use crate::error::{ChartError, Place};
+use crate::error::{Place, RenderError};
 
 /// The files of a chart, by their path below its folder (`templates/web.yaml`).
 #[derive(Clone, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl ChartFiles {
     /// Reads what `helm package` or Harmony wrote: one folder with the chart's name, regular files only.
     ///
     /// # Errors
-    /// [`ChartError::Archive`] for what is no gzipped tar, is too large, leads out of its folder, holds links, or holds a
+    /// [`RenderError::Archive`] for what is no gzipped tar, is too large, leads out of its folder, holds links, or holds a
     /// file twice.
-    pub fn from_archive(archive: &[u8]) -> Result<Self, ChartError> {
+    pub fn from_archive(archive: &[u8]) -> Result<Self, RenderError> {
         let mut name = None;
         let mut files = BTreeMap::new();
         let mut left = Self::MAX_SIZE;
@@ -112,8 +112,8 @@ impl ChartFiles {
     }
 
     /// A file as text, without the mark that some editors put before it, as Helm reads it.
-    pub(crate) fn text(&self, path: &str) -> Result<&str, ChartError> {
-        let content = self.file(path).ok_or_else(|| ChartError::File {
+    pub(crate) fn text(&self, path: &str) -> Result<&str, RenderError> {
+        let content = self.file(path).ok_or_else(|| RenderError::File {
             place: Place::file(path),
             problem: "the chart lacks this file".into(),
         })?;
@@ -123,7 +123,7 @@ impl ChartFiles {
                 .take(error.valid_up_to())
                 .filter(|byte| **byte == b'\n')
                 .count();
-            ChartError::File {
+            RenderError::File {
                 place: Place::line(path, line),
                 problem: "is not UTF-8".into(),
             }
@@ -140,7 +140,7 @@ impl std::fmt::Debug for ChartFiles {
 }
 
 /// The chart's folder and the path below it. Whoever writes these files somewhere can rely on them.
-fn split(path: &str) -> Result<(&str, &str), ChartError> {
+fn split(path: &str) -> Result<(&str, &str), RenderError> {
     let leads_out = path.starts_with('/')
         || path.contains(['\\', '\0'])
         || path.split('/').any(|part| matches!(part, "" | "." | ".."));
@@ -154,13 +154,13 @@ fn split(path: &str) -> Result<(&str, &str), ChartError> {
         .ok_or_else(|| refuse(format!("holds `{path}` beside the chart's folder")))
 }
 
-fn refuse(problem: impl Into<String>) -> ChartError {
-    ChartError::Archive {
+fn refuse(problem: impl Into<String>) -> RenderError {
+    RenderError::Archive {
         problem: problem.into(),
     }
 }
 
-fn unreadable(error: io::Error) -> ChartError {
+fn unreadable(error: io::Error) -> RenderError {
     refuse(format!("is no gzipped tar: {error}"))
 }
 

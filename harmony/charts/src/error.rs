@@ -46,7 +46,7 @@ impl fmt::Display for Place {
 
 /// A chart that gives no objects. Nothing was written.
 #[derive(Debug, thiserror::Error)]
-pub enum ChartError {
+pub enum RenderError {
     /// The archive is not one of a chart.
     #[error("the archive {problem}")]
     Archive {
@@ -107,7 +107,7 @@ pub enum ChartError {
     Cancelled(#[from] Cancelled),
 }
 
-impl ChartError {
+impl RenderError {
     /// The likeliest way out, in one sentence.
     pub(crate) fn help(&self) -> String {
         match self {
@@ -135,7 +135,7 @@ impl ChartError {
 /// The command that installs the version of helm that Harmony is tested with.
 pub const INSTALL_HELM: &str = "go install helm.sh/helm/v4/cmd/helm@v4.3.1";
 
-impl Diagnostic for ChartError {
+impl Diagnostic for RenderError {
     fn origin(&self) -> Origin<'_> {
         match self {
             Self::Cancelled(cancelled) => Origin::Inner(cancelled),

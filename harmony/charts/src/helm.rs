@@ -14,7 +14,7 @@ use harmony_core::process;
 use harmony_types::{ChartRef, Namespace, Version};
 use serde_json::Value;
 
-use crate::error::ChartError;
+use crate::error::RenderError;
 use crate::render::objects_of_output;
 use crate::stable;
 use crate::yaml;
@@ -93,13 +93,13 @@ impl std::fmt::Debug for HelmSource {
 /// The objects of a chart, rendered by the `helm` of this machine ([`Helm::find`]).
 ///
 /// # Errors
-/// [`ChartError::NoHelm`], and as [`Helm::template`].
+/// [`RenderError::NoHelm`], and as [`Helm::template`].
 pub async fn inflate(
     context: &Context,
     chart: &HelmChart,
     cluster: Option<&ClusterCapabilities>,
-) -> Result<Vec<KubeObject>, ChartError> {
-    let helm = Helm::find().ok_or(ChartError::NoHelm)?;
+) -> Result<Vec<KubeObject>, RenderError> {
+    let helm = Helm::find().ok_or(RenderError::NoHelm)?;
     helm.template(context, chart, cluster).await
 }
 
@@ -133,19 +133,19 @@ impl Helm {
     /// something up at each rendering, such as a password, is refused: each deploy would change it.
     ///
     /// # Errors
-    /// [`ChartError::Unstable`] for such a chart, [`ChartError::Helm`] when `helm` does not run or refuses the chart, [`ChartError::File`] when its output is not
+    /// [`RenderError::Unstable`] for such a chart, [`RenderError::Helm`] when `helm` does not run or refuses the chart, [`RenderError::File`] when its output is not
     /// made of objects.
     pub async fn template(
         &self,
         context: &Context,
         chart: &HelmChart,
         cluster: Option<&ClusterCapabilities>,
-    ) -> Result<Vec<KubeObject>, ChartError> {
+    ) -> Result<Vec<KubeObject>, RenderError> {
         let step = context.step(format!("render {} with helm", chart.release));
         let first = self.render(context, chart, cluster).await?;
         let second = self.render(context, chart, cluster).await?;
         if let Some((object, field)) = stable::difference(&first, &second) {
-            return Err(ChartError::Unstable { object, field });
+            return Err(RenderError::Unstable { object, field });
         }
         step.done(format!("{} objects", first.len()));
         Ok(first)
@@ -156,7 +156,7 @@ impl Helm {
         context: &Context,
         chart: &HelmChart,
         cluster: Option<&ClusterCapabilities>,
-    ) -> Result<Vec<KubeObject>, ChartError> {
+    ) -> Result<Vec<KubeObject>, RenderError> {
         let folder = tempfile::tempdir().map_err(|error| self.failed(chart, &error.to_string()))?;
         let values = folder.path().join("values.json");
         let archive = folder.path().join("chart.tgz");
@@ -241,7 +241,7 @@ impl Helm {
                 .rev()
                 .map(ToString::to_string)
                 .collect();
-            return Err(ChartError::Helm {
+            return Err(RenderError::Helm {
                 command: self.shown(chart),
                 problem: format!("failed ({})", output.status),
                 output: output_lines,
@@ -256,8 +256,8 @@ impl Helm {
         format!("{} template {}", self.program.display(), chart.release)
     }
 
-    fn failed(&self, chart: &HelmChart, problem: &str) -> ChartError {
-        ChartError::Helm {
+    fn failed(&self, chart: &HelmChart, problem: &str) -> RenderError {
+        RenderError::Helm {
             command: self.shown(chart),
             problem: problem.to_owned(),
             output: Vec::new(),

@@ -1,6 +1,7 @@
-//! Charts for Harmony: a packaged chart and values in, objects out.
+//! Charts for Harmony: typed objects to a chart, and a chart with values to objects.
 //!
 //! ```text
+//! objects of a Score, a function, a directory --write--> Chart --> .tgz
 //! .tgz --archive--> ChartFiles --+-- within the chart format: values, holes, render ----------> Vec<KubeObject>
 //!                                +-- beyond it: `helm template`, then its output through yaml --^
 //! ```
@@ -12,7 +13,8 @@
 //!
 //! | module | its step |
 //! | --- | --- |
-//! | [`mod@objects`] | start here: from a packaged chart to objects |
+//! | [`write`] | where charts come from, and their packaging; [`write::derive`] makes one of a Score's objects |
+//! | [`mod@objects`] | start here for the other way: from a packaged chart to objects |
 //! | [`archive`] | reads the `.tgz`, with limits |
 //! | [`values`] | `values.yaml`, and what replaces it |
 //! | `hole` | fills the holes of a template |
@@ -32,9 +34,10 @@ pub mod render;
 mod scope;
 mod stable;
 pub mod values;
+pub mod write;
 mod yaml;
 
 pub use archive::ChartFiles;
-pub use error::{ChartError, Place};
+pub use error::{Place, RenderError};
 pub use objects::objects;
 pub use render::render;

@@ -9,7 +9,7 @@ use harmony_types::{ChartName, Namespace};
 use serde_json::Value;
 
 use crate::archive::ChartFiles;
-use crate::error::ChartError;
+use crate::error::RenderError;
 use crate::helm::{Helm, HelmChart, HelmSource};
 use crate::{render, values};
 
@@ -19,24 +19,24 @@ use crate::{render, values};
 /// beyond the format, and how to get `helm`.
 ///
 /// # Errors
-/// See [`ChartError`].
+/// See [`RenderError`].
 pub async fn objects(
     context: &Context,
     chart: &PackagedChart,
     values: &BTreeMap<String, Value>,
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,
-) -> Result<Vec<KubeObject>, ChartError> {
+) -> Result<Vec<KubeObject>, RenderError> {
     let files = ChartFiles::from_archive(&chart.archive)?;
     let beyond = match render::render_for(&files, values, namespace, cluster) {
-        Err(beyond @ ChartError::Beyond { .. }) => beyond,
+        Err(beyond @ RenderError::Beyond { .. }) => beyond,
         rendered => return rendered,
     };
     let Some(helm) = Helm::find() else {
         return Err(beyond);
     };
     // The name was written by whoever published the chart.
-    let name = ChartName::parse(&chart.name).map_err(|error| ChartError::Archive {
+    let name = ChartName::parse(&chart.name).map_err(|error| RenderError::Archive {
         problem: format!("has a name that is not one of a chart: {error}"),
     })?;
     let release = HelmChart {

@@ -7,7 +7,7 @@ use harmony_types::Namespace;
 use serde_json::Value;
 
 use crate::archive::ChartFiles;
-use crate::error::{ChartError, Place};
+use crate::error::{Place, RenderError};
 use crate::hole::{self, Problem};
 use crate::scope::Scopes;
 use crate::values;
@@ -18,12 +18,12 @@ use crate::yaml::{self, Document};
 /// `replacements` are values by dotted path. An object without a namespace whose kind lives in one gets `namespace`.
 ///
 /// # Errors
-/// [`ChartError::Beyond`] for a chart that only `helm` can render, and what else is wrong with the chart or the values.
+/// [`RenderError::Beyond`] for a chart that only `helm` can render, and what else is wrong with the chart or the values.
 pub fn render(
     files: &ChartFiles,
     replacements: &BTreeMap<String, Value>,
     namespace: &Namespace,
-) -> Result<Vec<KubeObject>, ChartError> {
+) -> Result<Vec<KubeObject>, RenderError> {
     render_for(files, replacements, namespace, None)
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn render_for(
     replacements: &BTreeMap<String, Value>,
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,
-) -> Result<Vec<KubeObject>, ChartError> {
+) -> Result<Vec<KubeObject>, RenderError> {
     check_metadata(files)?;
     check_files(files)?;
     let values_yaml = match files.file("values.yaml") {
@@ -50,8 +50,8 @@ pub(crate) fn render_for(
             let place = Place::line(path, error.line);
             let hole = format!("`{}`", error.hole);
             match error.problem {
-                Problem::Beyond => ChartError::Beyond { place, what: hole },
-                Problem::Wrong(problem) => ChartError::File {
+                Problem::Beyond => RenderError::Beyond { place, what: hole },
+                Problem::Wrong(problem) => RenderError::File {
                     place,
                     problem: format!("{hole} {problem}"),
                 },
@@ -60,7 +60,7 @@ pub(crate) fn render_for(
         found.extend(read(path, &filled)?);
     }
     if let Some(hook) = found.iter().find(|found| hook(&found.body).is_some()) {
-        return Err(ChartError::Beyond {
+        return Err(RenderError::Beyond {
             place: hook.place.clone(),
             what: "an object with the annotation `helm.sh/hook`".into(),
         });
@@ -73,13 +73,13 @@ pub(crate) fn objects_of_output(
     output: &str,
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,
-) -> Result<Vec<KubeObject>, ChartError> {
+) -> Result<Vec<KubeObject>, RenderError> {
     let found = read("the output of helm", output)?;
     let mut wanted = Vec::with_capacity(found.len());
     for object in found {
         let belongs = match hook(&object.body) {
             None => true,
-            Some(hook) => runs_at_install(hook).map_err(|problem| ChartError::File {
+            Some(hook) => runs_at_install(hook).map_err(|problem| RenderError::File {
                 place: object.place.clone(),
                 problem,
             })?,
@@ -97,17 +97,17 @@ struct Found {
     body: Value,
 }
 
-fn check_metadata(files: &ChartFiles) -> Result<(), ChartError> {
+fn check_metadata(files: &ChartFiles) -> Result<(), RenderError> {
     const FILE: &str = "Chart.yaml";
-    let documents = yaml::documents(files.text(FILE)?).map_err(|error| ChartError::File {
+    let documents = yaml::documents(files.text(FILE)?).map_err(|error| RenderError::File {
         place: Place::line(FILE, error.line),
         problem: error.problem,
     })?;
-    let file = |problem: String| ChartError::File {
+    let file = |problem: String| RenderError::File {
         place: Place::file(FILE),
         problem,
     };
-    let beyond = |what: &str| ChartError::Beyond {
+    let beyond = |what: &str| RenderError::Beyond {
         place: Place::file(FILE),
         what: what.into(),
     };
@@ -145,7 +145,7 @@ fn check_metadata(files: &ChartFiles) -> Result<(), ChartError> {
     Ok(())
 }
 
-fn check_files(files: &ChartFiles) -> Result<(), ChartError> {
+fn check_files(files: &ChartFiles) -> Result<(), RenderError> {
     let is_beyond = |path: &&str| {
         path.starts_with("charts/")
             || path.starts_with("crds/") && !is_definition(path)
@@ -155,7 +155,7 @@ fn check_files(files: &ChartFiles) -> Result<(), ChartError> {
     };
     match files.paths().find(is_beyond) {
         None => Ok(()),
-        Some(path) => Err(ChartError::Beyond {
+        Some(path) => Err(RenderError::Beyond {
             place: Place::file(path),
             what: "this file".into(),
         }),
@@ -176,8 +176,8 @@ fn is_yaml(path: &str) -> bool {
     matches!(path.rsplit_once('.'), Some((_, "yaml" | "yml")))
 }
 
-fn read(path: &str, text: &str) -> Result<Vec<Found>, ChartError> {
-    let documents = yaml::documents(text).map_err(|error| ChartError::File {
+fn read(path: &str, text: &str) -> Result<Vec<Found>, RenderError> {
+    let documents = yaml::documents(text).map_err(|error| RenderError::File {
         place: Place::line(path, error.line),
         problem: error.problem,
     })?;
@@ -187,7 +187,7 @@ fn read(path: &str, text: &str) -> Result<Vec<Found>, ChartError> {
         match value {
             Value::Object(mut list) if list.get("kind").is_some_and(|kind| kind == "List") => {
                 let Some(Value::Array(items)) = list.remove("items") else {
-                    return Err(ChartError::File {
+                    return Err(RenderError::File {
                         place,
                         problem: "is a List without `items`".into(),
                     });
@@ -202,7 +202,7 @@ fn read(path: &str, text: &str) -> Result<Vec<Found>, ChartError> {
     }
     match found.iter().find(|found| !found.body.is_object()) {
         None => Ok(found),
-        Some(odd) => Err(ChartError::File {
+        Some(odd) => Err(RenderError::File {
             place: odd.place.clone(),
             problem: "is not a Kubernetes object: it is no mapping".into(),
         }),
@@ -243,12 +243,12 @@ fn to_objects(
     found: Vec<Found>,
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,
-) -> Result<Vec<KubeObject>, ChartError> {
+) -> Result<Vec<KubeObject>, RenderError> {
     let scopes = Scopes::of(found.iter().map(|found| &found.body), cluster);
     let mut names = BTreeSet::new();
     let mut objects = Vec::with_capacity(found.len());
     for Found { place, mut body } in found {
-        let refuse = |problem: String| ChartError::File {
+        let refuse = |problem: String| RenderError::File {
             place: place.clone(),
             problem,
         };

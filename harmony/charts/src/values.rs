@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::error::{ChartError, Place};
+use crate::error::{Place, RenderError};
 use crate::yaml;
 
 const FILE: &str = "values.yaml";
@@ -15,16 +15,16 @@ const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
 /// What stands in a `values.yaml`, with `replacements` (by dotted path) in place of it.
 ///
 /// # Errors
-/// [`ChartError::File`] when it is no mapping, [`ChartError::Value`] for a path that it lacks.
+/// [`RenderError::File`] when it is no mapping, [`RenderError::Value`] for a path that it lacks.
 pub(crate) fn merged(
     values_yaml: &str,
     replacements: &BTreeMap<String, Value>,
-) -> Result<Value, ChartError> {
+) -> Result<Value, RenderError> {
     let defaults = read(values_yaml)?;
     let mut values = defaults.clone();
     for (path, value) in replacements {
         if lookup(&defaults, path).is_none() {
-            return Err(ChartError::Value {
+            return Err(RenderError::Value {
                 path: path.clone(),
                 problem: "is not one of this chart".into(),
                 help: known(&defaults),
@@ -34,14 +34,14 @@ pub(crate) fn merged(
             .split('.')
             .try_fold(&mut values, |at, key| at.get_mut(key));
         let Some(place) = place else {
-            return Err(ChartError::Value {
+            return Err(RenderError::Value {
                 path: path.clone(),
                 problem: "leads through another value of the target".into(),
                 help: "leave one of the two out".into(),
             });
         };
         merge(place, value);
-        check_numbers(place).map_err(|problem| ChartError::Value {
+        check_numbers(place).map_err(|problem| RenderError::Value {
             path: path.clone(),
             problem,
             help: "make it a text, which is kept as it is".into(),
@@ -53,14 +53,14 @@ pub(crate) fn merged(
 /// The mapping that a `-f` file of Helm has for values by dotted path.
 ///
 /// # Errors
-/// [`ChartError::Value`] when one path leads through another's value.
-pub(crate) fn nested(values: &BTreeMap<String, Value>) -> Result<Value, ChartError> {
+/// [`RenderError::Value`] when one path leads through another's value.
+pub(crate) fn nested(values: &BTreeMap<String, Value>) -> Result<Value, RenderError> {
     let mut root = Value::Object(Map::new());
     for (path, value) in values {
         let mut at = &mut root;
         for key in path.split('.') {
             let Value::Object(map) = at else {
-                return Err(ChartError::Value {
+                return Err(RenderError::Value {
                     path: path.clone(),
                     problem: "leads through another value of the target".into(),
                     help: "leave one of the two out".into(),
@@ -79,8 +79,8 @@ pub(crate) fn lookup<'a>(values: &'a Value, path: &str) -> Option<&'a Value> {
         .try_fold(values, |at, key| at.as_object()?.get(key))
 }
 
-fn read(values_yaml: &str) -> Result<Value, ChartError> {
-    let refuse = |line, problem: String| ChartError::File {
+fn read(values_yaml: &str) -> Result<Value, RenderError> {
+    let refuse = |line, problem: String| RenderError::File {
         place: Place::line(FILE, line),
         problem,
     };

@@ -10,8 +10,7 @@ use harmony_core::verify::{
     Checks, READY_DEADLINE, ServicePort as CheckedPort, SmokeCheck, verified_or,
 };
 use harmony_core::{Interpret, InterpretError, Score, Topology};
-use harmony_release::chart::ChartError;
-use harmony_release::{ChartModel, ChartValues, Serves};
+use harmony_release::{ChartError, ChartModel, ChartValues, Serves};
 use harmony_types::{ImageRef, Namespace, ReleaseUnit, ResourceName};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{

@@ -9,10 +9,10 @@ use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_types::{ReleaseUnit, Version};
 
 use crate::app_spec::BundledNameError;
-use crate::chart::ChartError;
 use crate::crate_version::CrateVersionError;
 use crate::publish::PublishError;
 use crate::record::RecordError;
+use harmony_charts::write::ChartError;
 
 /// How many released versions a hint lists.
 const LISTED: usize = 8;

@@ -23,8 +23,9 @@ use harmony_core::image::{BuildContext, Built, BuiltImage, ImageLocation, ImageS
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_core::verify::{Checks, ProbeFailure, ServicePort, SmokeCheck};
 use harmony_core::{Context, InterpretError, Outcome, Topology};
-use harmony_release::chart::{ChartContext, ChartMetadata, Template};
-use harmony_release::{AppSpec, Chart, ChartSource, VersionSource};
+use harmony_release::{
+    AppSpec, Chart, ChartContext, ChartMetadata, ChartSource, Template, VersionSource,
+};
 use harmony_types::{ChartRef, Digest, ImageRef, Namespace, ReleaseUnit, Version};
 use sha2::{Digest as _, Sha256};
 

@@ -41,7 +41,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
             ],
         ],
     ),
-    ("harmony_release", &[CORE]),
+    ("harmony_release", &[CORE, &["harmony_charts"]]),
     ("harmony_cli", &[CORE]),
     ("harmony-node", &[&["harmony", "harmony_cli"]]),
     ("harmony-reconciler-contracts", &[]),

@@ -11,7 +11,7 @@ fn files(files: &[(&str, &str)]) -> ChartFiles {
     ChartFiles::new("web", all)
 }
 
-fn rendered(chart: &[(&str, &str)]) -> Result<Vec<KubeObject>, ChartError> {
+fn rendered(chart: &[(&str, &str)]) -> Result<Vec<KubeObject>, RenderError> {
     render(&files(chart), &BTreeMap::new(), &"shop".parse().unwrap())
 }
 
@@ -139,7 +139,7 @@ fn what_only_helm_renders_is_told_by_place() {
     ];
     for (chart, expected) in cases {
         let error = rendered(chart).unwrap_err();
-        assert!(matches!(error, ChartError::Beyond { .. }), "{error:?}");
+        assert!(matches!(error, RenderError::Beyond { .. }), "{error:?}");
         assert_eq!(
             error.to_string(),
             format!("{expected} is beyond what Harmony renders itself")
@@ -203,7 +203,7 @@ fn what_is_wrong_is_told_by_place() {
     ];
     for (chart, expected) in cases {
         let error = rendered(chart).unwrap_err();
-        assert!(!matches!(error, ChartError::Beyond { .. }), "{error:?}");
+        assert!(!matches!(error, RenderError::Beyond { .. }), "{error:?}");
         assert!(
             error.to_string().starts_with(expected),
             "{error}\n{expected}"
@@ -272,7 +272,7 @@ fn only_hooks_of_an_install_or_upgrade_become_objects() {
     }
     for hook in ["pre-instal", "3", "\"\"", "\"pre-install,\""] {
         assert!(
-            matches!(objects(hook), Err(ChartError::File { .. })),
+            matches!(objects(hook), Err(RenderError::File { .. })),
             "{hook}"
         );
     }

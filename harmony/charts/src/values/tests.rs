@@ -4,11 +4,11 @@ use serde_json::json;
 const DEFAULTS: &str =
     "nats:\n  url: nats://nats\n  options: {a: 1, b: 2}\nreplicas: 1\nnothing:\n";
 
-fn merged_with(path: &str, value: Value) -> Result<Value, ChartError> {
+fn merged_with(path: &str, value: Value) -> Result<Value, RenderError> {
     merged(DEFAULTS, &BTreeMap::from([(path.to_owned(), value)]))
 }
 
-fn message(result: Result<Value, ChartError>) -> String {
+fn message(result: Result<Value, RenderError>) -> String {
     result.unwrap_err().to_string()
 }
 
@@ -46,7 +46,7 @@ fn an_unknown_path_is_told_with_the_known_ones() {
         ".nats",
         "replicas.x",
     ] {
-        let ChartError::Value {
+        let RenderError::Value {
             path: named,
             problem,
             help,

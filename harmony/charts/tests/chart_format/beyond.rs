@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harmony_charts::ChartError;
+use harmony_charts::RenderError;
 use harmony_charts::helm::{Helm, HelmChart, HelmSource, inflate};
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
@@ -101,7 +101,7 @@ fn what_helm_complains_of_is_told() {
             ("templates/a.yaml", "a: {{ fail \"no way\" }}"),
         ],
     );
-    let ChartError::Helm {
+    let RenderError::Helm {
         problem, output, ..
     } = by_helm(&broken.archive, &values).unwrap_err()
     else {
@@ -144,7 +144,7 @@ fn a_cancelled_run_does_not_wait_for_helm() {
     };
     assert!(matches!(
         run(helm().template(&context, &chart, None)),
-        Err(ChartError::Cancelled(_))
+        Err(RenderError::Cancelled(_))
     ));
 }
 
@@ -243,7 +243,7 @@ fn a_chart_that_makes_up_a_password_is_refused_with_its_place() {
         // the time may stand still between two renderings
         for _ in 0..5 {
             let rendered = run(helm().template(&Context::new(), &chart, None));
-            if let Err(ChartError::Unstable { object, field }) = rendered {
+            if let Err(RenderError::Unstable { object, field }) = rendered {
                 assert_eq!(
                     (object.as_str(), field.as_str()),
                     ("Secret shop/login", "data.password")

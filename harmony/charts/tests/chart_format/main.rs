@@ -16,7 +16,7 @@ mod yaml;
 use std::collections::BTreeMap;
 
 use harmony_charts::helm::{Helm, HelmChart, HelmSource};
-use harmony_charts::{ChartError, ChartFiles, render};
+use harmony_charts::{ChartFiles, RenderError, render};
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
 use harmony_core::kubernetes::KubeObject;
@@ -44,7 +44,7 @@ pub(crate) fn run<F: Future>(work: F) -> F::Output {
         .block_on(work)
 }
 
-pub(crate) fn by_helm(archive: &[u8], values: &Value) -> Result<Vec<KubeObject>, ChartError> {
+pub(crate) fn by_helm(archive: &[u8], values: &Value) -> Result<Vec<KubeObject>, RenderError> {
     let chart = HelmChart {
         release: "release".into(),
         source: HelmSource::Archive(archive.into()),

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use harmony_charts::write::{
+    ChartContext, ChartError, ChartModel, ChartValue, ChartValues, derive,
+};
 use harmony_charts::{ChartFiles, render};
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::PackagedChart;
 use harmony_core::kubernetes::KubeObject;
-use harmony_release::ChartModel;
-use harmony_release::chart::{ChartContext, ChartError, ChartValue, ChartValues, derive};
 use harmony_types::{Digest, ImageRef, Namespace, ReleaseUnit, Version};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use harmony_charts::write::ChartModel;
+use harmony_charts::write::to_yaml_for_go;
 use harmony_charts::{ChartFiles, render};
-use harmony_release::ChartModel;
-use harmony_release::chart::to_yaml_for_go;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use harmony_charts::ChartError;
+use harmony_charts::RenderError;
 use harmony_core::Context;
 use harmony_core::approval::NotApproved;
 use harmony_core::capability::continuous_delivery::{Delivered, DeliveryError};
@@ -173,7 +173,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         chart: &ChartRef,
         target: &DeployTarget,
     ) -> Result<Rendered, DeliveryError> {
-        let refuse = |error: ChartError| refused(chart, error);
+        let refuse = |error: RenderError| refused(chart, error);
         let name = DeliveryName::of(chart.name()).ok_or_else(|| DeliveryError::UnfitName {
             chart: chart.clone(),
         })?;
@@ -367,9 +367,9 @@ fn missing_namespace(
     Ok((!is_there).then_some(object))
 }
 
-fn refused(chart: &ChartRef, error: ChartError) -> DeliveryError {
+fn refused(chart: &ChartRef, error: RenderError) -> DeliveryError {
     match error {
-        ChartError::Cancelled(cancelled) => cancelled.into(),
+        RenderError::Cancelled(cancelled) => cancelled.into(),
         error => DeliveryError::Render {
             chart: chart.clone(),
             source: AnyDiagnostic::new(error),
@@ -383,14 +383,14 @@ mod tests {
     use harmony_charts::Place;
     use harmony_core::diagnostic::Report;
 
-    fn report(error: ChartError) -> Report {
+    fn report(error: RenderError) -> Report {
         let chart = "oci://registry.example.com/team/web:1.0.0".parse();
         Report::of(&refused(&chart.unwrap(), error))
     }
 
     #[test]
     fn a_chart_that_needs_helm_says_where_and_how_to_get_it() {
-        let report = report(ChartError::Beyond {
+        let report = report(RenderError::Beyond {
             place: Place::line("templates/10-deployment-web.yaml", 12),
             what: "`{{ include \"web.labels\" . }}`".into(),
         });
@@ -420,13 +420,13 @@ mod tests {
     #[test]
     fn what_helm_wrote_is_told_and_a_cancelled_run_is_no_refusal() {
         let complaint = "Error: no way".to_owned();
-        let report_of_helm = report(ChartError::Helm {
+        let report_of_helm = report(RenderError::Helm {
             command: "helm template web".into(),
             problem: "failed (exit status: 1)".into(),
             output: vec![complaint.clone()],
         });
         assert_eq!(report_of_helm.evidence, [complaint]);
-        let cancelled = report(ChartError::Cancelled(harmony_core::context::Cancelled));
+        let cancelled = report(RenderError::Cancelled(harmony_core::context::Cancelled));
         assert_eq!(cancelled.code.to_string(), "H0001");
     }
 }

@@ -31,8 +31,6 @@ use harmony_types::{ImageRef, Namespace, ReleaseUnit, Version};
 pub use values::{ChartValue, ChartValues, ValuePath};
 pub use yaml::to_yaml_for_go;
 
-use crate::pinned_image::PinnedImage;
-
 /// Where an app's chart comes from.
 #[derive(Clone)]
 pub enum ChartSource {
@@ -257,17 +255,16 @@ impl Chart {
 ///
 /// # Errors
 /// See [`ChartError`].
-pub(crate) fn package(
+pub fn package(
     source: &ChartSource,
     project_root: &Path,
     context: &ChartContext<'_>,
-    image: &PinnedImage,
     created: i64,
 ) -> Result<Option<PackagedChart>, ChartError> {
     let Some(chart) = make(source, project_root, context)? else {
         return Ok(None);
     };
-    names_image(&chart, context, image)?;
+    names_image(&chart, context)?;
     package::package(&chart, context, created).map(Some)
 }
 
@@ -285,15 +282,12 @@ fn make(
 }
 
 /// A chart that names its image by tag alone, or another image, would deploy something else than was released.
-fn names_image(
-    chart: &Chart,
-    context: &ChartContext<'_>,
-    image: &PinnedImage,
-) -> Result<(), ChartError> {
-    let digest = image.digest().as_str().as_bytes();
-    let named = chart
-        .files()
-        .any(|(_, content)| content.windows(digest.len()).any(|window| window == digest));
+fn names_image(chart: &Chart, context: &ChartContext<'_>) -> Result<(), ChartError> {
+    let named = context.image.digest().is_some_and(|digest| {
+        let digest = digest.as_str().as_bytes();
+        let names = |content: &[u8]| content.windows(digest.len()).any(|window| window == digest);
+        chart.files().any(|(_, content)| names(content))
+    });
     if named {
         return Ok(());
     }

@@ -1,14 +1,10 @@
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use harmony_core::image::ImageSource;
 use harmony_types::{Digest, Namespace};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::app_chart::package;
-use crate::app_spec::{AppSpec, VersionSource};
 
 /// Texts that a YAML parser of version 1.1 takes for something else, and some that break a careless writer.
 const TREACHEROUS: &[&str] = &[
@@ -85,23 +81,52 @@ const TREACHEROUS: &[&str] = &[
     "nats://nats.fleet.svc:4222",
 ];
 
-fn image(version: &str) -> PinnedImage {
-    let name = format!("registry.example.com/team/shop-web:{version}");
-    PinnedImage::new(&name.parse().unwrap(), &Digest::sha256_from_bytes([7; 32]))
+fn image() -> ImageRef {
+    let name: ImageRef = "registry.example.com/team/shop-web".parse().unwrap();
+    name.with_digest(Digest::sha256_from_bytes([7; 32]))
 }
 
-fn app(chart: ChartSource) -> AppSpec {
-    AppSpec {
+/// A source of charts with the project that it belongs to.
+struct App {
+    unit: ReleaseUnit,
+    project_root: PathBuf,
+    chart: ChartSource,
+}
+
+fn app(chart: ChartSource) -> App {
+    App {
         unit: ReleaseUnit::new("shop".parse().unwrap(), "web".parse().unwrap()).unwrap(),
         project_root: "/nonexistent".into(),
-        version: VersionSource::Fixed(Version::new(1, 2, 3)),
-        image: ImageSource::Dockerfile {
-            path: "Dockerfile".into(),
-            build_args: BTreeMap::new(),
-        },
         chart,
-        bundled: Vec::new(),
-        smoke: harmony_core::verify::Checks::readiness_alone(),
+    }
+}
+
+impl App {
+    fn chart(&self) -> Result<Option<Chart>, ChartError> {
+        let (version, image) = (Version::new(1, 2, 3), image());
+        make(
+            &self.chart,
+            &self.project_root,
+            &self.context(&version, &image),
+        )
+    }
+
+    fn package(&self, created: i64) -> Result<Option<PackagedChart>, ChartError> {
+        let (version, image) = (Version::new(1, 2, 3), image());
+        package(
+            &self.chart,
+            &self.project_root,
+            &self.context(&version, &image),
+            created,
+        )
+    }
+
+    fn context<'a>(&'a self, version: &'a Version, image: &'a ImageRef) -> ChartContext<'a> {
+        ChartContext {
+            unit: &self.unit,
+            version,
+            image,
+        }
     }
 }
 
@@ -146,13 +171,7 @@ where
     F: Fn(&ChartValues, &ImageRef) -> Result<Value, ChartError> + Send + Sync + 'static,
 {
     let app = app(ChartSource::from_score(Model(values, objects)));
-    let (version, image) = (Version::new(1, 2, 3), image("1.2.3"));
-    let context = ChartContext {
-        unit: &app.unit,
-        version: &version,
-        image: image.reference(),
-    };
-    Ok(make(&app.chart, &app.project_root, &context)?.expect("it has a chart"))
+    Ok(app.chart()?.expect("it has a chart"))
 }
 
 fn text<'a>(chart: &'a Chart, path: &str) -> &'a str {
@@ -261,7 +280,7 @@ spec:
         note: "{{{{ "{{{{" }}}} not a hole }}}}"
       hostNetwork: {{{{ .Values.debug | toJson }}}}
 "#,
-            image("1.2.3").digest()
+            image().digest().unwrap()
         )
     );
     assert_eq!(
@@ -385,12 +404,7 @@ fn the_same_chart_has_the_same_bytes() {
             Ok(config(v, json!({ "image": i.to_string() })))
         }))
     };
-    let version = Version::new(1, 2, 3);
-    let pack = |created| {
-        package(&app(source()), &version, &image("1.2.3"), created)
-            .unwrap()
-            .unwrap()
-    };
+    let pack = |created| app(source()).package(created).unwrap().unwrap();
     let (one, two, later) = (
         pack(1_700_000_000),
         pack(1_700_000_000),
@@ -453,39 +467,26 @@ fn a_chart_that_does_not_name_its_image_by_digest_is_refused() {
             vec![template],
         )
     });
-    let error = package(&app(by_tag), &Version::new(1, 2, 3), &image("1.2.3"), 0).unwrap_err();
+    let error = app(by_tag).package(0).unwrap_err();
     assert_eq!(error.code().to_string(), "H0514");
 
     let by_digest = ChartSource::Builder(Arc::new(|context: &ChartContext<'_>| {
         let values = values().with("image", context.image.to_string())?;
         Chart::new(context, &ChartMetadata::default(), &values, Vec::new())
     }));
-    assert!(
-        package(&app(by_digest), &Version::new(1, 2, 3), &image("1.2.3"), 0)
-            .unwrap()
-            .is_some()
-    );
-    assert!(
-        package(
-            &app(ChartSource::None),
-            &Version::new(1, 2, 3),
-            &image("1.2.3"),
-            0
-        )
-        .unwrap()
-        .is_none()
-    );
+    assert!(app(by_digest).package(0).unwrap().is_some());
+    assert!(app(ChartSource::None).package(0).unwrap().is_none());
 }
 
 /// A chart directory with the given files, and the app that it belongs to.
-fn directory(files: &[(&str, &str)]) -> (tempfile::TempDir, AppSpec) {
+fn directory(files: &[(&str, &str)]) -> (tempfile::TempDir, App) {
     let root = tempfile::tempdir().unwrap();
     for (path, content) in files {
         let path = root.path().join("chart").join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-    let app = AppSpec {
+    let app = App {
         project_root: root.path().to_owned(),
         ..app(ChartSource::Path("chart".into()))
     };
@@ -507,27 +508,16 @@ fn a_directory_gets_version_and_image_and_keeps_its_comments() {
             "image: {{ .Values.image | toJson }}\n",
         ),
     ]);
-    let (version, image) = (Version::new(1, 2, 3), image("1.2.3"));
-    let context = ChartContext {
-        unit: &app.unit,
-        version: &version,
-        image: image.reference(),
-    };
-    let chart = make(&app.chart, &app.project_root, &context)
-        .unwrap()
-        .unwrap();
+    let chart = app.chart().unwrap().unwrap();
     assert_eq!(
         text(&chart, "Chart.yaml"),
         "apiVersion: v2\nname: shop-web # ours\nversion: \"1.2.3\"\nappVersion: \"1.2.3\"\n"
     );
     assert_eq!(
         text(&chart, "values.yaml"),
-        format!(
-            "# the image\nimage: \"{}\"\nreplicas: 1 # few\n",
-            image.reference()
-        )
+        format!("# the image\nimage: \"{}\"\nreplicas: 1 # few\n", image())
     );
-    assert!(package(&app, &version, &image, 0).unwrap().is_some());
+    assert!(app.package(0).unwrap().is_some());
 }
 
 #[test]
@@ -557,23 +547,15 @@ fn a_directory_that_is_no_chart_is_refused_by_file() {
         ),
     ] {
         let (_root, app) = directory(&files);
-        let error = package(&app, &Version::new(1, 2, 3), &image("1.2.3"), 0).unwrap_err();
+        let error = app.package(0).unwrap_err();
         assert_eq!(error.code().to_string(), "H0513", "{files:?}: {error}");
         assert!(error.place().unwrap().ends_with(file), "{files:?}: {error}");
         assert!(!error.hints().is_empty());
     }
 }
 
-fn paths(app: &AppSpec) -> Vec<String> {
-    let (version, image) = (Version::new(1, 2, 3), image("1.2.3"));
-    let context = ChartContext {
-        unit: &app.unit,
-        version: &version,
-        image: image.reference(),
-    };
-    let chart = make(&app.chart, &app.project_root, &context)
-        .unwrap()
-        .unwrap();
+fn paths(app: &App) -> Vec<String> {
+    let chart = app.chart().unwrap().unwrap();
     chart.files().map(|(path, _)| path.to_owned()).collect()
 }
 
@@ -613,7 +595,7 @@ fn a_directory_is_published_without_what_git_does_not_track() {
         assert!(status.unwrap().success(), "git {arguments:?}");
     };
     git(&["init", "--quiet"]);
-    assert!(package(&app, &Version::new(1, 2, 3), &image("1.2.3"), 0).is_err());
+    assert!(app.package(0).is_err());
     git(&[
         "add",
         "chart/Chart.yaml",
