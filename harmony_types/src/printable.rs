@@ -38,6 +38,34 @@ pub fn line(text: &str) -> String {
     line.replace('\n', " ")
 }
 
+/// The beginning of a text as one line, for errors: at most `limit` characters, and `…` where more follow.
+///
+/// ```
+/// assert_eq!(harmony_types::printable::excerpt("<h1>\n  502 Bad", 6), "<h1> 5…");
+/// ```
+pub fn excerpt(text: &str, limit: usize) -> String {
+    let line = self::line(text);
+    let mut words = line.split_whitespace();
+    let mut shown = String::new();
+    let mut left = limit;
+    while let Some(word) = words.next() {
+        let space = usize::from(!shown.is_empty());
+        if space > 0 && left > 0 {
+            shown.push(' ');
+        }
+        left = left.saturating_sub(space);
+        let cut: String = word.chars().take(left).collect();
+        left -= cut.chars().count();
+        shown.push_str(&cut);
+        if cut.len() < word.len() || (left == 0 && words.next().is_some()) {
+            shown.truncate(shown.trim_end().len());
+            shown.push('…');
+            break;
+        }
+    }
+    shown
+}
+
 /// As one or more lines: like [`line`], but line breaks stay. A carriage return is a line break, so that nothing can
 /// overwrite what stands before it.
 pub fn text(text: &str) -> String {

@@ -96,6 +96,10 @@ codes! {
     NOT_A_RECORD = 239, "this is not a release record";
     BODY_LIMIT = 240, "a proxy does not take a request as large as a layer";
     NO_REPOSITORY = 241, "the repository has to be created first";
+    PROXY_UNREACHABLE = 242, "the proxy on the way to a registry cannot be reached";
+    PROXY_REFUSES = 243, "the proxy does not connect to the registry";
+    PROXY_LOGIN = 244, "the proxy wants a login";
+    TOO_MANY_REQUESTS = 245, "the registry limits how often it is asked";
 
     // Clusters
     OBJECT_INCOMPLETE = 300, "an object lacks what names it";

@@ -27,6 +27,7 @@
 //! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values the capabilities speak |
 //! | [`build_error`] | why an image could not be built |
 //! | [`process`], [`cache_dir`] | for every adapter: starting programs without our secrets, folders that can be trusted |
+//! | [`proxy`] | for every adapter: which proxy leads to a server |
 //! | [`capability`] | one port per file |
 //! | [`delegation`] | what a topology that hands its capabilities to adapters needs in scope |
 //!
@@ -52,6 +53,7 @@ pub mod kubernetes;
 pub mod outcome;
 pub mod owner;
 pub mod process;
+pub mod proxy;
 pub mod score;
 pub mod topology;
 pub mod verdict;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_core::proxy::{Protocol, Proxy, ProxyVariables};
 use harmony_core::{Context, Mode};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
@@ -16,7 +17,6 @@ use kube::{Client, Config};
 use percent_encoding::percent_decode_str;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::proxy::{self, Protocol, Proxy};
 use crate::read_only::ReadOnlyLayer;
 
 /// How long a connection to the API server may take.
@@ -63,8 +63,17 @@ pub(crate) async fn connect(
         .map_err(|error| unusable(error.into()))?;
     config.proxy_url = None;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    let variable = |name: &str| std::env::var(name).ok();
-    let proxy = proxy::proxy_for(&config.cluster_url, named_proxy.as_deref(), variable)?;
+    let proxy = match named_proxy.filter(|value| !value.trim().is_empty()) {
+        // The kubeconfig's own proxy is always used, as by kubectl.
+        Some(value) => Some(Proxy::parse("proxy-url", &value)?),
+        None => ProxyVariables::of_process().proxy_for(&config.cluster_url)?,
+    };
+    if let Some(proxy) = proxy
+        .as_ref()
+        .filter(|proxy| proxy.protocol() == Protocol::Https)
+    {
+        return Err(proxy.unsupported().into());
+    }
     let endpoint = match &proxy {
         Some(proxy) => format!("{} through the proxy {}", config.cluster_url, proxy.shown()),
         None => config.cluster_url.to_string(),
@@ -118,10 +127,10 @@ fn through_proxy(config: Config, proxy: &Proxy, mode: Mode) -> Result<Client, ku
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let credentials = credentials(&proxy.uri);
-    match proxy.protocol {
-        Protocol::Http => {
-            let mut tunnel = Tunnel::new(proxy.uri.clone(), connector);
+    let credentials = credentials(proxy.uri());
+    match proxy.protocol() {
+        Protocol::Http | Protocol::Https => {
+            let mut tunnel = Tunnel::new(proxy.uri().clone(), connector);
             if let Some((user, password)) = credentials {
                 let login = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
                 if let Ok(login) = login.parse() {
@@ -131,7 +140,7 @@ fn through_proxy(config: Config, proxy: &Proxy, mode: Mode) -> Result<Client, ku
             with_connector(config, tunnel, mode)
         }
         Protocol::Socks5 => {
-            let mut socks = SocksV5::new(proxy.uri.clone(), connector);
+            let mut socks = SocksV5::new(proxy.uri().clone(), connector);
             if let Some((user, password)) = credentials {
                 socks = socks.with_auth(user, password);
             }

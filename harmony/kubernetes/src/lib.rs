@@ -13,7 +13,6 @@
 //! | --- | --- | --- |
 //! | [`cluster`] | [`Cluster`]: one cluster from an explicit kubeconfig; get, list, delete | |
 //! | `connection`, `client`, `read_only` | what every operation goes through; while planning, a transport that refuses writes | what counts as a read |
-//! | `proxy` | whether a proxy leads to the cluster | all of it |
 //! | `schema`, `field_path` | what the server says about fields that are wrong, in all its wordings | all of it |
 //! | `delete` | removes exactly the object that was looked at | |
 //! | `kinds`, `fault` | discovery, cached; the server's answers as errors of the port | both |
@@ -43,7 +42,6 @@ mod field_path;
 mod kinds;
 mod marks;
 mod probe;
-mod proxy;
 mod read_only;
 pub mod readiness;
 mod schema;

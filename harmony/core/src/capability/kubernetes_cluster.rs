@@ -14,6 +14,7 @@ use crate::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin
 use crate::kubernetes::{ClusterCapabilities, KubeObject, ObjectError, ObjectQuery, ObjectRef};
 use crate::outcome::Change;
 use crate::owner::Owner;
+use crate::proxy::ProxyError;
 use crate::verdict::Verdict;
 
 /// Is a Kubernetes cluster. Providers: any conformant cluster.
@@ -127,13 +128,8 @@ pub enum ClusterError {
         source: BoxError,
     },
     /// The proxy that is set for the cluster cannot be used.
-    #[error("the proxy in `{setting}` {problem}")]
-    Proxy {
-        /// The variable, or the field of the kubeconfig.
-        setting: &'static str,
-        /// What is wrong with it, without its value: that may hold a password.
-        problem: String,
-    },
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// Objects belong to other owners, and nobody agreed to take them over. Nothing was written.
     #[error("{} would be overwritten", others(takeovers))]
     OtherOwner {
@@ -270,7 +266,7 @@ impl Diagnostic for ClusterError {
             Self::OtherOwner { .. } => Origin::Own(codes::OTHER_OWNER),
             Self::Invalid { .. } => Origin::Own(codes::OBJECT_INVALID),
             Self::Dropped { .. } => Origin::Own(codes::FIELDS_DROPPED),
-            Self::Proxy { .. } => Origin::Own(codes::PROXY_UNUSABLE),
+            Self::Proxy(error) => Origin::Inner(error),
             Self::NotReady(verdict) => Origin::Inner(&**verdict),
             Self::Object(error) => Origin::Inner(error),
             Self::Adapter(error) => Origin::Inner(error),
@@ -281,7 +277,7 @@ impl Diagnostic for ClusterError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Kubeconfig { .. }
-            | Self::Proxy { .. }
+            | Self::Proxy(_)
             | Self::OtherOwner { .. }
             | Self::Invalid { .. }
             | Self::Dropped { .. } => FailureKind::Refused,
@@ -330,9 +326,6 @@ impl Diagnostic for ClusterError {
             Self::Refused { .. } => {
                 vec!["correct the object in the Score or chart that builds it".into()]
             }
-            Self::Proxy { setting, .. } => vec![format!(
-                "set {setting} to an address such as http://proxy.example.com:3128, or list the API server in NO_PROXY"
-            )],
             Self::OtherOwner { .. } => vec![
                 "give one of the two objects another name".into(),
                 "or remove the object from its present owner first".into(),
@@ -351,7 +344,11 @@ impl Diagnostic for ClusterError {
             Self::Request { .. } => {
                 vec!["run the same command again: what was applied stays".into()]
             }
-            Self::NotReady(_) | Self::Object(_) | Self::Adapter(_) | Self::Cancelled(_) => Vec::new(),
+            Self::NotReady(_)
+            | Self::Object(_)
+            | Self::Proxy(_)
+            | Self::Adapter(_)
+            | Self::Cancelled(_) => Vec::new(),
         }
     }
 }
