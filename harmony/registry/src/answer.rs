@@ -2,46 +2,99 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use harmony_core::capability::oci_registry::RegistryError;
+use harmony_types::{RegistryHost, printable};
+use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::error::ClientError;
 use crate::wire::{Failure, Retry, Wire};
 
-/// How much of an error's body is read, and how much of it is shown.
+/// How much of an error's body is read, and how much of a remote text is shown.
 const BODY_LIMIT: u64 = 64 * 1024;
 const SHOWN_LIMIT: usize = 300;
 /// `ENOSPC`, which distribution passes on as a bare number.
 const NO_SPACE: u64 = 28;
+/// A registry that wants us to wait longer than this has failed.
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// The failure that an answer stands for. Who was denied is not known here: see `Transport::rejection`.
-pub(crate) async fn failure(wire: &Wire, response: Response, operation: &str) -> Failure {
-    let status = response.status();
-    let retry = if is_transient(status) {
-        Retry::After(retry_after(response.headers()))
-    } else {
-        Retry::Never
-    };
-    let body = wire
-        .body(response, "the error", BODY_LIMIT)
-        .await
-        .unwrap_or_default();
-    let registry = wire.registry().clone();
-    let error = if is_full(status, &body) {
-        RegistryError::NoSpace {
-            registry,
-            what: operation.to_owned(),
+/// An answer that is not the hoped-for one.
+#[derive(Debug)]
+pub(crate) struct Unwanted {
+    pub(crate) status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Bytes,
+}
+
+impl Unwanted {
+    /// Reads as much of the body as an error needs.
+    pub(crate) async fn read(wire: &Wire, response: Response) -> Self {
+        Self {
+            status: response.status(),
+            retry_after: retry_after(response.headers(), Timestamp::now()),
+            body: wire
+                .beginning(response, BODY_LIMIT)
+                .await
+                .unwrap_or_default(),
         }
-    } else {
-        RegistryError::Answer {
-            registry,
-            operation: operation.to_owned(),
-            answer: text(status, &body),
-        }
-    };
-    Failure { error, retry }
+    }
+
+    /// The failure that it stands for. Who was denied is not known here: see `Transport::rejection`.
+    pub(crate) fn failure(&self, registry: &RegistryHost, operation: &str) -> Failure {
+        let registry = registry.clone();
+        let error = if self.is_full() {
+            RegistryError::NoSpace {
+                registry,
+                what: operation.to_owned(),
+            }
+        } else if self.status == StatusCode::TOO_MANY_REQUESTS {
+            ClientError::TooManyRequests {
+                registry,
+                wait: self.retry_after,
+                answer: self.text(),
+            }
+            .into()
+        } else {
+            RegistryError::Answer {
+                registry,
+                operation: operation.to_owned(),
+                answer: self.text(),
+            }
+        };
+        let retry = if is_transient(self.status) {
+            Retry::After(self.retry_after)
+        } else {
+            Retry::Never
+        };
+        Failure { error, retry }
+    }
+
+    /// Whether the registry gives one of these codes of the distribution specification.
+    pub(crate) fn has_code(&self, codes: &[&str]) -> bool {
+        serde_json::from_slice::<Errors>(&self.body).is_ok_and(|answer| {
+            let mut errors = answer.errors.iter();
+            errors.any(|error| codes.contains(&error.code.as_str()))
+        })
+    }
+
+    /// Whether the registry ran out of room: of disk, or of the project's quota.
+    pub(crate) fn is_full(&self) -> bool {
+        is_full(self.status, &self.body)
+    }
+
+    /// `404 Not Found: NAME_UNKNOWN: repository name not known to registry`
+    pub(crate) fn text(&self) -> String {
+        text(self.status, &self.body)
+    }
+}
+
+/// A text of a registry as errors show it.
+pub(crate) fn shown(text: &str) -> String {
+    printable::excerpt(text, SHOWN_LIMIT)
 }
 
 /// Answers of a registry that is busy or restarting.
@@ -55,16 +108,15 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
     )
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    // The other form, a date, would need the clocks to agree.
-    let seconds = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
+/// Seconds, or a date of HTTP (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+    let wait = date.duration_since(now).as_secs();
+    Some(Duration::from_secs(u64::try_from(wait).unwrap_or(0)))
 }
 
 /// The form of errors in the distribution specification; codes are open, since products add their own.
@@ -83,17 +135,24 @@ struct OneError {
     detail: Value,
 }
 
-/// Whether the registry ran out of room: of disk, or of the project's quota.
 fn is_full(status: StatusCode, body: &[u8]) -> bool {
     if status == StatusCode::INSUFFICIENT_STORAGE {
         return true;
+    }
+    // Quotas of requests are another matter.
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return false;
     }
     let text = String::from_utf8_lossy(body).to_lowercase();
     let says = [
         "no space left on device",
         "exceed the configured upper limit",
+        "insufficient storage",
+        "storage limit",
     ];
+    let quota = ["exceed", "reached", "full", "limit"];
     says.iter().any(|phrase| text.contains(phrase))
+        || text.contains("quota") && quota.iter().any(|word| text.contains(word))
         || serde_json::from_slice::<Errors>(body).is_ok_and(|answer| {
             answer
                 .errors
@@ -113,31 +172,28 @@ fn has_error_number(detail: &Value, number: u64) -> bool {
     }
 }
 
-/// `404 Not Found: NAME_UNKNOWN: repository name not known to registry`
-pub(crate) fn text(status: StatusCode, body: &[u8]) -> String {
+fn text(status: StatusCode, body: &[u8]) -> String {
     let messages = match serde_json::from_slice::<Errors>(body) {
         Ok(answer) => answer
             .errors
             .iter()
-            .map(|error| format!("{}: {}", error.code, error.message))
+            .map(|error| match error.message.as_str() {
+                "" => error.code.clone(),
+                message => format!("{}: {message}", error.code),
+            })
             .collect::<Vec<_>>()
             .join("; "),
-        // A page for browsers, of a proxy that answered instead of the registry.
-        Err(_) if body.trim_ascii_start().starts_with(b"<") => String::new(),
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    let shown: String = messages
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(SHOWN_LIMIT)
-        .collect();
-    if shown.is_empty() {
-        status.to_string()
-    } else {
-        format!("{status}: {shown}")
+    // A page for browsers, of a proxy that answered instead of the registry.
+    let is_page = messages
+        .trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t'])
+        .starts_with('<')
+        || messages.to_lowercase().contains("<html");
+    match shown(&messages) {
+        _ if is_page => status.to_string(),
+        nothing if nothing.is_empty() => status.to_string(),
+        messages => format!("{status}: {messages}"),
     }
 }
 
@@ -158,9 +214,24 @@ mod tests {
         );
         assert_eq!(
             text(StatusCode::BAD_GATEWAY, b"oops \x1b[31m\n no upstream"),
-            "502 Bad Gateway: oops [31m no upstream"
+            "502 Bad Gateway: oops no upstream"
         );
         assert_eq!(text(StatusCode::BAD_GATEWAY, b""), "502 Bad Gateway");
+        for page in [
+            "\u{feff}<!DOCTYPE html><p>",
+            "Error: <html><body>",
+            r#"{"errors":[{"code":"DENIED","message":"<html>"}]}"#,
+        ] {
+            assert_eq!(
+                text(StatusCode::BAD_GATEWAY, page.as_bytes()),
+                "502 Bad Gateway",
+                "{page}"
+            );
+        }
+        assert_eq!(
+            text(StatusCode::FORBIDDEN, br#"{"errors":[{"code":"DENIED"}]}"#),
+            "403 Forbidden: DENIED"
+        );
         assert!(text(StatusCode::BAD_GATEWAY, &[b'x'; 5000]).len() < 400);
     }
 
@@ -171,20 +242,36 @@ mod tests {
         let harbor = br#"{"errors":[{"code":"DENIED","message":"adding 1.0 MiB of storage resource, which when updated to current usage of 9.9 MiB will exceed the configured upper limit of 10.0 MiB."}]}"#;
         assert!(is_full(StatusCode::FORBIDDEN, harbor));
         assert!(is_full(StatusCode::INSUFFICIENT_STORAGE, b""));
+        let others = [
+            br#"{"errors":[{"code":"DENIED","message":"quota exceeded for the project"}]}"#
+                .as_slice(),
+            b"The storage quota of this namespace has been reached",
+            b"<html>Storage limit</html>",
+        ];
+        for body in others {
+            assert!(is_full(StatusCode::FORBIDDEN, body));
+        }
+        let requests = b"Quota exceeded for quota metric 'Requests per minute'";
+        assert!(!is_full(StatusCode::TOO_MANY_REQUESTS, requests));
         let other = br#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"Enclosed":{"Op":"write","Err":5}}}]}"#;
         assert!(!is_full(StatusCode::INTERNAL_SERVER_ERROR, other));
     }
 
     #[test]
-    fn a_time_to_wait_is_read_in_seconds() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(retry_after(&headers), None);
-        headers.insert(RETRY_AFTER, "7".parse().expect("a header"));
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(7)));
-        headers.insert(
-            RETRY_AFTER,
-            "Wed, 21 Oct 2026 07:28:00 GMT".parse().expect("a header"),
+    fn a_time_to_wait_is_read_in_seconds_and_as_a_date() {
+        let now = "2026-10-21T07:27:00Z".parse().expect("a time");
+        let wait = |value: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a header"))]);
+            retry_after(&headers, now)
+        };
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(
+            wait("Wed, 21 Oct 2026 07:28:00 GMT"),
+            Some(Duration::from_secs(60))
         );
-        assert_eq!(retry_after(&headers), None);
+        assert_eq!(wait("Wed, 21 Oct 2026 07:26:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("-1"), None);
     }
 }

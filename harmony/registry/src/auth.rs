@@ -1,9 +1,11 @@
 //! Proving who we are: Basic, and the token servers of the distribution specification.
 //!
-//! Nothing is sent before the registry asks: the login is looked up at the first 401 (at most once per registry,
-//! since helpers are slow), and the answer to the challenge goes to the registry alone.
+//! Nothing is sent before the registry asks: the login is looked up at the first 401 (helpers are slow), and the answer to
+//! the challenge goes to the registry alone. A password is first shown at `/v2/`: whether it is refused there tells a wrong
+//! login from a registry that denies what is not there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -13,20 +15,23 @@ use harmony_types::Repository;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
-use crate::answer;
-use crate::credentials::{self, Found, Login};
+use crate::answer::Unwanted;
+use crate::credentials::{Found, Logins};
 use crate::endpoint;
 use crate::error::ClientError;
-use crate::settings::{Credentials, RegistrySettings};
+use crate::login_file::Login;
+use crate::settings::Credentials;
 use crate::wire::{Failure, Wire};
 
-/// How long a token holds when its server does not say (distribution specification, token authentication).
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
+/// How long a token holds at least, and when its server does not say (distribution specification, token authentication).
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
 /// A token is not used any more when it is this near to its end.
 const MARGIN: Duration = Duration::from_secs(10);
 const TOKEN_LIMIT: u64 = 1024 * 1024;
+/// Redirects of a token server that are followed.
+const MAX_HOPS: usize = 3;
 
 /// What a call needs to be allowed to do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,13 +88,10 @@ pub(crate) enum Identity {
     Password,
 }
 
-/// The login of one registry, and the tokens got for it.
+/// The logins of one registry, and the tokens got for them.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
-    settings: RegistrySettings,
-    /// Where our repositories are, for logins by path.
-    path: Option<Repository>,
-    found: OnceCell<Found>,
+    logins: Logins,
     state: Mutex<State>,
 }
 
@@ -97,20 +99,28 @@ pub(crate) struct Authenticator {
 struct State {
     challenge: Option<Challenge>,
     tokens: HashMap<Scope, Token>,
-    /// The login was sent and not taken.
+    /// The passwords that the registry took, as they are sent.
+    taken: HashSet<HeaderValue>,
+    /// A login was sent and not taken.
     is_refused: bool,
+}
+
+/// What is known of our login when the registry denies something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is refused, or the registry wants one that we do not have.
+    Refused,
+    /// It is taken, or none is wanted.
+    Taken,
+    /// The registry has to be asked.
+    Unknown,
 }
 
 /// How a registry wants to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Challenge {
     Basic,
-    Bearer {
-        realm: Url,
-        service: Option<String>,
-        /// The token that was sent is good, but not for this (RFC 6750, section 3.1).
-        is_scope_too_small: bool,
-    },
+    Bearer { realm: Url, service: Option<String> },
 }
 
 #[derive(Debug)]
@@ -120,11 +130,9 @@ struct Token {
 }
 
 impl Authenticator {
-    pub(crate) fn new(settings: RegistrySettings, path: Option<Repository>) -> Self {
+    pub(crate) fn new(logins: Logins) -> Self {
         Self {
-            settings,
-            path,
-            found: OnceCell::new(),
+            logins,
             state: Mutex::default(),
         }
     }
@@ -138,15 +146,15 @@ impl Authenticator {
         operation: &str,
     ) -> Result<Option<HeaderValue>, Failure> {
         let scope = match identity {
-            Identity::Password => return Ok(self.basic(wire).await),
+            Identity::Password => return Ok(basic(&*self.logins.any().await)),
             Identity::Asked(scope) => scope,
         };
         // Held while a token is fetched: the blobs of an image are sent at once, and share one.
         let mut state = self.state.lock().await;
         let (realm, service) = match state.challenge.clone() {
             None => return Ok(None),
-            Some(Challenge::Basic) => return Ok(self.basic(wire).await),
-            Some(Challenge::Bearer { realm, service, .. }) => (realm, service),
+            Some(Challenge::Basic) => return Ok(basic(&*self.found(scope).await)),
+            Some(Challenge::Bearer { realm, service }) => (realm, service),
         };
         if let Some(token) = state.tokens.get(scope)
             && token.expires > Instant::now()
@@ -160,7 +168,9 @@ impl Authenticator {
             .fetch(wire, base, realm, service.as_deref(), scope, operation)
             .await
             .inspect_err(|failure| {
-                state.is_refused |= matches!(failure.error, RegistryError::Denied { .. });
+                // A login that may not read the source of a mount may still be good for the rest.
+                state.is_refused |= scope.mount_from.is_none()
+                    && matches!(failure.error, RegistryError::Denied { .. });
             })?;
         let header = secret_header(&format!("Bearer {}", token.value.expose_secret()));
         state.tokens.insert(scope.clone(), token);
@@ -177,59 +187,75 @@ impl Authenticator {
         let Identity::Asked(scope) = identity else {
             return false;
         };
-        let Some(challenge) = read_challenge(headers) else {
-            return false;
-        };
+        let challenge = read_challenge(headers);
         let mut state = self.state.lock().await;
+        let had_token = state.tokens.remove(scope).is_some();
         let helps = match &challenge {
-            // The same password would be refused again.
-            Challenge::Basic => sent.is_none(),
             // The token may have expired on the way, or its key have changed.
-            Challenge::Bearer { .. } => true,
+            Some(Challenge::Bearer { .. }) => true,
+            None => had_token && sent.is_some(),
+            // The same password would be refused again.
+            Some(Challenge::Basic) => sent.is_none(),
         };
-        state.tokens.remove(scope);
-        state.challenge = Some(challenge);
+        state.challenge = challenge.or(state.challenge.take());
         helps
     }
 
-    /// Takes in the headers of a 401 that stays one. Without a challenge it says nothing of the login.
-    pub(crate) async fn refused(&self, headers: &HeaderMap) {
-        let is_refused = match read_challenge(headers) {
-            Some(Challenge::Basic) => true,
-            Some(Challenge::Bearer {
-                is_scope_too_small, ..
-            }) => !is_scope_too_small,
-            None => false,
-        };
-        self.state.lock().await.is_refused |= is_refused;
+    /// Takes in a 401 to a call that was made to learn something else.
+    pub(crate) async fn learn(&self, headers: &HeaderMap) {
+        let mut state = self.state.lock().await;
+        state.challenge = state.challenge.take().or_else(|| read_challenge(headers));
     }
 
-    /// See [`Transport::takes_our_login`](crate::transport::Transport::takes_our_login).
-    pub(crate) async fn is_taken(&self, wire: &Wire) -> bool {
-        let (is_asked, is_refused) = {
-            let state = self.state.lock().await;
-            (state.challenge.is_some(), state.is_refused)
-        };
-        let is_anonymous = matches!(self.found(wire).await.login, Login::Anonymous);
-        !is_refused && (!is_asked || !is_anonymous)
+    /// Whether a header holds a password that the registry has not taken yet.
+    pub(crate) async fn untried(&self, identity: &Identity, header: &HeaderValue) -> bool {
+        let state = self.state.lock().await;
+        matches!(identity, Identity::Asked(_))
+            && matches!(state.challenge, Some(Challenge::Basic))
+            && !state.taken.contains(header)
+    }
+
+    /// Takes in whether the registry takes this password.
+    pub(crate) async fn judged(&self, password: HeaderValue, is_taken: bool) {
+        let mut state = self.state.lock().await;
+        if is_taken {
+            state.taken.insert(password);
+        } else {
+            state.is_refused = true;
+        }
+    }
+
+    /// What is known of the login for this scope.
+    pub(crate) async fn standing(&self, scope: &Scope) -> Standing {
+        let found = self.found(scope).await;
+        let is_anonymous = matches!(found.login, Login::Anonymous);
+        let state = self.state.lock().await;
+        if state.is_refused {
+            return Standing::Refused;
+        }
+        match &state.challenge {
+            None => Standing::Taken,
+            Some(Challenge::Basic) => match basic(&found) {
+                Some(password) if state.taken.contains(&password) => Standing::Taken,
+                _ => Standing::Unknown,
+            },
+            // Token servers give tokens to everybody, which are good for what is public.
+            Some(Challenge::Bearer { .. }) if is_anonymous => Standing::Refused,
+            Some(Challenge::Bearer { .. }) => Standing::Unknown,
+        }
     }
 
     /// Where the login came from, for messages.
-    pub(crate) async fn origin(&self, wire: &Wire) -> String {
-        self.found(wire).await.origin.clone()
+    pub(crate) async fn origin(&self, identity: &Identity) -> String {
+        let found = match identity {
+            Identity::Password => self.logins.any().await,
+            Identity::Asked(scope) => self.found(scope).await,
+        };
+        found.origin.clone()
     }
 
-    async fn found(&self, wire: &Wire) -> &Found {
-        self.found
-            .get_or_init(|| credentials::find(wire.registry(), self.path.as_ref(), &self.settings))
-            .await
-    }
-
-    async fn basic(&self, wire: &Wire) -> Option<HeaderValue> {
-        match &self.found(wire).await.login {
-            Login::Password(credentials) => basic_header(credentials),
-            Login::Anonymous | Login::IdentityToken(_) => None,
-        }
+    async fn found(&self, scope: &Scope) -> Arc<Found> {
+        self.logins.of(&scope.repository).await
     }
 
     async fn fetch(
@@ -241,63 +267,123 @@ impl Authenticator {
         scope: &Scope,
         operation: &str,
     ) -> Result<Token, Failure> {
-        endpoint::may_log_in(base, &realm).map_err(|reason| ClientError::UnsafeTarget {
+        let unsafe_target = |target: &Url, reason| ClientError::UnsafeTarget {
             registry: wire.registry().clone(),
-            target: endpoint::shown(&realm),
+            target: endpoint::shown(target),
             reason,
-        })?;
-        let service: Vec<(&str, &str)> =
-            service.map(|name| ("service", name)).into_iter().collect();
-        let scopes = scope.texts();
-        let request = match &self.found(wire).await.login {
-            Login::IdentityToken(token) => wire.log_in(realm).form(
-                &[
-                    service.as_slice(),
-                    &[
-                        ("grant_type", "refresh_token"),
-                        ("client_id", "harmony"),
-                        ("scope", &scopes.join(" ")),
-                        ("refresh_token", token.expose_secret()),
-                    ],
-                ]
-                .concat(),
-            ),
-            login => {
-                let scopes: Vec<_> = scopes.iter().map(|text| ("scope", text.as_str())).collect();
-                let request = wire
-                    .request(Method::GET, realm)?
-                    .query(&[service, scopes].concat());
-                match login {
+        };
+        let found = self.found(scope).await;
+        let mut form = matches!(found.login, Login::IdentityToken(_));
+        let mut target = realm.clone();
+        if !form {
+            target.query_pairs_mut().extend_pairs(query(service, scope));
+        }
+        for _ in 0..=MAX_HOPS {
+            endpoint::may_log_in(base, &target).map_err(|reason| unsafe_target(&target, reason))?;
+            let request = if form {
+                let fields = form_fields(&found.login, service, scope);
+                wire.log_in(target.clone())?.form(&fields)
+            } else {
+                let request = wire.request(Method::GET, target.clone())?;
+                match &found.login {
                     Login::Password(credentials) => request.basic_auth(
                         &credentials.user,
                         Some(credentials.password.expose_secret()),
                     ),
                     Login::Anonymous | Login::IdentityToken(_) => request,
                 }
-            }
-        };
-        let response = wire.exchange(request).await?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                return Err(RegistryError::Denied {
-                    registry: wire.registry().clone(),
-                    operation: operation.to_owned(),
-                    credentials: self.origin(wire).await,
+            };
+            let response = wire.exchange(request).await?;
+            match response.status() {
+                StatusCode::OK => {
+                    let body = wire.body(response, "the token", TOKEN_LIMIT).await?;
+                    return read_token(&body).ok_or_else(|| {
+                        RegistryError::Answer {
+                            registry: wire.registry().clone(),
+                            operation: "logging in".into(),
+                            answer: "its token server sent no token".into(),
+                        }
+                        .into()
+                    });
                 }
-                .into());
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    return Err(RegistryError::Denied {
+                        registry: wire.registry().clone(),
+                        operation: operation.to_owned(),
+                        credentials: found.origin.clone(),
+                    }
+                    .into());
+                }
+                // Some know the form of OAuth 2 only.
+                status
+                    if !form && wants_form(status) && matches!(found.login, Login::Password(_)) =>
+                {
+                    form = true;
+                    target = realm.clone();
+                }
+                status if endpoint::follows(status, form) => {
+                    let next = endpoint::location(&target, response.headers())
+                        .ok_or_else(|| unsafe_target(&target, "it redirects to nowhere"))?;
+                    let is_anonymous = matches!(found.login, Login::Anonymous);
+                    if !is_anonymous && next.host_str() != target.host_str() {
+                        let reason = "a login is not sent on to another host";
+                        return Err(unsafe_target(&next, reason).into());
+                    }
+                    target = next;
+                }
+                _ => {
+                    let unwanted = Unwanted::read(wire, response).await;
+                    return Err(unwanted.failure(wire.registry(), "logging in"));
+                }
             }
-            _ => return Err(answer::failure(wire, response, "logging in").await),
         }
-        let body = wire.body(response, "the token", TOKEN_LIMIT).await?;
-        read_token(&body).ok_or_else(|| {
-            RegistryError::Answer {
-                registry: wire.registry().clone(),
-                operation: "logging in".into(),
-                answer: "its token server sent no token".into(),
-            }
-            .into()
-        })
+        Err(unsafe_target(&target, "it redirects in a circle").into())
+    }
+}
+
+fn query(service: Option<&str>, scope: &Scope) -> Vec<(&'static str, String)> {
+    let service = service.map(|name| ("service", name.to_owned()));
+    let scopes = scope.texts().into_iter().map(|text| ("scope", text));
+    service.into_iter().chain(scopes).collect()
+}
+
+/// A request of OAuth 2 (RFC 6749, sections 4.3 and 6), as the distribution specification has it.
+fn form_fields(login: &Login, service: Option<&str>, scope: &Scope) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("client_id", "harmony".to_owned()),
+        ("scope", scope.texts().join(" ")),
+    ];
+    fields.extend(service.map(|name| ("service", name.to_owned())));
+    match login {
+        Login::IdentityToken(token) => fields.extend([
+            ("grant_type", "refresh_token".to_owned()),
+            ("refresh_token", token.expose_secret().to_owned()),
+        ]),
+        Login::Password(credentials) => fields.extend([
+            ("grant_type", "password".to_owned()),
+            ("username", credentials.user.clone()),
+            ("password", credentials.password.expose_secret().to_owned()),
+        ]),
+        Login::Anonymous => {}
+    }
+    fields
+}
+
+/// Whether a token server does not know the request that most of them know.
+fn wants_form(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_IMPLEMENTED
+    )
+}
+
+fn basic(found: &Found) -> Option<HeaderValue> {
+    match &found.login {
+        Login::Password(credentials) => basic_header(credentials),
+        Login::Anonymous | Login::IdentityToken(_) => None,
     }
 }
 
@@ -317,32 +403,55 @@ fn secret_header(value: &str) -> Option<HeaderValue> {
 }
 
 /// The challenge to answer: a token where the registry offers one, since a password then goes to its token server.
+///
+/// What stands beside it, such as an offer of Kerberos, need not be understood.
 fn read_challenge(headers: &HeaderMap) -> Option<Challenge> {
-    let mut basic = None;
-    for header in headers.get_all(WWW_AUTHENTICATE) {
-        let Ok(text) = header.to_str() else { continue };
-        for challenge in http_auth::ChallengeParser::new(text).map_while(Result::ok) {
-            let parameter = |name: &str| {
-                challenge
-                    .params
-                    .iter()
-                    .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                    .map(|(_, value)| value.to_unescaped())
-            };
-            if challenge.scheme.eq_ignore_ascii_case("basic") {
-                basic = Some(Challenge::Basic);
-            } else if challenge.scheme.eq_ignore_ascii_case("bearer")
-                && let Some(realm) = parameter("realm").and_then(|realm| Url::parse(&realm).ok())
-            {
-                return Some(Challenge::Bearer {
-                    realm,
-                    service: parameter("service"),
-                    is_scope_too_small: parameter("error").as_deref() == Some("insufficient_scope"),
-                });
-            }
+    let texts: Vec<_> = headers
+        .get_all(WWW_AUTHENTICATE)
+        .into_iter()
+        .map(|header| String::from_utf8_lossy(header.as_bytes()))
+        .collect();
+    let offers = |scheme| texts.iter().flat_map(move |text| offers(text, scheme));
+    offers("bearer")
+        .find_map(read_bearer)
+        .or_else(|| offers("basic").next().map(|_| Challenge::Basic))
+}
+
+/// Where a header offers a scheme: the rest of the text from there on, several times.
+fn offers<'a>(text: &'a str, scheme: &'a str) -> impl Iterator<Item = &'a str> {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    let mut before = ',';
+    text.char_indices().filter_map(move |(at, character)| {
+        let can_begin = !is_quoted && matches!(before, ',' | ' ' | '\t');
+        match character {
+            '"' if !is_escaped => is_quoted = !is_quoted,
+            _ => {}
         }
-    }
-    basic
+        is_escaped = is_quoted && character == '\\' && !is_escaped;
+        before = character;
+        let name = text.get(at..at + scheme.len())?;
+        let ends = text[at + scheme.len()..].starts_with([' ', '\t', ',']);
+        let is_offer = can_begin
+            && name.eq_ignore_ascii_case(scheme)
+            && (ends || at + scheme.len() == text.len());
+        is_offer.then(|| &text[at..])
+    })
+}
+
+fn read_bearer(offer: &str) -> Option<Challenge> {
+    // The parser wants exactly one space.
+    let offer = format!("Bearer {}", offer.get("bearer".len()..)?.trim_start());
+    let challenge = http_auth::ChallengeParser::new(&offer).next()?.ok()?;
+    let parameter = |name: &str| {
+        let mut parameters = challenge.params.iter();
+        let found = parameters.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.to_unescaped())
+    };
+    Some(Challenge::Bearer {
+        realm: Url::parse(&parameter("realm")?).ok()?,
+        service: parameter("service").filter(|service| !service.is_empty()),
+    })
 }
 
 /// Token servers do not agree on the form: the token has one of two names, and the other may be there and empty; the
@@ -356,10 +465,10 @@ fn read_token(body: &[u8]) -> Option<Token> {
         number => number.as_f64(),
     };
     let lifetime = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
-    let lifetime = lifetime.unwrap_or(DEFAULT_LIFETIME);
+    // No server may give less; one that writes less means "unknown", and a token that does not hold is fetched again.
+    let lifetime = lifetime.unwrap_or_default().max(SHORTEST_LIFETIME);
     Some(Token {
         value: value.to_owned().into(),
-        // A server that gives less than the margin gets asked for every call.
         expires: Instant::now()
             + lifetime
                 .saturating_sub(MARGIN)
@@ -394,6 +503,19 @@ mod tests {
             (r#"{"token":"good","expires_in":null}"#, good(50.0)),
             (r#"{"token":"good","expires_in":"soon"}"#, good(50.0)),
             (r#"{"token":"good","expires_in":-1}"#, good(50.0)),
+            (r#"{"token":"good","expires_in":0}"#, good(50.0)),
+            (
+                r#"{"token":"good","expires_in":"0","issued_at":"yesterday"}"#,
+                good(50.0),
+            ),
+            (
+                r#"{"token":"good","expires_in":5,"issued_at":17}"#,
+                good(50.0),
+            ),
+            (
+                r#"{"token":"good","issued_at":null,"expires_in":1e9}"#,
+                good(3600.0),
+            ),
             (r#"{"token":"good","expires_in":1e300}"#, good(50.0)),
             (r#"{"token":"","access_token":""}"#, None),
             (r#"["good"]"#, None),
@@ -417,13 +539,35 @@ mod tests {
     #[test]
     fn challenges_are_read_and_tokens_preferred() {
         let bearer = Some(Challenge::Bearer {
-            is_scope_too_small: false,
             realm: Url::parse("https://auth.example.com/token").expect("a URL"),
             service: Some("r.example.com".into()),
         });
         let text = r#"Bearer realm="https://auth.example.com/token",service="r.example.com",scope="repository:a:pull,push""#;
         assert_eq!(challenge(&[text]), bearer);
         assert_eq!(challenge(&["Basic realm=\"x\"", text]), bearer);
+        for all in [
+            format!("{text}, Negotiate YII="),
+            format!("Custom x=\"Bearer realm=1\", {text}"),
+            format!("Basic realm=\"a, b\", {text}"),
+            format!("{text}, Basic realm=\"x\""),
+            format!("Negotiate, {text}"),
+            format!("Negotiate YII=, {text}"),
+            format!("NTLM,{text},"),
+            format!(", {text}"),
+            text.replace("\",", "\" , "),
+            text.replace("Bearer realm", "bearer  Realm"),
+            text.replace("pull,push", "pull,push repository:b:pull \\\"x"),
+            format!("Custom a=1, b=\"\u{e9}\", {text}"),
+            format!("Digest realm=x y, {text}"),
+        ] {
+            assert_eq!(challenge(&[&all]), bearer, "{all}");
+            assert_eq!(challenge(&["Basic", &all]), bearer, "{all}");
+        }
+        let own_query = r#"Bearer realm="https://auth.example.com/token?a=1&b=2",service="s""#;
+        let Some(Challenge::Bearer { realm, .. }) = challenge(&[own_query]) else {
+            panic!("a challenge");
+        };
+        assert_eq!(realm.query(), Some("a=1&b=2"));
         assert_eq!(
             challenge(&["basic realm=\"Registry Realm\""]),
             Some(Challenge::Basic)

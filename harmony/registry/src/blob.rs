@@ -8,11 +8,12 @@ use harmony_core::capability::oci_registry::RegistryError;
 use harmony_types::Repository;
 use reqwest::{Method, StatusCode};
 
+use crate::answer::Unwanted;
 use crate::artifact::{Blob, Fault};
 use crate::auth::Scope;
 use crate::error::ClientError;
 use crate::transport::{Call, HopTarget, Payload, Target, Transport, api_path, retrying};
-use crate::wire::Failure;
+use crate::wire::{Failure, Retry};
 
 /// What it took to have a blob in a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,13 +120,19 @@ impl Sender<'_> {
                 let from = response.url().clone();
                 Ok(Begun::Session(self.transport.hop(&from, &response).await?))
             }
-            // Some registries make no repository by themselves.
-            StatusCode::NOT_FOUND => Err(ClientError::NoRepository {
-                registry: self.transport.registry().clone(),
-                repository: self.scope.repository.clone(),
+            status => {
+                let unwanted = Unwanted::read(self.transport.wire(), response).await;
+                // Some registries make no repository by themselves.
+                if status == StatusCode::NOT_FOUND || unwanted.has_code(&["NAME_UNKNOWN"]) {
+                    return Err(ClientError::NoRepository {
+                        registry: self.transport.registry().clone(),
+                        repository: self.scope.repository.clone(),
+                        answer: unwanted.text(),
+                    }
+                    .into());
+                }
+                Err(self.transport.judgement(call, &unwanted).await)
             }
-            .into()),
-            _ => Err(self.transport.rejection(call, response).await),
         }
     }
 
@@ -159,18 +166,13 @@ impl Sender<'_> {
         let response = self.transport.send(&call).await?;
         match response.status() {
             StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
-            // The session is gone, as after a restart of the registry: a new one is worth a try.
-            StatusCode::NOT_FOUND => {
+            // The session is gone, as after a restart of the registry, or holds a part of an upload that broke off: a new
+            // one is worth a try.
+            StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE => {
                 let mut failure = self.transport.rejection(&call, response).await;
-                failure.retry = crate::wire::Retry::After(None);
+                failure.retry = Retry::After(None);
                 Err(failure)
             }
-            // A proxy in front of the registry, as a rule: registries themselves take blobs of any size.
-            StatusCode::PAYLOAD_TOO_LARGE => Err(ClientError::BodyLimit {
-                registry: self.transport.registry().clone(),
-                size: blob.size,
-            }
-            .into()),
             _ => Err(self.transport.rejection(&call, response).await),
         }
     }

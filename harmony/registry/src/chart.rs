@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use harmony_core::chart::PackagedChart;
 use harmony_oci::sha256;
-use harmony_types::{ChartRef, Digest, Version};
+use harmony_types::{ChartName, ChartRef, Digest, Version};
 use jiff::Timestamp;
 use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use serde_json::Value;
 
+use crate::answer;
 use crate::artifact::{Artifact, Blob, BlobSource, Manifest};
 use crate::error::ClientError;
 
@@ -68,8 +69,10 @@ pub(crate) fn artifact(chart: &PackagedChart, to: &ChartRef) -> Result<Artifact,
 /// What the manifest of a chart says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parts {
-    pub(crate) config: Digest,
-    pub(crate) content: Digest,
+    /// The `Chart.yaml`, and its size.
+    pub(crate) config: (Digest, u64),
+    /// The archive, and its size.
+    pub(crate) content: (Digest, u64),
     pub(crate) created: i64,
 }
 
@@ -77,7 +80,7 @@ pub(crate) struct Parts {
 pub(crate) fn parts(manifest: &[u8], reference: &str) -> Result<Parts, ClientError> {
     let no = |reason: String| ClientError::NotAChart {
         reference: reference.to_owned(),
-        reason,
+        reason: answer::shown(&reason),
     };
     let manifest: OciImageManifest = serde_json::from_slice(manifest)
         .map_err(|error| no(format!("its manifest cannot be understood: {error}")))?;
@@ -92,29 +95,35 @@ pub(crate) fn parts(manifest: &[u8], reference: &str) -> Result<Parts, ClientErr
         .iter()
         .find(|layer| layer.media_type == CONTENT)
         .ok_or_else(|| no("it has no archive".into()))?;
-    let digest = |text: &str| Digest::parse(text).map_err(|error| no(error.to_string()));
+    let place = |descriptor: &OciDescriptor| {
+        let digest = Digest::parse(&descriptor.digest).map_err(|error| no(error.to_string()))?;
+        let size = u64::try_from(descriptor.size).map_err(|_| no("a size is negative".into()))?;
+        Ok::<_, ClientError>((digest, size))
+    };
     let created = manifest
         .annotations
         .as_ref()
         .and_then(|annotations| annotations.get(CREATED)?.parse::<Timestamp>().ok());
     Ok(Parts {
-        config: digest(&manifest.config.digest)?,
-        content: digest(&content.digest)?,
+        config: place(&manifest.config)?,
+        content: place(content)?,
         // Charts of others may not say; the beginning of time stands for that.
         created: created.map_or(0, Timestamp::as_second),
     })
 }
 
 /// Puts a chart together from its parts, which were checked against their digests.
+///
+/// Name and version go on to file names and to the arguments of programs, so they have to be what was asked for.
 pub(crate) fn packaged(
     parts: Parts,
     config: &[u8],
     content: &[u8],
-    reference: &str,
+    asked: &ChartRef,
 ) -> Result<PackagedChart, ClientError> {
     let no = |reason: String| ClientError::NotAChart {
-        reference: reference.to_owned(),
-        reason,
+        reference: asked.to_string(),
+        reason: answer::shown(&reason),
     };
     let metadata: Value = serde_json::from_slice(config)
         .map_err(|error| no(format!("its config cannot be understood: {error}")))?;
@@ -124,13 +133,16 @@ pub(crate) fn packaged(
             .and_then(Value::as_str)
             .ok_or_else(|| no(format!("its config has no `{name}`")))
     };
-    let name = field("name")?.to_owned();
+    let name = ChartName::parse(field("name")?).map_err(|error| no(error.to_string()))?;
     let version = Version::parse(field("version")?).map_err(|error| no(error.to_string()))?;
+    if name != *asked.name() || version != *asked.version() {
+        return Err(no(format!("its config is that of `{name} {version}`")));
+    }
     Ok(PackagedChart {
-        name,
+        name: name.to_string(),
         version,
         archive: content.into(),
-        archive_digest: parts.content,
+        archive_digest: parts.content.0,
         created: parts.created,
         metadata,
     })
@@ -199,9 +211,9 @@ mod tests {
         let artifact = artifact(&chart, &to).expect("an artifact");
         let manifest = &artifact.manifests[0];
         let parts = parts(&manifest.bytes, "it").expect("a chart's manifest");
-        assert_eq!(parts.content, chart.archive_digest);
+        assert_eq!(parts.content, (chart.archive_digest.clone(), 11));
         let config = chart.metadata.to_string();
-        let back = packaged(parts, config.as_bytes(), &chart.archive, "it").expect("a chart");
+        let back = packaged(parts, config.as_bytes(), &chart.archive, &to).expect("a chart");
         assert_eq!(back, chart);
     }
 
@@ -237,6 +249,43 @@ mod tests {
                 format!("the chart `operator 0.1.0` cannot be pushed as `{to}`")
             );
         }
+    }
+
+    #[test]
+    fn a_chart_that_says_it_is_another_is_refused() {
+        let asked = reference("oci://localhost:5000/fleet/operator:0.1.0");
+        let parts = || Parts {
+            config: (sha256(b""), 0),
+            content: (sha256(b""), 0),
+            created: 0,
+        };
+        let refused: Vec<String> = [
+            json!({"name": "--set-file=x=/root/.ssh/id_ed25519", "version": "0.1.0"}),
+            json!({"name": "../operator", "version": "0.1.0"}),
+            json!({"name": "other", "version": "0.1.0"}),
+            json!({"name": "operator", "version": "0.2.0"}),
+            json!({"name": "operator", "version": "--version"}),
+            json!({"name": "operator\u{1b}[2J", "version": "0.1.0"}),
+            json!({"name": "x".repeat(5000), "version": "0.1.0"}),
+            json!({"name": ["operator"], "version": "0.1.0"}),
+        ]
+        .iter()
+        .map(|config| {
+            let config = config.to_string();
+            let refused = packaged(parts(), config.as_bytes(), b"", &asked);
+            refused.expect_err(&config).to_string()
+        })
+        .collect();
+        insta::assert_snapshot!(refused.join("\n"), @r"
+        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: chart name `--set-file=x=/root/.ssh/id_ed25519` has `=` at position 11, which is not allowed
+        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: chart name `../operator` has `/` at position 3, which is not allowed
+        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: its config is that of `other 0.1.0`
+        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: its config is that of `operator 0.2.0`
+        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: version `--version` is not a semantic version: unexpected character '-' while parsing major version number
+        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: chart name `operator\u{1b}[2J` has `\u{1b}` at position 9, which is not allowed
+        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: chart name `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` is 5000 bytes long, 250 is the limit
+        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: its config has no `name`
+        ");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::auth::Scope;
 use crate::error::ClientError;
 use crate::push::{self, Decision, KnownBlobs};
 use crate::settings::RegistrySettings;
+use crate::size::shown_size;
 use crate::transport::Transport;
 use crate::{chart, manifest, pull};
 
@@ -40,7 +41,13 @@ const CHART_LIMIT: u64 = 64 * 1024 * 1024;
 ///
 /// **Logins** are looked for in this order when the registry asks for one: the settings, `HARMONY_REGISTRY_USER` and
 /// `HARMONY_REGISTRY_PASSWORD`, docker's `config.json` (`DOCKER_CONFIG`) and podman's `auth.json`, both with
-/// credential helpers; else anonymous.
+/// credential helpers; else anonymous. In the files, the login of the longest path that fits the repository counts.
+///
+/// **Proxies** are those of the environment ([`harmony_core::proxy`]), also for token servers; this machine is always
+/// reached directly.
+///
+/// **What is denied** by a registry that takes our login counts as not there: some deny what was never pushed. Whether the
+/// login may push, the push finds out.
 ///
 /// Calls that can be repeated are, a few times, when the connection breaks or the registry answers 429, 502, 503 or
 /// 504; a registry that cannot be connected to fails at once.
@@ -115,7 +122,7 @@ impl OciRegistryClient {
         let manifest =
             pull::of_platform(&self.transport, &scope, &name, platform, &reference).await?;
         let built = pull::image(&self.transport, &scope, &manifest, directory, &step).await?;
-        step.done(push::shown_size(built.size));
+        step.done(shown_size(built.size));
         Ok(built)
     }
 
@@ -289,12 +296,17 @@ impl OciRegistryClient {
         let step = self.context.step(format!("pull chart {chart}"));
         let manifest = pull::manifest(&self.transport, &scope, &name, &reference).await?;
         let parts = chart::parts(&manifest.bytes, &reference)?;
-        let config =
-            pull::small_blob(&self.transport, &scope, &parts.config, CHART_CONFIG_LIMIT).await?;
+        let config = pull::small_blob(
+            &self.transport,
+            &scope,
+            parts.config.clone(),
+            CHART_CONFIG_LIMIT,
+        )
+        .await?;
         let content =
-            pull::small_blob(&self.transport, &scope, &parts.content, CHART_LIMIT).await?;
-        let packaged = chart::packaged(parts, &config, &content, &reference)?;
-        step.done(push::shown_size(content.len() as u64));
+            pull::small_blob(&self.transport, &scope, parts.content.clone(), CHART_LIMIT).await?;
+        let packaged = chart::packaged(parts, &config, &content, chart)?;
+        step.done(shown_size(content.len() as u64));
         Ok(packaged)
     }
 

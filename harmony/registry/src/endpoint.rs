@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use harmony_types::RegistryHost;
-use reqwest::Url;
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{StatusCode, Url};
 
 /// The host that speaks the API of a registry: Docker Hub's images are named by another one.
 pub(crate) fn api_host(registry: &RegistryHost) -> &str {
@@ -62,6 +63,20 @@ pub(crate) fn may_log_in(base: &Url, realm: &Url) -> Result<(), &'static str> {
         "http" if reach(base) == Reach::Loopback && reach(realm) == Reach::Loopback => Ok(()),
         _ => Err("credentials are only sent over TLS"),
     }
+}
+
+/// Whether a redirect with this status is followed. A request that is more than a read is only sent again as it is.
+pub(crate) fn follows(status: StatusCode, writes: bool) -> bool {
+    match status {
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => !writes,
+        _ => false,
+    }
+}
+
+/// Where an answer to a request to `from` points.
+pub(crate) fn location(from: &Url, headers: &HeaderMap) -> Option<Url> {
+    from.join(headers.get(LOCATION)?.to_str().ok()?).ok()
 }
 
 /// Scheme and host of an address, which is all that may be shown: paths and queries of uploads hold secrets.

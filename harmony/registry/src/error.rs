@@ -1,11 +1,15 @@
 //! Failures that need more words than the port's own errors have.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::codes;
 use harmony_core::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin};
+use harmony_core::proxy::ProxyError;
 use harmony_types::{Digest, RegistryHost, Repository};
+
+use crate::size::shown_size;
 
 /// A failure of this adapter; it reaches callers inside [`RegistryError::Adapter`].
 #[derive(Debug, thiserror::Error)]
@@ -110,14 +114,67 @@ pub enum ClientError {
         registry: RegistryHost,
         /// The repository to push to.
         repository: Repository,
+        /// What the registry said.
+        answer: String,
     },
     /// Something before the registry refuses requests as large as a layer.
-    #[error("`{registry}` does not take a layer of {} MB in one request", size.div_ceil(1_000_000))]
+    #[error("`{registry}` does not take {what} of {} in one request", shown_size(*size))]
     BodyLimit {
         /// Which registry.
         registry: RegistryHost,
-        /// The size of the layer, in bytes.
+        /// What was sent, such as "a layer".
+        what: &'static str,
+        /// Its size, in bytes.
         size: u64,
+    },
+    /// The registry wants to be asked less often, and we do not wait that long.
+    #[error("the registry `{registry}` has had too many requests")]
+    TooManyRequests {
+        /// Which registry.
+        registry: RegistryHost,
+        /// How long it wants us to wait, where it says it.
+        wait: Option<Duration>,
+        /// What the registry said.
+        answer: String,
+    },
+    /// A setting names a proxy that cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// There is no connection to the proxy.
+    #[error("the proxy `{proxy}` cannot be reached")]
+    ProxyUnreachable {
+        /// The proxy, without its login.
+        proxy: String,
+        /// The variable that names it.
+        setting: &'static str,
+        /// The host that it should have led to.
+        host: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The proxy does not connect us.
+    #[error("the proxy `{proxy}` does not connect to `{host}`")]
+    ProxyRefuses {
+        /// The proxy, without its login.
+        proxy: String,
+        /// The variable that names it.
+        setting: &'static str,
+        /// The host that it should have led to.
+        host: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The proxy wants a login, or another one.
+    #[error("the proxy `{proxy}` wants a login")]
+    ProxyLogin {
+        /// The proxy, without its login.
+        proxy: String,
+        /// The variable that names it.
+        setting: &'static str,
+        /// The host that it should have led to.
+        host: String,
     },
     /// An index has no image for the wanted platform.
     #[error("`{reference}` has no image for {platform}")]
@@ -207,6 +264,11 @@ impl Diagnostic for ClientError {
             Self::NotARecord { .. } => codes::NOT_A_RECORD,
             Self::BodyLimit { .. } => codes::BODY_LIMIT,
             Self::NoRepository { .. } => codes::NO_REPOSITORY,
+            Self::TooManyRequests { .. } => codes::TOO_MANY_REQUESTS,
+            Self::Proxy(error) => return Origin::Inner(error),
+            Self::ProxyUnreachable { .. } => codes::PROXY_UNREACHABLE,
+            Self::ProxyRefuses { .. } => codes::PROXY_REFUSES,
+            Self::ProxyLogin { .. } => codes::PROXY_LOGIN,
             Self::NoPlatform { .. } => codes::NO_PLATFORM,
             Self::Corrupt { .. } => codes::CORRUPT_CONTENT,
             Self::TooLarge { .. } => codes::ANSWER_TOO_LARGE,
@@ -230,11 +292,16 @@ impl Diagnostic for ClientError {
             | Self::NotBuilt { .. }
             | Self::OtherChart { .. }
             | Self::WriteWhilePlanning { .. }
+            | Self::Proxy(_)
             | Self::ProjectName { .. } => FailureKind::Refused,
             Self::NotAChart { .. }
             | Self::NotARecord { .. }
             | Self::BodyLimit { .. }
             | Self::NoRepository { .. }
+            | Self::TooManyRequests { .. }
+            | Self::ProxyUnreachable { .. }
+            | Self::ProxyRefuses { .. }
+            | Self::ProxyLogin { .. }
             | Self::NoPlatform { .. }
             | Self::Corrupt { .. }
             | Self::TooLarge { .. }
@@ -252,6 +319,17 @@ impl Diagnostic for ClientError {
                 format!("expected: {expected}"),
                 format!("received: {received}"),
             ],
+            Self::NoRepository { answer, .. } => vec![format!("it answered: {answer}")],
+            Self::TooManyRequests { wait, answer, .. } => {
+                let answered = format!("it answered: {answer}");
+                let wait = wait.map(|wait| format!("it wants a pause of {} s", wait.as_secs()));
+                [Some(answered), wait].into_iter().flatten().collect()
+            }
+            Self::ProxyUnreachable { setting, host, .. }
+            | Self::ProxyRefuses { setting, host, .. }
+            | Self::ProxyLogin { setting, host, .. } => {
+                vec![format!("`{setting}` names it for `{host}`")]
+            }
             _ => Vec::new(),
         }
     }
@@ -290,6 +368,25 @@ impl Diagnostic for ClientError {
                     "create the repository `{repository}` in the registry, then run the same command again"
                 )];
             }
+            Self::TooManyRequests { .. } => {
+                "log in if you have not, or run the same command again later: what was sent is not sent twice"
+            }
+            Self::ProxyUnreachable { setting, host, .. }
+            | Self::ProxyRefuses { setting, host, .. } => {
+                return vec![
+                    format!("check `{setting}`"),
+                    format!("or add `{host}` to `NO_PROXY` to reach it directly"),
+                ];
+            }
+            Self::ProxyLogin { setting, host, .. } => {
+                return vec![
+                    format!(
+                        "write user and password into `{setting}`, as in `http://USER:PASSWORD@proxy.example.com:3128`"
+                    ),
+                    format!("or add `{host}` to `NO_PROXY` to reach it directly"),
+                ];
+            }
+            Self::Proxy(_) => return Vec::new(),
             Self::BodyLimit { .. } => {
                 "raise the limit for request bodies of the proxy before the registry: `client_max_body_size` of nginx, the \
                  annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress"

@@ -6,7 +6,7 @@
 //! a packaged chart, and gives digests.
 //!
 //! ```text
-//! client ---> push --+-> blob, manifest --+-> transport --+-> auth ---> credentials
+//! client ---> push --+-> blob, manifest --+-> transport --+-> auth ---> credentials ---> login_file, credential_helper
 //!        \--> pull --+                    |               +-> endpoint (where we go)
 //!                                         |               \-> wire (the gate for plans), trust (TLS) ---> the registry
 //!    image, chart ---> artifact ----------+                        \-> answer (what an error means)
@@ -24,6 +24,7 @@
 //! | `artifact`, `chart` | what is pushed, and where it comes from |
 //! | `transport` | one call: login, redirects, retries |
 //! | `auth`, `credentials` | proving who we are; finding out who we are |
+//! | `login_file`, `credential_helper` | the files of docker and podman, and the programs that they name |
 //! | `endpoint` | pure: which hosts are gone to, and which get credentials |
 //! | `wire`, `answer` | one request; what went wrong |
 //! | `trust` | which servers are trusted |
@@ -38,15 +39,18 @@ mod auth;
 mod blob;
 mod chart;
 mod client;
+mod credential_helper;
 mod credentials;
 mod endpoint;
 pub mod error;
 pub mod harbor;
+mod login_file;
 mod manifest;
 mod pull;
 mod push;
 mod record;
 pub mod settings;
+mod size;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;

@@ -9,11 +9,12 @@ use harmony_types::Digest;
 use reqwest::header::{ACCEPT, HeaderMap};
 use reqwest::{Method, StatusCode};
 
+use crate::answer::Unwanted;
 use crate::artifact::Manifest;
 use crate::auth::Scope;
 use crate::error::ClientError;
 use crate::transport::{Call, Payload, Transport, api_path, retrying};
-use crate::wire::Failure;
+use crate::wire::{Failure, Retry};
 
 /// The largest manifest that is read; the specification wants registries to take 4 MiB.
 const LIMIT: u64 = 4 * 1024 * 1024;
@@ -43,14 +44,24 @@ pub(crate) async fn head(
     name: &str,
 ) -> Result<Option<Digest>, Failure> {
     match ask(transport, scope, name).await {
-        Err(failure) if matches!(failure.error, RegistryError::Denied { .. }) => {
-            if transport.takes_our_login().await {
-                Ok(None)
-            } else {
-                Err(failure)
-            }
-        }
+        Err(failure) => unless_unknown(transport, scope, failure)
+            .await
+            .map(|()| None),
         answer => answer,
+    }
+}
+
+/// The failure, unless it is a denial of what may just not be there: our login is good for this registry.
+pub(crate) async fn unless_unknown(
+    transport: &Transport,
+    scope: &Scope,
+    failure: Failure,
+) -> Result<(), Failure> {
+    let is_denied = matches!(failure.error, RegistryError::Denied { .. });
+    if is_denied && transport.takes_our_login(scope).await? {
+        Ok(())
+    } else {
+        Err(failure)
     }
 }
 
@@ -119,7 +130,15 @@ pub(crate) async fn put(
     let response = transport.send(&call).await?;
     match response.status() {
         StatusCode::CREATED | StatusCode::OK | StatusCode::ACCEPTED => Ok(()),
-        _ => Err(transport.rejection(&call, response).await),
+        _ => {
+            let unwanted = Unwanted::read(transport.wire(), response).await;
+            let mut failure = transport.judgement(&call, &unwanted).await;
+            // A registry of several machines may need a moment until each of them knows what was just sent.
+            if unwanted.has_code(&["BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN"]) {
+                failure.retry = Retry::After(None);
+            }
+            Err(failure)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading images and charts, every byte checked against its digest.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,17 +17,22 @@ use harmony_oci::hash::{Hashing, digest_like};
 use harmony_oci::spec::{Descriptor, ImageIndex, ImageManifest};
 use harmony_oci::{Incoming, write};
 use harmony_types::Digest;
+use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
+use tempfile::TempPath;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Mutex;
 
 use crate::artifact::Manifest;
 use crate::auth::Scope;
 use crate::error::ClientError;
 use crate::transport::{Call, Transport, api_path, retrying};
 use crate::wire::Failure;
-use crate::{manifest, push};
+use crate::{answer, manifest, push};
 
 const AT_ONCE: usize = 4;
+/// How many platforms of an index an error shows.
+const SHOWN_PLATFORMS: usize = 20;
 
 /// Reads a manifest by tag or digest.
 pub(crate) async fn manifest(
@@ -42,16 +48,17 @@ pub(crate) async fn manifest(
         })
 }
 
-/// Reads a small blob.
+/// Reads a small blob, of the size that its manifest says and never more than `limit`.
 pub(crate) async fn small_blob(
     transport: &Transport,
     scope: &Scope,
-    digest: &Digest,
+    (digest, size): (Digest, u64),
     limit: u64,
 ) -> Result<Bytes, RegistryError> {
+    let (digest, limit) = (&digest, limit.min(size));
     retrying(|| async {
         let what = format!("`{digest}` of `{}`", scope.repository);
-        let response = open(transport, scope, digest).await?;
+        let response = open(transport, scope, digest, 0).await?;
         let bytes = transport.wire().body(response, &what, limit).await?;
         let received = digest_like(digest, &bytes);
         if received == *digest {
@@ -102,7 +109,12 @@ pub(crate) async fn of_platform(
         return Err(ClientError::NoPlatform {
             reference: reference.to_owned(),
             platform: wanted,
-            available: available.into_iter().flatten().collect(),
+            available: available
+                .into_iter()
+                .flatten()
+                .take(SHOWN_PLATFORMS)
+                .map(|platform| answer::shown(&platform))
+                .collect(),
         }
         .into());
     };
@@ -141,8 +153,13 @@ pub(crate) async fn image(
             let has = move || Incoming::new(&owned).has(&looked_for);
             if !tokio::task::spawn_blocking(has).await.unwrap_or(false) {
                 let path = Incoming::new(directory).path(digest);
-                retrying(|| blob_to_file(transport, scope, (digest, *size), &path, counter))
-                    .await?;
+                let kept = Mutex::new(None);
+                retrying(|| async {
+                    let wanted = (digest, *size);
+                    let mut kept = kept.lock().await;
+                    blob_to_file(transport, scope, wanted, &path, counter, &mut kept).await
+                })
+                .await?;
             }
             counter.store(*size, Ordering::Relaxed);
             Ok::<_, RegistryError>(())
@@ -190,21 +207,55 @@ fn wanted(image: &ImageManifest) -> Result<Vec<(Digest, u64)>, String> {
     Ok(wanted)
 }
 
-async fn open(transport: &Transport, scope: &Scope, digest: &Digest) -> Result<Response, Failure> {
-    let call = Call::new(
+/// Begins to read a blob, from the byte at `offset` on. A registry that cannot do that sends all of it, with another
+/// status.
+async fn open(
+    transport: &Transport,
+    scope: &Scope,
+    digest: &Digest,
+    offset: u64,
+) -> Result<Response, Failure> {
+    let mut call = Call::new(
         Method::GET,
         api_path(&scope.repository, &format!("blobs/{digest}")),
         scope.clone(),
         format!("reading `{}`", scope.repository),
     );
+    if offset > 0 {
+        let range = HeaderValue::from_str(&format!("bytes={offset}-"));
+        call.headers.extend(range.ok().map(|range| (RANGE, range)));
+    }
     let response = transport.send(&call).await?;
     match response.status() {
         StatusCode::OK => Ok(response),
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if offset > 0 => {
+            Ok(response)
+        }
         StatusCode::NOT_FOUND => Err(RegistryError::NotFound {
             reference: format!("{}/{}@{digest}", transport.registry(), scope.repository),
         }
         .into()),
         _ => Err(transport.rejection(&call, response).await),
+    }
+}
+
+/// A blob that has arrived in part: the next try goes on where this one broke off.
+struct Download {
+    file: tokio::fs::File,
+    unfinished: TempPath,
+    hashing: Hashing,
+    received: u64,
+}
+
+impl Download {
+    fn new(path: &Path, digest: &Digest) -> io::Result<Self> {
+        let (file, unfinished) = write::beside(path)?;
+        Ok(Self {
+            file: tokio::fs::File::from_std(file),
+            unfinished,
+            hashing: Hashing::like(digest),
+            received: 0,
+        })
     }
 }
 
@@ -214,38 +265,67 @@ async fn blob_to_file(
     (digest, size): (&Digest, u64),
     path: &Path,
     counter: &AtomicU64,
+    kept: &mut Option<Download>,
 ) -> Result<(), Failure> {
     let failed = |source| ClientError::Write {
         path: path.to_owned(),
         source,
     };
-    counter.store(0, Ordering::Relaxed);
-    let mut response = open(transport, scope, digest).await?;
-    let (file, unfinished) = write::beside(path).map_err(failed)?;
-    let mut file = tokio::fs::File::from_std(file);
-    let mut hashing = Hashing::like(digest);
-    let mut left = size;
-    while let Some(piece) = transport.wire().piece(&mut response).await? {
-        left = left.checked_sub(piece.len() as u64).ok_or_else(|| {
+    let offset = kept.as_ref().map_or(0, |download| download.received);
+    let mut response = open(transport, scope, digest, offset).await?;
+    let goes_on =
+        response.status() == StatusCode::PARTIAL_CONTENT && starts_at(response.headers(), offset);
+    let mut download = match kept.take() {
+        Some(download) if goes_on => download,
+        _ => {
+            if response.status() != StatusCode::OK {
+                response = open(transport, scope, digest, 0).await?;
+            }
+            Download::new(path, digest).map_err(failed)?
+        }
+    };
+    counter.store(download.received, Ordering::Relaxed);
+    loop {
+        let piece = match transport.wire().piece(&mut response).await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => break,
+            Err(broken) => {
+                *kept = Some(download);
+                return Err(broken);
+            }
+        };
+        let received = download.received + piece.len() as u64;
+        if received > size {
             let operation = format!("reading `{}`", scope.repository);
             let answer =
                 format!("`{digest}` has more than the {size} bytes that its manifest says");
-            transport.nonsense(&operation, answer)
-        })?;
-        hashing.update(&piece);
-        file.write_all(&piece).await.map_err(failed)?;
-        counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            return Err(transport.nonsense(&operation, answer).into());
+        }
+        download.hashing.update(&piece);
+        download.file.write_all(&piece).await.map_err(failed)?;
+        download.received = received;
+        counter.store(received, Ordering::Relaxed);
     }
-    file.flush().await.map_err(failed)?;
-    let received = hashing.finish();
+    download.file.flush().await.map_err(failed)?;
+    let received = download.hashing.finish();
     if received != *digest {
         let what = format!("`{digest}` of `{}`", scope.repository);
         return Err(corrupt(what, digest, received));
     }
-    unfinished
+    download
+        .unfinished
         .persist(path)
         .map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// Whether a part of a blob is the part that was asked for: `Content-Range: bytes 1000-1999/2000`.
+fn starts_at(headers: &HeaderMap, offset: u64) -> bool {
+    let range = headers
+        .get(CONTENT_RANGE)
+        .and_then(|value| value.to_str().ok());
+    let start = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-'));
+    start.is_some_and(|(start, _)| start.trim().parse() == Ok(offset))
 }
 
 /// Bytes that were garbled or cut on the way are worth another try.

@@ -1,5 +1,7 @@
 //! Release records: artifacts of the OCI image specification 1.1, one tag for each version.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use harmony_core::Context;
@@ -9,13 +11,16 @@ use harmony_core::outcome::Subject;
 use harmony_oci::sha256;
 use harmony_types::{Digest, ImageRef, ReleaseUnit, Repository, Version};
 use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::header::{HeaderMap, LINK};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
+use crate::answer;
 use crate::artifact::{Artifact, Blob, BlobSource, Manifest};
 use crate::auth::Scope;
 use crate::client::{OciRegistryClient, Target};
 use crate::error::ClientError;
+use crate::manifest::{self, unless_unknown};
 use crate::pull;
 use crate::transport::{Call, Transport, api_path, retrying};
 use crate::wire::Failure;
@@ -67,11 +72,11 @@ fn artifact(record: &[u8]) -> Artifact {
     }
 }
 
-/// The digest of the record that a manifest holds.
-fn content_of(manifest: &[u8], reference: &str) -> Result<Digest, ClientError> {
+/// The digest of the record that a manifest holds, and its size.
+fn content_of(manifest: &[u8], reference: &str) -> Result<(Digest, u64), ClientError> {
     let not_a_record = |reason: String| ClientError::NotARecord {
         reference: reference.to_owned(),
-        reason,
+        reason: answer::shown(&reason),
     };
     let manifest: OciImageManifest = serde_json::from_slice(manifest)
         .map_err(|error| not_a_record(format!("its manifest cannot be understood: {error}")))?;
@@ -80,7 +85,10 @@ fn content_of(manifest: &[u8], reference: &str) -> Result<Digest, ClientError> {
         .iter()
         .find(|layer| layer.media_type == RECORD);
     let layer = layer.ok_or_else(|| not_a_record(format!("it has no layer of type `{RECORD}`")))?;
-    Digest::parse(&layer.digest).map_err(|error| not_a_record(error.to_string()))
+    let digest = Digest::parse(&layer.digest).map_err(|error| not_a_record(error.to_string()))?;
+    let size =
+        u64::try_from(layer.size).map_err(|_| not_a_record("its size is negative".into()))?;
+    Ok((digest, size))
 }
 
 #[async_trait]
@@ -133,12 +141,21 @@ async fn read(
 ) -> Result<Option<Vec<u8>>, RegistryError> {
     let scope = Scope::pull(name.repository().clone());
     let reference = name.to_string();
-    let manifest = match pull::manifest(transport, &scope, &version.to_string(), &reference).await {
-        Err(RegistryError::NotFound { .. }) => return Ok(None),
-        manifest => manifest?,
+    let name = version.to_string();
+    let manifest = retrying(|| async {
+        match manifest::get(transport, &scope, &name).await {
+            // Some registries deny what is not there.
+            Err(failure) => unless_unknown(transport, &scope, failure)
+                .await
+                .map(|()| None),
+            manifest => manifest,
+        }
+    });
+    let Some(manifest) = manifest.await? else {
+        return Ok(None);
     };
-    let digest = content_of(&manifest.bytes, &reference)?;
-    let record = pull::small_blob(transport, &scope, &digest, RECORD_LIMIT).await?;
+    let content = content_of(&manifest.bytes, &reference)?;
+    let record = pull::small_blob(transport, &scope, content, RECORD_LIMIT).await?;
     Ok(Some(record.to_vec()))
 }
 
@@ -155,23 +172,28 @@ async fn versions(
     repository: &Repository,
 ) -> Result<Vec<Version>, RegistryError> {
     let scope = Scope::pull(repository.clone());
-    let mut versions = Vec::new();
+    let mut versions = BTreeSet::new();
     let mut path = api_path(repository, &format!("tags/list?n={PAGE_SIZE}"));
-    for _ in 0..MAX_PAGES {
+    let mut seen = BTreeSet::new();
+    // A registry that points back to a page has no more.
+    while seen.insert(path.clone()) {
         context.check_cancelled()?;
+        if seen.len() > MAX_PAGES {
+            let what = format!("the tags of `{repository}`");
+            let limit = MAX_PAGES as u64 * PAGE_LIMIT;
+            return Err(ClientError::TooLarge { what, limit }.into());
+        }
         let Some((tags, next)) = retrying(|| page(transport, &scope, &path)).await? else {
-            return Ok(versions);
+            break;
         };
         let parsed = tags.iter().filter_map(|tag| Version::parse(tag).ok());
         versions.extend(parsed.filter(|version| !version.is_work_tree()));
         match next {
             Some(next) => path = next,
-            None => return Ok(versions),
+            None => break,
         }
     }
-    let what = format!("the tags of `{repository}`");
-    let limit = (MAX_PAGES * PAGE_SIZE) as u64;
-    Err(ClientError::TooLarge { what, limit }.into())
+    Ok(versions.into_iter().collect())
 }
 
 /// One page of tags, and the path of the next; `None` for a repository that does not exist.
@@ -186,9 +208,15 @@ async fn page(
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Ok(None),
-        _ => return Err(transport.rejection(&call, response).await),
+        _ => {
+            let failure = transport.rejection(&call, response).await;
+            // Some registries deny what is not there.
+            return unless_unknown(transport, scope, failure)
+                .await
+                .map(|()| None);
+        }
     }
-    let next = next_page(&response);
+    let next = next_page(response.url(), response.headers());
     let what = format!("the tags of `{}`", scope.repository);
     let bytes = transport.wire().body(response, &what, PAGE_LIMIT).await?;
     let page: Page = serde_json::from_slice(&bytes)
@@ -198,18 +226,77 @@ async fn page(
 
 /// Where the header `Link: </v2/...?last=...>; rel="next"` leads (distribution specification, "listing tags"). Only path
 /// and query count: a registry behind a proxy may name a host that is its own alone.
-fn next_page(response: &Response) -> Option<String> {
-    let link = response
-        .headers()
-        .get(reqwest::header::LINK)?
-        .to_str()
-        .ok()?;
-    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-    if !parameters.replace('"', "").contains("rel=next") {
-        return None;
-    }
-    let base = Url::parse("https://registry.invalid").ok()?;
-    let url = base.join(target).ok()?;
+fn next_page(from: &Url, headers: &HeaderMap) -> Option<String> {
+    let links = headers.get_all(LINK).into_iter();
+    let mut links = links
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(read_links);
+    let target = links.find_map(|(target, is_next)| is_next.then_some(target))?;
+    let url = from.join(target).ok()?;
     let query = url.query().map(|query| format!("?{query}"));
     Some(format!("{}{}", url.path(), query.unwrap_or_default()))
+}
+
+/// The targets in a header `Link`, each with whether it is the next page (RFC 8288, section 3).
+fn read_links(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    // A target may hold commas and semicolons, but no `<`.
+    text.split('<').skip(1).filter_map(|link| {
+        let (target, parameters) = link.split_once('>')?;
+        let is_next = parameters.split([';', ',']).any(|parameter| {
+            let Some((name, value)) = parameter.split_once('=') else {
+                return false;
+            };
+            let mut relations = value.trim().trim_matches('"').split_whitespace();
+            name.trim().eq_ignore_ascii_case("rel")
+                && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
+        });
+        Some((target, is_next))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(links: &[&str]) -> Option<String> {
+        let from = "https://r.example.com/v2/a/tags/list?n=2"
+            .parse()
+            .expect("a URL");
+        let links = links
+            .iter()
+            .map(|link| (LINK, link.parse().expect("a header")));
+        let mut headers = HeaderMap::new();
+        for (name, value) in links {
+            headers.append(name, value);
+        }
+        next_page(&from, &headers)
+    }
+
+    #[test]
+    fn the_next_page_is_found_in_every_form() {
+        let expected = Some("/v2/a/tags/list?last=1,2;3&n=2".to_owned());
+        for links in [
+            &["</v2/a/tags/list?last=1,2;3&n=2>; rel=\"next\""][..],
+            &["<https://r.example.com/v2/a/tags/list?last=1,2;3&n=2>; rel=next"],
+            &["<http://internal:5000/v2/a/tags/list?last=1,2;3&n=2>;rel=\"next\""],
+            &["<?last=1,2;3&n=2>; title=\"x\"; REL=\"last next\""],
+            &["<list?last=1,2;3&n=2>; rel=\"next\""],
+            &["</first>; rel=\"first\", </v2/a/tags/list?last=1,2;3&n=2>; rel=\"next\""],
+            &[
+                "</first>; rel=first",
+                "</v2/a/tags/list?last=1,2;3&n=2>; rel=next",
+            ],
+        ] {
+            assert_eq!(next(links), expected, "{links:?}");
+        }
+        for links in [
+            &[][..],
+            &["</x>; rel=\"prev\""],
+            &["</x>"],
+            &["/x; rel=next"],
+            &["<; rel=next"],
+        ] {
+            assert_eq!(next(links), None, "{links:?}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use harmony_core::proxy::ProxyVariables;
 use secrecy::SecretString;
 
 use crate::error::ClientError;
@@ -95,12 +96,14 @@ pub struct Environment {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<SecretString>,
     pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) proxies: ProxyVariables,
     /// Where `docker login` keeps its file.
     docker_config: Option<PathBuf>,
     /// Where podman was told to keep its file.
     podman_auth_file: Option<PathBuf>,
-    /// Where podman keeps its file otherwise.
+    /// Where podman keeps its file otherwise, of one boot or of one user.
     runtime_dir: Option<PathBuf>,
+    config_dir: Option<PathBuf>,
     home: Option<PathBuf>,
 }
 
@@ -126,31 +129,37 @@ impl Environment {
             user: text(Self::USER),
             password: text(Self::PASSWORD).map(SecretString::from),
             ca_file: path(Self::CA),
+            proxies: ProxyVariables::from_lookup(&lookup),
             docker_config: path("DOCKER_CONFIG"),
             podman_auth_file: path("REGISTRY_AUTH_FILE"),
             runtime_dir: path("XDG_RUNTIME_DIR"),
+            config_dir: path("XDG_CONFIG_HOME"),
             home: path("HOME"),
         }
     }
 
-    /// The files that may hold a login, in the order in which they are asked.
+    /// The files that may hold a login, in the order in which they are asked: those that a variable names, then those
+    /// of docker and of podman. A program reads no other file of its own when a variable names one.
     pub(crate) fn login_files(&self) -> Vec<PathBuf> {
+        const DOCKER: &str = "config.json";
+        const PODMAN: &str = "containers/auth.json";
         let home = |rest: &str| self.home.as_ref().map(|home| home.join(rest));
-        let docker = match &self.docker_config {
-            Some(folder) => Some(folder.join("config.json")),
-            None => home(".docker/config.json"),
-        };
-        // A file that is named explicitly is the only one that podman reads.
-        let podman = match &self.podman_auth_file {
-            Some(file) => vec![Some(file.clone())],
-            None => vec![
-                self.runtime_dir
-                    .as_ref()
-                    .map(|folder| folder.join("containers/auth.json")),
-                home(".config/containers/auth.json"),
-            ],
-        };
-        std::iter::once(docker).chain(podman).flatten().collect()
+        let below = |folder: &Option<PathBuf>, rest| Some(folder.as_ref()?.join(rest));
+        let mut named = vec![
+            below(&self.docker_config, DOCKER),
+            self.podman_auth_file.clone(),
+        ];
+        if self.docker_config.is_none() {
+            named.push(home(".docker").map(|folder| folder.join(DOCKER)));
+        }
+        if self.podman_auth_file.is_none() {
+            named.push(below(&self.runtime_dir, PODMAN));
+            named.push(
+                below(&self.config_dir, PODMAN)
+                    .or_else(|| home(".config").map(|folder| folder.join(PODMAN))),
+            );
+        }
+        named.into_iter().flatten().collect()
     }
 }
 
@@ -184,6 +193,22 @@ mod tests {
         ])
         .login_files();
         assert_eq!(files, ["/d/config.json", "/p.json"].map(PathBuf::from));
+        let files = environment(&[("HOME", "/h"), ("REGISTRY_AUTH_FILE", "/p.json")]).login_files();
+        assert_eq!(
+            files,
+            ["/p.json", "/h/.docker/config.json"].map(PathBuf::from),
+            "a named file comes first"
+        );
+        let files = environment(&[
+            ("HOME", "/h"),
+            ("DOCKER_CONFIG", "/d"),
+            ("XDG_CONFIG_HOME", "/x"),
+        ])
+        .login_files();
+        assert_eq!(
+            files,
+            ["/d/config.json", "/x/containers/auth.json"].map(PathBuf::from)
+        );
     }
 
     #[test]

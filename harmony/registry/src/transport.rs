@@ -15,22 +15,22 @@ use reqwest::header::{
 use reqwest::{Body, Method, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 
-use crate::answer;
-use crate::auth::{Authenticator, Identity, Scope};
+use crate::answer::{self, LONGEST_RETRY_AFTER, Unwanted};
+use crate::auth::{Authenticator, Identity, Scope, Standing};
+use crate::credentials::Logins;
 use crate::endpoint::{self, Hop};
 use crate::error::ClientError;
 use crate::settings::RegistrySettings;
-use crate::wire::{Failure, Retry, Wire};
+use crate::wire::{Failure, Retry, Tls, Wire};
 
 /// Hops of a download to where its bytes are; real registries need one.
 const MAX_HOPS: usize = 5;
 /// One to be asked for a token, one for a token that does not hold any more.
 const MAX_CHALLENGES: usize = 2;
+const API_ROOT: &str = "/v2/";
 const MAX_RETRIES: usize = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// A registry that wants us to wait longer than this has failed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The way to one registry, shared by all that is done there.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Transport {
         settings.check()?;
         Ok(Self {
             wire: Wire::new(registry, context.mode(), &settings)?,
-            auth: Authenticator::new(settings, path.cloned()),
+            auth: Authenticator::new(Logins::new(registry.clone(), path.cloned(), settings)),
             base: OnceCell::new(),
         })
     }
@@ -169,6 +169,11 @@ impl Transport {
             } else {
                 None
             };
+            if let Some(password) = &authorization
+                && self.auth.untried(&call.identity, password).await
+            {
+                self.try_password(base, password, call).await?;
+            }
             let response = self
                 .send_once(call, &hop.url, authorization.as_ref())
                 .await?;
@@ -184,10 +189,11 @@ impl Transport {
                 }
             }
             if answer::is_transient(status) {
-                return Err(answer::failure(&self.wire, response, &call.operation).await);
+                let unwanted = Unwanted::read(&self.wire, response).await;
+                return Err(unwanted.failure(self.registry(), &call.operation));
             }
-            let reads = matches!(call.method, Method::GET | Method::HEAD);
-            if reads && status.is_redirection() && response.headers().contains_key(LOCATION) {
+            let writes = !matches!(call.method, Method::GET | Method::HEAD);
+            if endpoint::follows(status, writes) && response.headers().contains_key(LOCATION) {
                 hop = self.hop(&hop.url, &response).await?;
                 continue;
             }
@@ -222,20 +228,38 @@ impl Transport {
 
     /// The failure that an unwanted answer stands for.
     pub(crate) async fn rejection(&self, call: &Call, response: Response) -> Failure {
-        let status = response.status();
-        if status == StatusCode::UNAUTHORIZED {
-            self.auth.refused(response.headers()).await;
-        }
-        let mut failure = answer::failure(&self.wire, response, &call.operation).await;
-        let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        if denied && matches!(failure.error, RegistryError::Answer { .. }) {
-            return RegistryError::Denied {
-                registry: self.registry().clone(),
-                operation: call.operation.clone(),
-                credentials: self.auth.origin(&self.wire).await,
+        let unwanted = Unwanted::read(&self.wire, response).await;
+        self.judgement(call, &unwanted).await
+    }
+
+    /// As [`rejection`](Self::rejection), of an answer that was read already.
+    pub(crate) async fn judgement(&self, call: &Call, unwanted: &Unwanted) -> Failure {
+        let registry = self.registry().clone();
+        match (unwanted.status, &call.payload) {
+            _ if unwanted.is_full() => {}
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
+                return self.denied(call).await.into();
             }
-            .into();
+            // A proxy in front of the registry, as a rule: registries themselves take blobs of any size.
+            (StatusCode::PAYLOAD_TOO_LARGE, Payload::Stream { length, .. }) => {
+                return ClientError::BodyLimit {
+                    registry,
+                    what: "a layer",
+                    size: *length,
+                }
+                .into();
+            }
+            (StatusCode::PAYLOAD_TOO_LARGE, Payload::Bytes { bytes, .. }) => {
+                return ClientError::BodyLimit {
+                    registry,
+                    what: "a manifest",
+                    size: bytes.len() as u64,
+                }
+                .into();
+            }
+            _ => {}
         }
+        let mut failure = unwanted.failure(&registry, &call.operation);
         if let RegistryError::NoSpace { what, .. } = &mut failure.error
             && let Identity::Asked(scope) = &call.identity
         {
@@ -244,9 +268,57 @@ impl Transport {
         failure
     }
 
-    /// False once the registry or its token server refused our login, or asked for one that we do not have.
-    pub(crate) async fn takes_our_login(&self) -> bool {
-        self.auth.is_taken(&self.wire).await
+    /// False when the registry or its token server refuses our login, or asks for one that we do not have. Asked when
+    /// something is denied: where our login is good, what is denied may just not be there.
+    pub(crate) async fn takes_our_login(&self, scope: &Scope) -> Result<bool, Failure> {
+        match self.auth.standing(scope).await {
+            Standing::Refused => Ok(false),
+            Standing::Taken => Ok(true),
+            Standing::Unknown => {
+                let operation = format!("logging in for `{}`", scope.repository);
+                let call = Call::new(Method::GET, API_ROOT, scope.clone(), operation);
+                match self.send(&call).await {
+                    Ok(response) => Ok(!is_denial(response.status())),
+                    Err(failure) if matches!(failure.error, RegistryError::Denied { .. }) => {
+                        Ok(false)
+                    }
+                    Err(failure) => Err(failure),
+                }
+            }
+        }
+    }
+
+    /// Finds out whether the registry takes this password.
+    async fn try_password(
+        &self,
+        base: &Url,
+        password: &HeaderValue,
+        call: &Call,
+    ) -> Result<(), Failure> {
+        let url = base.join(API_ROOT).unwrap_or_else(|_| base.clone());
+        let request = self.wire.request(Method::GET, url)?;
+        let response = self
+            .wire
+            .exchange(request.header(AUTHORIZATION, password))
+            .await?;
+        if answer::is_transient(response.status()) {
+            let unwanted = Unwanted::read(&self.wire, response).await;
+            return Err(unwanted.failure(self.registry(), "logging in"));
+        }
+        let is_taken = !is_denial(response.status());
+        self.auth.judged(password.clone(), is_taken).await;
+        if is_taken {
+            return Ok(());
+        }
+        Err(self.denied(call).await.into())
+    }
+
+    async fn denied(&self, call: &Call) -> RegistryError {
+        RegistryError::Denied {
+            registry: self.registry().clone(),
+            operation: call.operation.clone(),
+            credentials: self.auth.origin(&call.identity).await,
+        }
     }
 
     /// An answer that makes no sense.
@@ -254,7 +326,7 @@ impl Transport {
         RegistryError::Answer {
             registry: self.registry().clone(),
             operation: operation.to_owned(),
-            answer,
+            answer: answer::shown(&answer),
         }
     }
 
@@ -312,15 +384,24 @@ impl Transport {
                 if !self.registry().is_loopback() {
                     return Ok(secure);
                 }
-                let probe = secure.join("v2/").unwrap_or_else(|_| secure.clone());
-                if self.wire.speaks_tls(probe).await? {
-                    Ok(secure)
-                } else {
-                    Ok(url("http")?)
+                let probe = secure.join(API_ROOT).unwrap_or_else(|_| secure.clone());
+                match self.wire.speaks_tls(probe).await? {
+                    Tls::No => return Ok(url("http")?),
+                    Tls::Untrusted => {}
+                    Tls::Answers(response) => {
+                        if response.status() == StatusCode::UNAUTHORIZED {
+                            self.auth.learn(response.headers()).await;
+                        }
+                    }
                 }
+                Ok(secure)
             })
             .await
     }
+}
+
+fn is_denial(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 /// Runs `work` until it succeeds, fails for good, or has been tried often enough. `work` has to be idempotent.

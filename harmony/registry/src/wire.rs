@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use harmony_core::Mode;
 use harmony_core::capability::oci_registry::RegistryError;
+use harmony_core::proxy::{Proxy, ProxyError, ProxyVariables};
 use harmony_types::RegistryHost;
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 
@@ -28,6 +29,7 @@ pub(crate) struct Wire {
     http: Client,
     mode: Mode,
     registry: RegistryHost,
+    proxies: ProxyVariables,
 }
 
 /// Why a request failed, and whether trying again may help.
@@ -43,6 +45,15 @@ pub(crate) enum Retry {
     Never,
     /// Not before the time that the registry asked for, if it did.
     After(Option<Duration>),
+}
+
+/// Whether a server speaks TLS.
+#[derive(Debug)]
+pub(crate) enum Tls {
+    No,
+    /// With a certificate that is not trusted.
+    Untrusted,
+    Answers(Response),
 }
 
 impl From<RegistryError> for Failure {
@@ -76,23 +87,33 @@ impl Wire {
         mode: Mode,
         settings: &RegistrySettings,
     ) -> Result<Self, ClientError> {
-        let mut builder = Client::builder()
+        let proxies = settings.environment.proxies.clone();
+        let leading = proxies.clone();
+        let http = Client::builder()
             .user_agent(concat!("harmony/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             // Followed by `Transport`, which knows where credentials may go.
             .redirect(reqwest::redirect::Policy::none())
-            .tls_backend_preconfigured(trust::client_config(settings.ca_file())?);
-        if registry.is_loopback() {
-            // A proxy cannot reach what only this machine can.
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|source| ClientError::Tls {
-            source: source.into(),
-        })?;
+            // One that cannot be used was refused before: see `request`.
+            .proxy(reqwest::Proxy::custom(move |url| {
+                let proxy = proxy_for(&leading, url).ok().flatten()?;
+                let address = proxy.uri().to_string();
+                // As for Go and for clusters, the proxy resolves the names: those of the outside may be known only there.
+                Some(match address.strip_prefix("socks5:") {
+                    Some(rest) => format!("socks5h:{rest}"),
+                    None => address,
+                })
+            }))
+            .tls_backend_preconfigured(trust::client_config(settings.ca_file())?)
+            .build()
+            .map_err(|source| ClientError::Tls {
+                source: source.into(),
+            })?;
         Ok(Self {
             http,
             mode,
             registry: registry.clone(),
+            proxies,
         })
     }
 
@@ -110,13 +131,15 @@ impl Wire {
                 path: url.path().to_owned(),
             });
         }
+        proxy_for(&self.proxies, &url)?;
         Ok(self.http.request(method, url))
     }
 
-    /// Begins a request to a token server with an identity token, which has to be a POST (RFC 6749, section 6). It
+    /// Begins a request to a token server that has to be a POST, as one with an identity token (RFC 6749, section 6). It
     /// goes to where people log in and writes nothing, so plans may do it.
-    pub(crate) fn log_in(&self, realm: Url) -> RequestBuilder {
-        self.http.post(realm)
+    pub(crate) fn log_in(&self, realm: Url) -> Result<RequestBuilder, ClientError> {
+        proxy_for(&self.proxies, &realm)?;
+        Ok(self.http.post(realm))
     }
 
     /// Sends a request without a large body.
@@ -169,6 +192,21 @@ impl Wire {
         Ok(body.freeze())
     }
 
+    /// The beginning of a body, which may go on without an end.
+    pub(crate) async fn beginning(
+        &self,
+        mut response: Response,
+        limit: u64,
+    ) -> Result<Bytes, Failure> {
+        let mut body = BytesMut::new();
+        while (body.len() as u64) < limit
+            && let Some(piece) = self.piece(&mut response).await?
+        {
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.freeze())
+    }
+
     /// The next piece of a body.
     pub(crate) async fn piece(&self, response: &mut Response) -> Result<Option<Bytes>, Failure> {
         match tokio::time::timeout(ANSWER_TIMEOUT, response.chunk()).await {
@@ -180,21 +218,31 @@ impl Wire {
     }
 
     /// Whether the server at `url` speaks TLS at all. Its certificate need not be trusted for that.
-    pub(crate) async fn speaks_tls(&self, url: Url) -> Result<bool, Failure> {
+    pub(crate) async fn speaks_tls(&self, url: Url) -> Result<Tls, Failure> {
         let answer = self.http.get(url).timeout(ANSWER_TIMEOUT).send().await;
         match answer {
-            Ok(_) => Ok(true),
+            Ok(response) => Ok(Tls::Answers(response)),
             Err(error) => match trouble(&error) {
-                Trouble::Certificate => Ok(true),
-                Trouble::NotTls => Ok(false),
+                Trouble::Certificate => Ok(Tls::Untrusted),
+                Trouble::NotTls => Ok(Tls::No),
                 Trouble::NoConnection | Trouble::Broken => Err(self.failure(error)),
             },
         }
     }
 
     fn failure(&self, error: reqwest::Error) -> Failure {
+        let proxy = error.url().and_then(|url| {
+            let proxy = proxy_for(&self.proxies, url).ok().flatten()?;
+            Some((proxy, url.host_str().unwrap_or_default().to_owned()))
+        });
         // The address of an upload or a download may hold a signature.
         let error = error.without_url();
+        if let Some((proxy, host)) = proxy
+            && error.is_connect()
+            && !causes(&error).any(<dyn Error>::is::<rustls::Error>)
+        {
+            return through(&proxy, host, error).into();
+        }
         match trouble(&error) {
             Trouble::Certificate => RegistryError::UntrustedCertificate {
                 registry: self.registry.clone(),
@@ -214,6 +262,61 @@ impl Wire {
     }
 }
 
+fn proxy_for(proxies: &ProxyVariables, url: &Url) -> Result<Option<Proxy>, ProxyError> {
+    match url.as_str().parse() {
+        Ok(server) => proxies.proxy_for(&server),
+        // Never sent anywhere.
+        Err(_) => Ok(None),
+    }
+}
+
+/// What went wrong between this machine, the proxy and the connection that it should open. Its library tells that by text
+/// only.
+fn through(proxy: &Proxy, host: String, error: reqwest::Error) -> ClientError {
+    let says = |text: &str| causes(&error).any(|cause| cause.to_string().contains(text));
+    let (setting, address) = (proxy.setting(), proxy.shown());
+    if says("proxy authorization required") || says("SOCKS error: user/pass") {
+        ClientError::ProxyLogin {
+            proxy: address,
+            setting,
+            host,
+        }
+    } else if causes(&error).any(|cause| is_answer(&cause.to_string())) {
+        ClientError::ProxyRefuses {
+            proxy: address,
+            setting,
+            host,
+            source: error.into(),
+        }
+    } else {
+        ClientError::ProxyUnreachable {
+            proxy: address,
+            setting,
+            host,
+            source: error.into(),
+        }
+    }
+}
+
+/// Whether the proxy was reached: its library says "tunnel error" or "SOCKS error" for what comes after.
+fn is_answer(cause: &str) -> bool {
+    (cause.starts_with("tunnel error") || cause.starts_with("SOCKS error"))
+        && !cause.contains("failed to create underlying connection")
+}
+
+/// An error and what it came from, also where an `io::Error` hides what it wraps from `source`.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    fn next<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+        let error = *error;
+        let io = error.downcast_ref::<io::Error>();
+        match io.and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    }
+    std::iter::successors(Some(error), next)
+}
+
 /// What a failed request died of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -229,8 +332,7 @@ enum Trouble {
 
 fn trouble(error: &reqwest::Error) -> Trouble {
     let connecting = error.is_connect();
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
+    for error in causes(error) {
         match error.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
                 return Trouble::Certificate;
@@ -238,19 +340,13 @@ fn trouble(error: &reqwest::Error) -> Trouble {
             Some(rustls::Error::InvalidMessage(_)) => return Trouble::NotTls,
             _ => {}
         }
-        let io = error.downcast_ref::<io::Error>();
         let cut = matches!(
-            io.map(io::Error::kind),
+            error.downcast_ref::<io::Error>().map(io::Error::kind),
             Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
         );
         if connecting && cut {
             return Trouble::NotTls;
         }
-        // An `io::Error` hides what it wraps from `source`.
-        cause = match io.and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
     }
     if connecting || error.is_timeout() {
         Trouble::NoConnection

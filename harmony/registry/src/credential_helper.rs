@@ -1,0 +1,179 @@
+//! Asking a credential helper of docker: `docker-credential-NAME get`.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use harmony_core::process::{self, NETWORK};
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::login_file::Login;
+
+/// How long a credential helper may take; some wait for a person or for a cloud that does not answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const ANSWER_LIMIT: u64 = 1024 * 1024;
+
+/// What helpers need to reach the keyring of a desktop or of `pass`.
+const KEYRINGS: &[&str] = &[
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "GNUPGHOME",
+    "GPG_TTY",
+    "PASSWORD_STORE_*",
+    "DOCKER_CONFIG",
+];
+/// What the helpers of clouds need, by their names: a helper sees the login of its own cloud.
+const CLOUDS: &[(&str, &[&str])] = &[
+    ("ecr", &["AWS_*"]),
+    ("gcr", &["GOOGLE_*", "CLOUDSDK_*"]),
+    ("gcloud", &["GOOGLE_*", "CLOUDSDK_*"]),
+    ("acr", &["AZURE_*", "ACR_*", "IDENTITY_*", "MSI_*"]),
+    ("ghcr", &["GITHUB_TOKEN", "GH_TOKEN"]),
+];
+
+/// What a helper said about one name.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Login(Login),
+    /// It works, and has no such login.
+    Unknown,
+    /// Why it is of no use, as the end of "which ...".
+    Failed(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Secret {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    secret: String,
+}
+
+/// Asks `docker-credential-{name}` for the login that it has under `key`.
+///
+/// What the helper writes is never shown: nobody knows what a helper says.
+pub(crate) async fn ask(name: &str, key: &str) -> Answer {
+    match tokio::time::timeout(TIMEOUT, run(name, key)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Answer::Failed("cannot be run".into()),
+        Err(_) => Answer::Failed(format!("did not answer within {} s", TIMEOUT.as_secs())),
+    }
+}
+
+/// The name is a part of a program's name, never of a path.
+fn is_name(name: &str) -> bool {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.chars().all(is_legal)
+}
+
+fn inherited(name: &str) -> Vec<&'static str> {
+    let of_its_cloud = CLOUDS.iter().filter(|(cloud, _)| {
+        // `ecr-login`, `gcloud`
+        name == *cloud
+            || name
+                .strip_prefix(cloud)
+                .is_some_and(|rest| rest.starts_with('-'))
+    });
+    let of_its_cloud = of_its_cloud.flat_map(|(_, variables)| variables.iter().copied());
+    NETWORK
+        .iter()
+        .chain(KEYRINGS)
+        .copied()
+        .chain(of_its_cloud)
+        .collect()
+}
+
+async fn run(name: &str, key: &str) -> std::io::Result<Answer> {
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    if !is_name(name) {
+        return Err(missing());
+    }
+    let program = process::find(format!("docker-credential-{name}")).ok_or_else(missing)?;
+    let mut child = process::async_command(program, &inherited(name))
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A helper that knows only one login may not read what it is asked for.
+        drop(stdin.write_all(key.as_bytes()).await);
+    }
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut stdout = child.stdout.take().map(|pipe| pipe.take(ANSWER_LIMIT));
+    let mut stderr = child.stderr.take().map(|pipe| pipe.take(ANSWER_LIMIT));
+    let read = async {
+        if let Some(pipe) = &mut stdout {
+            drop(pipe.read_to_end(&mut out).await);
+        }
+    };
+    let read_errors = async {
+        if let Some(pipe) = &mut stderr {
+            drop(pipe.read_to_end(&mut err).await);
+        }
+    };
+    tokio::join!(read, read_errors);
+    let status = child.wait().await?;
+    Ok(if status.success() {
+        read_answer(&out)
+    } else {
+        read_failure(&out, &err)
+    })
+}
+
+fn read_answer(out: &[u8]) -> Answer {
+    match serde_json::from_slice::<Secret>(out) {
+        Ok(Secret { username, secret }) => {
+            Login::new(&username, &secret).map_or(Answer::Unknown, Answer::Login)
+        }
+        Err(_) => Answer::Failed("gave an answer that cannot be understood".into()),
+    }
+}
+
+/// The text is part of the protocol: a helper that works but has no such login says so.
+fn read_failure(out: &[u8], err: &[u8]) -> Answer {
+    let said = [out, err].map(|text| String::from_utf8_lossy(text).to_lowercase());
+    if said
+        .iter()
+        .any(|text| text.contains("credentials not found"))
+    {
+        Answer::Unknown
+    } else {
+        Answer::Failed("failed".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helper_is_a_program_on_the_path() {
+        for name in ["desktop", "ecr-login", "desktop.exe"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "../x", "a/b", "a b", "x;y"] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_helper_sees_its_own_cloud_only() {
+        let sees = |name, variable| inherited(name).contains(&variable);
+        assert!(sees("ecr-login", "AWS_*"));
+        assert!(!sees("ecr-login", "GOOGLE_*"));
+        assert!(sees("gcloud", "CLOUDSDK_*"));
+        assert!(!sees("ecrets", "AWS_*"));
+        assert!(!sees("desktop", "AWS_*"));
+        assert!(sees("desktop", "DBUS_SESSION_BUS_ADDRESS"));
+        let all = CLOUDS.iter().flat_map(|(name, _)| inherited(name));
+        assert!(
+            !all.into_iter()
+                .any(|pattern| pattern.starts_with("HARMONY") || pattern == "*")
+        );
+    }
+}
