@@ -1,68 +1,60 @@
-//! Releases for real: a clone of this repository, a registry with TLS and a password, the production Scores.
+//! Releases for real: a checkout of this repository, a registry with TLS and a password, the production Scores.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use harmony::core::diagnostic::Report;
 use harmony::local::node::{LocalNode, RegistryTrust};
-use harmony::release::{AppSpec, ReleaseScore, Released};
+use harmony::release::{AppSpec, ReleaseScore, Released, WorkTree};
 use harmony::scores::PullSecretScore;
 use harmony::topologies::{CiSettings, Kubeconfig};
 use harmony::types::{Namespace, Version};
 use harmony::{CiTopology, Context, Inventory, Outcome, Score};
-use harmony_fleet_deploy::{FleetOperatorScore, apps};
+use harmony_fleet_deploy::{FleetOperatorScore, FleetServerScore, apps};
 use harmony_registry::testing::RegistryPeer;
 
-use crate::stack::readable;
+use crate::checkout::Checkout;
+use crate::stack::{local, readable};
 
 /// The name of the Secret that lets the cluster pull from the registry.
 pub const PULL_SECRET: &str = "registry";
 
-/// A clone of this repository at its current commit, and a registry to release it to.
-///
-/// The clone is always at the same place and keeps its `target`, so that cargo compiles what the operator depends on
-/// once; a lock gives it to one test at a time.
+/// A checkout to release from, and a registry to release it to.
 #[derive(Debug)]
 pub struct ReleaseRig {
     /// The registry, with TLS and a password.
     pub registry: RegistryPeer,
-    clone: PathBuf,
-    _lock: File,
+    checkout: Checkout,
 }
 
 impl ReleaseRig {
-    /// Starts the registry, clones, and lets the node trust the registry's authority.
+    /// Takes the checkout, starts the registry, and lets the node trust the registry's authority.
     ///
     /// # Errors
     /// The registry's program or git is missing.
     pub async fn start() -> anyhow::Result<Self> {
         harmony::install_crypto();
-        let clone = apps::workspace().join("target/e2e-release");
-        std::fs::create_dir_all(apps::workspace().join("target"))?;
-        let lock = File::create(clone.with_extension("lock"))?;
-        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
-        check_out(&clone)?;
+        let checkout = Checkout::take().await?;
         let registry = RegistryPeer::start().await?;
         let trust = RegistryTrust::Authority(std::fs::read_to_string(registry.ca_file())?);
         LocalNode::default().trust_registry(&Context::new(), registry.host(), &trust)?;
-        Ok(Self {
-            registry,
-            clone,
-            _lock: lock,
-        })
+        Ok(Self { registry, checkout })
     }
 
-    /// The operator, built from the clone.
+    /// The operator, built from the checkout.
     fn operator(&self) -> Arc<AppSpec> {
         Arc::new(apps::in_checkout(apps::operator(), self.root()))
     }
 
-    /// The root of the clone.
+    /// The root of the checkout.
     pub fn root(&self) -> &Path {
-        &self.clone
+        self.checkout.root()
+    }
+
+    /// The platform that a laptop deploys of this checkout.
+    pub fn work_tree(&self, namespace: Namespace) -> FleetServerScore<WorkTree> {
+        local(namespace, &self.checkout)
     }
 
     /// What a CI job has: the registry's login and, for the deploy, the node's kubeconfig.
@@ -80,7 +72,7 @@ impl ReleaseRig {
         }))
     }
 
-    /// Releases the operator from the clone as `version`.
+    /// Releases the operator from the checkout as `version`.
     ///
     /// # Errors
     /// What the release refused or failed at.
@@ -132,7 +124,7 @@ impl ReleaseRig {
         stored.map(drop).map_err(readable)
     }
 
-    /// Makes a crate of the clone another version, and commits that.
+    /// Makes a crate of the checkout another version, and commits that.
     ///
     /// # Errors
     /// The manifest does not look as it should, or git fails.
@@ -161,52 +153,16 @@ impl ReleaseRig {
         self.commit(&format!("Make {name} {version}"))
     }
 
-    /// Commits everything in the clone.
+    /// Commits everything in the checkout.
     ///
     /// # Errors
-    /// Git fails.
+    /// git fails.
     pub fn commit(&self, subject: &str) -> anyhow::Result<()> {
-        self.git(&["add", "--all"])?;
-        let who = [
-            "-c",
-            "user.name=test",
-            "-c",
-            "user.email=test@example.com",
-            "commit",
-            "--quiet",
-            "--message",
-            subject,
-        ];
-        self.git(&who)
+        self.checkout.commit(subject)
     }
 
-    /// A file of the clone.
+    /// A file of the checkout.
     pub fn file(&self, path: &str) -> PathBuf {
         self.root().join(path)
     }
-
-    fn git(&self, args: &[&str]) -> anyhow::Result<()> {
-        run(Command::new("git").arg("-C").arg(self.root()).args(args))
-    }
-}
-
-/// Makes the clone, or makes it again what this repository's commit is.
-fn check_out(clone: &Path) -> anyhow::Result<()> {
-    let workspace = apps::workspace();
-    if !clone.join(".git").exists() {
-        return run(Command::new("git")
-            .args(["clone", "--quiet", "--no-hardlinks"])
-            .arg(workspace)
-            .arg(clone));
-    }
-    let git = |args: &[&str]| run(Command::new("git").arg("-C").arg(clone).args(args));
-    git(&["fetch", "--quiet", &workspace.display().to_string(), "HEAD"])?;
-    git(&["checkout", "--quiet", "--force", "--detach", "FETCH_HEAD"])?;
-    git(&["clean", "-d", "--force", "--quiet"])
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command.status()?;
-    anyhow::ensure!(status.success(), "{command:?}: {status}");
-    Ok(())
 }

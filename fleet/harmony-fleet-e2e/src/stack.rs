@@ -1,6 +1,7 @@
 //! The fleet in a namespace of its own, brought up once for each test binary.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,8 +11,10 @@ use harmony::release::WorkTree;
 use harmony::types::Namespace;
 use harmony::{Inventory, K8sAnywhereTopology, Score, Topology};
 use harmony_fleet_adapters_nats::FleetContext;
-use harmony_fleet_deploy::{FleetServerScore, FleetToolsScore};
+use harmony_fleet_deploy::{FleetServerScore, FleetToolsScore, apps};
 use tokio::sync::OnceCell;
+
+use crate::checkout::Checkout;
 
 /// What every namespace of a test begins with.
 pub const PREFIX: &str = "e2e-";
@@ -53,7 +56,8 @@ async fn bring_up() -> anyhow::Result<FleetStack> {
     let topology = topology().await?;
     prune(&topology).await?;
     let namespace = new_namespace()?;
-    let score = FleetServerScore::local(namespace.clone());
+    let checkout = Checkout::take().await?;
+    let score = local(namespace.clone(), &checkout);
     score
         .interpret(&Inventory::autoload(), &topology)
         .await
@@ -64,6 +68,16 @@ async fn bring_up() -> anyhow::Result<FleetStack> {
         score,
         tools,
     })
+}
+
+/// The platform that a laptop deploys of its work tree, built from the checkout of the tests.
+pub fn local(namespace: Namespace, checkout: &Checkout) -> FleetServerScore<WorkTree> {
+    let build = |app| Arc::new(apps::in_checkout(app, checkout.root()));
+    FleetServerScore {
+        operator: build(apps::operator()),
+        agent: build(apps::agent()),
+        ..FleetServerScore::local(namespace)
+    }
 }
 
 /// Removes what earlier runs left behind.

@@ -106,7 +106,7 @@ async fn a_release_is_deployed_by_its_digests_without_sources_beside_a_work_tree
 
     let tree = FleetServerScore {
         devices: Vec::new(),
-        ..FleetServerScore::local(work_tree.clone())
+        ..rig.work_tree(work_tree.clone())
     };
     tree.interpret(&Inventory::autoload(), &local)
         .await

@@ -31,9 +31,13 @@ fn writes_to(namespace: &Namespace) -> anyhow::Result<Vec<String>> {
 
 #[tokio::test]
 async fn a_plan_for_a_new_namespace_creates_everything_and_writes_nothing() -> anyhow::Result<()> {
-    shared_stack().await?;
+    let stack = shared_stack().await?;
     let namespace = new_namespace()?;
-    let outcome = plan(&FleetServerScore::local(namespace.clone())).await?;
+    let elsewhere = FleetServerScore {
+        namespace: namespace.clone(),
+        ..stack.score.clone()
+    };
+    let outcome = plan(&elsewhere).await?;
     let created = |kind: &str| {
         outcome.changes.iter().any(|change| {
             change.action == Action::Create

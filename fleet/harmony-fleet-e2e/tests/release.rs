@@ -4,7 +4,7 @@ use harmony::core::composite;
 use harmony::core::outcome::{Action, Subject};
 use harmony::types::Version;
 use harmony::{Inventory, K8sAnywhereTopology, Score};
-use harmony_fleet_deploy::{FleetNatsScore, FleetServerScore};
+use harmony_fleet_deploy::FleetNatsScore;
 use harmony_fleet_e2e::released::ReleaseRig;
 use harmony_fleet_e2e::stack::{new_namespace, readable, topology};
 use harmony_registry::testing::LoggedRequest;
@@ -52,7 +52,7 @@ async fn a_release_is_published_once_and_deploys_from_the_registry() -> anyhow::
     );
 
     let namespace = new_namespace()?;
-    let platform = FleetServerScore::local(namespace.clone());
+    let platform = rig.work_tree(namespace.clone());
     let nats = composite::flatten::<K8sAnywhereTopology>(platform.parts())
         .into_iter()
         .find(|part| part.score.name() == FleetNatsScore::NAME);

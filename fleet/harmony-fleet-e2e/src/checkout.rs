@@ -1,0 +1,129 @@
+//! The one checkout that images of the tests are built from.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use harmony_fleet_deploy::apps;
+
+/// A clone of this repository, with the files of the work tree as its commit.
+///
+/// Tests release from it and change it, which they must not do to the work tree itself. It is always at the same
+/// place and keeps its `target`: stacks and releases are built from it alike, so that cargo compiles what they depend
+/// on once. A lock gives it to one test at a time.
+#[derive(Debug)]
+pub struct Checkout {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl Checkout {
+    /// Waits for the lock, and makes the clone what the work tree is.
+    ///
+    /// # Errors
+    /// git is missing or fails.
+    pub async fn take() -> anyhow::Result<Self> {
+        let workspace = apps::workspace();
+        let root = workspace.join("target/e2e-checkout");
+        std::fs::create_dir_all(workspace.join("target"))?;
+        let lock = File::create(root.with_extension("lock"))?;
+        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
+        let checkout = Self { root, _lock: lock };
+        checkout.update(&workspace)?;
+        Ok(checkout)
+    }
+
+    /// The folder of the clone.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Commits everything in the clone.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn commit(&self, subject: &str) -> anyhow::Result<()> {
+        self.git(&["add", "--all"])?;
+        self.git(&["commit", "--quiet", "--message", subject])?;
+        Ok(())
+    }
+
+    fn update(&self, workspace: &Path) -> anyhow::Result<()> {
+        if !self.root.join(".git").exists() {
+            let mut clone = Command::new("git");
+            clone.args(["clone", "--quiet", "--no-checkout", "--no-hardlinks"]);
+            output(clone.arg(workspace).arg(&self.root))?;
+        }
+        self.git(&["fetch", "--quiet", &workspace.display().to_string(), "HEAD"])?;
+        let commit = self.snapshot(workspace)?;
+        self.git(&["checkout", "--quiet", "--force", "--detach", &commit])?;
+        self.git(&["clean", "-d", "--force", "--quiet"])?;
+        Ok(())
+    }
+
+    /// The commit of the work tree as it is: its HEAD, or a commit of the changes upon it.
+    ///
+    /// Both commits of one content are equal, for the date is that of HEAD. Nothing is written to the repository of
+    /// the work tree: new objects and the index are the clone's.
+    fn snapshot(&self, workspace: &Path) -> anyhow::Result<String> {
+        let own = self.root.join(".git");
+        let git = |args: &[&str]| {
+            let mut command = self.command(workspace, args);
+            command
+                .env("GIT_INDEX_FILE", own.join("snapshot.index"))
+                .env("GIT_OBJECT_DIRECTORY", own.join("objects"));
+            output(&mut command)
+        };
+        let head = self.git(&["rev-parse", "FETCH_HEAD"])?;
+        git(&["read-tree", &head])?;
+        git(&["add", "--all"])?;
+        let tree = git(&["write-tree"])?;
+        if tree == self.git(&["rev-parse", "FETCH_HEAD^{tree}"])? {
+            return Ok(head);
+        }
+        let date = self.git(&["show", "--no-patch", "--format=%ct +0000", &head])?;
+        let args = [
+            "commit-tree",
+            &tree,
+            "-p",
+            &head,
+            "-m",
+            "Take the work tree",
+        ];
+        let mut command = self.command(&self.root, &args);
+        command
+            .env("GIT_AUTHOR_DATE", &date)
+            .env("GIT_COMMITTER_DATE", &date);
+        output(&mut command)
+    }
+
+    fn git(&self, args: &[&str]) -> anyhow::Result<String> {
+        output(&mut self.command(&self.root, args))
+    }
+
+    fn command(&self, folder: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(folder).args(args);
+        for who in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{who}_NAME"), "test")
+                .env(format!("GIT_{who}_EMAIL"), "test@example.com");
+        }
+        command
+    }
+}
+
+/// What a command prints.
+fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    anyhow::ensure!(
+        output.status.success(),
+        "{command:?}: {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
