@@ -186,7 +186,10 @@ impl NameRule {
 
     /// A legal name near `value`: lower case, every run of other characters one `-`.
     fn suggest(&self, value: &str) -> Option<String> {
-        let keep_case = matches!(self.grammar, Grammar::LabelKey | Grammar::LabelValue);
+        let keep_case = matches!(
+            self.grammar,
+            Grammar::LabelKey | Grammar::LabelValue | Grammar::PathSegment
+        );
         let keep = |c: char| {
             c.is_ascii_alphanumeric()
                 || match self.grammar {
@@ -194,6 +197,7 @@ impl NameRule {
                     Grammar::DnsSubdomain => c == '.',
                     Grammar::LabelKey => matches!(c, '.' | '_' | '/'),
                     Grammar::LabelValue | Grammar::PathComponent => matches!(c, '.' | '_'),
+                    Grammar::PathSegment => is_segment(c),
                 }
         };
         let mut suggestion = String::with_capacity(value.len());
@@ -227,6 +231,8 @@ pub(crate) enum Grammar {
     LabelValue,
     /// One path component of the distribution reference grammar: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
     PathComponent,
+    /// One segment of a URL path, as Kubernetes reads it: not `.` or `..`, without `/` and `%`.
+    PathSegment,
 }
 
 /// Where a text breaks a grammar.
@@ -256,6 +262,9 @@ impl Grammar {
             Self::LabelValue => {
                 "letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit, or nothing"
             }
+            Self::PathSegment => {
+                "any characters but `/`, `%` and control characters, and not `.` or `..`"
+            }
             Self::PathComponent => {
                 "lower-case letters and digits, joined by `.`, `_`, `__` or any number of `-`"
             }
@@ -270,8 +279,23 @@ impl Grammar {
             Self::LabelKey => label_key(value),
             Self::LabelValue => qualified_name(value, 0),
             Self::PathComponent => path_component(value, 0),
+            Self::PathSegment => path_segment(value),
         }
     }
+}
+
+fn is_segment(c: char) -> bool {
+    !matches!(c, '/' | '%') && !c.is_control()
+}
+
+fn path_segment(value: &str) -> Result<(), Fault> {
+    if matches!(value, "." | "..") {
+        return Err(Fault::Misplaced {
+            character: '.',
+            position: 1,
+        });
+    }
+    words(value, 0, is_segment, |_| false)
 }
 
 fn is_lower(c: char) -> bool {

@@ -62,6 +62,12 @@ name_types! {
     /// Kinds with a narrower rule (a Service, a namespace) refuse some of these names; the API server says so.
     ResourceName { what: "resource name", grammar: DnsSubdomain, max: 253 }
 
+    /// Name of any Kubernetes object, whatever the rule of its kind: one segment of a URL path.
+    ///
+    /// The rule that all kinds share (`ValidatePathSegmentName` of the API machinery), and the only one that RBAC has:
+    /// `system:auth-delegator` is the name of a ClusterRole. Kubernetes sets no limit; ours bounds what is shown.
+    ObjectName { what: "object name", grammar: PathSegment, max: 1024 }
+
     /// Name of a container within a pod (DNS-1123 label).
     ContainerName { what: "container name", grammar: DnsLabel, max: 63 }
 
@@ -75,7 +81,7 @@ name_types! {
     LabelValue { what: "label value", grammar: LabelValue, max: 63 }
 }
 
-/// A DNS label is a DNS subdomain and a label value: these conversions cannot fail.
+/// A DNS label is a DNS subdomain and a label value, and each of them is a path segment: these conversions cannot fail.
 macro_rules! widen {
     ($($from:ident => $($to:ident),+;)+) => {$($(
         impl From<$from> for $to {
@@ -93,10 +99,11 @@ macro_rules! widen {
 }
 
 widen! {
-    AppName => ResourceName, LabelValue, ContainerName;
-    ComponentName => ResourceName, LabelValue, ContainerName;
-    ContainerName => ResourceName, LabelValue;
-    Namespace => ResourceName, LabelValue;
+    AppName => ResourceName, ObjectName, LabelValue, ContainerName;
+    ComponentName => ResourceName, ObjectName, LabelValue, ContainerName;
+    ContainerName => ResourceName, ObjectName, LabelValue;
+    Namespace => ResourceName, ObjectName, LabelValue;
+    ResourceName => ObjectName;
 }
 
 impl ResourceName {

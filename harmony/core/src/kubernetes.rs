@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use harmony_types::{Namespace, ResourceName};
+use harmony_types::{NameError, Namespace, ObjectName, ResourceName};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,7 +24,46 @@ pub struct ObjectRef {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Namespace>,
     /// `metadata.name`.
-    pub name: ResourceName,
+    pub name: ObjectName,
+}
+
+impl ObjectRef {
+    /// Checks the name by the rule of the kind, where Kubernetes itself has one; see [`has_free_names`].
+    ///
+    /// A narrower rule of one kind, such as that of a Service, is left to the API server.
+    fn check_name(&self) -> Result<(), ObjectError> {
+        let name = self.name.as_str();
+        let checked = if self.api_version == "v1" && self.kind == "Namespace" {
+            Namespace::parse(name).map(drop)
+        } else if has_free_names(&self.api_version, &self.kind) {
+            Ok(())
+        } else {
+            ResourceName::parse(name).map(drop)
+        };
+        checked.map_err(|source| ObjectError::InvalidName {
+            field: "metadata.name",
+            kind: self.kind.clone(),
+            source,
+        })
+    }
+}
+
+/// Whether any segment of a path is a name for objects of this kind.
+///
+/// So it is for RBAC, certificate requests, API services, IP addresses and storage versions (`ValidateObjectMeta` with
+/// `ValidatePathSegmentName` in `k8s.io/kubernetes/pkg/apis`). Groups that are not of Kubernetes may have rules of
+/// their own.
+fn has_free_names(api_version: &str, kind: &str) -> bool {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    match group {
+        "" | "apps" | "batch" | "autoscaling" | "policy" => false,
+        "rbac.authorization.k8s.io"
+        | "certificates.k8s.io"
+        | "apiregistration.k8s.io"
+        | "internal.apiserver.k8s.io" => true,
+        "networking.k8s.io" => kind == "IPAddress",
+        group => !group.ends_with(".k8s.io"),
+    }
 }
 
 /// `Deployment fleet/harmony-fleet-operator`
@@ -100,6 +139,7 @@ impl KubeObject {
     /// As [`KubeObject::new`].
     pub fn from_value(body: Value) -> Result<Self, ObjectError> {
         let mut object = Self::observed(body)?;
+        object.reference.check_name()?;
         if let Some(body) = object.body.as_object_mut() {
             body.remove("status");
         }
@@ -136,21 +176,19 @@ impl KubeObject {
         };
         let api_version = text("/apiVersion").ok_or_else(|| missing("apiVersion"))?;
         let name = text("/metadata/name").ok_or_else(|| missing("metadata.name"))?;
-        let invalid = |field, value: &str, reason: String| ObjectError::InvalidName {
-            field,
-            kind: kind.clone(),
-            value: value.to_owned(),
-            reason,
+        let invalid = |field| {
+            let kind = kind.clone();
+            move |source| ObjectError::InvalidName {
+                field,
+                kind,
+                source,
+            }
         };
-        let name = name
-            .parse::<ResourceName>()
-            .map_err(|e| invalid("metadata.name", &name, e.to_string()))?;
+        let name = ObjectName::parse(name).map_err(invalid("metadata.name"))?;
         let namespace = text("/metadata/namespace")
-            .map(|text| {
-                text.parse::<Namespace>()
-                    .map_err(|e| invalid("metadata.namespace", &text, e.to_string()))
-            })
-            .transpose()?;
+            .map(Namespace::parse)
+            .transpose()
+            .map_err(invalid("metadata.namespace"))?;
         let reference = ObjectRef {
             api_version,
             kind,
@@ -210,16 +248,15 @@ pub enum ObjectError {
         kind: Option<String>,
     },
     /// A name that Kubernetes would refuse.
-    #[error("`{value}` is not a `{field}` for a {kind}: {reason}")]
+    #[error("a {kind} cannot have this `{field}`")]
     InvalidName {
         /// Which field.
         field: &'static str,
         /// Of what kind of object.
         kind: String,
-        /// The name.
-        value: String,
-        /// Which rule it breaks.
-        reason: String,
+        /// The name, and which rule it breaks.
+        #[source]
+        source: NameError,
     },
     /// It does not serialise.
     #[error("a Kubernetes object does not serialise to JSON")]
@@ -238,4 +275,14 @@ impl Diagnostic for ObjectError {
     fn kind(&self) -> FailureKind {
         FailureKind::Refused
     }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::InvalidName { source, .. } => vec![source.hint()],
+            Self::Missing { .. } | Self::NotJson { .. } => Vec::new(),
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use crate::connection::{Connection, REQUEST_TIMEOUT};
-use crate::kinds::Kinds;
+use crate::kinds::{Kinds, segment};
 use crate::{apply, client, create, delete, readiness};
 
 /// A Kubernetes cluster. Cheap to clone; clones share the connection and what is known of the cluster's kinds.
@@ -183,7 +183,8 @@ impl KubernetesCluster for Cluster {
         };
         let attempt = connection.attempt("read", object);
         let api = kind.api(&connection.client, object);
-        let request = tokio::time::timeout(REQUEST_TIMEOUT, api.get_opt(object.name.as_str()));
+        let name = segment(object);
+        let request = tokio::time::timeout(REQUEST_TIMEOUT, api.get_opt(&name));
         let found = connection
             .context
             .unless_cancelled(request)

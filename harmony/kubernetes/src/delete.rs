@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use tokio::time::{Instant, sleep};
 
 use crate::connection::{Connection, REQUEST_TIMEOUT};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, segment};
 
 /// How long a deleted object may take until it is gone; a namespace needs the most.
 const DELETE_DEADLINE: Duration = Duration::from_secs(120);
@@ -24,7 +24,7 @@ pub(crate) async fn delete(
     uid: Option<&str>,
 ) -> Result<Change, ClusterError> {
     let api = kind.api(&connection.client, object);
-    let name = object.name.as_str();
+    let name = &segment(object);
     let attempt = connection.attempt("delete", object);
     let context = &connection.context;
     let parameters = DeleteParams {

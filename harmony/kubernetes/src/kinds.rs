@@ -7,6 +7,7 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::discovery::{Discovery, Scope};
 use kube::{Client, Error};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::RwLock;
 
 /// What is known of a kind.
@@ -32,6 +33,30 @@ impl Kind {
             .map_or("default", |name| name.as_str());
         Api::namespaced_with(client.clone(), namespace, &self.resource)
     }
+}
+
+/// What a name may not contain as it is in the path of a URL; the client puts names there as they are.
+const RESERVED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The name of an object as one segment of a URL's path.
+pub(crate) fn segment(object: &ObjectRef) -> String {
+    utf8_percent_encode(object.name.as_str(), RESERVED).to_string()
 }
 
 /// The discovery of one cluster, shared by all clones of its client.

@@ -7,6 +7,7 @@ fn limits_of_each_type_are_the_ones_documented() {
         (AppName::RULE, 63),
         (ComponentName::RULE, 63),
         (ResourceName::RULE, 253),
+        (ObjectName::RULE, 1024),
         (ContainerName::RULE, 63),
         (PortName::RULE, 15),
         (LabelKey::RULE, 317),
@@ -69,4 +70,39 @@ fn serde_uses_the_checking_constructor() -> Result<(), serde_json::Error> {
 fn display_honours_width() -> Result<(), NameError> {
     assert_eq!(format!("{:<8}|", Namespace::parse("fleet")?), "fleet   |");
     Ok(())
+}
+
+#[test]
+fn an_object_name_is_any_segment_of_a_path() {
+    for name in [
+        "trial-metrics:system:auth-delegator",
+        "Reader_Of Metrics",
+        "2001:db8::1",
+        "...",
+        "v1.",
+        "rôle?",
+    ] {
+        assert_eq!(ObjectName::parse(name).unwrap().as_str(), name);
+    }
+    for (name, message) in [
+        ("", "object name is empty"),
+        (
+            "..",
+            "object name `..` has `.` at position 1, where a letter or digit is needed",
+        ),
+        (
+            "a/b",
+            "object name `a/b` has `/` at position 2, which is not allowed",
+        ),
+        (
+            "a%2fb",
+            "object name `a%2fb` has `%` at position 2, which is not allowed",
+        ),
+        (
+            "a\u{9b}",
+            "object name `a\\u{9b}` has `\\u{9b}` at position 2, which is not allowed",
+        ),
+    ] {
+        assert_eq!(ObjectName::parse(name).unwrap_err().to_string(), message);
+    }
 }

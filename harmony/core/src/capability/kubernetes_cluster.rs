@@ -84,9 +84,8 @@ pub trait KubernetesCluster: Send + Sync {
     /// See [`ClusterError`].
     async fn delete_observed(&self, object: &KubeObject) -> Result<Change, ClusterError>;
 
-    /// The objects that `query` is about, in the order of their names. Those whose names are no
-    /// [`ResourceName`](harmony_types::ResourceName), such as roles of the system, are left out. A kind that the cluster
-    /// does not know has none.
+    /// The objects that `query` is about, in the order of their names. A kind that the
+    /// cluster does not know has none.
     ///
     /// # Errors
     /// See [`ClusterError`].

@@ -37,6 +37,7 @@ use tokio::time::{Instant, sleep};
 pub use difference::difference;
 
 use crate::connection::{Connection, REQUEST_TIMEOUT};
+use crate::kinds::segment;
 use order::Rank;
 pub(crate) use order::rank;
 use planned::{Planned, defined_kinds};
@@ -213,7 +214,8 @@ async fn hand_over(
         );
     let attempt = connection.attempt("hand over", reference);
     let parameters = PatchParams::default();
-    let request = api.patch(reference.name.as_str(), &parameters, &patch);
+    let name = segment(reference);
+    let request = api.patch(&name, &parameters, &patch);
     let answer = tokio::time::timeout(REQUEST_TIMEOUT, request)
         .await
         .map_err(|elapsed| attempt.timed_out(elapsed))?;
@@ -229,7 +231,8 @@ async fn read(
     reference: &ObjectRef,
 ) -> Result<Option<Value>, ClusterError> {
     let attempt = connection.attempt("read", reference);
-    tokio::time::timeout(REQUEST_TIMEOUT, api.get_opt(reference.name.as_str()))
+    let name = segment(reference);
+    tokio::time::timeout(REQUEST_TIMEOUT, api.get_opt(&name))
         .await
         .map_err(|elapsed| attempt.timed_out(elapsed))?
         .and_then(|found| found.map(to_value).transpose())
@@ -252,8 +255,9 @@ async fn send(
     let patch = Patch::Apply(&tried.wanted);
     let attempt = connection.attempt("apply", reference);
     let began = Instant::now();
+    let name = segment(reference);
     loop {
-        let request = api.patch(reference.name.as_str(), &parameters, &patch);
+        let request = api.patch(&name, &parameters, &patch);
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, request)
             .await
             .map_err(|elapsed| attempt.timed_out(elapsed))?;

@@ -14,7 +14,7 @@ use super::standing::{LEGACY_MANAGER, Standing, standing};
 use super::stored::deviation;
 use super::{difference, ownership, read, texts, to_value, wanted};
 use crate::connection::{Connection, REQUEST_TIMEOUT};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, segment};
 use crate::{field_path, schema};
 
 /// Where an object is tried whose namespace does not exist yet. Every cluster has it.
@@ -220,7 +220,8 @@ impl Trial<'_> {
         };
         let attempt = self.connection.attempt("try", self.tried.reference());
         let patch = Patch::Apply(sent);
-        let request = api.patch(name.name.as_str(), &parameters, &patch);
+        let segment = segment(name);
+        let request = api.patch(&segment, &parameters, &patch);
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, request)
             .await
             .map_err(|elapsed| attempt.timed_out(elapsed))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
-use harmony_types::{ChartName, Digest, LabelValue, Namespace, ResourceName, Version};
+use harmony_types::{ChartName, Digest, LabelValue, Namespace, ObjectName, ResourceName, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DeliveryName {
     label: LabelValue,
-    config_map: ResourceName,
+    config_map: ObjectName,
 }
 
 /// The objects of a delivery, as the ConfigMap `harmony-delivery-<chart>` of the target namespace holds them.
@@ -49,7 +49,7 @@ struct Entry {
     kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     namespace: Option<Namespace>,
-    name: ResourceName,
+    name: ObjectName,
 }
 
 impl DeliveryName {
@@ -60,7 +60,9 @@ impl DeliveryName {
         }
         Some(Self {
             label: LabelValue::parse(chart.as_str()).ok()?,
-            config_map: ResourceName::parse(format!("{INVENTORY_PREFIX}{chart}")).ok()?,
+            config_map: ResourceName::parse(format!("{INVENTORY_PREFIX}{chart}"))
+                .ok()?
+                .into(),
         })
     }
 
@@ -203,7 +205,7 @@ impl Entry {
         }
     }
 
-    fn identity(&self) -> (&str, &str, Option<&Namespace>, &ResourceName) {
+    fn identity(&self) -> (&str, &str, Option<&Namespace>, &ObjectName) {
         let group = self
             .api_version
             .rsplit_once('/')

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::seen;
 use crate::connection::Connection;
+use crate::kinds::segment;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const OUTPUT_LIMIT: u64 = 64 * 1024;
@@ -146,7 +147,7 @@ async fn ready_pod(connection: &Connection, workload: &ObjectRef) -> Result<Pod,
         )));
     };
     let api: Api<DynamicObject> = kind.api(&connection.client, workload);
-    let object = api.get_opt(workload.name.as_str()).await.map_err(seen)?;
+    let object = api.get_opt(&segment(workload)).await.map_err(seen)?;
     let object = object.ok_or_else(|| ProbeFailure::new(format!("{workload} does not exist")))?;
     let namespace = workload
         .namespace
@@ -154,7 +155,7 @@ async fn ready_pod(connection: &Connection, workload: &ObjectRef) -> Result<Pod,
         .map_or("default", |namespace| namespace.as_str());
     let pods: Api<Pod> = Api::namespaced(connection.client.clone(), namespace);
     if workload.kind == "Pod" {
-        return pods.get(workload.name.as_str()).await.map_err(seen);
+        return pods.get(&segment(workload)).await.map_err(seen);
     }
     let selector = selector_of(&object.data).ok_or_else(|| {
         ProbeFailure::new(format!(

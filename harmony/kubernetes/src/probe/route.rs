@@ -38,7 +38,7 @@ impl Route {
             api_version: "v1".into(),
             kind: "Service".into(),
             namespace: Some(namespace.clone()),
-            name: wanted.service.clone(),
+            name: wanted.service.clone().into(),
         };
         let refused = |reason: String| ClusterError::Refused {
             object: object.clone(),

@@ -28,7 +28,7 @@ pub(super) async fn listen(
             api_version: "v1".into(),
             kind: "Service".into(),
             namespace: Some(namespace.clone()),
-            name: service.service.clone(),
+            name: service.service.clone().into(),
         },
         source: source.into(),
     };

@@ -413,3 +413,38 @@ fn definition(group: &str) -> Value {
         },
     })
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_have_names_of_their_own_rule() {
+    in_namespace(|stage| async move {
+        let role = |name: &str, verb: &str| {
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "Role",
+                "metadata": { "name": name },
+                "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": [verb] }],
+            })
+        };
+        for name in ["Trial_Metrics:Reader", "who? #1 [of ^2]", "rôle"] {
+            assert_eq!(
+                actions(&stage.apply([role(name, "get")]).await),
+                [Action::Create]
+            );
+            assert_eq!(
+                actions(&stage.apply([role(name, "get")]).await),
+                [Action::Unchanged]
+            );
+            let changes = stage.apply([role(name, "list")]).await;
+            assert_eq!(actions(&changes), [Action::Update], "{name}");
+            let reference = object(role(name, "list")).reference().clone();
+            let reference = harmony_core::kubernetes::ObjectRef {
+                namespace: Some(stage.namespace.clone()),
+                ..reference
+            };
+            let deleted = stage.cluster.delete(&reference).await.unwrap();
+            assert_eq!(deleted.action, Action::Delete, "{name}");
+            assert!(stage.cluster.get(&reference).await.unwrap().is_none());
+        }
+    })
+    .await;
+}

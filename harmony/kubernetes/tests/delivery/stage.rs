@@ -18,7 +18,7 @@ use harmony_core::outcome::{Action, Change};
 use harmony_core::owner::Owner;
 use harmony_kubernetes::{Cluster, DirectDelivery};
 use harmony_local::node::LocalNode;
-use harmony_types::{ChartRef, Digest, Namespace, ResourceName};
+use harmony_types::{ChartRef, Digest, Namespace};
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
@@ -307,7 +307,7 @@ impl Stage {
             api_version: api_version.into(),
             kind: kind.into(),
             namespace: (kind != "Namespace").then(|| self.namespace.clone()),
-            name: name.parse::<ResourceName>().unwrap(),
+            name: name.parse().unwrap(),
         }
     }
 
