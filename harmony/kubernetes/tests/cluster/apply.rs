@@ -436,7 +436,7 @@ async fn roles_have_names_of_their_own_rule() {
             );
             let changes = stage.apply([role(name, "list")]).await;
             assert_eq!(actions(&changes), [Action::Update], "{name}");
-            let reference = object(role(name, "list")).reference().clone();
+            let reference = object(&role(name, "list")).reference().clone();
             let reference = harmony_core::kubernetes::ObjectRef {
                 namespace: Some(stage.namespace.clone()),
                 ..reference
