@@ -6,7 +6,7 @@ use harmony_types::{Digest, Version};
 
 use crate::app_spec::AppSpec;
 use crate::pinned_image::PinnedImage;
-use harmony_charts::write::{self, ChartContext, ChartError};
+use harmony_charts::{ChartContext, ChartError};
 
 /// Makes and packages the chart of `app` that names `image`; `None` for an app without a chart. The same arguments give
 /// the same bytes.
@@ -26,7 +26,7 @@ pub fn package(
         version,
         image: image.reference(),
     };
-    write::package(&app.chart, &app.project_root, &context, created)
+    harmony_charts::package(&app.chart, &app.project_root, &context, created)
 }
 
 /// Makes the chart for an image that does not exist yet, to find its errors before minutes of building. Says whether

@@ -11,7 +11,7 @@ use harmony_types::{
     AppName, ComponentName, NameError, ReleaseUnit, ReleaseUnits, ReleaseUnitsError, Version,
 };
 
-use harmony_charts::write::{ChartModel, ChartSource};
+use harmony_charts::{ChartModel, ChartSource};
 
 /// One releasable app or component of an app. Pure data: who builds, pushes and delivers is the topology's business.
 #[derive(Debug, Clone)]

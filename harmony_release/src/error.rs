@@ -10,7 +10,7 @@ use crate::app_spec::BundledNameError;
 use crate::check::CheckError;
 use crate::crate_version::CrateVersionError;
 use crate::publish::PublishError;
-use harmony_charts::write::ChartError;
+use harmony_charts::ChartError;
 
 /// A release that did not come about: the error of the step that failed.
 #[derive(Debug, thiserror::Error)]

@@ -54,7 +54,7 @@ pub use artifacts::{
 pub use command::{ReleaseArgs, from_tag};
 pub use deploy_score::DeployScore;
 pub use error::ReleaseError;
-pub use harmony_charts::write::{
+pub use harmony_charts::{
     Chart, ChartBuilder, ChartContext, ChartError, ChartMetadata, ChartModel, ChartSource,
     ChartValues, Template,
 };

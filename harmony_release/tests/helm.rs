@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use harmony_charts::write::derive;
+use harmony_charts::derive;
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::kubernetes::KubeObject;
 use harmony_core::{Inventory, Score as _};
@@ -172,7 +172,7 @@ fn helm_renders_the_objects_of_the_score() {
         version: &version,
         image: &image,
     };
-    let chart = derive::derive(&Shop, &context).unwrap();
+    let chart = derive(&Shop, &context).unwrap();
 
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("shop-web");

@@ -1,35 +1,27 @@
-//! The `.tgz` of a chart, read into memory with limits.
+//! The `.tgz` of a chart: read into memory with limits, and written with the same bytes for the same chart.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use flate2::read::GzDecoder;
+use flate2::{Compression, GzBuilder};
+use harmony_core::chart::PackagedChart;
+use harmony_types::{Digest, Version};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tar::{Archive, EntryType};
 
-use crate::error::{Place, RenderError};
+use crate::chart::Chart;
+use crate::error::{ChartError, RenderError};
 
-/// The files of a chart, by their path below its folder (`templates/web.yaml`).
-#[derive(Clone, PartialEq, Eq)]
-pub struct ChartFiles {
-    name: String,
-    files: BTreeMap<String, Vec<u8>>,
-}
-
-impl ChartFiles {
+/// Limits, and reading.
+impl Chart {
     /// The largest chart, unpacked, in bytes: as Helm.
     pub const MAX_SIZE: u64 = 100 * 1024 * 1024;
     /// The largest file, in bytes: as Helm.
     pub const MAX_FILE_SIZE: u64 = 5 * 1024 * 1024;
     /// The most files.
     pub const MAX_FILES: usize = 10_000;
-
-    /// A chart from files by path; `name` is that of its folder.
-    pub fn new(name: impl Into<String>, files: BTreeMap<String, Vec<u8>>) -> Self {
-        Self {
-            name: name.into(),
-            files,
-        }
-    }
 
     /// Reads what `helm package` or Harmony wrote: one folder with the chart's name, regular files only.
     ///
@@ -91,51 +83,9 @@ impl ChartFiles {
             }
         }
         match name {
-            Some(name) => Ok(Self { name, files }),
+            Some(name) => Ok(Self::from_files(name, files)),
             None => Err(refuse("holds no file")),
         }
-    }
-
-    /// The name of its folder.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The content of a file.
-    pub fn file(&self, path: &str) -> Option<&[u8]> {
-        self.files.get(path).map(Vec::as_slice)
-    }
-
-    /// Every path, in order.
-    pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.files.keys().map(String::as_str)
-    }
-
-    /// A file as text, without the mark that some editors put before it, as Helm reads it.
-    pub(crate) fn text(&self, path: &str) -> Result<&str, RenderError> {
-        let content = self.file(path).ok_or_else(|| RenderError::File {
-            place: Place::file(path),
-            problem: "the chart lacks this file".into(),
-        })?;
-        let text = std::str::from_utf8(content).map_err(|error| {
-            let line = 1 + content
-                .iter()
-                .take(error.valid_up_to())
-                .filter(|byte| **byte == b'\n')
-                .count();
-            RenderError::File {
-                place: Place::line(path, line),
-                problem: "is not UTF-8".into(),
-            }
-        })?;
-        Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-    }
-}
-
-/// The name and the number of files; contents are long.
-impl std::fmt::Debug for ChartFiles {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ChartFiles({}, {} files)", self.name, self.files.len())
     }
 }
 
@@ -162,6 +112,69 @@ fn refuse(problem: impl Into<String>) -> RenderError {
 
 fn unreadable(error: io::Error) -> RenderError {
     refuse(format!("is no gzipped tar: {error}"))
+}
+
+/// The byte of a gzip header that says which system wrote it: unknown (RFC 1952).
+const UNKNOWN_SYSTEM: u8 = 255;
+
+/// Packs a chart of that version: files by path, dated `created`, owned by nobody in particular, and a gzip header without
+/// name or time.
+pub(crate) fn pack(
+    chart: &Chart,
+    version: &Version,
+    created: i64,
+) -> Result<PackagedChart, ChartError> {
+    let metadata = chart.metadata().map_err(|error| ChartError::File {
+        path: "Chart.yaml".into(),
+        problem: format!("cannot be used: {error}"),
+        help: "correct the file".into(),
+        source: None,
+    })?;
+    let archive = archive(chart, created).map_err(|source| ChartError::Archive { source })?;
+    Ok(PackagedChart {
+        name: chart.name().to_owned(),
+        version: version.clone(),
+        metadata: sorted(metadata),
+        archive_digest: Digest::sha256_from_bytes(Sha256::digest(&archive).into()),
+        archive: archive.into(),
+        created,
+    })
+}
+
+fn archive(chart: &Chart, created: i64) -> io::Result<Vec<u8>> {
+    let encoder = GzBuilder::new()
+        .mtime(0)
+        .operating_system(UNKNOWN_SYSTEM)
+        .write(Vec::new(), Compression::new(9));
+    let mut tar = tar::Builder::new(encoder);
+    let mtime = u64::try_from(created).unwrap_or_default();
+    for (path, content) in chart.files() {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(mtime);
+        tar.append_data(&mut header, format!("{}/{path}", chart.name()), content)?;
+    }
+    let mut encoder = tar.into_inner()?;
+    encoder.flush()?;
+    encoder.finish()
+}
+
+/// The same value with its maps filled by name, so that it is written the same however the map keeps its order.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.into_iter().collect();
+            entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+            let entries = entries.into_iter().map(|(key, item)| (key, sorted(item)));
+            Value::Object(entries.collect())
+        }
+        Value::Array(items) => items.into_iter().map(sorted).collect(),
+        scalar => scalar,
+    }
 }
 
 #[cfg(test)]

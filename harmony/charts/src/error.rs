@@ -1,10 +1,13 @@
 //! What can be wrong with a chart.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use harmony_core::codes;
 use harmony_core::context::Cancelled;
-use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
+use harmony_core::diagnostic::{BoxError, Diagnostic, FailureKind, Origin};
+use harmony_core::kubernetes::ObjectError;
+use harmony_types::ReleaseUnit;
 
 /// A file of a chart, and a line of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,5 +167,123 @@ impl Diagnostic for RenderError {
 
     fn hints(&self) -> Vec<String> {
         vec![self.help()]
+    }
+}
+
+/// A chart that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChartError {
+    /// A field depends on a value in a way that no hole can express.
+    #[error("the chart of {unit} cannot be derived: `{field}` of {object} {problem}")]
+    NotDerivable {
+        /// Whose chart.
+        unit: Box<ReleaseUnit>,
+        /// Which object.
+        object: String,
+        /// Which field.
+        field: String,
+        /// Why not.
+        problem: String,
+    },
+    /// A value is not one.
+    #[error("the chart value `{path}` {problem}")]
+    Value {
+        /// Its path, as it was written.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An object would put a secret into a registry.
+    #[error("the chart of {unit} would hold a secret: {object}")]
+    Secret {
+        /// Whose chart.
+        unit: Box<ReleaseUnit>,
+        /// Which object.
+        object: String,
+    },
+    /// An object of the model is not one.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The app's own chart function failed.
+    #[error("the chart of {unit} cannot be built")]
+    Builder {
+        /// Whose chart.
+        unit: Box<ReleaseUnit>,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// A file of a chart's directory cannot be used.
+    #[error("the chart's file `{}` {problem}", path.display())]
+    File {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+        /// The way out.
+        help: String,
+        /// Why, where the system says so.
+        #[source]
+        source: Option<std::io::Error>,
+    },
+    /// The chart names its image by tag, or not at all.
+    #[error("the chart of {unit} does not name its image by digest")]
+    ImageNotNamed {
+        /// Whose chart.
+        unit: Box<ReleaseUnit>,
+    },
+    /// The archive could not be written.
+    #[error("the chart cannot be packed")]
+    Archive {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Diagnostic for ChartError {
+    fn origin(&self) -> Origin<'_> {
+        match self {
+            Self::NotDerivable { .. } => Origin::Own(codes::CHART_NOT_DERIVABLE),
+            Self::Value { .. } => Origin::Own(codes::CHART_VALUE),
+            Self::Secret { .. } => Origin::Own(codes::CHART_SECRET),
+            Self::File { .. } => Origin::Own(codes::CHART_FILE),
+            Self::ImageNotNamed { .. } => Origin::Own(codes::CHART_IMAGE_UNPINNED),
+            Self::Builder { .. } => Origin::Own(codes::CHART_FUNCTION),
+            Self::Archive { .. } => Origin::Own(codes::CHART_NOT_PACKED),
+            Self::Object(error) => Origin::Inner(error),
+        }
+    }
+
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::NotDerivable { object, .. } | Self::Secret { object, .. } => Some(object.clone()),
+            Self::File { path, .. } => Some(path.display().to_string()),
+            _ => None,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NotDerivable { .. } => vec![
+                "let the value come out as it went in, or leave it out of `values` and make it part of the model".into(),
+            ],
+            Self::Value { .. } => vec![
+                "write a dotted path of names as in `nats.url`, each of letters, digits and `_`, and a text, a whole number or a boolean".into(),
+            ],
+            Self::Secret { .. } => vec![
+                "a chart is stored in a registry: create the Secret apart from it, and name it in the chart".into(),
+            ],
+            Self::File { help, .. } => vec![help.clone()],
+            Self::ImageNotNamed { .. } => vec![
+                "write the image that the chart is given (`name@sha256:...`) where the workload names its image".into(),
+            ],
+            Self::Builder { .. } => vec!["fix the app's chart function".into()],
+            Self::Object(_) | Self::Archive { .. } => Vec::new(),
+        }
     }
 }

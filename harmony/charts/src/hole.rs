@@ -1,4 +1,4 @@
-//! Holes: the part of Helm's template language that a chart of the format uses.
+//! Holes: what stands in a template where a value will be, the part of Helm's template language that the format has.
 //!
 //! ```text
 //! hole      = "{{ " ( value " | toJson" | ".Release.Namespace" | literal ) " }}"
@@ -6,25 +6,45 @@
 //! printf    = "printf " string ( " " reference )+
 //! reference = ".Release.Namespace" | ".Values" ( "." name )+
 //! ```
+//!
+//! A hole writes itself, with [`Display`](fmt::Display), as [`Hole::read`] reads it.
+
+use std::fmt::{self, Write as _};
 
 use harmony_types::Namespace;
 use serde_json::Value;
 
-use crate::values;
+use crate::values::{ValuePath, Values};
 
-/// The most that a template may become, in bytes, with its holes filled.
-const MAX_FILLED: usize = 16 * 1024 * 1024;
-
-/// A hole that cannot be filled.
+/// Something that is filled when the chart is rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HoleError {
-    /// Counted from 1.
-    pub(crate) line: usize,
-    /// As it stands in the template, shortened.
-    pub(crate) hole: String,
-    pub(crate) problem: Problem,
+pub(crate) enum Hole {
+    /// `{{ .Release.Namespace }}`: the namespace as it is, within other text.
+    Namespace,
+    /// `{{ "{{" }}`: the two characters.
+    Braces,
+    /// `{{ reference | toJson }}`: one value as it is, or the namespace in quotes.
+    Whole(Reference),
+    /// `{{ printf "text" references | toJson }}`: a text with references in it, in quotes.
+    Text(Vec<Piece>),
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Literal(String),
+    Reference(Reference),
+}
+
+/// What a hole refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reference {
+    /// The namespace of the release.
+    Namespace,
+    /// A value.
+    Value(ValuePath),
+}
+
+/// Why a hole cannot be read or filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
     /// It is of a form that this module does not know.
@@ -33,99 +53,50 @@ pub(crate) enum Problem {
     Wrong(String),
 }
 
-/// The template with every hole filled. Line numbers stay: no hole gives a line break.
-pub(crate) fn fill(
-    template: &str,
-    values: &Value,
-    namespace: &Namespace,
-) -> Result<String, HoleError> {
-    let mut filled = String::with_capacity(template.len());
-    let mut rest = template;
-    let mut line = 1;
-    while let Some(at) = rest.find("{{") {
-        let (before, from_hole) = rest.split_at(at);
-        filled.push_str(before);
-        line += before.matches('\n').count();
-        let refuse = |problem| HoleError {
-            line,
-            hole: excerpt(from_hole),
-            problem,
+impl Hole {
+    /// The hole at the start of `text`, and what follows it.
+    pub(crate) fn read(text: &str) -> Result<(Self, &str), Problem> {
+        let mut reader = Reader(text);
+        let hole = reader.hole().ok_or(Problem::Beyond)?;
+        Ok((hole.map_err(Problem::Wrong)?, reader.0))
+    }
+
+    /// The text that stands in its place; it has no line break.
+    pub(crate) fn fill(&self, values: &Values, namespace: &Namespace) -> Result<String, Problem> {
+        let value = match self {
+            Self::Namespace => return Ok(namespace.to_string()),
+            Self::Braces => return Ok("{{".into()),
+            Self::Whole(reference) => reference.value(values, namespace)?,
+            Self::Text(pieces) => {
+                let mut text = String::new();
+                for piece in pieces {
+                    match piece {
+                        Piece::Literal(literal) => text.push_str(literal),
+                        Piece::Reference(reference) => {
+                            text.push_str(&reference.text(values, namespace)?);
+                        }
+                    }
+                }
+                Value::String(text)
+            }
         };
-        let mut reader = Reader(from_hole);
-        let hole = reader.hole().ok_or_else(|| refuse(Problem::Beyond))?;
-        let text = hole
-            .give(values, namespace)
-            .map_err(|problem| refuse(Problem::Wrong(problem)))?;
-        if filled.len() + text.len() > MAX_FILLED {
-            return Err(refuse(Problem::Wrong(format!(
-                "makes the file larger than {MAX_FILLED} bytes"
-            ))));
-        }
-        filled.push_str(&text);
-        rest = reader.0;
-    }
-    filled.push_str(rest);
-    Ok(filled)
-}
-
-/// The hole at the start of `text` as it is shown: to its end, or to the end of the line.
-fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 100;
-    let line = text.lines().next().unwrap_or_default();
-    let end = line.find("}}").map_or(line.len(), |at| at + 2);
-    let hole = &line[..end];
-    match hole.char_indices().nth(LONGEST) {
-        Some((cut, _)) => format!("{}...", &hole[..cut]),
-        None => hole.to_owned(),
+        Ok(go_json(&value))
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Hole<'a> {
-    /// `{{ .Release.Namespace }}`: as it is.
-    Namespace,
-    /// `{{ "{{" }}`: the two characters.
-    Braces,
-    /// `{{ reference | toJson }}`.
-    Json(Reference<'a>),
-    /// `{{ printf "format" references | toJson }}`.
-    Printf {
-        format: String,
-        references: Vec<Reference<'a>>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reference<'a> {
-    Namespace,
-    /// The dotted path after `.Values.`.
-    Value(&'a str),
-}
-
-impl Hole<'_> {
-    fn give(&self, values: &Value, namespace: &Namespace) -> Result<String, String> {
-        match self {
-            Self::Namespace => Ok(namespace.to_string()),
-            Self::Braces => Ok("{{".into()),
-            Self::Json(reference) => Ok(go_json(&reference.read(values, namespace)?)),
-            Self::Printf { format, references } => printf(format, references, values, namespace)
-                .map(|text| go_json(&Value::String(text))),
-        }
-    }
-}
-
-impl Reference<'_> {
-    fn read(self, values: &Value, namespace: &Namespace) -> Result<Value, String> {
+impl Reference {
+    fn value(&self, values: &Values, namespace: &Namespace) -> Result<Value, Problem> {
         match self {
             Self::Namespace => Ok(Value::from(namespace.as_str())),
-            Self::Value(path) => values::lookup(values, path)
+            Self::Value(path) => values
+                .get(path.as_str())
                 .cloned()
-                .ok_or_else(|| format!("names `{path}`, which values.yaml lacks")),
+                .ok_or_else(|| Problem::Wrong(format!("names `{path}`, which values.yaml lacks"))),
         }
     }
 
-    fn text(self, values: &Value, namespace: &Namespace) -> Result<String, String> {
-        let kind = match self.read(values, namespace)? {
+    fn text(&self, values: &Values, namespace: &Namespace) -> Result<String, Problem> {
+        let kind = match self.value(values, namespace)? {
             Value::String(text) => return Ok(text),
             Value::Null => "null",
             Value::Bool(_) => "a boolean",
@@ -133,52 +104,67 @@ impl Reference<'_> {
             Value::Array(_) => "a list",
             Value::Object(_) => "a mapping",
         };
+        let name = match self {
+            Self::Namespace => "the namespace",
+            Self::Value(path) => path.as_str(),
+        };
+        Err(Problem::Wrong(format!(
+            "puts `{name}` into a text, and that is {kind}: quote it in the values"
+        )))
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Value(path) => Err(format!(
-                "puts `{path}` into a text, and that is {kind}: quote it in the values"
-            )),
-            Self::Namespace => Err("puts no text into a text".into()),
+            Self::Namespace => f.write_str(".Release.Namespace"),
+            Self::Value(path) => write!(f, ".Values.{path}"),
         }
     }
 }
 
-fn printf(
-    format: &str,
-    references: &[Reference<'_>],
-    values: &Value,
-    namespace: &Namespace,
-) -> Result<String, String> {
-    let mut text = String::new();
-    let mut arguments = references.iter();
-    let mut count = 0;
-    let mut characters = format.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '%' => match characters.next() {
-                Some('%') => text.push('%'),
-                Some('s') => {
-                    count += 1;
-                    if let Some(reference) = arguments.next() {
-                        text.push_str(&reference.text(values, namespace)?);
+/// As it stands in a template.
+impl fmt::Display for Hole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespace => f.write_str("{{ .Release.Namespace }}"),
+            Self::Braces => f.write_str("{{ \"{{\" }}"),
+            Self::Whole(reference) => write!(f, "{{{{ {reference} | toJson }}}}"),
+            Self::Text(pieces) => {
+                f.write_str("{{ printf \"")?;
+                for piece in pieces {
+                    match piece {
+                        Piece::Literal(text) => write_escaped(text, f)?,
+                        Piece::Reference(_) => f.write_str("%s")?,
                     }
                 }
-                Some(other) => {
-                    return Err(format!(
-                        "has `%{other}` in its text, where only `%s` and `%%` may stand"
-                    ));
+                f.write_str("\"")?;
+                for piece in pieces {
+                    if let Piece::Reference(reference) = piece {
+                        write!(f, " {reference}")?;
+                    }
                 }
-                None => return Err("ends its text with `%`: write `%%`".into()),
-            },
-            other => text.push(other),
+                f.write_str(" | toJson }}")
+            }
         }
     }
-    if count != references.len() {
-        return Err(format!(
-            "has {count} times `%s` and {} references",
-            references.len()
-        ));
+}
+
+/// A Go string literal within a `printf` format.
+fn write_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for character in text.chars() {
+        match character {
+            '%' => f.write_str("%%")?,
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            control if control.is_control() => write!(f, "\\u{:04x}", u32::from(control))?,
+            other => f.write_char(other)?,
+        }
     }
-    Ok(text)
+    Ok(())
 }
 
 /// What Helm's `toJson` writes, which is Go's `encoding/json`: `<`, `>`, `&` and two line breaks of Unicode escaped.
@@ -202,20 +188,21 @@ fn go_json(value: &Value) -> String {
 /// Reads one hole; afterwards holds what follows it.
 struct Reader<'a>(&'a str);
 
-impl<'a> Reader<'a> {
-    fn hole(&mut self) -> Option<Hole<'a>> {
+impl Reader<'_> {
+    /// `None` for what is beyond the format, an error for what is wrong.
+    fn hole(&mut self) -> Option<Result<Hole, String>> {
         self.take("{{")?;
         self.spaces()?;
         let hole = if self.take("\"{{\"").is_some() {
-            Hole::Braces
+            Ok(Hole::Braces)
         } else if self.take("printf").is_some() {
             self.printf()?
         } else {
             match self.reference()? {
-                Reference::Namespace if self.end().is_some() => return Some(Hole::Namespace),
+                Reference::Namespace if self.end().is_some() => return Some(Ok(Hole::Namespace)),
                 reference => {
                     self.pipe_to_json()?;
-                    Hole::Json(reference)
+                    Ok(Hole::Whole(reference))
                 }
             }
         };
@@ -223,7 +210,7 @@ impl<'a> Reader<'a> {
         Some(hole)
     }
 
-    fn printf(&mut self) -> Option<Hole<'a>> {
+    fn printf(&mut self) -> Option<Result<Hole, String>> {
         self.spaces()?;
         let format = self.string()?;
         let mut references = Vec::new();
@@ -237,7 +224,7 @@ impl<'a> Reader<'a> {
             references.push(reference);
         }
         self.pipe_to_json()?;
-        (!references.is_empty()).then_some(Hole::Printf { format, references })
+        (!references.is_empty()).then(|| pieces(&format, references).map(Hole::Text))
     }
 
     fn pipe_to_json(&mut self) -> Option<()> {
@@ -257,7 +244,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Leaves everything as it is when there is no reference, and nothing of a longer word.
-    fn reference(&mut self) -> Option<Reference<'a>> {
+    fn reference(&mut self) -> Option<Reference> {
         let length = self
             .0
             .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'))?;
@@ -266,9 +253,7 @@ impl<'a> Reader<'a> {
             Reference::Namespace
         } else {
             let path = word.strip_prefix(".Values.")?;
-            path.split('.')
-                .all(is_name)
-                .then_some(Reference::Value(path))?
+            Reference::Value(ValuePath::parse(path)?)
         };
         self.0 = rest;
         Some(reference)
@@ -322,12 +307,42 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn is_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+/// The format of a `printf` with its references in place.
+fn pieces(format: &str, references: Vec<Reference>) -> Result<Vec<Piece>, String> {
+    let given = references.len();
+    let mut references = references.into_iter();
+    let mut count = 0;
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut characters = format.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '%' => match characters.next() {
+                Some('%') => literal.push('%'),
+                Some('s') => {
+                    count += 1;
+                    if !literal.is_empty() {
+                        pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                    }
+                    pieces.extend(references.next().map(Piece::Reference));
+                }
+                Some(other) => {
+                    return Err(format!(
+                        "has `%{other}` in its text, where only `%s` and `%%` may stand"
+                    ));
+                }
+                None => return Err("ends its text with `%`: write `%%`".into()),
+            },
+            other => literal.push(other),
+        }
+    }
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    if count != given {
+        return Err(format!("has {count} times `%s` and {given} references"));
+    }
+    Ok(pieces)
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use harmony_core::kubernetes::{ClusterCapabilities, KubeObject};
 use harmony_types::{ChartName, Namespace};
 use serde_json::Value;
 
-use crate::archive::ChartFiles;
+use crate::chart::Chart;
 use crate::error::RenderError;
 use crate::helm::{Helm, HelmChart, HelmSource};
-use crate::{render, values};
+use crate::render;
+use crate::values::Values;
 
 /// The objects of a packaged chart for that namespace, with `values` (by dotted path) in place of its own.
 ///
@@ -27,7 +28,7 @@ pub async fn objects(
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,
 ) -> Result<Vec<KubeObject>, RenderError> {
-    let files = ChartFiles::from_archive(&chart.archive)?;
+    let files = Chart::from_archive(&chart.archive)?;
     let beyond = match render::render_for(&files, values, namespace, cluster) {
         Err(beyond @ RenderError::Beyond { .. }) => beyond,
         rendered => return rendered,
@@ -42,7 +43,7 @@ pub async fn objects(
     let release = HelmChart {
         release: name.to_string(),
         source: HelmSource::Archive(chart.archive.clone()),
-        values: values::nested(values)?,
+        values: Values::of_target(values)?.into_json(),
         namespace: namespace.clone(),
     };
     helm.template(context, &release, cluster).await

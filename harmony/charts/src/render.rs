@@ -6,11 +6,12 @@ use harmony_core::kubernetes::{ClusterCapabilities, KubeObject};
 use harmony_types::Namespace;
 use serde_json::Value;
 
-use crate::archive::ChartFiles;
+use crate::chart::Chart;
 use crate::error::{Place, RenderError};
-use crate::hole::{self, Problem};
+use crate::hole::Problem;
 use crate::scope::Scopes;
-use crate::values;
+use crate::template;
+use crate::values::Values;
 use crate::yaml::{self, Document};
 
 /// The objects of a chart within the format: those of `crds/` first, then those of `templates/`, by file name.
@@ -20,33 +21,33 @@ use crate::yaml::{self, Document};
 /// # Errors
 /// [`RenderError::Beyond`] for a chart that only `helm` can render, and what else is wrong with the chart or the values.
 pub fn render(
-    files: &ChartFiles,
+    chart: &Chart,
     replacements: &BTreeMap<String, Value>,
     namespace: &Namespace,
 ) -> Result<Vec<KubeObject>, RenderError> {
-    render_for(files, replacements, namespace, None)
+    render_for(chart, replacements, namespace, None)
 }
 
 /// As [`render`], for a cluster whose kinds are known.
 pub(crate) fn render_for(
-    files: &ChartFiles,
+    chart: &Chart,
     replacements: &BTreeMap<String, Value>,
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,
 ) -> Result<Vec<KubeObject>, RenderError> {
-    check_metadata(files)?;
-    check_files(files)?;
-    let values_yaml = match files.file("values.yaml") {
-        Some(_) => files.text("values.yaml")?,
+    check_metadata(chart)?;
+    check_files(chart)?;
+    let values_yaml = match chart.file("values.yaml") {
+        Some(_) => chart.text("values.yaml")?,
         None => "",
     };
-    let values = values::merged(values_yaml, replacements)?;
+    let values = Values::read(values_yaml)?.replaced(replacements)?;
     let mut found = Vec::new();
-    for path in files.paths().filter(|path| is_definition(path)) {
-        found.extend(read(path, files.text(path)?)?);
+    for path in paths(chart).filter(|path| is_definition(path)) {
+        found.extend(read(path, chart.text(path)?)?);
     }
-    for path in files.paths().filter(|path| is_template(path)) {
-        let filled = hole::fill(files.text(path)?, &values, namespace).map_err(|error| {
+    for path in paths(chart).filter(|path| is_template(path)) {
+        let filled = template::fill(chart.text(path)?, &values, namespace).map_err(|error| {
             let place = Place::line(path, error.line);
             let hole = format!("`{}`", error.hole);
             match error.problem {
@@ -97,39 +98,13 @@ struct Found {
     body: Value,
 }
 
-fn check_metadata(files: &ChartFiles) -> Result<(), RenderError> {
-    const FILE: &str = "Chart.yaml";
-    let documents = yaml::documents(files.text(FILE)?).map_err(|error| RenderError::File {
-        place: Place::line(FILE, error.line),
-        problem: error.problem,
-    })?;
-    let file = |problem: String| RenderError::File {
-        place: Place::file(FILE),
-        problem,
-    };
+fn check_metadata(chart: &Chart) -> Result<(), RenderError> {
+    let metadata = chart.metadata()?;
     let beyond = |what: &str| RenderError::Beyond {
-        place: Place::file(FILE),
+        place: Place::file("Chart.yaml"),
         what: what.into(),
     };
-    let [
-        Document {
-            value: metadata, ..
-        },
-    ] = documents.as_slice()
-    else {
-        return Err(file("is not one mapping".into()));
-    };
     let text = |key: &str| metadata[key].as_str();
-    match text("name") {
-        Some(name) if name == files.name() => {}
-        Some(name) => {
-            return Err(file(format!(
-                "names the chart `{name}`, and its folder is `{}`",
-                files.name()
-            )));
-        }
-        None => return Err(file("has no `name`".into())),
-    }
     if text("apiVersion") != Some("v2") {
         return Err(beyond("an `apiVersion` other than `v2`"));
     }
@@ -145,7 +120,7 @@ fn check_metadata(files: &ChartFiles) -> Result<(), RenderError> {
     Ok(())
 }
 
-fn check_files(files: &ChartFiles) -> Result<(), RenderError> {
+fn check_files(chart: &Chart) -> Result<(), RenderError> {
     let is_beyond = |path: &&str| {
         path.starts_with("charts/")
             || path.starts_with("crds/") && !is_definition(path)
@@ -153,13 +128,17 @@ fn check_files(files: &ChartFiles) -> Result<(), RenderError> {
                 && !is_template(path)
                 && *path != "templates/NOTES.txt"
     };
-    match files.paths().find(is_beyond) {
+    match paths(chart).find(is_beyond) {
         None => Ok(()),
         Some(path) => Err(RenderError::Beyond {
             place: Place::file(path),
             what: "this file".into(),
         }),
     }
+}
+
+fn paths(chart: &Chart) -> impl Iterator<Item = &str> {
+    chart.files().map(|(path, _)| path)
 }
 
 fn is_definition(path: &str) -> bool {

@@ -12,7 +12,7 @@ use crate::app_spec::BundledNameError;
 use crate::crate_version::CrateVersionError;
 use crate::publish::PublishError;
 use crate::record::RecordError;
-use harmony_charts::write::ChartError;
+use harmony_charts::ChartError;
 
 /// How many released versions a hint lists.
 const LISTED: usize = 8;

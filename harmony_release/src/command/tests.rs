@@ -8,7 +8,7 @@ use harmony_types::ReleaseUnit;
 
 use super::*;
 use crate::app_spec::VersionSource;
-use harmony_charts::write::ChartSource;
+use harmony_charts::ChartSource;
 
 fn app(app: &str, component: &str) -> Arc<AppSpec> {
     Arc::new(AppSpec {

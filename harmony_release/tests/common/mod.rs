@@ -395,7 +395,12 @@ impl Project {
                     path: "web.yaml".into(),
                     text,
                 };
-                Chart::new(context, &ChartMetadata::default(), &values, vec![template])
+                Ok(Chart::new(
+                    context,
+                    &ChartMetadata::default(),
+                    &values,
+                    vec![template],
+                ))
             }),
             bundled: Vec::new(),
             smoke: Checks::first(SmokeCheck::Tcp {

@@ -24,7 +24,7 @@ fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
 }
 
 fn problem(entries: &[Entry<'_>]) -> String {
-    ChartFiles::from_archive(&archive(entries))
+    Chart::from_archive(&archive(entries))
         .unwrap_err()
         .to_string()
 }
@@ -37,10 +37,10 @@ fn the_files_below_the_folder_are_read() {
         file("web/templates/a.yaml", "kind: A"),
         file("web/marked.yaml", "\u{feff}kind: B"),
     ];
-    let files = ChartFiles::from_archive(&archive(&entries)).unwrap();
+    let files = Chart::from_archive(&archive(&entries)).unwrap();
     assert_eq!(files.name(), "web");
     assert_eq!(
-        files.paths().collect::<Vec<_>>(),
+        files.files().map(|(path, _)| path).collect::<Vec<_>>(),
         ["Chart.yaml", "marked.yaml", "templates/a.yaml"]
     );
     assert_eq!(files.file("templates/a.yaml"), Some(b"kind: A".as_slice()));
@@ -101,7 +101,7 @@ fn what_is_no_file_or_there_twice_is_refused() {
 
 #[test]
 fn what_is_too_large_is_refused_before_it_is_held() {
-    let five = vec![0; usize::try_from(ChartFiles::MAX_FILE_SIZE).unwrap()];
+    let five = vec![0; usize::try_from(Chart::MAX_FILE_SIZE).unwrap()];
     let six = [five.as_slice(), b"x"].concat();
     assert!(problem(&[("web/a", EntryType::Regular, &six)]).contains("more than 5 MiB"));
     let names: Vec<_> = (0..21).map(|index| format!("web/{index}")).collect();
@@ -109,7 +109,7 @@ fn what_is_too_large_is_refused_before_it_is_held() {
         .iter()
         .map(|name| (name.as_str(), EntryType::Regular, five.as_slice()))
         .collect();
-    ChartFiles::from_archive(&archive(&entries[..20])).unwrap();
+    Chart::from_archive(&archive(&entries[..20])).unwrap();
     assert!(problem(&entries).contains("unpacks to more than 100 MiB"));
 }
 
@@ -117,10 +117,10 @@ fn what_is_too_large_is_refused_before_it_is_held() {
 fn damage_is_told() {
     let whole = archive(&[file("web/Chart.yaml", &"content ".repeat(1000))]);
     for broken in [b"no gzip".as_slice(), &whole[..whole.len() / 2], b""] {
-        let error = ChartFiles::from_archive(broken).unwrap_err().to_string();
+        let error = Chart::from_archive(broken).unwrap_err().to_string();
         assert!(error.contains("is no gzipped tar"), "{error}");
     }
-    let error = ChartFiles::from_archive(&archive(&[(
+    let error = Chart::from_archive(&archive(&[(
         "web/\u{e4}",
         EntryType::Regular,
         b"\xff\n\xff",

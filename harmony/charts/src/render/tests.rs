@@ -3,12 +3,12 @@ use serde_json::json;
 
 const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.0.0\ntype: application\n";
 
-fn files(files: &[(&str, &str)]) -> ChartFiles {
+fn files(files: &[(&str, &str)]) -> Chart {
     let mut all = BTreeMap::from([("Chart.yaml".to_owned(), CHART.as_bytes().to_vec())]);
     for (path, text) in files {
         all.insert((*path).to_owned(), text.as_bytes().to_vec());
     }
-    ChartFiles::new("web", all)
+    Chart::from_files("web", all)
 }
 
 fn rendered(chart: &[(&str, &str)]) -> Result<Vec<KubeObject>, RenderError> {
@@ -243,10 +243,10 @@ proptest::proptest! {
     #[test]
     fn no_bytes_make_the_archive_reader_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2000)) {
         use std::io::Write;
-        let _ = ChartFiles::from_archive(&bytes);
+        let _ = Chart::from_archive(&bytes);
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packed.write_all(&bytes).unwrap();
-        let _ = ChartFiles::from_archive(&packed.finish().unwrap());
+        let _ = Chart::from_archive(&packed.finish().unwrap());
     }
 }
 

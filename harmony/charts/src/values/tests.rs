@@ -1,8 +1,20 @@
 use super::*;
+use crate::treacherous;
+use proptest::prelude::*;
+use proptest::{collection, sample};
 use serde_json::json;
 
 const DEFAULTS: &str =
     "nats:\n  url: nats://nats\n  options: {a: 1, b: 2}\nreplicas: 1\nnothing:\n";
+
+fn merged(values_yaml: &str, values: &BTreeMap<String, Value>) -> Result<Value, RenderError> {
+    let replaced = Values::read(values_yaml)?.replaced(values)?;
+    Ok(replaced.into_json())
+}
+
+fn nested(values: &BTreeMap<String, Value>) -> Result<Value, RenderError> {
+    Values::of_target(values).map(Values::into_json)
+}
 
 fn merged_with(path: &str, value: Value) -> Result<Value, RenderError> {
     merged(DEFAULTS, &BTreeMap::from([(path.to_owned(), value)]))
@@ -14,11 +26,7 @@ fn message(result: Result<Value, RenderError>) -> String {
 
 #[test]
 fn a_mapping_is_merged_and_anything_else_replaces() {
-    let at = |path: &str, value: Value| {
-        lookup(&merged_with(path, value).unwrap(), "nats")
-            .unwrap()
-            .clone()
-    };
+    let at = |path: &str, value: Value| merged_with(path, value).unwrap()["nats"].clone();
     assert_eq!(at("nats.url", json!("x"))["url"], "x");
     assert_eq!(
         at("nats.options", json!({ "b": 3, "c": 4 }))["options"],
@@ -118,4 +126,68 @@ fn paths_nest() {
         nested(&values).unwrap(),
         json!({ "a": { "b": { "c": 1, "d": 2 } }, "e": [3] })
     );
+}
+
+fn values() -> ChartValues {
+    ChartValues::new(Namespace::parse("default").unwrap())
+}
+
+#[test]
+fn bad_values_are_refused() {
+    for path in [
+        "", ".", "a.", ".a", "a..b", "a-b", "1a", "a b", "a.b-c", "ä", "a.{{",
+    ] {
+        assert!(values().with(path, "x").is_err(), "{path:?}");
+    }
+    assert!(values().with("a.b", "x").unwrap().with("a", "x").is_err());
+    assert!(values().with("a", "x").unwrap().with("a.b", "x").is_err());
+    assert!(values().with("a", "x").unwrap().with("ab", "x").is_ok());
+    assert!(values().with("a", i64::MAX).is_err());
+    assert!(values().with("a", 1).unwrap().text("a").is_err());
+    assert!(values().text("a").is_err());
+}
+
+#[test]
+fn a_text_that_a_template_cannot_write_is_refused() {
+    for text in ["\u{7f}", "a\u{85}", "\u{9f}", "\u{feff}", "\u{fffe}"] {
+        let error = values().with("a", text).unwrap_err();
+        assert!(
+            error.to_string().contains("has the character U+"),
+            "{error}"
+        );
+    }
+    values()
+        .with("a", "\0\t\r\n\u{1f}\u{2028}\u{2029}")
+        .unwrap();
+}
+
+/// Any mapping that can be the values of a chart.
+fn any_values() -> impl Strategy<Value = Values> {
+    let text = prop_oneof![
+        sample::select(treacherous::TEXTS).prop_map(str::to_owned),
+        any::<String>(),
+    ];
+    let number = -9_007_199_254_740_991i64..=9_007_199_254_740_991;
+    let leaf = prop_oneof![
+        text.clone().prop_map(Value::from),
+        number.prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null),
+    ];
+    let value = leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            collection::btree_map(any::<String>(), inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    });
+    collection::btree_map(text, value, 0..6).prop_map(|map| Values(map.into_iter().collect()))
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back_equal(values in any_values()) {
+        let yaml = values.to_yaml();
+        prop_assert_eq!(Values::read(&yaml).map_err(|error| error.to_string()), Ok(values), "{}", yaml);
+    }
 }

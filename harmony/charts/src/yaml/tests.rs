@@ -1,5 +1,9 @@
+use super::read::MAX_DEPTH;
 use super::*;
-use serde_json::json;
+use crate::treacherous;
+use proptest::prelude::*;
+use proptest::{collection, sample};
+use serde_json::{Number, json};
 
 fn one(text: &str) -> Value {
     let documents = documents(text).unwrap_or_else(|error| panic!("{error:?} in\n{text}"));
@@ -177,5 +181,136 @@ fn a_long_text_that_is_aliased_often_is_refused() {
     ] {
         let error = documents(&text).unwrap_err();
         assert!(error.problem.contains("bytes of text"), "{}", error.problem);
+    }
+}
+
+#[test]
+fn keys_are_written_in_one_order() {
+    let value = json!({ "spec": { "b": 1, "a": 2 }, "metadata": { "name": "x" }, "kind": "K", "apiVersion": "v1" });
+    assert_eq!(
+        write(&value),
+        "apiVersion: v1\nkind: K\nmetadata:\n  name: x\nspec:\n  a: 2\n  b: 1\n"
+    );
+}
+
+#[test]
+fn lists_and_mappings_are_written_as_blocks() {
+    let value = json!({
+        "none": {}, "empty": [], "nothing": null,
+        "list": [1, "two", [], {}, [3, [4]], { "b": [5], "a": { "c": 6 } }],
+        "map": { "deep": { "er": true } },
+    });
+    assert_eq!(
+        write(&value),
+        "empty: []\nlist:\n- 1\n- two\n- []\n- {}\n- - 3\n  - - 4\n- a:\n    c: 6\n  b:\n  - 5\nmap:\n  deep:\n    \
+         er: true\nnone: {}\nnothing: null\n"
+    );
+    for (value, yaml) in [
+        (json!({}), "{}\n"),
+        (json!([]), "[]\n"),
+        (json!("a"), "a\n"),
+    ] {
+        assert_eq!(write(&value), yaml);
+    }
+}
+
+#[test]
+fn a_text_is_plain_only_where_every_parser_agrees() {
+    for plain in [
+        "a",
+        "a b",
+        "a.b",
+        "/a",
+        "nats://nats:4222",
+        "v1",
+        "registry.example.com/a@sha256:07",
+        "rbac.authorization.k8s.io/v1",
+    ] {
+        assert_eq!(text(plain), plain);
+    }
+    for quoted in [
+        "yes",
+        "no",
+        "on",
+        "off",
+        "y",
+        "n",
+        "NO",
+        "yEs",
+        "True",
+        "null",
+        "~",
+        "",
+        "1_000",
+        "12:30",
+        "014",
+        "1",
+        "2021-01-01",
+        "<<",
+        "=",
+        "-a",
+        "a ",
+        "a:",
+        "a: b",
+        "a #b",
+        "a\nb",
+        "ä",
+    ] {
+        assert_eq!(text(quoted), json(&json!(quoted)));
+    }
+}
+
+/// Any value, of texts that are easily taken for something else among others.
+fn any_value() -> impl Strategy<Value = Value> {
+    let any_text = || {
+        prop_oneof![
+            sample::select(treacherous::TEXTS).prop_map(str::to_owned),
+            any::<String>(),
+            "[ -~]{250,300}",
+        ]
+    };
+    let any_float =
+        any::<f64>().prop_filter_map("a whole number comes back without its point", |float| {
+            (float.fract() != 0.0)
+                .then(|| Number::from_f64(float))
+                .flatten()
+        });
+    let leaf = prop_oneof![
+        4 => any_text().prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<u64>().prop_map(Value::from),
+        1 => any_float.prop_map(Value::Number),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+    ];
+    leaf.prop_recursive(4, 40, 5, move |inner| {
+        prop_oneof![
+            collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            collection::btree_map(any_text(), inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back_equal(value in any_value()) {
+        let yaml = write(&value);
+        let read = documents(&yaml).map_err(|error| format!("{error:?}"));
+        let read: Vec<_> = read.unwrap().into_iter().map(|document| document.value).collect();
+        let expected: Vec<_> = if value.is_null() { Vec::new() } else { vec![value] };
+        prop_assert_eq!(read, expected, "{}", yaml);
+    }
+}
+
+/// YAML 1.2, by a library that shares nothing with ours: what both take for the same text is quoted enough.
+#[test]
+fn another_library_reads_treacherous_texts_as_they_are() {
+    for word in treacherous::TEXTS {
+        let value = json!({ "key": word, "list": [word], (*word): 1 });
+        let yaml = write(&value);
+        let back: Value =
+            serde_yaml::from_str(&yaml).unwrap_or_else(|error| panic!("{word:?}: {error}\n{yaml}"));
+        assert_eq!(back, value, "{word:?} in\n{yaml}");
     }
 }

@@ -11,12 +11,14 @@ mod beyond;
 #[path = "../charts/mod.rs"]
 mod charts;
 mod model;
+#[path = "../../src/treacherous.rs"]
+mod treacherous;
 mod yaml;
 
 use std::collections::BTreeMap;
 
 use harmony_charts::helm::{Helm, HelmChart, HelmSource};
-use harmony_charts::{ChartFiles, RenderError, render};
+use harmony_charts::{Chart, RenderError, render};
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
 use harmony_core::kubernetes::KubeObject;
@@ -56,7 +58,7 @@ pub(crate) fn by_helm(archive: &[u8], values: &Value) -> Result<Vec<KubeObject>,
 
 pub(crate) fn by_harmony(chart: &PackagedChart) -> Vec<KubeObject> {
     render(
-        &ChartFiles::from_archive(&chart.archive).unwrap(),
+        &Chart::from_archive(&chart.archive).unwrap(),
         &BTreeMap::new(),
         &namespace(),
     )
@@ -178,7 +180,7 @@ metadata: { name: {{ printf "%s-reader" .Release.Namespace | toJson }} }
         "text": "other \u{2029}\t", "map": { "key": { "deep": 2, "new": [true] } },
         "list": { "now": "a mapping" }, "number": null, "nats": { "url": "" },
     });
-    let files = ChartFiles::from_archive(&chart.archive).unwrap();
+    let files = Chart::from_archive(&chart.archive).unwrap();
     let ours = render(&files, &target, &namespace()).unwrap();
     assert_eq!(
         comparable(ours),

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use harmony_charts::write::ChartModel;
-use harmony_charts::write::to_yaml_for_go;
-use harmony_charts::{ChartFiles, render};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use harmony_charts::{Chart, ChartModel, render, yaml};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::charts::packaged;
 use crate::model::{Model, any_part};
+use crate::treacherous;
 use crate::{by_harmony, drop_nulls, helm_json, namespace};
 
 /// Every word that a plain scalar can be is read as Go reads it: Helm tells by writing it as JSON.
@@ -56,7 +56,7 @@ fn plain_words_are_read_as_helm_reads_them() {
         )
     };
     let read = |words: &BTreeSet<String>| {
-        let files = ChartFiles::from_archive(&chart_of(words).archive).unwrap();
+        let files = Chart::from_archive(&chart_of(words).archive).unwrap();
         render(&files, &BTreeMap::new(), &namespace())
             .map(|objects| objects[0].body()["data"].clone())
     };
@@ -81,6 +81,26 @@ fn plain_words_are_read_as_helm_reads_them() {
 fn hex(word: &str) -> String {
     let bytes: Vec<_> = word.bytes().map(|byte| format!("{byte:02x}")).collect();
     bytes.concat()
+}
+
+/// What Helm takes the `v` of a values.yaml for, written in an alphabet that no parser can misread.
+fn read_by_helm(values: &str) -> Value {
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {{ .Values.v | toJson | b64enc }}\n";
+    let files = [("values.yaml", values), ("templates/a.yaml", template)];
+    let encoded = helm_json(&packaged("web", "1.0.0", &files));
+    let json = BASE64_STANDARD.decode(encoded.as_str().unwrap()).unwrap();
+    serde_json::from_slice(&json).unwrap()
+}
+
+#[test]
+fn treacherous_texts_are_written_so_that_helm_reads_them() {
+    let keys = treacherous::TEXTS
+        .iter()
+        .map(|text| ((*text).to_owned(), json!(1)));
+    let keys: serde_json::Map<_, _> = keys.collect();
+    let all = json!({ "texts": treacherous::TEXTS, "keys": keys });
+    let values = yaml::write(&json!({ "v": all }));
+    assert_eq!(read_by_helm(&values), all, "{values}");
 }
 
 /// How people write YAML by hand, read by us and by Go.
@@ -143,8 +163,6 @@ fn yaml_of_every_style_is_read_as_helm_reads_it() {
 
 #[test]
 fn what_the_writer_of_yaml_writes_is_read_as_helm_reads_it() {
-    let template =
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {{ .Values.v | toJson }}\n";
     let config = Config {
         cases: 40,
         failure_persistence: None,
@@ -165,15 +183,10 @@ fn what_the_writer_of_yaml_writes_is_read_as_helm_reads_it() {
             .map(|part| model.build(part, &values).unwrap())
             .collect();
         let data = exact(json!({ "all": data }));
-        let yaml = to_yaml_for_go(&json!({ "v": data })).unwrap();
-        let chart = packaged(
-            "web",
-            "1.0.0",
-            &[("values.yaml", &yaml), ("templates/a.yaml", template)],
-        );
-        let ours = by_harmony(&chart).remove(0).into_body();
-        prop_assert_eq!(&ours["data"], &data, "{}", &yaml);
-        let (mut helms, mut data) = (helm_json(&chart), data);
+        let yaml = yaml::write(&json!({ "v": data }));
+        let ours = yaml::documents(&yaml).unwrap().remove(0).value;
+        prop_assert_eq!(&ours["v"], &data, "{}", &yaml);
+        let (mut helms, mut data) = (read_by_helm(&yaml), data);
         drop_nulls(&mut helms);
         drop_nulls(&mut data);
         prop_assert_eq!(&helms, &data, "{}", &yaml);

@@ -2,19 +2,25 @@
 //!
 //! The model is a function from values to objects. It is called with *marked* values: texts and numbers that occur
 //! nowhere else. Wherever a mark comes out, the template has a hole. A flag has only two values, so each is flipped in
-//! a call of its own, and what flips with it is its hole. At last the template is filled with the defaults and compared
-//! with what the model gives for them: a model that computes with its values (compares, shortens, hashes) is refused
-//! with the field that shows it, instead of becoming a chart that says something else than the Score.
+//! a call of its own, and what flips with it is its hole. At last the template is read back as a deploy reads it, and
+//! compared with what the model gives for the defaults: a model that computes with its values (compares, shortens,
+//! hashes) is refused with the field that shows it, instead of becoming a chart that says something else than the Score.
+
+mod mark;
 
 use std::collections::BTreeMap;
 
 use harmony_core::kubernetes::KubeObject;
 use harmony_types::Namespace;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-use super::hole::{Hole, Reference, mark_of};
-use super::values::{ChartValue, ChartValues};
-use super::{Chart, ChartContext, ChartError, ChartMetadata, ChartModel, Template, to_yaml_for_go};
+use crate::chart::{Chart, ChartContext, ChartMetadata, Template};
+use crate::error::ChartError;
+use crate::hole::{Hole, Piece, Problem, Reference};
+use crate::model::ChartModel;
+use crate::template::{self, Tree};
+use crate::values::{ChartValues, unwritable};
+use crate::yaml;
 
 const NAMESPACE_MARK: &str = "harmony-hole-namespace-end";
 
@@ -27,12 +33,21 @@ pub fn derive(model: &dyn ChartModel, context: &ChartContext<'_>) -> Result<Char
     let defaults = model.values()?;
     let objects = chart_objects(model, &defaults, context)?;
     let with_holes = objects_with_holes(model, &defaults, context)?;
-    compare(&objects, &with_holes, &defaults, context)?;
+    if objects.len() != with_holes.len() {
+        return Err(ChartError::NotDerivable {
+            unit: Box::new(context.unit.clone()),
+            object: format!("the list of {} objects", objects.len()),
+            field: "length".to_owned(),
+            problem: "depends on a value".to_owned(),
+        });
+    }
     let templates = objects
         .iter()
         .zip(with_holes)
         .enumerate()
         .map(|(index, (object, tree))| {
+            let text = tree.write();
+            compare(object, &text, &defaults, context)?;
             let reference = object.reference();
             let name = reference
                 .name
@@ -40,43 +55,14 @@ pub fn derive(model: &dyn ChartModel, context: &ChartContext<'_>) -> Result<Char
                 .replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
             Ok(Template {
                 path: format!("{index:02}-{}-{name}.yaml", reference.kind.to_lowercase()),
-                text: write(&tree)?,
+                text,
             })
         })
         .collect::<Result<_, ChartError>>()?;
     let metadata = ChartMetadata {
         description: model.description(),
     };
-    Chart::new(context, &metadata, &defaults, templates)
-}
-
-/// A JSON value in which some scalars are holes.
-#[derive(Debug, Clone, PartialEq)]
-enum Tree {
-    Hole(Hole),
-    Scalar(Value),
-    List(Vec<Tree>),
-    Map(BTreeMap<String, Tree>),
-}
-
-impl Tree {
-    fn fill(&self, values: &ChartValues) -> Option<Value> {
-        Some(match self {
-            Self::Hole(hole) => hole.fill(values)?,
-            Self::Scalar(value) => value.clone(),
-            Self::List(items) => items
-                .iter()
-                .map(|item| item.fill(values))
-                .collect::<Option<Vec<_>>>()?
-                .into(),
-            Self::Map(entries) => Value::Object(
-                entries
-                    .iter()
-                    .map(|(key, item)| Some((key.clone(), item.fill(values)?)))
-                    .collect::<Option<_>>()?,
-            ),
-        })
-    }
+    Ok(Chart::new(context, &metadata, &defaults, templates))
 }
 
 /// The objects of the chart: all of the model's but the target namespace itself, which the delivery creates.
@@ -113,13 +99,16 @@ fn objects_with_holes(
     let mut numbers = Vec::new();
     let mut flags = Vec::new();
     for (index, (path, value)) in defaults.iter().enumerate() {
-        let mark = mark_of(value, index);
+        let mark = mark::of(value, index);
         match &mark {
-            ChartValue::Text(text) => texts.push((text.clone(), Reference::Value(path.clone()))),
-            ChartValue::Number(number) => numbers.push((*number, Reference::Value(path.clone()))),
-            ChartValue::Flag(flag) => flags.push((path.clone(), *flag)),
+            Value::String(text) => texts.push((text.clone(), Reference::Value(path.clone()))),
+            Value::Bool(flag) => flags.push((path.clone(), *flag)),
+            number => {
+                let number = number.as_i64().unwrap_or_default();
+                numbers.push((number, Reference::Value(path.clone())));
+            }
         }
-        marked.replace(path, mark);
+        marked.replace(&path, mark);
     }
     let objects = chart_objects(model, &marked, context)?;
     let reader = Reader { texts, numbers };
@@ -132,7 +121,7 @@ fn objects_with_holes(
         .collect::<Result<Vec<_>, _>>()?;
     for (path, flag) in flags {
         let mut flipped = marked.clone();
-        flipped.replace(&path, ChartValue::Flag(!flag));
+        flipped.replace(&path, Value::Bool(!flag));
         let others = chart_objects(model, &flipped, context)?;
         same_objects(&objects, &others, context, path.as_str())?;
         let hole = Hole::Whole(Reference::Value(path.clone()));
@@ -230,7 +219,7 @@ impl Reader {
                 let mut entries = BTreeMap::new();
                 for (key, item) in map {
                     let place = place.key(key);
-                    if Hole::read(key, &self.texts).is_some() {
+                    if mark::hole_of(key, &self.texts).is_some() {
                         return Err(
                             place.refuse("has a value in its key, and a hole cannot be there")
                         );
@@ -259,8 +248,16 @@ impl Reader {
                         "has the number `{path}` within a text; make that value a text"
                     )));
                 }
-                Hole::read(text, &self.texts)
-                    .map_or_else(|| Tree::Scalar(value.clone()), Tree::Hole)
+                let Some(hole) = mark::hole_of(text, &self.texts) else {
+                    return Ok(Tree::Scalar(value.clone()));
+                };
+                if let Some(odd) = literals(&hole).find_map(unwritable) {
+                    let code = u32::from(odd);
+                    return Err(place.refuse(format!(
+                        "has the character U+{code:04X} beside a value, which a template cannot write"
+                    )));
+                }
+                Tree::Hole(hole)
             }
             Value::Number(number) => self
                 .numbers
@@ -324,35 +321,54 @@ impl Flip<'_> {
     }
 }
 
-/// The template, filled with the defaults, must be what the Score deploys by default.
+fn literals(hole: &Hole) -> impl Iterator<Item = &str> {
+    let pieces: &[Piece] = match hole {
+        Hole::Text(pieces) => pieces,
+        Hole::Namespace | Hole::Braces | Hole::Whole(_) => &[],
+    };
+    pieces.iter().filter_map(|piece| match piece {
+        Piece::Literal(literal) => Some(literal.as_str()),
+        Piece::Reference(_) => None,
+    })
+}
+
+/// The template, read as a deploy with the defaults reads it, must be what the Score deploys by default.
 fn compare(
-    objects: &[KubeObject],
-    with_holes: &[Tree],
+    object: &KubeObject,
+    template: &str,
     defaults: &ChartValues,
     context: &ChartContext<'_>,
 ) -> Result<(), ChartError> {
-    for (index, object) in objects.iter().enumerate() {
-        let place = Place::new(object, context);
-        let filled = with_holes.get(index).and_then(|tree| tree.fill(defaults));
-        let filled = filled.unwrap_or(Value::Null);
-        if let Some(place) = first_difference(object.body(), &filled, place) {
-            return Err(place.refuse("is computed from a value"));
-        }
+    let place = Place::new(object, context);
+    let unreadable = |line: usize, problem: String| {
+        place
+            .at(format!("line {line} of the template"))
+            .refuse(problem)
+    };
+    let filled =
+        template::fill(template, defaults.values(), defaults.namespace()).map_err(|error| {
+            let problem = match error.problem {
+                Problem::Beyond => "is beyond the chart format".to_owned(),
+                Problem::Wrong(problem) => problem,
+            };
+            unreadable(error.line, problem)
+        })?;
+    let mut documents =
+        yaml::documents(&filled).map_err(|error| unreadable(error.line, error.problem))?;
+    let read = match (documents.pop(), documents.is_empty()) {
+        (Some(document), true) => document.value,
+        _ => return Err(unreadable(1, "is not one object".to_owned())),
+    };
+    match first_difference(object.body(), &read, Place::new(object, context)) {
+        Some(place) => Err(place.refuse("is computed from a value")),
+        None => Ok(()),
     }
-    if objects.len() != with_holes.len() {
-        return Err(ChartError::NotDerivable {
-            unit: Box::new(context.unit.clone()),
-            object: format!("the list of {} objects", objects.len()),
-            field: "length".to_owned(),
-            problem: "depends on a value".to_owned(),
-        });
-    }
-    Ok(())
 }
 
 fn first_difference<'a>(left: &Value, right: &Value, place: Place<'a>) -> Option<Place<'a>> {
     match (left, right) {
         (left, right) if left == right => None,
+        (Value::Number(left), Value::Number(right)) if is_same_number(left, right) => None,
         (Value::Object(left), Value::Object(right)) => {
             left.keys().chain(right.keys()).find_map(|key| {
                 let at = place.key(key);
@@ -371,37 +387,10 @@ fn first_difference<'a>(left: &Value, right: &Value, place: Place<'a>) -> Option
     }
 }
 
-/// The text of a template: YAML with the holes of the chart format.
-fn write(tree: &Tree) -> Result<String, ChartError> {
-    let mut holes = Vec::new();
-    let text = to_yaml_for_go(&stand_ins(tree, &mut holes))?;
-    // `{{` that is meant as text, before the holes bring theirs
-    let mut text = text.replace("{{", "{{ \"{{\" }}");
-    for (index, hole) in holes.iter().enumerate().rev() {
-        text = text.replacen(&stand_in(index), &hole.template(), 1);
-    }
-    Ok(text)
+/// Go's JSON has one kind of numbers: `2.0` comes back as `2`.
+fn is_same_number(left: &Number, right: &Number) -> bool {
+    (left.is_f64() || right.is_f64()) && left.as_f64() == right.as_f64()
 }
 
-/// The tree with a plain word for each hole.
-fn stand_ins(tree: &Tree, holes: &mut Vec<Hole>) -> Value {
-    match tree {
-        Tree::Hole(hole) => {
-            holes.push(hole.clone());
-            Value::from(stand_in(holes.len() - 1))
-        }
-        Tree::Scalar(value) => value.clone(),
-        Tree::List(items) => items.iter().map(|item| stand_ins(item, holes)).collect(),
-        Tree::Map(entries) => Value::Object(
-            entries
-                .iter()
-                .map(|(key, item)| (key.clone(), stand_ins(item, holes)))
-                .collect(),
-        ),
-    }
-}
-
-/// A word that YAML writes without quotes, and that the model cannot have produced: it came from no value.
-fn stand_in(index: usize) -> String {
-    format!("HarmonyHoleStandIn{index}End")
-}
+#[cfg(test)]
+mod tests;

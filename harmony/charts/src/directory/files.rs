@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use super::ChartError;
+use harmony_core::process;
+
 use super::ignore::{self, Ignored};
+use crate::error::ChartError;
 
 /// Every published file by its path below `root`, with `/`. Outside of a git repository, every file counts as tracked.
 pub(super) fn read(root: &Path) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
@@ -103,7 +105,7 @@ fn tracked(root: &Path) -> Result<Option<BTreeSet<String>>, ChartError> {
         return Ok(None);
     }
     let help = "run `git ls-files` there: only tracked files are published, so git must be able to list them";
-    let output = Command::new("git")
+    let output = process::command("git", &[])
         .arg("-C")
         .arg(&full)
         .args(["ls-files", "--cached", "-z", "--", "."])

@@ -1,0 +1,100 @@
+//! A chart that lies in a directory of the project: its published files, with version and image set.
+
+mod files;
+mod ignore;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::chart::{Chart, ChartContext};
+use crate::error::ChartError;
+use crate::yaml;
+use settings::{Problem, Setting};
+
+/// Reads the published files below `root` and sets version and image.
+pub(crate) fn read(root: &Path, context: &ChartContext<'_>) -> Result<Chart, ChartError> {
+    let mut files = files::read(root)?;
+    edit(&mut files, root, "Chart.yaml", |metadata| {
+        check_name(metadata, context)?;
+        Ok(settings::of_metadata(context.version))
+    })?;
+    edit(&mut files, root, "values.yaml", |values| {
+        settings::of_image(values, context.image, context.version)
+    })?;
+    Ok(Chart::from_files(context.unit.to_string(), files))
+}
+
+/// Sets a few values of a YAML file and leaves every other line, comments included, as it is.
+fn edit(
+    files: &mut BTreeMap<String, Vec<u8>>,
+    root: &Path,
+    name: &str,
+    settings: impl FnOnce(&Value) -> Result<Vec<Setting>, Problem>,
+) -> Result<(), ChartError> {
+    let path = root.join(name);
+    let refuse = |problem: Problem| ChartError::File {
+        path: path.clone(),
+        problem: problem.what,
+        help: problem.help,
+        source: None,
+    };
+    let content = files.get(name).ok_or_else(|| {
+        refuse(Problem::new(
+            "does not exist",
+            "a chart has a `Chart.yaml` and a `values.yaml`: `helm create` shows how they look",
+        ))
+    })?;
+    let text = std::str::from_utf8(content)
+        .map_err(|_| refuse(Problem::new("is not UTF-8", "save it as UTF-8")))?;
+    let before = mapping(text).map_err(refuse)?;
+    let settings = settings(&before).map_err(refuse)?;
+    let edited = settings::write(text, &before, &settings);
+    // Whatever way the file is written in, it says what it said, and the settings.
+    if mapping(&edited).ok() != Some(settings::applied(before, &settings)) {
+        let names: Vec<_> = settings.iter().map(Setting::line).collect();
+        return Err(refuse(Problem::new(
+            format!(
+                "does not have `{}` on lines of their own",
+                names.join("`, `")
+            ),
+            "write each of them on one line as `name: \"\"`, the parts of a mapping indented below it",
+        )));
+    }
+    files.insert(name.to_owned(), edited.into_bytes());
+    Ok(())
+}
+
+fn mapping(text: &str) -> Result<Value, Problem> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut documents = yaml::documents(text).map_err(|error| {
+        Problem::new(
+            format!("cannot be used: line {}: {}", error.line, error.problem),
+            "correct that line",
+        )
+    })?;
+    match (documents.pop(), documents.is_empty()) {
+        (Some(document), true) if document.value.is_object() => Ok(document.value),
+        _ => Err(Problem::new(
+            "is not one mapping",
+            "write it as `name: value` lines",
+        )),
+    }
+}
+
+/// A chart of another name could not be found again under the name of its unit.
+fn check_name(metadata: &Value, context: &ChartContext<'_>) -> Result<(), Problem> {
+    let name = metadata["name"].as_str().unwrap_or_default();
+    if name == context.unit.as_str() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        format!("names the chart `{name}`"),
+        format!(
+            "write `name: {}`: chart, image and tag share the unit's name",
+            context.unit
+        ),
+    ))
+}
