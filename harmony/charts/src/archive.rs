@@ -14,7 +14,7 @@ use tar::{Archive, EntryType};
 use crate::chart::Chart;
 use crate::error::{ChartError, RenderError};
 
-/// Limits, and reading.
+/// The limits of charts that are read, and both ways.
 impl Chart {
     /// The largest chart, unpacked, in bytes: as Helm.
     pub const MAX_SIZE: u64 = 100 * 1024 * 1024;
@@ -87,6 +87,30 @@ impl Chart {
             None => Err(refuse("holds no file")),
         }
     }
+
+    /// Packs it as that version: files by path, dated `created` (in seconds since 1970), owned by nobody in particular, and
+    /// a gzip header without name or time. The same arguments give the same bytes.
+    ///
+    /// # Errors
+    /// [`ChartError::File`] for a `Chart.yaml` that is not one of this chart, [`ChartError::Archive`] when its files do not
+    /// fit an archive.
+    pub fn pack(&self, version: &Version, created: i64) -> Result<PackagedChart, ChartError> {
+        let metadata = self.metadata().map_err(|error| ChartError::File {
+            path: "Chart.yaml".into(),
+            problem: format!("cannot be used: {error}"),
+            help: "correct the file".into(),
+            source: None,
+        })?;
+        let archive = archive(self, created).map_err(|source| ChartError::Archive { source })?;
+        Ok(PackagedChart {
+            name: self.name().to_owned(),
+            version: version.clone(),
+            metadata: sorted(metadata),
+            archive_digest: Digest::sha256_from_bytes(Sha256::digest(&archive).into()),
+            archive: archive.into(),
+            created,
+        })
+    }
 }
 
 /// The chart's folder and the path below it. Whoever writes these files somewhere can rely on them.
@@ -116,30 +140,6 @@ fn unreadable(error: io::Error) -> RenderError {
 
 /// The byte of a gzip header that says which system wrote it: unknown (RFC 1952).
 const UNKNOWN_SYSTEM: u8 = 255;
-
-/// Packs a chart of that version: files by path, dated `created`, owned by nobody in particular, and a gzip header without
-/// name or time.
-pub(crate) fn pack(
-    chart: &Chart,
-    version: &Version,
-    created: i64,
-) -> Result<PackagedChart, ChartError> {
-    let metadata = chart.metadata().map_err(|error| ChartError::File {
-        path: "Chart.yaml".into(),
-        problem: format!("cannot be used: {error}"),
-        help: "correct the file".into(),
-        source: None,
-    })?;
-    let archive = archive(chart, created).map_err(|source| ChartError::Archive { source })?;
-    Ok(PackagedChart {
-        name: chart.name().to_owned(),
-        version: version.clone(),
-        metadata: sorted(metadata),
-        archive_digest: Digest::sha256_from_bytes(Sha256::digest(&archive).into()),
-        archive: archive.into(),
-        created,
-    })
-}
 
 fn archive(chart: &Chart, created: i64) -> io::Result<Vec<u8>> {
     let encoder = GzBuilder::new()

@@ -14,7 +14,6 @@ use harmony_core::chart::PackagedChart;
 use harmony_core::kubernetes::{KubeObject, ObjectError};
 use harmony_types::{ImageRef, Namespace};
 
-use crate::archive;
 use crate::chart::{Chart, ChartContext};
 use crate::derive::derive;
 use crate::directory;
@@ -142,8 +141,9 @@ pub fn package(
     let Some(chart) = make(source, project_root, context)? else {
         return Ok(None);
     };
+    names_unit(&chart, context)?;
     names_image(&chart, context)?;
-    archive::pack(&chart, context.version, created).map(Some)
+    chart.pack(context.version, created).map(Some)
 }
 
 fn make(
@@ -157,6 +157,19 @@ fn make(
         ChartSource::Builder(builder) => builder.build(context)?,
         ChartSource::FromScore(model) => derive(&**model, context)?,
     }))
+}
+
+/// A chart of another name could not be found again under the name of its unit.
+fn names_unit(chart: &Chart, context: &ChartContext<'_>) -> Result<(), ChartError> {
+    if chart.name() == context.unit.as_str() {
+        return Ok(());
+    }
+    Err(ChartError::File {
+        path: "Chart.yaml".into(),
+        problem: format!("names the chart `{}`", chart.name()),
+        help: format!("give the chart the name of its unit, `{}`", context.unit),
+        source: None,
+    })
 }
 
 /// A chart that names its image by tag alone, or another image, would deploy something else than was released.

@@ -154,6 +154,14 @@ fn a_chart_that_does_not_name_its_image_by_digest_is_refused() {
     }));
     assert!(app(by_digest).package(0).unwrap().is_some());
     assert!(app(ChartSource::None).package(0).unwrap().is_none());
+
+    let of_another_name = ChartSource::builder(|_: &ChartContext<'_>| {
+        let metadata = b"{apiVersion: v2, name: other, version: 1.0.0}".to_vec();
+        let files = [("Chart.yaml".to_owned(), metadata)];
+        Ok(Chart::from_files("other", files.into()))
+    });
+    let error = app(of_another_name).package(0).unwrap_err();
+    assert_eq!(error.code().to_string(), "H0513");
 }
 
 /// A chart directory with the given files, and the app that it belongs to.

@@ -1,13 +1,14 @@
 //! Charts that only `helm` renders.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use harmony_charts::RenderError;
 use harmony_charts::helm::{Helm, HelmChart, HelmSource, inflate};
+use harmony_charts::{ChartContext, ChartSource, RenderError};
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
 use harmony_core::diagnostic::Diagnostic;
-use harmony_types::Version;
+use harmony_types::{Digest, ImageRef, ReleaseUnit, Version};
 use serde_json::json;
 
 use crate::charts::packaged;
@@ -283,4 +284,97 @@ fn a_chart_is_told_what_the_cluster_is() {
         "{:?}",
         objects.keys()
     );
+}
+
+/// The chart that `helm create` makes, released from a directory of a project: its Deployment runs the released image.
+#[test]
+fn a_chart_of_helm_create_is_released_with_its_image() {
+    let root = tempfile::tempdir().unwrap();
+    let created = std::process::Command::new(helm().program())
+        .args(["create", "shop-web"])
+        .current_dir(root.path())
+        .output()
+        .unwrap();
+    assert!(created.status.success());
+    let (chart, image) = released(root.path(), "shop-web");
+    let objects = comparable(by_helm(&chart.archive, &json!({})).unwrap());
+    let deployment = &objects["Deployment shop/release-shop-web"];
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        container["image"],
+        format!("{}:1.2.3@{}", image.name(), image.digest().unwrap())
+    );
+    assert_eq!(
+        deployment["metadata"]["labels"]["app.kubernetes.io/version"],
+        "1.2.3"
+    );
+}
+
+/// `image` as a text and as a mapping, in charts that Harmony renders itself or by `helm`.
+#[test]
+fn the_image_of_a_directory_is_what_its_templates_write() {
+    let config_map = |data: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: settings }}\ndata: {{ image: {data} }}\n"
+        )
+    };
+    let whole = config_map("{{ .Values.image | toJson }}");
+    let joined = config_map("\"{{ .Values.image.repository }}:{{ .Values.image.tag }}\"");
+    let by_digest = config_map(
+        "\"{{ .Values.image.registry }}/{{ .Values.image.repository }}@{{ .Values.image.digest }}\"",
+    );
+    for (values, template) in [
+        ("replicas: 9\nimage: \"\"\n", whole),
+        (
+            "image:\n  repository: shop/web\n  tag: \"\"\n  pullPolicy: IfNotPresent\n",
+            joined,
+        ),
+        (
+            "image:\n  registry: docker.io\n  repository: shop/web\n  tag: 1.0.0\n  digest: ''\n",
+            by_digest,
+        ),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("chart");
+        std::fs::create_dir_all(folder.join("templates")).unwrap();
+        let metadata = "apiVersion: v2\nname: shop-web\ntype: application\nversion: 0.1.0\nappVersion: 0.1.0\n";
+        for (path, text) in [
+            ("Chart.yaml", metadata),
+            ("values.yaml", values),
+            ("templates/a.yaml", &template),
+        ] {
+            std::fs::write(folder.join(path), text).unwrap();
+        }
+        let (chart, image) = released(root.path(), "chart");
+        let objects = run(harmony_charts::objects(
+            &Context::new(),
+            &chart,
+            &BTreeMap::new(),
+            &namespace(),
+            None,
+        ));
+        let found =
+            comparable(objects.unwrap())["ConfigMap shop/settings"]["data"]["image"].clone();
+        let found: ImageRef = found.as_str().unwrap().parse().unwrap();
+        assert_eq!(found.pinned(), image.pinned(), "{values}");
+    }
+}
+
+/// The chart in `directory` of a project under git, released as `shop-web` 1.2.3.
+fn released(root: &Path, directory: &str) -> (PackagedChart, ImageRef) {
+    for arguments in [["init", "--quiet"], ["add", "."]] {
+        let mut git = std::process::Command::new("git");
+        let status = git.arg("-C").arg(root).args(arguments).status();
+        assert!(status.unwrap().success());
+    }
+    let image: ImageRef = "registry.example.com/team/shop-web".parse().unwrap();
+    let image = image.with_digest(Digest::sha256_from_bytes([7; 32]));
+    let context = ChartContext {
+        unit: &ReleaseUnit::new("shop".parse().unwrap(), "web".parse().unwrap()).unwrap(),
+        version: &Version::new(1, 2, 3),
+        image: &image,
+    };
+    let source = ChartSource::Path(directory.into());
+    let chart = harmony_charts::package(&source, root, &context, 0).unwrap();
+    (chart.unwrap(), image)
 }

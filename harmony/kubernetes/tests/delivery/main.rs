@@ -7,7 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../../../charts/tests/charts/mod.rs"]
 mod charts;
 mod ownership;
 mod stage;
