@@ -60,7 +60,7 @@ where
 fn text<'a>(chart: &'a Chart, path: &str) -> &'a str {
     let content = chart
         .file(path)
-        .unwrap_or_else(|| panic!("{path} in {:?}", chart));
+        .unwrap_or_else(|| panic!("{path} in {chart:?}"));
     std::str::from_utf8(content).unwrap()
 }
 
