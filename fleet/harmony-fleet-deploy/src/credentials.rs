@@ -199,6 +199,10 @@ mod tests {
             panic!("overwrites what another deploy created")
         }
 
+        async fn preview(&self, _: &Owner, _: &[KubeObject]) -> Result<Vec<Change>, ClusterError> {
+            Ok(Vec::new())
+        }
+
         async fn get_or_create(
             &self,
             _: &Owner,

@@ -9,13 +9,13 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use harmony_core::Context;
-use harmony_core::kubernetes::{ClusterCapabilities, KubeObject};
+use harmony_core::kubernetes::ClusterCapabilities;
 use harmony_core::process;
 use harmony_types::{ChartRef, Namespace, Version};
 use serde_json::Value;
 
 use crate::error::RenderError;
-use crate::render::objects_of_output;
+use crate::render::{ChartObjects, objects_of_output};
 use crate::stable;
 use crate::yaml;
 
@@ -98,7 +98,7 @@ pub async fn inflate(
     context: &Context,
     chart: &HelmChart,
     cluster: Option<&ClusterCapabilities>,
-) -> Result<Vec<KubeObject>, RenderError> {
+) -> Result<ChartObjects, RenderError> {
     let helm = Helm::find().ok_or(RenderError::NoHelm)?;
     helm.template(context, chart, cluster).await
 }
@@ -128,7 +128,7 @@ impl Helm {
         &self.program
     }
 
-    /// The objects of a chart: custom resource definitions included, test hooks left out, other hooks as ordinary objects.
+    /// The objects of a chart, custom resource definitions included, and its hooks.
     /// Nothing is written to a cluster, and none is asked: what a template may know of it is `cluster`. A chart that makes
     /// something up at each rendering, such as a password, is refused: each deploy would change it.
     ///
@@ -140,14 +140,15 @@ impl Helm {
         context: &Context,
         chart: &HelmChart,
         cluster: Option<&ClusterCapabilities>,
-    ) -> Result<Vec<KubeObject>, RenderError> {
+    ) -> Result<ChartObjects, RenderError> {
         let step = context.step(format!("render {} with helm", chart.release));
         let first = self.render(context, chart, cluster).await?;
         let second = self.render(context, chart, cluster).await?;
-        if let Some((object, field)) = stable::difference(&first, &second) {
+        // A hook is made anew at each run, so it may have a new name each time.
+        if let Some((object, field)) = stable::difference(&first.objects, &second.objects) {
             return Err(RenderError::Unstable { object, field });
         }
-        step.done(format!("{} objects", first.len()));
+        step.done(format!("{} objects", first.objects.len()));
         Ok(first)
     }
 
@@ -156,7 +157,7 @@ impl Helm {
         context: &Context,
         chart: &HelmChart,
         cluster: Option<&ClusterCapabilities>,
-    ) -> Result<Vec<KubeObject>, RenderError> {
+    ) -> Result<ChartObjects, RenderError> {
         let folder = tempfile::tempdir().map_err(|error| self.failed(chart, &error.to_string()))?;
         let values = folder.path().join("values.json");
         let archive = folder.path().join("chart.tgz");
@@ -214,7 +215,6 @@ impl Helm {
                 "--namespace",
                 chart.namespace.as_str(),
                 "--include-crds",
-                "--skip-tests",
                 "--values",
             ])
             .arg(&values)

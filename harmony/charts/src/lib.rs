@@ -31,6 +31,7 @@
 //! | [`mod@objects`] | start here: from a packaged chart to objects, by whichever way fits it |
 //! | [`mod@render`] | the objects of a chart within the format |
 //! | `scope` | which kinds live in a namespace |
+//! | [`hook`] | which objects run at a moment of a release |
 //! | [`helm`] | runs the `helm` binary for charts beyond it |
 //! | `stable` | whether two renderings are the same |
 //! | **both** | |
@@ -43,6 +44,7 @@ mod directory;
 pub mod error;
 pub mod helm;
 mod hole;
+pub mod hook;
 pub mod model;
 pub mod objects;
 pub mod render;
@@ -56,9 +58,10 @@ pub mod yaml;
 pub use chart::{Chart, ChartContext, ChartMetadata, Template};
 pub use derive::derive;
 pub use error::{ChartError, Place, RenderError};
+pub use hook::{DeletePolicy, Hook, HookEvent};
 pub use model::ChartModel;
 pub use objects::objects;
-pub use render::render;
+pub use render::{ChartObjects, render};
 pub use source::{ChartBuilder, ChartSource, package};
 pub use values::{ChartValue, ChartValues};
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
-use harmony_core::kubernetes::{ClusterCapabilities, KubeObject};
+use harmony_core::kubernetes::ClusterCapabilities;
 use harmony_types::{ChartName, Namespace};
 use serde_json::Value;
 
 use crate::chart::Chart;
 use crate::error::RenderError;
 use crate::helm::{Helm, HelmChart, HelmSource};
-use crate::render;
+use crate::render::{self, ChartObjects};
 use crate::values::Values;
 
 /// The objects of a packaged chart for that namespace, with `values` (by dotted path) in place of its own.
@@ -27,11 +27,11 @@ pub async fn objects(
     values: &BTreeMap<String, Value>,
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,
-) -> Result<Vec<KubeObject>, RenderError> {
+) -> Result<ChartObjects, RenderError> {
     let files = Chart::from_archive(&chart.archive)?;
     let beyond = match render::render_for(&files, values, namespace, cluster) {
         Err(beyond @ RenderError::Beyond { .. }) => beyond,
-        rendered => return rendered,
+        rendered => return rendered.map(ChartObjects::without_hooks),
     };
     let Some(helm) = Helm::find() else {
         return Err(beyond);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::chart::Chart;
 use crate::error::{Place, RenderError};
 use crate::hole::Problem;
+use crate::hook::Hook;
 use crate::scope::Scopes;
 use crate::template;
 use crate::values::Values;
@@ -69,27 +70,59 @@ pub(crate) fn render_for(
     to_objects(found, namespace, cluster)
 }
 
+/// What a chart renders to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChartObjects {
+    /// What is installed.
+    pub objects: Vec<KubeObject>,
+    /// What runs at moments of that, in the order of the output.
+    pub hooks: Vec<Hook>,
+}
+
+impl ChartObjects {
+    /// Of a chart without hooks.
+    pub fn without_hooks(objects: Vec<KubeObject>) -> Self {
+        Self {
+            objects,
+            hooks: Vec::new(),
+        }
+    }
+}
+
 /// The objects of what `helm template` printed.
 pub(crate) fn objects_of_output(
     output: &str,
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,
-) -> Result<Vec<KubeObject>, RenderError> {
+) -> Result<ChartObjects, RenderError> {
     let found = read("the output of helm", output)?;
-    let mut wanted = Vec::with_capacity(found.len());
-    for object in found {
-        let belongs = match hook(&object.body) {
-            None => true,
-            Some(hook) => runs_at_install(hook).map_err(|problem| RenderError::File {
-                place: object.place.clone(),
-                problem,
-            })?,
-        };
-        if belongs {
-            wanted.push(object);
+    let scopes = Scopes::of(found.iter().map(|found| &found.body), cluster);
+    let (hooks, parts): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|found| hook(&found.body).is_some());
+    let mut objects = Vec::with_capacity(parts.len());
+    for found in parts {
+        objects.push(to_object(found, &scopes, namespace)?);
+    }
+    let mut read = Vec::with_capacity(hooks.len());
+    for found in hooks {
+        let place = found.place.clone();
+        let (_, object) = to_object(found, &scopes, namespace)?;
+        match Hook::of(&object).map_err(|problem| RenderError::File {
+            place: place.clone(),
+            problem,
+        })? {
+            Some(hook) => read.push((place, hook)),
+            None => objects.push((place, object)),
         }
     }
-    to_objects(wanted, namespace, cluster)
+    let hooks = read.iter().map(|(place, hook)| (place, &hook.object));
+    refuse_twice(hooks)?;
+    refuse_twice(objects.iter().map(|(place, object)| (place, object)))?;
+    Ok(ChartObjects {
+        objects: objects.into_iter().map(|(_, object)| object).collect(),
+        hooks: read.into_iter().map(|(_, hook)| hook).collect(),
+    })
 }
 
 /// An object as it was read.
@@ -192,53 +225,48 @@ fn hook(body: &Value) -> Option<&Value> {
     body.pointer("/metadata/annotations/helm.sh~1hook")
 }
 
-/// Whether a hook has an event of an install or an upgrade. Hooks for tests, deletions and rollbacks alone have not: a
-/// cleanup Job that ran at install would remove what it belongs to.
-fn runs_at_install(hook: &Value) -> Result<bool, String> {
-    let Some(text) = hook.as_str() else {
-        return Err(format!(
-            "the annotation `helm.sh/hook` is `{hook}`, which is not a text: quote it"
-        ));
-    };
-    let mut runs = false;
-    for event in text.split(',').map(|event| event.trim().to_lowercase()) {
-        match event.as_str() {
-            "pre-install" | "post-install" | "pre-upgrade" | "post-upgrade" | "crd-install" => {
-                runs = true;
-            }
-            "pre-delete" | "post-delete" | "pre-rollback" | "post-rollback" | "test"
-            | "test-success" | "test-failure" => {}
-            unknown => {
-                return Err(format!(
-                    "the annotation `helm.sh/hook` names the event `{unknown}`, which helm does not have"
-                ));
-            }
-        }
-    }
-    Ok(runs)
-}
-
 fn to_objects(
     found: Vec<Found>,
     namespace: &Namespace,
     cluster: Option<&ClusterCapabilities>,
 ) -> Result<Vec<KubeObject>, RenderError> {
     let scopes = Scopes::of(found.iter().map(|found| &found.body), cluster);
-    let mut names = BTreeSet::new();
     let mut objects = Vec::with_capacity(found.len());
-    for Found { place, mut body } in found {
-        let refuse = |problem: String| RenderError::File {
-            place: place.clone(),
-            problem,
-        };
-        set_namespace(&mut body, &scopes, namespace).map_err(refuse)?;
-        let object = KubeObject::from_value(body).map_err(|error| refuse(error.to_string()))?;
-        if !names.insert(object.reference().clone()) {
-            return Err(refuse(format!("{} is there twice", object.reference())));
-        }
-        objects.push(object);
+    for found in found {
+        objects.push(to_object(found, &scopes, namespace)?);
     }
-    Ok(objects)
+    refuse_twice(objects.iter().map(|(place, object)| (place, object)))?;
+    Ok(objects.into_iter().map(|(_, object)| object).collect())
+}
+
+fn to_object(
+    found: Found,
+    scopes: &Scopes,
+    namespace: &Namespace,
+) -> Result<(Place, KubeObject), RenderError> {
+    let Found { place, mut body } = found;
+    let refuse = |problem: String| RenderError::File {
+        place: place.clone(),
+        problem,
+    };
+    set_namespace(&mut body, scopes, namespace).map_err(refuse)?;
+    let object = KubeObject::from_value(body).map_err(|error| refuse(error.to_string()))?;
+    Ok((place, object))
+}
+
+fn refuse_twice<'a>(
+    objects: impl Iterator<Item = (&'a Place, &'a KubeObject)>,
+) -> Result<(), RenderError> {
+    let mut names = BTreeSet::new();
+    for (place, object) in objects {
+        if !names.insert(object.reference()) {
+            return Err(RenderError::File {
+                place: place.clone(),
+                problem: format!("{} is there twice", object.reference()),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// An object of the cluster has none, any other one has its own or the target's.

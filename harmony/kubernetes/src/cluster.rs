@@ -130,6 +130,23 @@ impl KubernetesCluster for Cluster {
         }
     }
 
+    async fn preview(
+        &self,
+        owner: &Owner,
+        objects: &[KubeObject],
+    ) -> Result<Vec<Change>, ClusterError> {
+        match self.connection()? {
+            Some(connection) => {
+                let tried = apply::preview(connection, owner, objects);
+                connection.context.unless_cancelled(tried).await?
+            }
+            None => Ok(objects
+                .iter()
+                .map(|object| Change::new(Action::Create, object.reference().clone()))
+                .collect()),
+        }
+    }
+
     async fn get_or_create(
         &self,
         owner: &Owner,

@@ -19,6 +19,7 @@
 //! | [`apply`] | server-side apply: one read for what is unchanged, a dry run of everything before the first write | all but the requests |
 //! | [`readiness`] | waits for the current revision, finds out why not, gathers logs and events | [`readiness::Tracker`] |
 //! | `probe` | HTTP, TCP, exec and NATS checks, tunnels; all through the API server | routes, answers |
+//! | [`hooks`] | runs the hooks of a chart around its objects, and its tests | which, in which order, what makes way |
 //! | [`delivery`] | [`DirectDelivery`]: chart, namespace, inventory, apply, prune | the inventory |
 //!
 //! # What holds everywhere
@@ -39,6 +40,7 @@ mod delete;
 pub mod delivery;
 mod fault;
 mod field_path;
+pub mod hooks;
 mod kinds;
 mod marks;
 mod probe;

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use harmony_charts::Hook;
 use harmony_charts::helm::{HelmChart, HelmSource, inflate};
+use harmony_core::capability::continuous_delivery::Followup;
+use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::capability::{KubernetesCluster, Prober};
+use harmony_core::owner::Owner;
 use harmony_core::verify::{Checks, Deployed, READY_DEADLINE, Workload, verified};
 use harmony_core::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
+use harmony_kubernetes::hooks::Hooks;
 use harmony_types::{Namespace, ResourceName};
 use serde_json::Value;
 
@@ -13,7 +18,7 @@ use super::K8sResourceScore;
 use super::k8s_resource::Applied;
 
 /// Renders a chart with the `helm` binary and applies its objects as any others: they are planned, awaited and checked
-/// like those of our own Scores, and `helm` never sees the cluster.
+/// like those of our own Scores, and `helm` never sees the cluster. Its hooks run around that, and its tests at the end.
 ///
 /// The binary is that of `HARMONY_HELM`, else the first `helm` on `PATH`.
 #[derive(Debug, Clone)]
@@ -53,7 +58,7 @@ impl HelmChartScore {
     async fn resources<T: Topology + KubernetesCluster>(
         &self,
         topology: &T,
-    ) -> Result<K8sResourceScore, InterpretError> {
+    ) -> Result<(K8sResourceScore, Vec<Hook>), InterpretError> {
         let chart = HelmChart {
             release: self.name.to_string(),
             source: self.source.clone(),
@@ -65,12 +70,16 @@ impl HelmChartScore {
             .capabilities()
             .await
             .map_err(|error| InterpretError::new(&name, error))?;
-        let objects = inflate(topology.context(), &chart, known.as_ref())
+        let rendered = inflate(topology.context(), &chart, known.as_ref())
             .await
             .map_err(|error| InterpretError::new(&name, error))?;
         let namespace = self.namespace.clone();
-        let score = K8sResourceScore::new(name, namespace, objects, self.checks.clone());
-        Ok(score.with_deadline(self.deadline))
+        let score = K8sResourceScore::new(name, namespace, rendered.objects, self.checks.clone());
+        Ok((score.with_deadline(self.deadline), rendered.hooks))
+    }
+
+    fn failed(&self, error: ClusterError) -> InterpretError {
+        InterpretError::new(self.name.to_string(), error)
     }
 }
 
@@ -86,7 +95,7 @@ impl<T: Topology + KubernetesCluster + Prober> Score<T> for HelmChartScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
-    type Running = Applied;
+    type Running = Installed;
 
     fn name(&self) -> String {
         self.name.to_string()
@@ -97,8 +106,20 @@ impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
         inventory: &Inventory,
         topology: &T,
     ) -> Result<Deployed<Self::Running>, InterpretError> {
-        let resources = self.resources(topology).await?;
-        resources.deploy(inventory, topology).await
+        let (resources, hooks) = self.resources(topology).await?;
+        let owner = Owner::score(&resources.name, &self.namespace);
+        let runner = Hooks::new(topology.context(), topology, &owner);
+        let prepared = runner.prepare(&resources.objects, &hooks, false).await;
+        let mut prepared = prepared.map_err(|error| self.failed(error))?;
+        let before = std::mem::take(&mut prepared.before);
+        let after = std::mem::take(&mut prepared.after);
+        let followup = runner.run_before(prepared).await;
+        let followup = followup.map_err(|error| self.failed(error))?;
+        let deployed = resources.deploy(inventory, topology).await?;
+        Ok(deployed
+            .after(before)
+            .map(|applied| Installed { applied, followup })
+            .with(after))
     }
 
     async fn wait_ready(
@@ -106,7 +127,13 @@ impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
         topology: &T,
         running: &Self::Running,
     ) -> Result<(), InterpretError> {
-        running.wait_ready(topology).await
+        running.applied.wait_ready(topology).await?;
+        if let Some(owner) = &running.followup.owner {
+            let runner = Hooks::new(topology.context(), topology, owner);
+            let done = runner.run_after(&running.followup, self.deadline).await;
+            done.map_err(|error| self.failed(error))?;
+        }
+        Ok(())
     }
 
     fn checks(&self, _: &Self::Running) -> Checks {
@@ -116,4 +143,11 @@ impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
     fn namespace(&self) -> &Namespace {
         &self.namespace
     }
+}
+
+/// The objects of a chart that were applied, and what runs when they are ready.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    applied: Applied,
+    followup: Followup,
 }

@@ -86,6 +86,14 @@ impl KubernetesCluster for LazyCluster {
         self.get_ready().await?.apply(owner, objects).await
     }
 
+    async fn preview(
+        &self,
+        owner: &Owner,
+        objects: &[KubeObject],
+    ) -> Result<Vec<Change>, ClusterError> {
+        self.get_ready().await?.preview(owner, objects).await
+    }
+
     async fn get_or_create(
         &self,
         owner: &Owner,

@@ -296,7 +296,7 @@ impl ContinuousDelivery for DirectoryTopology {
         }
         Ok(Delivered {
             changes: vec![Change::new(action, chart.clone())],
-            objects: Vec::new(),
+            ..Delivered::default()
         })
     }
 

@@ -211,24 +211,6 @@ fn what_is_wrong_is_told_by_place() {
     }
 }
 
-#[test]
-fn of_helms_output_only_test_hooks_are_left_out() {
-    let object = |name: &str, hook: &str| {
-        format!(
-            "---\n# Source: a.yaml\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, annotations: {{helm.sh/hook: '{hook}'}}}}\n"
-        )
-    };
-    let output = [
-        object("a", "pre-install,post-upgrade"),
-        object("b", "test"),
-        object("c", "test-success, test-failure"),
-        object("d", "test,pre-install"),
-    ]
-    .concat();
-    let objects = objects_of_output(&output, &"shop".parse().unwrap(), None).unwrap();
-    assert_eq!(names(&objects), ["Pod shop/a", "Pod shop/d"]);
-}
-
 proptest::proptest! {
     /// Whatever a chart holds, the answer is objects or an error.
     #[test]
@@ -251,29 +233,30 @@ proptest::proptest! {
 }
 
 #[test]
-fn only_hooks_of_an_install_or_upgrade_become_objects() {
-    let objects = |hook: &str| {
-        let output = format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{ name: a, annotations: {{ helm.sh/hook: {hook} }} }}\n"
-        );
-        objects_of_output(&output, &"shop".parse().unwrap(), None).map(|objects| objects.len())
+fn hooks_are_told_apart_from_the_objects_of_helms_output() {
+    let object = |name: &str, hook: &str| {
+        format!(
+            "---\n# Source: a.yaml\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, annotations: {{helm.sh/hook: {hook}}}}}\n"
+        )
     };
-    for (hook, count) in [
-        ("pre-install", 1),
-        ("\"post-upgrade, post-delete\"", 1),
-        ("\"test,post-install\"", 1),
-        ("post-delete", 0),
-        ("pre-delete", 0),
-        ("\"pre-rollback,post-rollback\"", 0),
-        ("\"post-delete, test\"", 0),
-        ("test-success", 0),
-    ] {
-        assert_eq!(objects(hook).unwrap(), count, "{hook}");
-    }
+    let output = [
+        object("a", "'pre-install,post-upgrade'"),
+        object("b", "test"),
+        object("c", "post-delete"),
+        object("d", "crd-install"),
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n".to_owned(),
+    ]
+    .concat();
+    let rendered = objects_of_output(&output, &"shop".parse().unwrap(), None).unwrap();
+    assert_eq!(names(&rendered.objects), ["Pod shop/a", "Pod shop/d"]);
+    let hooks: Vec<KubeObject> = rendered.hooks.into_iter().map(|hook| hook.object).collect();
+    assert_eq!(names(&hooks), ["Pod shop/a", "Pod shop/b", "Pod shop/c"]);
+
     for hook in ["pre-instal", "3", "\"\"", "\"pre-install,\""] {
-        assert!(
-            matches!(objects(hook), Err(RenderError::File { .. })),
-            "{hook}"
-        );
+        let wrong = objects_of_output(&object("a", hook), &"shop".parse().unwrap(), None);
+        assert!(matches!(wrong, Err(RenderError::File { .. })), "{hook}");
     }
+    let twice = [object("a", "test"), object("a", "pre-install")].concat();
+    let error = objects_of_output(&twice, &"shop".parse().unwrap(), None).unwrap_err();
+    assert!(error.to_string().contains("there twice"), "{error}");
 }

@@ -65,7 +65,7 @@ fn a_chart_beyond_the_format_is_rendered_by_helm() {
         ("mode".to_owned(), json!("yes")),
         ("numbers".to_owned(), json!(["1", 2])),
     ]);
-    let objects = run(harmony_charts::objects(
+    let rendered = run(harmony_charts::objects(
         &Context::new(),
         &beyond(),
         &values,
@@ -73,14 +73,16 @@ fn a_chart_beyond_the_format_is_rendered_by_helm() {
         None,
     ))
     .unwrap();
-    let objects = comparable(objects);
+    let hooks = rendered.hooks.iter();
+    let hooks: Vec<String> = hooks
+        .map(|hook| hook.object.reference().to_string())
+        .collect();
+    assert_eq!(hooks.len(), 2, "{hooks:?}");
+    assert!(hooks.contains(&"Pod shop/hook".into()) && hooks.contains(&"Pod shop/test".into()));
+    let objects = comparable(rendered.objects);
     assert_eq!(
         objects.keys().collect::<Vec<_>>(),
-        [
-            "ClusterRole reader",
-            "ConfigMap shop/web-config",
-            "Pod shop/hook"
-        ]
+        ["ClusterRole reader", "ConfigMap shop/web-config"]
     );
     let config = &objects["ConfigMap shop/web-config"];
     assert_eq!(config["metadata"]["labels"], json!({ "app": "web" }));
@@ -164,10 +166,10 @@ fn charts_are_inflated_from_directories_and_repositories() {
             namespace: namespace(),
         };
         run(inflate(&Context::new(), &chart, None))
-            .map(comparable)
+            .map(|rendered| comparable(rendered.objects))
             .unwrap()
     };
-    let expected = ["ClusterRole reader", "Pod shop/hook"];
+    let expected = ["ClusterRole reader"];
     assert_eq!(
         inflated(HelmSource::Path(folder.path().join("web")))
             .into_keys()
@@ -272,8 +274,11 @@ fn a_chart_is_told_what_the_cluster_is() {
             is_namespaced: true,
         }],
     };
-    let objects =
-        comparable(run(helm().template(&Context::new(), &chart, Some(&cluster))).unwrap());
+    let objects = comparable(
+        run(helm().template(&Context::new(), &chart, Some(&cluster)))
+            .unwrap()
+            .objects,
+    );
     let seen = &objects["ConfigMap shop/seen"]["data"];
     assert_eq!(
         (&seen["version"], &seen["knows"]),
@@ -354,7 +359,8 @@ fn the_image_of_a_directory_is_what_its_templates_write() {
             None,
         ));
         let found =
-            comparable(objects.unwrap())["ConfigMap shop/settings"]["data"]["image"].clone();
+            comparable(objects.unwrap().objects)["ConfigMap shop/settings"]["data"]["image"]
+                .clone();
         let found: ImageRef = found.as_str().unwrap().parse().unwrap();
         assert_eq!(found.pinned(), image.pinned(), "{values}");
     }

@@ -53,7 +53,7 @@ pub(crate) fn by_helm(archive: &[u8], values: &Value) -> Result<Vec<KubeObject>,
         values: values.clone(),
         namespace: namespace(),
     };
-    run(helm().template(&Context::new(), &chart, None))
+    run(helm().template(&Context::new(), &chart, None)).map(|rendered| rendered.objects)
 }
 
 pub(crate) fn by_harmony(chart: &PackagedChart) -> Vec<KubeObject> {

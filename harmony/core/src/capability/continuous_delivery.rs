@@ -12,8 +12,9 @@ use crate::chart::DeployTarget;
 use crate::codes;
 use crate::context::Cancelled;
 use crate::diagnostic::{AnyDiagnostic, Diagnostic, FailureKind, Origin};
-use crate::kubernetes::ObjectRef;
+use crate::kubernetes::{KubeObject, ObjectRef};
 use crate::outcome::Change;
+use crate::owner::Owner;
 
 /// Can bring a chart to where it runs and keep it there. Providers: direct apply, Argo CD, Flux.
 #[async_trait]
@@ -55,6 +56,21 @@ pub struct Delivered {
     pub changes: Vec<Change>,
     /// The objects to wait for. Empty for a plan of a chart that is not released yet.
     pub objects: Vec<ObjectRef>,
+    /// What runs once they are ready.
+    pub followup: Followup,
+}
+
+/// What a chart runs when its objects are ready.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Followup {
+    /// For whom; `None` when there is nothing to run.
+    pub owner: Option<Owner>,
+    /// The hooks that follow an install or an upgrade, in order.
+    pub hooks: Vec<KubeObject>,
+    /// Where it is recorded that all hooks have run.
+    pub record: Option<KubeObject>,
+    /// The chart's own tests, in order.
+    pub tests: Vec<KubeObject>,
 }
 
 /// A chart could not be delivered.

@@ -40,6 +40,17 @@ pub trait KubernetesCluster: Send + Sync {
         objects: &[KubeObject],
     ) -> Result<Vec<Change>, ClusterError>;
 
+    /// What [`KubernetesCluster::apply`] would change, in the same order. Every object is tried, and nothing is written,
+    /// planning or not.
+    ///
+    /// # Errors
+    /// Those of an apply, as far as they are known before the first write.
+    async fn preview(
+        &self,
+        owner: &Owner,
+        objects: &[KubeObject],
+    ) -> Result<Vec<Change>, ClusterError>;
+
     /// The object as the cluster holds it, after creating it as given if it does not exist. Of several that create it at
     /// the same moment one succeeds, and all get what that one created. Planning returns the object as it would be.
     ///

@@ -107,6 +107,13 @@ impl<R> Deployed<R> {
         Self { outcome, ..self }
     }
 
+    /// With what is done after it, such as a hook.
+    pub fn with(self, later: impl Into<Outcome>) -> Self {
+        let mut outcome = self.outcome;
+        outcome.absorb(later.into());
+        Self { outcome, ..self }
+    }
+
     /// With something else that has to become ready, made of what is there.
     pub fn map<S>(self, running: impl FnOnce(R) -> S) -> Deployed<S> {
         Deployed {

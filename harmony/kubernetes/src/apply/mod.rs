@@ -110,6 +110,18 @@ pub(crate) async fn apply(
     Ok(changes)
 }
 
+/// What [`apply`] would change. Every object is tried, nobody is asked, nothing is written.
+pub(crate) async fn preview(
+    connection: &Connection,
+    owner: &Owner,
+    objects: &[KubeObject],
+) -> Result<Vec<Change>, ClusterError> {
+    let mut ordered: Vec<&KubeObject> = objects.iter().collect();
+    ordered.sort_by_key(|object| rank(object.reference()));
+    let tried = try_all(connection, owner, &ordered, &Planned::of(objects)).await?;
+    Ok(tried.iter().map(Tried::change).collect())
+}
+
 /// Tries every object; the error is that of the first one that is refused.
 async fn try_all(
     connection: &Connection,

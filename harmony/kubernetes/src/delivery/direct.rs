@@ -1,7 +1,8 @@
 //! Delivery without a controller: the chart is rendered here, and its objects are applied from here.
 //!
 //! ```text
-//! pull --> render --> label --> ask --> namespace --> list old + new --> apply --> remove what is old only --> list new
+//! pull --> render --> label --> try hooks --> ask --> run hooks --> namespace --> list old + new --> apply
+//!      --> remove what is old only --> list new --> (ready) --> run hooks and tests
 //! ```
 //!
 //! A delivery that is killed anywhere is continued by the next one: whatever may exist is listed.
@@ -9,7 +10,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use harmony_charts::RenderError;
+use harmony_charts::{Hook, RenderError};
 use harmony_core::Context;
 use harmony_core::approval::NotApproved;
 use harmony_core::capability::continuous_delivery::{Delivered, DeliveryError};
@@ -26,8 +27,11 @@ use serde_json::json;
 
 use super::inventory::{DeliveryName, Inventory, reason_to_keep};
 use crate::apply::{Standing, is_applied_by, rank, standing};
+use crate::hooks::Hooks;
 
 /// Pulls a chart, renders it, applies its objects and removes what an earlier version had and this one lacks.
+///
+/// Hooks of an install or an upgrade run around that, and the chart's tests at the end: see [`Hooks`].
 ///
 /// Every object is labelled and listed in the ConfigMap `harmony-delivery-<chart>` of the target namespace. An object
 /// that only the list has is removed when it still carries the label; definitions, namespaces and volume claims stay,
@@ -45,6 +49,7 @@ struct Rendered {
     name: DeliveryName,
     digest: Digest,
     objects: Vec<KubeObject>,
+    hooks: Vec<Hook>,
 }
 
 impl<C, R> DirectDelivery<C, R> {
@@ -80,7 +85,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
                 let change = Change::new(Action::Create, chart.clone()).with_note(note);
                 return Ok(Delivered {
                     changes: vec![change],
-                    objects: Vec::new(),
+                    ..Delivered::default()
                 });
             }
             rendered => rendered?,
@@ -91,9 +96,18 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         let wanted = Inventory::applied(chart.version(), &rendered.digest, &rendered.objects);
         let before = self.inventory(name, namespace).await?;
         let mut leftovers = self
-            .leftovers(before.as_ref(), &wanted, name, &owner)
+            .leftovers(before.as_ref(), &wanted, &rendered, &owner)
+            .await?;
+        let mut parts = Vec::from_iter(missing_namespace(namespace, &rendered.objects)?);
+        parts.extend(rendered.objects.iter().cloned());
+        let hooks = Hooks::new(&self.context, &self.cluster, &owner);
+        let mut prepared = hooks
+            .prepare(&parts, &rendered.hooks, before.is_some())
             .await?;
         self.approve_removal(&leftovers).await?;
+        let mut changes = std::mem::take(&mut prepared.before);
+        let follows = std::mem::take(&mut prepared.after);
+        let followup = hooks.run_before(prepared).await?;
         // A plan tells what the list will be in the end; a list that is right already is not touched.
         let is_settled = self.context.is_planning() || before.as_ref() == Some(&wanted);
         let during = if is_settled {
@@ -103,20 +117,18 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         };
         let list = during.stored(name, namespace).map_err(ClusterError::from)?;
         let mut objects = vec![list.clone()];
-        objects.extend(missing_namespace(namespace, &rendered.objects)?);
-        objects.extend(rendered.objects.iter().cloned());
+        objects.extend(parts);
         objects.sort_by_key(|object| rank(object.reference()));
         let applied = self.cluster.apply(&owner, &objects).await?;
-        let mut changes: Vec<Change> = applied
-            .into_iter()
-            .map(|change| match &change.subject {
+        changes.extend(applied.into_iter().map(|change| {
+            match &change.subject {
                 // What it lists is told by the other changes.
                 Subject::Object(object) if object == list.reference() => change
                     .with_fields(Vec::new())
                     .with_note("the list of the chart's objects"),
                 _ => change,
-            })
-            .collect();
+            }
+        }));
         // What works and receives traffic goes before what it needs.
         leftovers.sort_by_key(|leftover| std::cmp::Reverse(rank(leftover.reference())));
         for leftover in leftovers {
@@ -129,10 +141,12 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
                 .apply(&owner, std::slice::from_ref(&list))
                 .await?;
         }
+        changes.extend(follows);
         let references = rendered.objects.iter().map(KubeObject::reference);
         Ok(Delivered {
             changes,
             objects: references.cloned().collect(),
+            followup,
         })
     }
 
@@ -141,8 +155,14 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         delivered: &Delivered,
         deadline: Duration,
     ) -> Result<(), DeliveryError> {
-        let waited = self.cluster.wait_ready(&delivered.objects, deadline).await;
-        Ok(waited?)
+        self.cluster
+            .wait_ready(&delivered.objects, deadline)
+            .await?;
+        if let Some(owner) = &delivered.followup.owner {
+            let hooks = Hooks::new(&self.context, &self.cluster, owner);
+            hooks.run_after(&delivered.followup, deadline).await?;
+        }
+        Ok(())
     }
 }
 
@@ -186,18 +206,23 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
             source,
         })?;
         let known = self.cluster.capabilities().await?;
-        let objects =
+        let chart =
             harmony_charts::objects(&self.context, &packaged, values, namespace, known.as_ref())
                 .await
                 .map_err(refuse)?;
-        let labelled: Result<Vec<_>, _> = objects
-            .into_iter()
-            .map(|object| name.label(object))
-            .collect();
+        let labelled = |object| name.label(object).map_err(ClusterError::from);
+        let objects: Result<Vec<_>, _> = chart.objects.into_iter().map(labelled).collect();
+        let hooks = chart.hooks.into_iter().map(|hook| {
+            let object = labelled(hook.object)?;
+            Ok::<_, ClusterError>(Hook { object, ..hook })
+        });
+        let hooks: Result<Vec<_>, _> = hooks.collect();
+        let (objects, hooks) = (objects?, hooks?);
         Ok(Rendered {
             name,
             digest: packaged.archive_digest,
-            objects: labelled.map_err(ClusterError::from)?,
+            objects,
+            hooks,
         })
     }
 
@@ -226,12 +251,18 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         &self,
         before: Option<&Inventory>,
         wanted: &Inventory,
-        name: &DeliveryName,
+        rendered: &Rendered,
         owner: &Owner,
     ) -> Result<Vec<Leftover>, DeliveryError> {
-        let gone = before
+        let name = &rendered.name;
+        let mut gone = before
             .map(|before| before.without(wanted))
             .unwrap_or_default();
+        // An earlier version of Harmony listed hooks with the objects; they go as their policies say.
+        gone.retain(|object| {
+            let mut hooks = rendered.hooks.iter();
+            !hooks.any(|hook| hook.object.reference() == object)
+        });
         let mut leftovers = Vec::with_capacity(gone.len());
         for object in gone {
             leftovers.push(match self.cluster.get(&object).await? {

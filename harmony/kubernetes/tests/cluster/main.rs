@@ -11,6 +11,7 @@
 )]
 
 mod apply;
+mod hooks;
 mod lasting;
 mod owners;
 mod probe;

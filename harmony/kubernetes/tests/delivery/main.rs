@@ -435,3 +435,80 @@ async fn a_list_that_cannot_be_read_is_not_overwritten() {
     })
     .await;
 }
+
+/// Hooks that need no program: what they do is in `tests/cluster/hooks.rs`.
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_of_a_chart_run_around_its_objects_and_are_none_of_them() {
+    const HOOKS: &str = r#"
+{{- range $name, $events := dict "before" "pre-install,pre-upgrade" "later" "post-upgrade" "gone" "pre-delete" "back" "post-rollback" }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: {{ $name }}, annotations: { "helm.sh/hook": {{ $events | quote }} } }
+data: { version: {{ $.Chart.Version | quote }} }
+{{- end }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: settings }
+data: { version: {{ .Chart.Version | quote }} }
+"#;
+    on_stage(|stage| async move {
+        let delivery = DirectDelivery::new(
+            Context::new(),
+            stage.cluster.clone(),
+            stage.registry.clone(),
+            location(),
+        );
+        let there = async || {
+            let mut found = Vec::new();
+            for name in ["back", "before", "gone", "later", "settings"] {
+                if let Some(body) = stage.body("v1", "ConfigMap", name).await {
+                    found.push(format!(
+                        "{name} {}",
+                        body["data"]["version"].as_str().unwrap()
+                    ));
+                }
+            }
+            found
+        };
+        for (version, expected) in [
+            ("1.0.0", vec!["before 1.0.0", "settings 1.0.0"]),
+            (
+                "2.0.0",
+                vec!["before 2.0.0", "later 2.0.0", "settings 2.0.0"],
+            ),
+        ] {
+            let chart = charts::packaged("hooked", version, &[("templates/a.yaml", HOOKS)]);
+            let at = reference("hooked", version);
+            stage.registry.push_chart(&chart, &at).await.unwrap();
+            let delivered = delivery.sync_to(&at, &stage.target()).await.unwrap();
+            assert!(!there().await.contains(&format!("later {version}")));
+            delivery
+                .wait_ready(&delivered, Duration::from_secs(30))
+                .await
+                .unwrap();
+            assert_eq!(there().await, expected);
+            let list = stage
+                .body("v1", "ConfigMap", "harmony-delivery-hooked")
+                .await
+                .unwrap();
+            let objects = list["data"]["objects"].as_str().unwrap();
+            assert!(
+                objects.contains("settings") && !objects.contains("before"),
+                "{objects}"
+            );
+            // as it was
+            let again = delivery.sync_to(&at, &stage.target()).await.unwrap();
+            assert!(
+                again
+                    .changes
+                    .iter()
+                    .all(|change| change.action == Action::Unchanged),
+                "{:?}",
+                again.changes
+            );
+        }
+    })
+    .await;
+}

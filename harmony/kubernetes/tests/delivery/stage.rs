@@ -217,6 +217,14 @@ impl KubernetesCluster for CutOff {
         Ok(changes)
     }
 
+    async fn preview(
+        &self,
+        owner: &Owner,
+        objects: &[KubeObject],
+    ) -> Result<Vec<Change>, ClusterError> {
+        self.cluster.preview(owner, objects).await
+    }
+
     async fn get_or_create(
         &self,
         owner: &Owner,
