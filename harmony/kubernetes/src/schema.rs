@@ -282,19 +282,45 @@ fn is_quantity(value: &Value) -> bool {
     !digits.is_empty() && exponent.chars().all(|c| c.is_ascii_digit())
 }
 
+const FIXED_HINT: &str = "this cannot change once the object exists: delete the object first, or give the new one another name";
+
+/// Says for kinds that need more care than that what to do about a field that cannot change.
+pub(crate) fn advise(kind: &str, faults: &mut [FieldFault]) {
+    let advice = match kind {
+        "Job" => {
+            "a Job cannot change: give it another name for another content, delete it first, or make it a hook of its \
+             chart, which is made anew (`helm.sh/hook`)"
+        }
+        "StatefulSet" => {
+            "this cannot change once a StatefulSet exists: delete it first with `kubectl delete --cascade=orphan`, which \
+             keeps its pods and volumes"
+        }
+        "PersistentVolumeClaim" => {
+            "a claim can grow, and nothing else: keep what it has, or create a claim of another name and copy the data"
+        }
+        _ => return,
+    };
+    for fault in faults.iter_mut().filter(|fault| fault.fix == FIXED_HINT) {
+        advice.clone_into(&mut fault.fix);
+    }
+}
+
 /// A field that is of the right type and has a value that is not allowed.
 fn invalid(path: &str, message: &str) -> FieldFault {
-    const FIXED: [&str; 6] = [
+    const FIXED: [&str; 9] = [
         "immutable",
         "cannot change",
         "may not change",
         "may not be changed",
         "cannot be changed",
         "fields other than",
+        "are forbidden",
+        "can not be less than",
+        "can not be unset",
     ];
     let problem = without_value(message);
     let fix = if FIXED.iter().any(|words| message.contains(words)) {
-        "this cannot change once the object exists: delete the object first, or give the new one another name"
+        FIXED_HINT
     } else {
         ""
     };

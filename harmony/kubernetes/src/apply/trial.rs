@@ -363,6 +363,7 @@ impl Trial<'_> {
 
     fn invalid(&self, reference: &ObjectRef, mut fields: Vec<FieldFault>) -> ClusterError {
         schema::locate_quantities(&self.tried.wanted, &mut fields);
+        schema::advise(&reference.kind, &mut fields);
         ClusterError::Invalid {
             object: reference.clone(),
             fields,

@@ -81,7 +81,10 @@ pub(super) fn pod(object: &Pod) -> Assessment {
         .status
         .as_ref()
         .and_then(|status| status.phase.as_deref());
-    if is_ready(object) {
+    // A hook of a chart is done when it has ended.
+    let annotations = object.metadata.annotations.as_ref();
+    let is_hook = annotations.is_some_and(|all| all.contains_key("helm.sh/hook"));
+    if is_ready(object) && !is_hook {
         return Assessment::serving(vec![Arc::new(object.clone())]);
     }
     if phase == Some("Succeeded") {
@@ -137,8 +140,10 @@ fn failing(pods: &[Arc<Pod>], failed: i32) -> Option<Finding> {
         return None;
     }
     let code = code.map_or_else(String::new, |code| format!(" (exit code {code})"));
+    // What the Job itself says in the end says it better.
     Some(Finding {
         grace: None,
+        is_vague: true,
         ..Finding::new(
             FailureClass::JobFailed,
             0,

@@ -472,7 +472,9 @@ impl Tracker {
         }
         for (place, located) in found {
             match self.seen.get_mut(&place) {
-                Some(sticky) if located.finding.is_vague => sticky.is_current = true,
+                Some(sticky) if located.finding.is_vague && !sticky.located.finding.is_vague => {
+                    sticky.is_current = true;
+                }
                 // Since when stays: the precise words are about the same trouble.
                 Some(sticky) if sticky.located.finding.is_vague => {
                     sticky.is_current = true;

@@ -71,6 +71,11 @@ async fn what_the_schema_refuses_is_told_by_path_reason_and_fix_before_anything_
             { "name": "MODE", "value": "fast" }, { "name": "LEVEL", "value": "info" }, { "name": "MODE", "value": "slow" }] });
         let misspelt = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" },
             "spec": { "selectors": { "app": "web" }, "ports": [{ "port": 80 }] } });
+        let of_pods = |key: &str, value: Value| {
+            let mut web = with(json!({}));
+            web["spec"]["template"]["spec"][key] = value;
+            web
+        };
         let mut other_label = with(json!({}));
         other_label["spec"]["template"]["metadata"]["labels"] = json!({ "app": "other" });
         for (body, path, words) in [
@@ -80,6 +85,25 @@ async fn what_the_schema_refuses_is_told_by_path_reason_and_fix_before_anything_
             (with(json!({ "resources": { "limits": { "cpu": "lots" } } })), "spec.template.spec.containers[web].resources.limits.cpu", "quantity"),
             (with(json!({ "imagePullPolicy": "Sometimes" })), "spec.template.spec.containers[0].imagePullPolicy", "Unsupported value"),
             (other_label, "spec.template.metadata.labels", "`selector` does not match template `labels`"),
+            (with(json!({ "ports": [{ "containerPort": 80 }, { "containerPort": 80 }] })),
+                "spec.template.spec.containers[name=\"web\"].ports", "more than one entry"),
+            (with(json!({ "volumeMounts": [{ "name": "a", "mountPath": "/a" }, { "name": "b", "mountPath": "/a" }] })),
+                "spec.template.spec.containers[name=\"web\"].volumeMounts", "more than one entry"),
+            (with(json!({ "volumeMounts": [{ "name": "a", "mountPath": "/a" }] })),
+                "spec.template.spec.containers[0].volumeMounts[0].name", "Not found"),
+            (of_pods("volumes", json!([{ "name": "a", "emptyDir": {} }, { "name": "a", "emptyDir": {} }])),
+                "spec.template.spec.volumes", "more than one entry with name=\"a\""),
+            (of_pods("containers", json!([{ "name": "a", "image": "a" }, { "name": "a", "image": "a" }])),
+                "spec.template.spec.containers", "more than one entry with name=\"a\""),
+            (of_pods("initContainers", json!([{ "name": "web", "image": "a" }])), "spec.template.spec.initContainers[0].name", "duplicate value"),
+            (with(json!({ "env": [{ "name": "ON", "value": true }] })), "spec.template.spec.containers[web].env[ON].value", "is a boolean"),
+            (with(json!({ "env": [{ "name": "N", "value": 1.5 }] })), "spec.template.spec.containers[web].env[N].value", "is a number"),
+            (json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "n" }, "data": { "port": 5432 } }), "data.port", "is a number"),
+            (json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "n" }, "data": { "port": 5432 } }), "data.port", "is a number"),
+            (json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "n", "annotations": { "on": true } } }),
+                "metadata.annotations.on", "is a boolean"),
+            (json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "n" }, "spec": { "ports": [
+                { "name": "a", "port": 80 }, { "name": "a", "port": 81 }] } }), "spec.ports[1].name", "duplicate value"),
         ] {
             let report = refused(&stage, [config_map("beside", "fast"), body]).await;
             assert_eq!(report.code.to_string(), "H0355", "{report:?}");
@@ -107,6 +131,62 @@ async fn a_field_that_cannot_change_is_refused_before_anything_is_written() {
         assert!(report.hints[0].contains("delete the object first"), "{report:?}");
         let settings = stage.cluster.get(objects[0].reference()).await.unwrap().unwrap();
         assert_eq!(settings.body()["data"]["key"], "fast", "half a deploy");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_cannot_change_is_refused_with_what_to_do() {
+    in_namespace(|stage| async move {
+        let template = json!({ "metadata": { "labels": { "app": "web" } }, "spec": { "containers": [
+            { "name": "web", "image": "registry.invalid/web:1" }] } });
+        let workload = |kind: &str, selector: &str, fields: Value| {
+            let mut template = template.clone();
+            template["metadata"]["labels"] = json!({ "app": selector });
+            let mut workload = json!({ "apiVersion": "apps/v1", "kind": kind, "metadata": { "name": "web" },
+                "spec": { "replicas": 0, "selector": { "matchLabels": { "app": selector } }, "template": template } });
+            for (key, value) in fields.as_object().unwrap() {
+                workload["spec"][key] = value.clone();
+            }
+            workload
+        };
+        let volumes = |size: &str| json!({ "serviceName": "web", "volumeClaimTemplates": [{ "metadata": { "name": "data" },
+            "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": size } } } }] });
+        let job = |image: &str| {
+            let mut template = template.clone();
+            template["spec"]["restartPolicy"] = json!("Never");
+            template["spec"]["containers"][0]["image"] = json!(image);
+            json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "migrate" },
+                "spec": { "suspend": true, "template": template } })
+        };
+        let claim = |size: &str| json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "data" },
+            "spec": { "accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": { "requests": { "storage": size } } } });
+        let service = |address: Value| json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "peers" },
+            "spec": { "clusterIP": address, "selector": { "app": "web" }, "ports": [{ "port": 80 }] } });
+        let secret = |kind: &str| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "key" }, "type": kind });
+        let fixed = |value: &str| {
+            let mut map = config_map("fixed", value);
+            map["immutable"] = json!(true);
+            map
+        };
+        for (first, second, what, advice) in [
+            (workload("Deployment", "web", json!({})), workload("Deployment", "other", json!({})), "Deployment", "delete the object first"),
+            (workload("StatefulSet", "web", volumes("1Gi")), workload("StatefulSet", "web", volumes("2Gi")), "StatefulSet", "--cascade=orphan"),
+            (job("registry.invalid/web:1"), job("registry.invalid/web:2"), "Job", "another name for another content"),
+            (claim("2Gi"), claim("1Gi"), "PersistentVolumeClaim", "can grow"),
+            (service(json!("None")), service(json!("10.0.0.77")), "Service", "delete the object first"),
+            (secret("Opaque"), secret("example.com/other"), "Secret", "delete the object first"),
+            (fixed("a"), fixed("b"), "ConfigMap", "delete the object first"),
+        ] {
+            stage.apply([config_map("settings", "fast"), first]).await;
+            let objects = stage.objects([config_map("settings", "slow"), second]);
+            let error = stage.cluster.apply(&stage.owner(), &objects).await.unwrap_err();
+            let report = Report::of(&error);
+            assert_eq!(report.code.to_string(), "H0355", "{what}: {report:?}");
+            assert!(report.hints.iter().any(|hint| hint.contains(advice)), "{what}: {report:?}");
+            let settings = stage.cluster.get(objects[0].reference()).await.unwrap().unwrap();
+            assert_eq!(settings.body()["data"]["key"], "fast", "{what}: half a deploy");
+        }
     })
     .await;
 }

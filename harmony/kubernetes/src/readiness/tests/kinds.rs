@@ -163,9 +163,17 @@ fn a_job_whose_runs_fail_says_so_when_time_is_up() {
     );
     let verdict = stage.tracker.give_up(stage.now).verdict;
     assert_eq!(verdict.class, FailureClass::JobFailed);
+    let mut over = stage.object.clone().unwrap();
+    over["status"]["conditions"] = json!([{ "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "too often" }]);
     assert_eq!(
         verdict.summary,
         "Job site/migrate has not succeeded: its runs fail (exit code 3)"
+    );
+    stage.object = Some(over);
+    let (_, failure) = stage.run_until_failure(0).unwrap();
+    assert_eq!(
+        failure.verdict.summary,
+        "Job site/migrate failed: too often"
     );
 
     let mut suspended = Stage::new(json!({
