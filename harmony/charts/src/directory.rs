@@ -17,8 +17,10 @@ use settings::{Problem, Setting};
 /// Reads the published files below `root` and sets version and image.
 pub(crate) fn read(root: &Path, context: &ChartContext<'_>) -> Result<Chart, ChartError> {
     let mut files = files::read(root)?;
+    let paths: Vec<_> = files.keys().cloned().collect();
     edit(&mut files, root, "Chart.yaml", |metadata| {
         check_name(metadata, context)?;
+        check_dependencies(metadata, &paths)?;
         Ok(settings::of_metadata(context.version))
     })?;
     edit(&mut files, root, "values.yaml", |values| {
@@ -97,4 +99,29 @@ fn check_name(metadata: &Value, context: &ChartContext<'_>) -> Result<(), Proble
             context.unit
         ),
     ))
+}
+
+/// Helm fetches no dependency when it renders a chart: one that is not packed is missed at the deploy.
+fn check_dependencies(metadata: &Value, paths: &[String]) -> Result<(), Problem> {
+    let dependencies = metadata["dependencies"].as_array();
+    let names = dependencies
+        .into_iter()
+        .flatten()
+        .filter_map(|dependency| dependency["name"].as_str());
+    for name in names {
+        let folder = format!("charts/{name}/");
+        let archive = format!("charts/{name}-");
+        let is_published = paths.iter().any(|path| {
+            path.starts_with(&folder) || (path.starts_with(&archive) && path.ends_with(".tgz"))
+        });
+        if !is_published {
+            return Err(Problem::new(
+                format!(
+                    "lists the dependency `{name}`, which is not among the published files of `charts/`"
+                ),
+                "run `helm dependency build`, and add the files of `charts/` to git",
+            ));
+        }
+    }
+    Ok(())
 }

@@ -379,6 +379,31 @@ fn an_app_version_that_is_not_there_is_added() {
     );
 }
 
+#[test]
+fn a_dependency_that_is_not_published_is_refused() {
+    let metadata = format!(
+        "{CHART_YAML}dependencies:\n- name: redis\n  version: 1.0.0\n- name: shared\n  repository: file://../shared\n"
+    );
+    let chart = ("Chart.yaml", metadata.as_str());
+    let values = ("values.yaml", "image: \"\"\n");
+    let redis = ("charts/redis-1.0.0.tgz", "an archive");
+    let shared = ("charts/shared/Chart.yaml", "name: shared\n");
+    let (_root, app) = directory(&[chart, values, redis, shared]);
+    assert!(app.chart().unwrap().is_some());
+    for (files, missing) in [
+        (vec![chart, values, shared], "`redis`"),
+        (
+            vec![chart, values, redis, ("charts/shared.md", "")],
+            "`shared`",
+        ),
+    ] {
+        let (_root, app) = directory(&files);
+        let error = app.chart().unwrap_err();
+        assert_eq!(error.code().to_string(), "H0513");
+        assert!(error.to_string().contains(missing), "{error}");
+    }
+}
+
 /// What people have in the folder of a chart that git tracks: `.helmignore` and git agree on what stays at home.
 #[test]
 fn secrets_backups_and_values_of_targets_stay_at_home() {

@@ -11,7 +11,6 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use crate::charts::packaged;
 use crate::{by_harmony, by_helm, comparable, namespace};
 
 /// A part of an object that a generated model deploys.
@@ -248,20 +247,9 @@ fn written(model: &Model) -> (PackagedChart, ImageRef) {
         image: &image,
     };
     let chart = derive(model, &context).unwrap_or_else(|error| panic!("{error}: {model:?}"));
-    let files: Vec<_> = chart
-        .files()
-        .map(|(path, content)| {
-            (
-                path.to_owned(),
-                String::from_utf8(content.to_vec()).unwrap(),
-            )
-        })
-        .collect();
-    let files: Vec<_> = files
-        .iter()
-        .map(|(path, text)| (path.as_str(), text.as_str()))
-        .collect();
-    (packaged("shop-web", "1.2.3", &files), image)
+    let packed = chart.pack(&version, 0).unwrap();
+    assert_eq!(Chart::from_archive(&packed.archive).unwrap(), chart);
+    (packed, image)
 }
 
 fn deployed(model: &Model, image: &ImageRef) -> BTreeMap<String, Value> {
