@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
 use harmony_core::chart::PackagedChart;
-use harmony_types::{Digest, Version};
+use harmony_types::{ChartName, Digest, Version};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, EntryType};
@@ -95,15 +95,17 @@ impl Chart {
     /// [`ChartError::File`] for a `Chart.yaml` that is not one of this chart, [`ChartError::Archive`] when its files do not
     /// fit an archive.
     pub fn pack(&self, version: &Version, created: i64) -> Result<PackagedChart, ChartError> {
-        let metadata = self.metadata().map_err(|error| ChartError::File {
+        let unusable = |error: &dyn std::fmt::Display| ChartError::File {
             path: "Chart.yaml".into(),
             problem: format!("cannot be used: {error}"),
             help: "correct the file".into(),
             source: None,
-        })?;
+        };
+        let metadata = self.metadata().map_err(|error| unusable(&error))?;
+        let name = ChartName::parse(self.name()).map_err(|error| unusable(&error))?;
         let archive = archive(self, created).map_err(|source| ChartError::Archive { source })?;
         Ok(PackagedChart {
-            name: self.name().to_owned(),
+            name,
             version: version.clone(),
             metadata: sorted(metadata),
             archive_digest: Digest::sha256_from_bytes(Sha256::digest(&archive).into()),

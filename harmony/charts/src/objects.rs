@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
 use harmony_core::kubernetes::ClusterCapabilities;
-use harmony_types::{ChartName, Namespace};
+use harmony_types::Namespace;
 use serde_json::Value;
 
 use crate::chart::Chart;
@@ -36,12 +36,8 @@ pub async fn objects(
     let Some(helm) = Helm::find() else {
         return Err(beyond);
     };
-    // The name was written by whoever published the chart.
-    let name = ChartName::parse(&chart.name).map_err(|error| RenderError::Archive {
-        problem: format!("has a name that is not one of a chart: {error}"),
-    })?;
     let release = HelmChart {
-        release: name.to_string(),
+        release: chart.name.to_string(),
         source: HelmSource::Archive(chart.archive.clone()),
         values: Values::of_target(values)?.into_json(),
         namespace: namespace.clone(),

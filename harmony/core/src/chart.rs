@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use harmony_types::{Digest, Namespace, Version};
+use harmony_types::{ChartName, Digest, Namespace, Version};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 #[derive(Clone, PartialEq, Eq)]
 pub struct PackagedChart {
     /// The name in its `Chart.yaml`.
-    pub name: String,
+    pub name: ChartName,
     /// The version in its `Chart.yaml`.
     pub version: Version,
     /// The `Chart.yaml` as JSON: the config blob of its OCI manifest.

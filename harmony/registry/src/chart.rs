@@ -31,14 +31,14 @@ pub(crate) fn artifact(chart: &PackagedChart, to: &ChartRef) -> Result<Artifact,
         chart: format!("{} {}", chart.name, chart.version),
         reference: to.to_string(),
     };
-    if chart.name != to.name().as_str() || chart.version != *to.version() {
+    if chart.name != *to.name() || chart.version != *to.version() {
         return Err(other());
     }
     let config = blob(Bytes::from(sorted(&chart.metadata).to_string()));
     let content = blob(Bytes::copy_from_slice(&chart.archive));
     let created = Timestamp::from_second(chart.created).map_err(|_| other())?;
     let mut annotations = BTreeMap::from([
-        (TITLE.to_owned(), chart.name.clone()),
+        (TITLE.to_owned(), chart.name.to_string()),
         (VERSION.to_owned(), chart.version.to_string()),
         (CREATED.to_owned(), created.to_string()),
     ]);
@@ -139,7 +139,7 @@ pub(crate) fn packaged(
         return Err(no(format!("its config is that of `{name} {version}`")));
     }
     Ok(PackagedChart {
-        name: name.to_string(),
+        name,
         version,
         archive: content.into(),
         archive_digest: parts.content.0,
@@ -191,7 +191,7 @@ mod tests {
     fn chart() -> PackagedChart {
         let archive: &[u8] = b"the archive";
         PackagedChart {
-            name: "operator".into(),
+            name: "operator".parse().expect("a name"),
             version: Version::parse("0.1.0").expect("a version"),
             metadata: json!({"version": "0.1.0", "name": "operator", "apiVersion": "v2", "description": "It operates"}),
             archive: archive.into(),

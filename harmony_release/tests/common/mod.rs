@@ -214,7 +214,7 @@ impl HelmRegistry for DirectoryTopology {
             reference: chart.to_string(),
         })?;
         Ok(PackagedChart {
-            name: chart.name().to_string(),
+            name: chart.name().clone(),
             version: chart.version().clone(),
             metadata: serde_json::Value::Null,
             archive_digest: digest(&archive),

@@ -27,7 +27,7 @@ pub(crate) fn packaged(name: &str, version: &str, files: &[(&str, &str)]) -> Pac
     }
     let archive = builder.into_inner().unwrap().finish().unwrap();
     PackagedChart {
-        name: name.to_owned(),
+        name: name.parse().unwrap(),
         version: version.parse().unwrap(),
         metadata,
         archive_digest: Digest::sha256_from_bytes(sha2::Sha256::digest(&archive).into()),

@@ -121,11 +121,10 @@ impl Registry {
     fn of(charts: impl IntoIterator<Item = PackagedChart>) -> Self {
         let registry = Self::default();
         for chart in charts {
-            registry
-                .0
-                .lock()
-                .unwrap()
-                .insert(reference(&chart.name, &chart.version.to_string()), chart);
+            registry.0.lock().unwrap().insert(
+                reference(chart.name.as_str(), &chart.version.to_string()),
+                chart,
+            );
         }
         registry
     }

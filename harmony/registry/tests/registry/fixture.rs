@@ -175,7 +175,7 @@ pub(crate) fn chart(name: &str, version: &str, greeting: &str) -> PackagedChart 
         .and_then(flate2::write::GzEncoder::finish)
         .expect("an archive");
     PackagedChart {
-        name: name.into(),
+        name: name.parse().expect("a name"),
         version: Version::parse(version).expect("a version"),
         metadata: json!({
             "apiVersion": "v2", "name": name, "version": version,
