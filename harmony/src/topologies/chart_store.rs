@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 /// Keeps charts as `NAME-VERSION.tgz` beside a small description.
 ///
-/// Unlike a registry it lets a version be replaced: nobody else reads it, and a laptop deploys what it has just built.
+/// As in a registry, a version is never changed: the same content is accepted silently, other content is refused.
 #[derive(Debug, Clone)]
 pub struct ChartStore {
     context: Context,
@@ -139,7 +139,14 @@ impl HelmRegistry for ChartStore {
             Stored::Chart { description, .. } if description.digest == chart.archive_digest => {
                 Action::Unchanged
             }
-            Stored::Chart { .. } | Stored::Damaged { .. } => Action::Update,
+            Stored::Chart { description, .. } => {
+                return Err(RegistryError::TagTaken {
+                    reference: to.to_string(),
+                    published: description.digest,
+                    ours: chart.archive_digest.clone(),
+                });
+            }
+            Stored::Damaged { .. } => Action::Update,
             Stored::Nothing => Action::Create,
         };
         if action != Action::Unchanged && !self.context.is_planning() {
@@ -183,7 +190,7 @@ impl HelmRegistry for ChartStore {
                 description,
                 archive,
             } => Ok(PackagedChart {
-                name: chart.name().to_string(),
+                name: chart.name().clone(),
                 version: chart.version().clone(),
                 metadata: description.metadata,
                 archive,
@@ -194,7 +201,7 @@ impl HelmRegistry for ChartStore {
     }
 }
 
-/// Release records beside the charts, `NAME-VERSION.release.json`. As with charts, one may be replaced.
+/// Release records beside the charts, `NAME-VERSION.release.json`. As with charts, none is replaced.
 #[async_trait]
 impl ReleaseRecords for ChartStore {
     async fn push_record(
@@ -206,7 +213,13 @@ impl ReleaseRecords for ChartStore {
         let path = self.record(unit, version)?;
         let action = match self.read_record(unit, version).await? {
             Some(kept) if kept == record => Action::Unchanged,
-            Some(_) => Action::Update,
+            Some(kept) => {
+                return Err(RegistryError::TagTaken {
+                    reference: format!("the record of {unit} {version}"),
+                    published: sha256(&kept),
+                    ours: sha256(record),
+                });
+            }
             None => Action::Create,
         };
         if action != Action::Unchanged && !self.context.is_planning() {
@@ -272,7 +285,7 @@ mod tests {
 
     fn chart(content: &[u8]) -> PackagedChart {
         PackagedChart {
-            name: "app".into(),
+            name: "app".parse().unwrap(),
             version: "1.0.0".parse().unwrap(),
             metadata: serde_json::json!({ "name": "app" }),
             archive: content.into(),
@@ -290,15 +303,44 @@ mod tests {
             store.pull_chart(&to).await,
             Err(RegistryError::NotFound { .. })
         ));
-        for (content, action) in [
-            (b"one", Action::Create),
-            (b"one", Action::Unchanged),
-            (b"two", Action::Update),
-        ] {
-            let pushed = store.push_chart(&chart(content), &to).await.unwrap();
+        for action in [Action::Create, Action::Unchanged] {
+            let pushed = store.push_chart(&chart(b"one"), &to).await.unwrap();
             assert_eq!(pushed.change.action, action);
-            assert_eq!(store.pull_chart(&to).await.unwrap(), chart(content));
+            assert_eq!(store.pull_chart(&to).await.unwrap(), chart(b"one"));
         }
+    }
+
+    #[tokio::test]
+    async fn a_version_is_never_changed_also_not_by_a_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let to: ChartRef = "oci://localhost/app:1.0.0".parse().unwrap();
+        let unit = ReleaseUnit::new("shop".parse().unwrap(), "web".parse().unwrap()).unwrap();
+        let version = "1.0.0".parse().unwrap();
+        let store = ChartStore::new(Context::new(), folder.path());
+        store.push_chart(&chart(b"one"), &to).await.unwrap();
+        store.push_record(&unit, &version, b"one").await.unwrap();
+        let taken = |error: RegistryError| match error {
+            RegistryError::TagTaken {
+                published, ours, ..
+            } => [published, ours],
+            other => panic!("taken, not {other:?}"),
+        };
+        for context in [Context::new(), Context::new().planning()] {
+            let store = ChartStore::new(context, folder.path());
+            let refused = store.push_chart(&chart(b"two"), &to).await;
+            assert_eq!(
+                taken(refused.unwrap_err()),
+                [sha256(b"one"), sha256(b"two")]
+            );
+            let refused = store.push_record(&unit, &version, b"two").await;
+            assert_eq!(
+                taken(refused.unwrap_err()),
+                [sha256(b"one"), sha256(b"two")]
+            );
+        }
+        assert_eq!(store.pull_chart(&to).await.unwrap(), chart(b"one"));
+        let kept = store.read_record(&unit, &version).await.unwrap();
+        assert_eq!(kept.as_deref(), Some(&b"one"[..]));
     }
 
     #[tokio::test]
@@ -311,17 +353,11 @@ mod tests {
         let (web, one): (_, Version) = (unit("web"), "1.0.0".parse().unwrap());
         assert_eq!(store.read_record(&web, &one).await.unwrap(), None);
         assert_eq!(store.released_versions(&web).await.unwrap(), []);
-        for (content, action) in [
-            (b"one", Action::Create),
-            (b"one", Action::Unchanged),
-            (b"two", Action::Update),
-        ] {
-            let pushed = store.push_record(&web, &one, content).await.unwrap();
+        for action in [Action::Create, Action::Unchanged] {
+            let pushed = store.push_record(&web, &one, b"one").await.unwrap();
             assert_eq!(pushed.change.action, action);
-            assert_eq!(
-                store.read_record(&web, &one).await.unwrap().unwrap(),
-                content
-            );
+            let kept = store.read_record(&web, &one).await.unwrap();
+            assert_eq!(kept.as_deref(), Some(&b"one"[..]));
         }
         // a unit whose name begins with another's is another
         store
