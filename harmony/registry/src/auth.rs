@@ -129,6 +129,12 @@ struct Token {
     expires: Instant,
 }
 
+impl Token {
+    fn header(&self) -> Option<HeaderValue> {
+        secret_header(&format!("Bearer {}", self.value.expose_secret()))
+    }
+}
+
 impl Authenticator {
     pub(crate) fn new(logins: Logins) -> Self {
         Self {
@@ -159,10 +165,7 @@ impl Authenticator {
         if let Some(token) = state.tokens.get(scope)
             && token.expires > Instant::now()
         {
-            return Ok(secret_header(&format!(
-                "Bearer {}",
-                token.value.expose_secret()
-            )));
+            return Ok(token.header());
         }
         let token = self
             .fetch(wire, base, realm, service.as_deref(), scope, operation)
@@ -172,7 +175,7 @@ impl Authenticator {
                 state.is_refused |= scope.mount_from.is_none()
                     && matches!(failure.error, RegistryError::Denied { .. });
             })?;
-        let header = secret_header(&format!("Bearer {}", token.value.expose_secret()));
+        let header = token.header();
         state.tokens.insert(scope.clone(), token);
         Ok(header)
     }
@@ -189,7 +192,15 @@ impl Authenticator {
         };
         let challenge = read_challenge(headers);
         let mut state = self.state.lock().await;
-        let had_token = state.tokens.remove(scope).is_some();
+        // Another call may have fetched a new one meanwhile.
+        let is_newest = state
+            .tokens
+            .get(scope)
+            .is_some_and(|token| sent == token.header().as_ref());
+        let had_token = match is_newest {
+            true => state.tokens.remove(scope).is_some(),
+            false => state.tokens.contains_key(scope),
+        };
         let helps = match &challenge {
             // The token may have expired on the way, or its key have changed.
             Some(Challenge::Bearer { .. }) => true,
