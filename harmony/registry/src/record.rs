@@ -179,7 +179,7 @@ async fn versions(
     while seen.insert(path.clone()) {
         context.check_cancelled()?;
         if seen.len() > MAX_PAGES {
-            let what = format!("the tags of `{repository}`");
+            let what = format!("the list of tags of `{repository}`");
             let limit = MAX_PAGES as u64 * PAGE_LIMIT;
             return Err(ClientError::TooLarge { what, limit }.into());
         }
@@ -217,7 +217,7 @@ async fn page(
         }
     }
     let next = next_page(response.url(), response.headers());
-    let what = format!("the tags of `{}`", scope.repository);
+    let what = format!("the list of tags of `{}`", scope.repository);
     let bytes = transport.wire().body(response, &what, PAGE_LIMIT).await?;
     let page: Page = serde_json::from_slice(&bytes)
         .map_err(|error| transport.nonsense(&operation, format!("no list of tags: {error}")))?;

@@ -38,6 +38,8 @@ pub struct RegistryPeer {
 pub enum Protection {
     /// TLS by an authority of its own, and a password: what a real one has.
     TlsAndPassword,
+    /// The same, with a certificate for this name, under which a proxy of the test leads to it.
+    TlsFor(String),
     /// TLS with a certificate that signs itself, as `openssl req -x509` makes it; everybody may write.
     SelfSigned,
     /// Plain HTTP for everybody, for a proxy of the test in front of it.
@@ -245,7 +247,7 @@ fn find_program() -> Option<PathBuf> {
 fn write_configuration(folder: &Path, port: u16, protection: &Protection) -> Result<(), PeerError> {
     let file = |name: &str| folder.join(name).display().to_string();
     let tls = match protection {
-        Protection::TlsAndPassword | Protection::SelfSigned => format!(
+        Protection::TlsAndPassword | Protection::TlsFor(_) | Protection::SelfSigned => format!(
             "  tls:\n    certificate: {}\n    key: {}\n",
             file("server.crt"),
             file("server.key")
@@ -261,9 +263,13 @@ fn write_configuration(folder: &Path, port: u16, protection: &Protection) -> Res
             fs::write(folder.join("server.crt"), &server.certificate)?;
             fs::write(folder.join("server.key"), &server.key)?;
         }
-        Protection::TlsAndPassword => {
+        Protection::TlsAndPassword | Protection::TlsFor(_) => {
+            let name = match protection {
+                Protection::TlsFor(name) => name,
+                _ => "127.0.0.1",
+            };
             let authority = Authority::new("Harmony test authority")?;
-            let server = authority.issue("127.0.0.1")?;
+            let server = authority.issue(name)?;
             fs::write(folder.join("ca.crt"), authority.certificate())?;
             fs::create_dir(folder.join("certs.d"))?;
             fs::write(folder.join("certs.d/ca.crt"), authority.certificate())?;

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harmony_core::Context;
 use harmony_core::capability::OciRegistry;
+use harmony_core::capability::oci_registry::RegistryError;
 use harmony_registry::testing::RegistryPeer;
 use harmony_registry::{Environment, RegistrySettings};
 use serde_json::{Value, json};
@@ -82,6 +83,67 @@ async fn a_file_that_cannot_be_used_is_named() {
     }
 }
 
+#[tokio::test]
+async fn the_login_of_the_repository_counts_not_that_of_its_neighbour() {
+    let peer = fixture::peer().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let wrong = json!({"auth": STANDARD.encode("wrong:wrong")});
+    let named = |path: &str| format!("{}{path}", peer.host());
+    let config = json!({"auths": {
+        named("/team"): login(),
+        named("/other"): wrong,
+        named("/team/secret"): wrong,
+    }});
+    fs::write(folder.path().join("config.json"), config.to_string()).expect("a file");
+    // One client, whose location names no path.
+    let client = fixture::client_in(
+        Context::new(),
+        &peer,
+        settings(&peer, "DOCKER_CONFIG", folder.path()),
+    );
+    for repository in ["team/app", "team/secrets", "team"] {
+        let to = fixture::image_ref(&peer, &format!("{repository}:1.0.0"));
+        let pushed = client
+            .push_image(&Image::small(repository).built(), &to)
+            .await;
+        pushed.unwrap_or_else(|error| panic!("{repository}: {error:?}"));
+    }
+    let denied = fixture::image_ref(&peer, "elsewhere/app:1.0.0");
+    let error = client.resolve_image(&denied).await.expect_err("denied");
+    let evidence = harmony_core::Diagnostic::evidence(&error).join("");
+    let expected = format!("has no login for `{}`", peer.host());
+    assert!(evidence.contains(&expected), "{evidence}");
+    // A refused login is not tried again with another.
+    let denied = fixture::image_ref(&peer, "other/app:1.0.0");
+    let error = client.resolve_image(&denied).await.expect_err("denied");
+    assert!(matches!(error, RegistryError::Denied { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn empty_fields_do_not_hide_a_login() {
+    let peer = fixture::peer().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (user, password) = (RegistryPeer::USER, RegistryPeer::PASSWORD);
+    let auth = login()["auth"].clone();
+    let to = fixture::image_ref(&peer, "fleet/operator:0.1.0");
+    for entry in [
+        json!({"auth": "", "username": user, "password": password}),
+        json!({"auth": auth, "identitytoken": ""}),
+        json!({"auth": auth, "username": "", "password": ""}),
+        json!({"auth": auth, "identitytoken": null, "email": ""}),
+    ] {
+        let config = json!({"auths": {peer.host().as_str(): entry}, "credsStore": ""}).to_string();
+        fs::write(folder.path().join("config.json"), &config).expect("a file");
+        let settings = settings(&peer, "DOCKER_CONFIG", folder.path());
+        let client = fixture::client_in(Context::new(), &peer, settings);
+        assert_eq!(
+            client.resolve_image(&to).await.expect(&config),
+            None,
+            "{config}"
+        );
+    }
+}
+
 /// Pushes with a helper that is this script, and returns the output and how often the script was run.
 async fn push_with_helper(peer: &RegistryPeer, script: &str) -> (std::process::Output, usize) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -89,14 +151,15 @@ async fn push_with_helper(peer: &RegistryPeer, script: &str) -> (std::process::O
     let helper = folder.path().join("docker-credential-harmony-test");
     fs::write(
         &helper,
-        format!(
-            "#!/bin/sh\ncat >/dev/null; echo called >>{}\n{script}\n",
-            log.display()
-        ),
+        format!("#!/bin/sh\necho called >>{}\n{script}\n", log.display()),
     )
     .expect("a script");
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("a mode");
-    let config = json!({"credHelpers": {peer.host().as_str(): "harmony-test"}});
+    let config = json!({
+        "auths": {peer.host().as_str(): {}},
+        "credHelpers": {peer.host().as_str(): "harmony-test"},
+        "credsStore": "harmony-test-nonexistent",
+    });
     fs::write(folder.path().join("config.json"), config.to_string()).expect("a file");
     let image = Image::new(&[fixture::layer(b"a"), fixture::layer(b"b")], None);
     let to = fixture::image_ref(peer, "fleet/by-helper:0.1.0");
@@ -105,11 +168,41 @@ async fn push_with_helper(peer: &RegistryPeer, script: &str) -> (std::process::O
         .env("PATH", format!("{}:{path}", folder.path().display()))
         .env("DOCKER_CONFIG", folder.path())
         .env("HARMONY_REGISTRY_CA", peer.ca_file())
+        .envs(SECRETS.map(|name| (name, "s3cret")))
         .output()
         .await
         .expect("a pusher");
     let calls = fs::read_to_string(log).unwrap_or_default().lines().count();
     (output, calls)
+}
+
+/// Variables that are no business of a helper.
+const SECRETS: [&str; 4] = [
+    "HARMONY_SIGNING_KEY",
+    "DATABASE_URL",
+    "AWS_SECRET_ACCESS_KEY",
+    "CARGO_REGISTRY_TOKEN",
+];
+
+#[tokio::test]
+async fn a_helper_does_not_see_our_secrets() {
+    let peer = fixture::peer().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let seen = folder.path().join("seen");
+    let answer = json!({"Username": RegistryPeer::USER, "Secret": RegistryPeer::PASSWORD});
+    // It does not read what it is asked for, either.
+    let script = format!("env >{}; echo '{answer}'", seen.display());
+    let (output, _) = push_with_helper(&peer, &script).await;
+    assert!(output.status.success(), "{output:?}");
+    let seen = fs::read_to_string(seen).expect("an environment");
+    assert!(
+        seen.contains("PATH=") && seen.contains("DOCKER_CONFIG="),
+        "{seen}"
+    );
+    assert!(
+        !seen.contains("s3cret") && !seen.contains("HARMONY"),
+        "{seen}"
+    );
 }
 
 #[tokio::test]
@@ -131,6 +224,16 @@ async fn a_helper_that_fails_or_hangs_is_named_and_does_not_hold_up_the_end() {
         ),
         ("echo 'token: s3cret'; exit 1", "which failed"),
         ("exec sleep 30", "did not answer within 5 s"),
+        ("sleep 30 & exec sleep 30", "did not answer within 5 s"),
+        (
+            "echo '{\"Username\":\"\",\"Secret\":\"\"}'",
+            "which has no login for",
+        ),
+        (
+            "echo 'credentials not found in native keychain' >&2; exit 1",
+            "which has no login for",
+        ),
+        ("echo hello", "cannot be understood"),
     ] {
         let began = Instant::now();
         let (output, calls) = push_with_helper(&peer, script).await;

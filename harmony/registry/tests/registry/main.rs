@@ -3,17 +3,24 @@
 //! Trouble is made at the protocol: by a proxy that drops, cuts and refuses, and by killing the registry or the
 //! pusher. Stock tools (skopeo, helm) say whether they find what was pushed.
 
+mod denials;
 mod faults;
 mod fixture;
 mod harbor;
 mod hostile;
 mod killed;
+mod late;
+mod limits;
 mod logins;
+mod moved;
+mod office;
 mod peculiar;
 mod plan;
 mod proxy;
 mod push;
 mod records;
+mod scripted;
 mod stock_tools;
+mod token_servers;
 mod tokens;
 mod trouble;
