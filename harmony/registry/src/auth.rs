@@ -101,8 +101,9 @@ struct State {
     tokens: HashMap<Scope, Token>,
     /// The passwords that the registry took, as they are sent.
     taken: HashSet<HeaderValue>,
-    /// A login was sent and not taken.
-    is_refused: bool,
+    /// Those that the registry or its token server did not take; `None` stands for a login that is not a password. They are
+    /// not sent again: some directories lock accounts early.
+    refused: HashSet<Option<HeaderValue>>,
 }
 
 /// What is known of our login when the registry denies something.
@@ -167,14 +168,27 @@ impl Authenticator {
         {
             return Ok(token.header());
         }
-        let token = self
-            .fetch(wire, base, realm, service.as_deref(), scope, operation)
-            .await
-            .inspect_err(|failure| {
+        let found = self.found(scope).await;
+        if state.refused.contains(&basic(&found)) {
+            return Err(denied(wire, operation, &found).into());
+        }
+        let server = TokenServer {
+            wire,
+            base,
+            realm,
+            service,
+        };
+        let token = match server.fetch(&found, scope, operation).await {
+            Ok(token) => token,
+            Err(NoToken::Refused(failure)) => {
                 // A login that may not read the source of a mount may still be good for the rest.
-                state.is_refused |= scope.mount_from.is_none()
-                    && matches!(failure.error, RegistryError::Denied { .. });
-            })?;
+                if scope.mount_from.is_none() {
+                    state.refused.insert(basic(&found));
+                }
+                return Err(failure);
+            }
+            Err(NoToken::Failed(failure)) => return Err(failure),
+        };
         let header = token.header();
         state.tokens.insert(scope.clone(), token);
         Ok(header)
@@ -218,12 +232,18 @@ impl Authenticator {
         state.challenge = state.challenge.take().or_else(|| read_challenge(headers));
     }
 
-    /// Whether a header holds a password that the registry has not taken yet.
-    pub(crate) async fn untried(&self, identity: &Identity, header: &HeaderValue) -> bool {
+    /// What is known of the login in a header.
+    pub(crate) async fn trial(&self, identity: &Identity, header: &HeaderValue) -> Standing {
         let state = self.state.lock().await;
-        matches!(identity, Identity::Asked(_))
-            && matches!(state.challenge, Some(Challenge::Basic))
-            && !state.taken.contains(header)
+        let is_password = matches!(identity, Identity::Asked(_))
+            && matches!(state.challenge, Some(Challenge::Basic));
+        if state.refused.contains(&Some(header.clone())) {
+            Standing::Refused
+        } else if is_password && !state.taken.contains(header) {
+            Standing::Unknown
+        } else {
+            Standing::Taken
+        }
     }
 
     /// Takes in whether the registry takes this password.
@@ -232,7 +252,7 @@ impl Authenticator {
         if is_taken {
             state.taken.insert(password);
         } else {
-            state.is_refused = true;
+            state.refused.insert(Some(password));
         }
     }
 
@@ -241,7 +261,7 @@ impl Authenticator {
         let found = self.found(scope).await;
         let is_anonymous = matches!(found.login, Login::Anonymous);
         let state = self.state.lock().await;
-        if state.is_refused {
+        if state.refused.contains(&basic(&found)) {
             return Standing::Refused;
         }
         match &state.challenge {
@@ -268,24 +288,41 @@ impl Authenticator {
     async fn found(&self, scope: &Scope) -> Arc<Found> {
         self.logins.of(&scope.repository).await
     }
+}
 
-    async fn fetch(
-        &self,
-        wire: &Wire,
-        base: &Url,
-        realm: Url,
-        service: Option<&str>,
-        scope: &Scope,
-        operation: &str,
-    ) -> Result<Token, Failure> {
+/// Where tokens come from.
+struct TokenServer<'a> {
+    wire: &'a Wire,
+    /// The registry.
+    base: &'a Url,
+    realm: Url,
+    service: Option<String>,
+}
+
+/// Why there is no token.
+enum NoToken {
+    /// The login is wrong.
+    Refused(Failure),
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for NoToken {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl TokenServer<'_> {
+    async fn fetch(&self, found: &Found, scope: &Scope, operation: &str) -> Result<Token, NoToken> {
+        let Self { wire, base, .. } = self;
+        let service = self.service.as_deref();
         let unsafe_target = |target: &Url, reason| ClientError::UnsafeTarget {
             registry: wire.registry().clone(),
             target: endpoint::shown(target),
             reason,
         };
-        let found = self.found(scope).await;
         let mut form = matches!(found.login, Login::IdentityToken(_));
-        let mut target = realm.clone();
+        let mut target = self.realm.clone();
         if !form {
             target.query_pairs_mut().extend_pairs(query(service, scope));
         }
@@ -308,29 +345,23 @@ impl Authenticator {
             match response.status() {
                 StatusCode::OK => {
                     let body = wire.body(response, "the token", TOKEN_LIMIT).await?;
-                    return read_token(&body).ok_or_else(|| {
-                        RegistryError::Answer {
-                            registry: wire.registry().clone(),
-                            operation: "logging in".into(),
-                            answer: "its token server sent no token".into(),
-                        }
-                        .into()
-                    });
-                }
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                    return Err(RegistryError::Denied {
+                    let no_token = RegistryError::Answer {
                         registry: wire.registry().clone(),
-                        operation: operation.to_owned(),
-                        credentials: found.origin.clone(),
-                    }
-                    .into());
+                        operation: "logging in".into(),
+                        answer: "its token server sent no token".into(),
+                    };
+                    return read_token(&body).ok_or_else(|| no_token.into());
                 }
+                StatusCode::UNAUTHORIZED => {
+                    return Err(NoToken::Refused(denied(wire, operation, found).into()));
+                }
+                StatusCode::FORBIDDEN => return Err(denied(wire, operation, found).into()),
                 // Some know the form of OAuth 2 only.
                 status
                     if !form && wants_form(status) && matches!(found.login, Login::Password(_)) =>
                 {
                     form = true;
-                    target = realm.clone();
+                    target = self.realm.clone();
                 }
                 status if endpoint::follows(status, form) => {
                     let next = endpoint::location(&target, response.headers())
@@ -344,11 +375,19 @@ impl Authenticator {
                 }
                 _ => {
                     let unwanted = Unwanted::read(wire, response).await;
-                    return Err(unwanted.failure(wire.registry(), "logging in"));
+                    return Err(unwanted.failure(wire.registry(), "logging in").into());
                 }
             }
         }
         Err(unsafe_target(&target, "it redirects in a circle").into())
+    }
+}
+
+fn denied(wire: &Wire, operation: &str, found: &Found) -> RegistryError {
+    RegistryError::Denied {
+        registry: wire.registry().clone(),
+        operation: operation.to_owned(),
+        credentials: found.origin.clone(),
     }
 }
 

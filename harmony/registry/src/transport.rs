@@ -169,10 +169,12 @@ impl Transport {
             } else {
                 None
             };
-            if let Some(password) = &authorization
-                && self.auth.untried(&call.identity, password).await
-            {
-                self.try_password(base, password, call).await?;
+            if let Some(login) = &authorization {
+                match self.auth.trial(&call.identity, login).await {
+                    Standing::Taken => {}
+                    Standing::Unknown => self.try_password(base, login, call).await?,
+                    Standing::Refused => return Err(self.denied(call).await.into()),
+                }
             }
             let response = self
                 .send_once(call, &hop.url, authorization.as_ref())

@@ -110,6 +110,13 @@ impl Scripted {
         self.shared.seen.lock().expect("the list").clone()
     }
 
+    /// Those that carried a login.
+    pub(crate) fn with_login(&self) -> Vec<String> {
+        let mut seen = self.seen();
+        seen.retain(|request| request.ends_with('+'));
+        seen
+    }
+
     pub(crate) fn anonymous(&self) -> OciRegistryClient {
         self.client(RegistrySettings::new(Environment::default()))
     }
