@@ -112,7 +112,11 @@ fn check_dependencies(metadata: &Value, paths: &[String]) -> Result<(), Problem>
         let folder = format!("charts/{name}/");
         let archive = format!("charts/{name}-");
         let is_published = paths.iter().any(|path| {
-            path.starts_with(&folder) || (path.starts_with(&archive) && path.ends_with(".tgz"))
+            path.starts_with(&folder)
+                || (path.starts_with(&archive)
+                    && Path::new(path)
+                        .extension()
+                        .is_some_and(|kind| kind == "tgz"))
         });
         if !is_published {
             return Err(Problem::new(

@@ -8,7 +8,6 @@
 )]
 
 mod beyond;
-#[path = "../charts/mod.rs"]
 mod charts;
 mod model;
 #[path = "../../src/treacherous.rs"]
