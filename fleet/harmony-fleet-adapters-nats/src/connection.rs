@@ -161,6 +161,12 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<Lin
     if let Some(prefix) = &options.inbox_prefix {
         connect = connect.custom_inbox_prefix(prefix);
     }
+    if let Some(authority) = &options.authority {
+        // Also where the address does not ask for it: nothing is sent to a server that does not prove who it is.
+        connect = connect
+            .require_tls(true)
+            .tls_client_config(authority.client_config());
+    }
     if let NatsAuth::UserPassword { user, password } = &options.auth {
         connect = connect.user_and_password(user.clone(), password.expose_secret().to_owned());
     }
@@ -181,6 +187,15 @@ pub enum NatsConnectError {
         #[source]
         source: async_nats::ConnectError,
     },
+    /// What answers there does not prove that it is the fleet's NATS.
+    #[error("what answers at `{servers}` does not prove that it is the fleet's NATS")]
+    Untrusted {
+        /// The servers.
+        servers: String,
+        /// What is wrong with its certificate.
+        #[source]
+        source: rustls::Error,
+    },
     /// Nothing answers there.
     #[error("cannot reach NATS at `{servers}`")]
     Unreachable {
@@ -195,6 +210,9 @@ pub enum NatsConnectError {
 impl NatsConnectError {
     fn from_client(source: async_nats::ConnectError, options: &NatsOptions) -> Self {
         let servers = options.servers.to_string();
+        if let Some(source) = tls_error(&source) {
+            return Self::Untrusted { servers, source };
+        }
         match source.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 Self::Refused {
@@ -206,4 +224,23 @@ impl NatsConnectError {
             _ => Self::Unreachable { servers, source },
         }
     }
+}
+
+/// What TLS found wrong with the server, somewhere below an error of the client library.
+fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
+            return Some(found.clone());
+        }
+        // An I/O error holds the error that it was made of, and names only what is below that as its source.
+        let held = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        next = match held {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
+    }
+    None
 }

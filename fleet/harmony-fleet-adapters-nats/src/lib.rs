@@ -13,6 +13,7 @@
 //! consumer, no key-value watch. Heartbeats are core messages and are never stored.
 
 mod agent_link;
+mod authority;
 mod backoff;
 mod command_server;
 mod connection;
@@ -26,6 +27,7 @@ pub mod testing;
 mod tools;
 
 pub use agent_link::NatsAgentLink;
+pub use authority::{AuthorityError, InvalidAuthority, NatsAuthority};
 pub use backoff::Backoff;
 pub use command_server::{CommandServer, CommandServerError};
 pub use connection::{NatsConnectError, NatsConnection};

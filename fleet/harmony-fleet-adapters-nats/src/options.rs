@@ -9,7 +9,7 @@ use async_nats::ServerAddr;
 use harmony_reconciler_contracts::subjects;
 use secrecy::SecretString;
 
-use crate::Backoff;
+use crate::{AuthorityError, Backoff, NatsAuthority};
 
 /// All that a connection needs to know.
 #[derive(Debug, Clone)]
@@ -18,6 +18,9 @@ pub struct NatsOptions {
     pub servers: NatsServers,
     /// How to be let in.
     pub auth: NatsAuth,
+    /// Whose signature shows that the server is the fleet's. Without one, an address with `tls://` is checked by the
+    /// authorities that the system trusts, and one with `nats://` is not checked and not encrypted.
+    pub authority: Option<NatsAuthority>,
     /// Name of the connection in the server's monitoring.
     pub name: String,
     /// Prefix of reply subjects; `None` for NATS's own `_INBOX`.
@@ -39,6 +42,7 @@ impl NatsOptions {
         Self {
             servers,
             auth,
+            authority: None,
             name: name.into(),
             inbox_prefix: None,
             reconnect: Backoff::new(Duration::from_millis(250), Duration::from_secs(15)),
@@ -46,6 +50,13 @@ impl NatsOptions {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
         }
+    }
+
+    /// With the authority that the server's certificate is checked by.
+    #[must_use]
+    pub fn with_authority(mut self, authority: Option<NatsAuthority>) -> Self {
+        self.authority = authority;
+        self
     }
 
     /// The same for the user of tools, who may only read replies below a prefix of its own.
@@ -212,6 +223,9 @@ pub enum SettingsError {
         /// What is wrong.
         reason: String,
     },
+    /// The authority cannot be used.
+    #[error("the authority that NATS is checked by cannot be used")]
+    Authority(#[from] AuthorityError),
     /// A user or password inside the address, where it would reach logs.
     #[error("the NATS address contains `@`: give user and password by their own settings")]
     PasswordInUrl,

@@ -7,6 +7,7 @@
 
 mod connection;
 mod conversations;
+mod encryption;
 mod isolation;
 mod registry;
 
