@@ -34,6 +34,23 @@ enum Source {
 }
 
 impl NatsAuthority {
+    /// The authority that the settings ask for, if they do. Empty ones are as good as none.
+    ///
+    /// # Errors
+    /// The file cannot be used; or there is a name, and no authority that would be asked for it.
+    pub fn resolve(
+        file: Option<&Path>,
+        name: Option<&str>,
+    ) -> Result<Option<Self>, AuthorityError> {
+        let file = file.filter(|path| !path.as_os_str().is_empty());
+        let name = name.filter(|name| !name.is_empty());
+        match (file, name) {
+            (Some(file), name) => Self::from_file(file, name).map(Some),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(AuthorityError::NameAlone),
+        }
+    }
+
     /// The authority whose certificates are in a PEM file. `name` is needed where the address is not the one in the
     /// server's certificate, as behind a tunnel.
     ///
@@ -241,6 +258,9 @@ pub enum AuthorityError {
         #[source]
         reason: InvalidAuthority,
     },
+    /// A name to check, and nobody who vouches for it.
+    #[error("a name of the NATS server is given without the file of an authority: give both")]
+    NameAlone,
     /// Not a name that a certificate can bear.
     #[error("`{name}` is not a host name")]
     Name {

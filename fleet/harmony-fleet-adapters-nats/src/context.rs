@@ -9,12 +9,12 @@ use harmony_reconciler_contracts::TenantId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{NatsAuth, NatsServers, SettingsError};
+use crate::{NatsAuth, NatsAuthority, NatsOptions, SettingsError};
 
 /// Where the fleet's NATS is and how a tool is let in.
 #[derive(Debug, Clone)]
 pub struct FleetContext {
-    /// Address of NATS, as [`NatsServers`] reads it.
+    /// Address of NATS, as [`crate::NatsServers`] reads it.
     pub nats_url: String,
     /// Whose devices.
     pub tenant: TenantId,
@@ -22,6 +22,17 @@ pub struct FleetContext {
     pub user: String,
     /// NATS password; `Debug` does not show it.
     pub password: SecretString,
+    /// Who vouches for NATS.
+    pub authority: Option<ContextAuthority>,
+}
+
+/// The authority that signed the certificate of NATS, as a context keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextAuthority {
+    /// Its certificates, in PEM.
+    pub certificates: String,
+    /// The name in the certificate of NATS.
+    pub server_name: String,
 }
 
 /// The file's content. The only place where the password is text.
@@ -32,6 +43,9 @@ struct ContextFile {
     tenant: TenantId,
     user: String,
     password: String,
+    /// Files of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authority: Option<ContextAuthority>,
 }
 
 impl FleetContext {
@@ -68,6 +82,7 @@ impl FleetContext {
             tenant: file.tenant,
             user: file.user,
             password: file.password.into(),
+            authority: file.authority,
         }))
     }
 
@@ -84,6 +99,7 @@ impl FleetContext {
             tenant: self.tenant.clone(),
             user: self.user.clone(),
             password: self.password.expose_secret().to_owned(),
+            authority: self.authority.clone(),
         };
         let mut json = serde_json::to_vec_pretty(&content).map_err(|e| failed(e.into()))?;
         json.push(b'\n');
@@ -102,13 +118,20 @@ impl FleetContext {
         Ok(())
     }
 
-    /// The connection settings of the context.
-    pub fn connection(&self) -> Result<(NatsServers, NatsAuth), SettingsError> {
+    /// The connection settings of a tool with this name.
+    ///
+    /// # Errors
+    /// The address or the authority cannot be used.
+    pub fn options(&self, client: impl Into<String>) -> Result<NatsOptions, SettingsError> {
         let auth = NatsAuth::UserPassword {
             user: self.user.clone(),
             password: self.password.clone(),
         };
-        Ok((self.nats_url.parse()?, auth))
+        let authority = self.authority.as_ref().map(|authority| {
+            NatsAuthority::from_pem(&authority.certificates, Some(&authority.server_name))
+        });
+        let options = NatsOptions::for_tools(self.nats_url.parse()?, auth, client);
+        Ok(options.with_authority(authority.transpose()?))
     }
 }
 
@@ -162,6 +185,10 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             user: "tools".into(),
             password: "s3cret".into(),
+            authority: Some(ContextAuthority {
+                certificates: "-----BEGIN CERTIFICATE-----".into(),
+                server_name: "fleet-nats".into(),
+            }),
         }
     }
 
@@ -194,6 +221,7 @@ mod tests {
         assert_eq!(loaded.nats_url, context().nats_url);
         assert_eq!(loaded.tenant, context().tenant);
         assert_eq!(loaded.password.expose_secret(), "s3cret");
+        assert_eq!(loaded.authority, context().authority);
         assert!(!format!("{loaded:?}").contains("s3cret"));
         assert_eq!(
             fs::read_dir(path.parent().unwrap()).unwrap().count(),

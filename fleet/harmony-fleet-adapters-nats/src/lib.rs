@@ -31,7 +31,7 @@ pub use authority::{AuthorityError, InvalidAuthority, NatsAuthority};
 pub use backoff::Backoff;
 pub use command_server::{CommandServer, CommandServerError};
 pub use connection::{NatsConnectError, NatsConnection};
-pub use context::{ContextError, FleetContext};
+pub use context::{ContextAuthority, ContextError, FleetContext};
 pub use operator_link::{ListRequest, NatsOperatorLink, RegistrationRequest, SubscribeFailed};
 pub use options::{NatsAuth, NatsOptions, NatsServers, SettingsError};
 pub use registry::NatsDeviceRegistry;

@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 
-use harmony_fleet_adapters_nats::{NatsAuth, NatsOptions, NatsServers, SettingsError};
+use harmony_fleet_adapters_nats::{
+    NatsAuth, NatsAuthority, NatsOptions, NatsServers, SettingsError,
+};
 use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::TenantId;
 use secrecy::SecretString;
@@ -11,7 +13,7 @@ use secrecy::SecretString;
 /// The arguments that every program of a fleet has.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NatsArgs {
-    /// NATS servers, separated by commas, for example `nats://fleet.example.com:4222`
+    /// NATS servers, separated by commas, for example `tls://fleet.example.com:4222`
     #[arg(long, env = settings::NATS_URL, required = true)]
     nats_url: Option<String>,
     /// NATS user
@@ -23,13 +25,20 @@ pub struct NatsArgs {
     /// File whose first line is the NATS password
     #[arg(long, env = settings::NATS_PASSWORD_FILE)]
     nats_password_file: Option<PathBuf>,
+    /// File with the certificates of the authority that NATS is checked by; with one, connections are encrypted
+    #[arg(long, env = settings::NATS_CA_FILE)]
+    nats_ca_file: Option<PathBuf>,
+    /// Name in the certificate of NATS [default: the host of its address]
+    #[arg(long, env = settings::NATS_SERVER_NAME)]
+    nats_server_name: Option<String>,
     /// The tenant whose devices these are
     #[arg(long, env = settings::TENANT, default_value = "default")]
     pub tenant: TenantId,
 }
 
 impl NatsArgs {
-    /// The connection settings of a client with this name. Opens nothing but the password file.
+    /// The connection settings of a client with this name. Opens nothing but the files of the password and of
+    /// the authority.
     ///
     /// # Errors
     /// The setting that cannot be used.
@@ -41,7 +50,11 @@ impl NatsArgs {
             self.nats_password.clone(),
             file.filter(|path| !path.as_os_str().is_empty()),
         )?;
-        Ok(NatsOptions::new(servers, auth, client))
+        let authority = NatsAuthority::resolve(
+            self.nats_ca_file.as_deref(),
+            self.nats_server_name.as_deref(),
+        )?;
+        Ok(NatsOptions::new(servers, auth, client).with_authority(authority))
     }
 }
 
@@ -76,5 +89,9 @@ mod tests {
         assert_eq!(good.servers.to_string(), "nats://nats:4222");
         assert!(options(&["--nats-user", "op"]).is_err());
         assert!(options(&["--nats-password", "x"]).is_err());
+        assert!(good.authority.is_none());
+        assert!(options(&["--nats-ca-file", ""]).unwrap().authority.is_none());
+        assert!(options(&["--nats-ca-file", "/none/ca.crt"]).is_err());
+        assert!(options(&["--nats-server-name", "fleet-nats"]).is_err());
     }
 }

@@ -9,6 +9,10 @@ pub const NATS_USER: &str = "FLEET_NATS_USER";
 pub const NATS_PASSWORD: &str = "FLEET_NATS_PASSWORD";
 /// File whose first line is the NATS password.
 pub const NATS_PASSWORD_FILE: &str = "FLEET_NATS_PASSWORD_FILE";
+/// File with the certificates of the authority that NATS is checked by, in PEM. With one, connections are encrypted.
+pub const NATS_CA_FILE: &str = "FLEET_NATS_CA_FILE";
+/// The name in the certificate of NATS, where it is not the host of its address.
+pub const NATS_SERVER_NAME: &str = "FLEET_NATS_SERVER_NAME";
 /// The tenant whose devices these are.
 pub const TENANT: &str = "FLEET_TENANT";
 

@@ -5,15 +5,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::kubernetes::ObjectRef;
-use harmony_fleet_adapters_nats::{
-    NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions,
-};
+use harmony_fleet_adapters_nats::{NatsConnection, NatsDeviceCommander, NatsDeviceDirectory};
 use harmony_fleet_domain::{CommandFailure, DeviceCommander, DeviceDirectory};
 use harmony_fleet_e2e::stack::{FleetStack, eventually, shared_stack, topology};
 
 async fn connect(stack: &FleetStack) -> anyhow::Result<NatsConnection> {
-    let (servers, auth) = stack.tools.connection()?;
-    Ok(NatsConnection::connect(&NatsOptions::for_tools(servers, auth, "e2e")).await?)
+    Ok(NatsConnection::connect(&stack.tools.options("e2e")?).await?)
 }
 
 #[tokio::test]

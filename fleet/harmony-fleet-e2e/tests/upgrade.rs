@@ -6,9 +6,7 @@ use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::kubernetes::ObjectRef;
 use harmony::types::{Namespace, Version};
-use harmony_fleet_adapters_nats::{
-    NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions,
-};
+use harmony_fleet_adapters_nats::{NatsConnection, NatsDeviceCommander, NatsDeviceDirectory};
 use harmony_fleet_deploy::operator;
 use harmony_fleet_domain::{DeviceCommander, DeviceDirectory};
 use harmony_fleet_e2e::released::ReleaseRig;
@@ -56,8 +54,7 @@ async fn the_operator_is_upgraded_on_a_running_stack() -> anyhow::Result<()> {
     let after = operator_image(&stack.namespace).await?;
     assert_ne!(before, after);
 
-    let (servers, auth) = stack.tools.connection()?;
-    let connection = NatsConnection::connect(&NatsOptions::for_tools(servers, auth, "e2e")).await?;
+    let connection = NatsConnection::connect(&stack.tools.options("e2e")?).await?;
     let directory = NatsDeviceDirectory::new(connection.clone(), stack.score.tenant.clone());
     let names = eventually(Duration::from_secs(30), async || {
         let devices = directory.devices().await?.devices;

@@ -30,7 +30,7 @@ Examples:
                                         build and publish what the tag names (see docs/guides/release.md)
 
 On the machine that deployed the fleet no further setting is needed: the deploy leaves a
-context file there. Elsewhere give --nats-url, --user and --password-file.
+context file there. Elsewhere give --nats-url, --ca-file, --user and --password-file.
 
 Exit codes:
   0  done

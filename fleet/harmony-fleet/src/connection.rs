@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use harmony_fleet_adapters_nats::{
-    FleetContext, NatsAuth, NatsConnection, NatsDeviceCommander, NatsDeviceDirectory, NatsOptions,
-    NatsServers,
+    FleetContext, NatsAuth, NatsAuthority, NatsConnection, NatsDeviceCommander,
+    NatsDeviceDirectory, NatsOptions, SettingsError,
 };
 use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::TenantId;
@@ -16,11 +16,14 @@ use secrecy::SecretString;
 
 use crate::CliError;
 
+/// The name of the connection in the server's monitoring.
+const CLIENT: &str = "harmony-fleet";
+
 /// How to reach the fleet.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "How to reach the fleet")]
 pub struct ConnectionArgs {
-    /// Address of the fleet's NATS server, for example `nats://fleet.example.com:4222`
+    /// Address of the fleet's NATS server, for example `tls://fleet.example.com:4222`
     #[arg(long, global = true, env = settings::NATS_URL)]
     pub nats_url: Option<String>,
     /// User name
@@ -29,6 +32,12 @@ pub struct ConnectionArgs {
     /// File whose first line is the password; or put the password into `FLEET_NATS_PASSWORD`
     #[arg(long, global = true, env = settings::NATS_PASSWORD_FILE)]
     pub password_file: Option<PathBuf>,
+    /// File with the certificates of the authority that NATS is checked by; with one, the connection is encrypted
+    #[arg(long, global = true, env = settings::NATS_CA_FILE)]
+    pub ca_file: Option<PathBuf>,
+    /// Name in the certificate of NATS [default: the host of its address]
+    #[arg(long, global = true, env = settings::NATS_SERVER_NAME)]
+    pub server_name: Option<String>,
     /// Whose devices [default: that of the context file, else `default`]
     #[arg(long, global = true, env = settings::TENANT)]
     pub tenant: Option<TenantId>,
@@ -54,8 +63,7 @@ impl ConnectionArgs {
         let password = std::env::var(settings::NATS_PASSWORD)
             .ok()
             .map(SecretString::from);
-        let (tenant, servers, auth) = self.resolve(password)?;
-        let options = NatsOptions::for_tools(servers, auth, "harmony-fleet");
+        let (tenant, options) = self.resolve(password)?;
         let connection = NatsConnection::connect(&options).await?;
         Ok(Fleet {
             directory: NatsDeviceDirectory::new(connection.clone(), tenant.clone()),
@@ -67,7 +75,7 @@ impl ConnectionArgs {
     fn resolve(
         &self,
         password: Option<SecretString>,
-    ) -> Result<(TenantId, NatsServers, NatsAuth), CliError> {
+    ) -> Result<(TenantId, NatsOptions), CliError> {
         let own_auth = || {
             NatsAuth::resolve(
                 self.user.as_deref(),
@@ -75,9 +83,14 @@ impl ConnectionArgs {
                 self.password_file.as_deref(),
             )
         };
+        let own_authority = || {
+            NatsAuthority::resolve(self.ca_file.as_deref(), self.server_name.as_deref())
+                .map_err(SettingsError::from)
+        };
         if let Some(url) = &self.nats_url {
             let tenant = self.tenant.clone().map_or_else(default_tenant, Ok)?;
-            return Ok((tenant, url.parse()?, own_auth()?));
+            let options = NatsOptions::for_tools(url.parse()?, own_auth()?, CLIENT);
+            return Ok((tenant, options.with_authority(own_authority()?)));
         }
         let path = self.context.clone().or_else(FleetContext::default_path);
         let context = match &path {
@@ -85,13 +98,14 @@ impl ConnectionArgs {
             None => None,
         };
         let context = context.ok_or(CliError::NoContext { path })?;
-        let (servers, auth) = context.connection()?;
-        let auth = if self.user.is_some() {
-            own_auth()?
-        } else {
-            auth
-        };
-        Ok((self.tenant.clone().unwrap_or(context.tenant), servers, auth))
+        let mut options = context.options(CLIENT)?;
+        if self.user.is_some() {
+            options.auth = own_auth()?;
+        }
+        if self.ca_file.is_some() || self.server_name.is_some() {
+            options.authority = own_authority()?;
+        }
+        Ok((self.tenant.clone().unwrap_or(context.tenant), options))
     }
 }
 
@@ -112,6 +126,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             user: "tools".into(),
             password: "s3cret".into(),
+            authority: None,
         };
         context.save(&path).unwrap();
         path
@@ -124,12 +139,12 @@ mod tests {
             context: Some(context(&dir)),
             ..Default::default()
         };
-        let (tenant, servers, auth) = from_file.resolve(None).unwrap();
+        let (tenant, options) = from_file.resolve(None).unwrap();
         assert_eq!(
-            (tenant.as_str(), servers.to_string().as_str()),
+            (tenant.as_str(), options.servers.to_string().as_str()),
             ("acme", "nats://from-context:4222")
         );
-        assert!(matches!(auth, NatsAuth::UserPassword { user, .. } if user == "tools"));
+        assert!(matches!(options.auth, NatsAuth::UserPassword { user, .. } if user == "tools"));
 
         let other_tenant = ConnectionArgs {
             tenant: Some("other".parse().unwrap()),
@@ -141,12 +156,12 @@ mod tests {
             nats_url: Some("nats://by-hand:1".into()),
             ..from_file
         };
-        let (tenant, servers, auth) = by_hand.resolve(None).unwrap();
+        let (tenant, options) = by_hand.resolve(None).unwrap();
         assert_eq!(
-            (tenant.as_str(), servers.to_string().as_str()),
+            (tenant.as_str(), options.servers.to_string().as_str()),
             ("default", "nats://by-hand:1")
         );
-        assert!(matches!(auth, NatsAuth::Anonymous));
+        assert!(matches!(options.auth, NatsAuth::Anonymous));
     }
 
     #[test]

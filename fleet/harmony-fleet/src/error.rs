@@ -116,12 +116,15 @@ impl CliError {
                     None => String::new(),
                 };
                 format!(
-                    "deploy the fleet from this machine, which leaves a context file{place}; or give --nats-url, --user and --password-file"
+                    "deploy the fleet from this machine, which leaves a context file{place}; or give --nats-url, --ca-file, --user and --password-file"
                 )
             }
-            Self::Context(_) => "deploy the fleet again from this machine, which writes the file anew; or give --nats-url, --user and --password-file".into(),
+            Self::Context(_) => "deploy the fleet again from this machine, which writes the file anew; or give --nats-url, --ca-file, --user and --password-file".into(),
             Self::Connect(NatsConnectError::Unreachable { .. }) => {
                 "check that the fleet is running (one on this machine comes back with another deploy) and that this machine can reach it; another address can be given with --nats-url".into()
+            }
+            Self::Connect(NatsConnectError::Untrusted { .. }) => {
+                "give the authority that signed its certificate with --ca-file, and with --server-name the name in it; after a new deploy the context file has both. If they are right, something else answers at this address".into()
             }
             Self::Connect(NatsConnectError::Refused { .. }) => {
                 "check --user and --password-file; after a new deploy the context file has the present password".into()

@@ -96,6 +96,7 @@ fn save_context(nats: &TestNats, path: &Path) {
         tenant: "acme".parse().unwrap(),
         user: nats.user().into(),
         password: nats.password().into(),
+        authority: None,
     };
     context.save(path).unwrap();
 }

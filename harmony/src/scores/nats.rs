@@ -3,6 +3,7 @@
 mod config;
 mod objects;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use harmony_core::capability::{KubernetesCluster, Prober};
@@ -34,6 +35,10 @@ pub struct NatsScore {
     pub storage: NatsStorage,
     /// Who may connect, and what each may do.
     pub users: Vec<NatsUser>,
+    /// Its certificate; without one, what clients and server say to each other is readable on the network.
+    pub tls: Option<NatsTls>,
+    /// Who reaches it at all.
+    pub reach: NatsReach,
     /// How long it may take to become ready.
     pub deadline: Duration,
 }
@@ -50,6 +55,25 @@ pub enum NatsStorage {
         /// The storage class; `None` for the cluster's default.
         class: Option<ResourceName>,
     },
+}
+
+/// The certificate that a server shows to its clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatsTls {
+    /// The Secret of the same namespace with `tls.crt` and `tls.key`, as cert-manager or a Score writes it.
+    pub secret: ResourceName,
+    /// Any text that changes with the certificate, so that the server is restarted and reads the new one.
+    pub revision: String,
+}
+
+/// Which pods reach a server. Each node reaches the pods that it runs, whatever this says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NatsReach {
+    /// All of the cluster, and whoever the cluster lets in.
+    Everybody,
+    /// The pods of the same namespace that bear all labels of one of these sets, by a NetworkPolicy. It is up to the
+    /// cluster's network to enforce that.
+    Pods(Vec<BTreeMap<String, String>>),
 }
 
 /// Somebody who may connect with a password.
@@ -84,8 +108,9 @@ pub enum NatsPermissions {
 impl NatsScore {
     /// The address for clients inside the cluster.
     pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "tls" } else { "nats" };
         format!(
-            "nats://{}.{}.svc.cluster.local:{CLIENT_PORT}",
+            "{scheme}://{}.{}.svc.cluster.local:{CLIENT_PORT}",
             self.name, self.namespace
         )
     }

@@ -8,6 +8,8 @@ use super::{CLIENT_PORT, MONITOR_PORT, NatsPermissions, NatsScore};
 
 /// Where the configuration is mounted.
 pub(super) const FOLDER: &str = "/etc/nats";
+/// Where the certificate and its key are mounted.
+pub(super) const TLS_FOLDER: &str = "/etc/nats-tls";
 /// Where JetStream keeps its streams.
 pub(super) const STORE: &str = "/data";
 
@@ -18,6 +20,12 @@ pub(super) fn render(score: &NatsScore) -> String {
          jetstream {{\n  store_dir: {STORE}\n}}\n",
         name = quote(score.name.as_str()),
     );
+    if score.tls.is_some() {
+        let _ = writeln!(
+            text,
+            "tls {{\n  cert_file: {TLS_FOLDER}/tls.crt\n  key_file: {TLS_FOLDER}/tls.key\n}}"
+        );
+    }
     if !score.users.is_empty() {
         text.push_str("authorization {\n  users: [\n");
         for user in &score.users {
@@ -76,7 +84,7 @@ fn quote(text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{NatsStorage, NatsUser};
+    use super::super::{NatsReach, NatsStorage, NatsTls, NatsUser};
     use super::*;
 
     fn score(users: Vec<NatsUser>) -> NatsScore {
@@ -87,6 +95,8 @@ mod tests {
             pull_secret: None,
             storage: NatsStorage::Pod,
             users,
+            tls: None,
+            reach: NatsReach::Everybody,
             deadline: Duration::from_secs(1),
         }
     }
@@ -102,6 +112,61 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn with_a_certificate_clients_are_encrypted_and_a_new_one_restarts_the_server() {
+        let with = |revision: &str| NatsScore {
+            tls: Some(NatsTls {
+                secret: "nats-tls".parse().unwrap(),
+                revision: revision.into(),
+            }),
+            ..score(Vec::new())
+        };
+        let text = render(&with("1"));
+        assert!(
+            text.contains("tls {\n  cert_file: /etc/nats-tls/tls.crt\n"),
+            "{text}"
+        );
+        assert_eq!(with("1").url(), "tls://nats.fleet.svc.cluster.local:4222");
+        let server = |revision: &str| {
+            let objects = super::super::objects::build(&with(revision)).unwrap();
+            let server = objects.iter().find(|o| o.reference().kind == "StatefulSet");
+            server.unwrap().body()["spec"]["template"].clone()
+        };
+        assert!(server("1").to_string().contains("nats-tls"));
+        assert_eq!(server("1"), server("1"));
+        assert_ne!(server("1"), server("2"));
+    }
+
+    #[test]
+    fn only_the_pods_that_are_named_reach_the_server() {
+        let labels = |name: &str| [("app".to_owned(), name.to_owned())].into();
+        let score = NatsScore {
+            reach: NatsReach::Pods(vec![labels("operator"), labels("agent")]),
+            ..score(Vec::new())
+        };
+        let objects = super::super::objects::build(&score).unwrap();
+        let policy = objects
+            .iter()
+            .find(|object| object.reference().kind == "NetworkPolicy")
+            .unwrap();
+        assert_eq!(
+            policy.body()["spec"],
+            serde_json::json!({
+                "podSelector": { "matchLabels": {
+                    "app.kubernetes.io/name": "nats", "app.kubernetes.io/instance": "nats",
+                } },
+                "policyTypes": ["Ingress"],
+                "ingress": [{
+                    "from": [
+                        { "podSelector": { "matchLabels": { "app": "operator" } } },
+                        { "podSelector": { "matchLabels": { "app": "agent" } } },
+                    ],
+                    "ports": [{ "port": "client", "protocol": "TCP" }],
+                }],
+            })
+        );
     }
 
     #[test]

@@ -6,10 +6,14 @@ use harmony_core::kubernetes::{KubeObject, ObjectError};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EmptyDirVolumeSource, Namespace, PersistentVolumeClaim,
+    Container, ContainerPort, EmptyDirVolumeSource, KeyToPath, Namespace, PersistentVolumeClaim,
     PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, Secret,
     SecretVolumeSource, Service, ServicePort, ServiceSpec, TCPSocketAction, Volume, VolumeMount,
     VolumeResourceRequirements,
+};
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -17,28 +21,65 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sha2::{Digest as _, Sha256};
 
 use super::super::pull_secret;
-use super::{CLIENT_PORT, NatsScore, NatsStorage, config};
+use super::{CLIENT_PORT, NatsReach, NatsScore, NatsStorage, config};
 
 const CONFIG_FILE: &str = "nats.conf";
 
 /// Changes with the configuration, so that the pod is replaced and reads it.
 const CONFIG_MARK: &str = "harmony.dev/config";
 
-/// The first 32 bits of the configuration's hash: enough to see a change, too little to try passwords against.
+/// The first 32 bits of the hash of configuration and certificate: enough to see a change, too little to try passwords against.
 fn config_mark(score: &NatsScore) -> String {
-    let hash = Sha256::digest(config::render(score).as_bytes());
+    let mut hash = Sha256::new();
+    hash.update(config::render(score));
+    hash.update(score.tls.as_ref().map_or("", |tls| &tls.revision));
+    let hash = hash.finalize();
     hash.iter()
         .take(4)
         .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 pub(super) fn build(score: &NatsScore) -> Result<Vec<KubeObject>, ObjectError> {
-    Ok(vec![
+    let mut objects = vec![
         KubeObject::new(&namespace(score))?,
         KubeObject::new(&configuration(score))?,
         KubeObject::new(&service(score))?,
         KubeObject::new(&stateful_set(score))?,
-    ])
+    ];
+    if let NatsReach::Pods(pods) = &score.reach {
+        objects.push(KubeObject::new(&policy(score, pods))?);
+    }
+    Ok(objects)
+}
+
+fn policy(score: &NatsScore, pods: &[BTreeMap<String, String>]) -> NetworkPolicy {
+    let selector = |labels: BTreeMap<String, String>| LabelSelector {
+        match_labels: Some(labels),
+        ..LabelSelector::default()
+    };
+    let peer = |labels: &BTreeMap<String, String>| NetworkPolicyPeer {
+        pod_selector: Some(selector(labels.clone())),
+        ..NetworkPolicyPeer::default()
+    };
+    let rule = NetworkPolicyIngressRule {
+        from: Some(pods.iter().map(peer).collect()),
+        ports: Some(vec![NetworkPolicyPort {
+            port: Some(IntOrString::String("client".into())),
+            protocol: Some("TCP".into()),
+            ..NetworkPolicyPort::default()
+        }]),
+    };
+    // An empty `from` would let everybody in; no rule lets nobody in.
+    let ingress = if pods.is_empty() { vec![] } else { vec![rule] };
+    NetworkPolicy {
+        metadata: metadata(score, score.name.to_string()),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(selector(labels(score))),
+            policy_types: Some(vec!["Ingress".into()]),
+            ingress: Some(ingress),
+            ..NetworkPolicySpec::default()
+        }),
+    }
 }
 
 fn namespace(score: &NatsScore) -> Namespace {
@@ -141,6 +182,28 @@ fn pod(score: &NatsScore) -> PodSpec {
         }),
         ..Volume::default()
     }];
+    let mut mounts = vec![
+        mount("config", config::FOLDER, true),
+        mount("data", config::STORE, false),
+    ];
+    if let Some(tls) = &score.tls {
+        let item = |key: &str| KeyToPath {
+            key: key.into(),
+            path: key.into(),
+            mode: None,
+        };
+        mounts.push(mount("tls", config::TLS_FOLDER, true));
+        volumes.push(Volume {
+            name: "tls".into(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(tls.secret.to_string()),
+                // Nothing else that the Secret may hold, such as the key of an authority.
+                items: Some(vec![item("tls.crt"), item("tls.key")]),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        });
+    }
     if score.storage == NatsStorage::Pod {
         volumes.push(Volume {
             name: "data".into(),
@@ -159,10 +222,7 @@ fn pod(score: &NatsScore) -> PodSpec {
                 format!("{}/{CONFIG_FILE}", config::FOLDER),
             ]),
             ports: Some(vec![port("client", CLIENT_PORT)]),
-            volume_mounts: Some(vec![
-                mount("config", config::FOLDER, true),
-                mount("data", config::STORE, false),
-            ]),
+            volume_mounts: Some(mounts),
             readiness_probe: Some(listening(1)),
             liveness_probe: Some(Probe {
                 initial_delay_seconds: Some(10),
