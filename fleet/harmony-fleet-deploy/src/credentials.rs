@@ -64,7 +64,7 @@ impl FleetCredentials {
     ) -> Result<(Self, Change), ClusterError> {
         let proposed = Self::of(&BTreeMap::new()).object(namespace)?;
         let (stored, change) = cluster.get_or_create(owner, &proposed).await?;
-        let data = parse(stored)?;
+        let data = data_of(stored)?;
         let credentials = Self::of(&data);
         if Role::ALL
             .iter()
@@ -88,7 +88,7 @@ impl FleetCredentials {
         namespace: &Namespace,
     ) -> Result<Self, ClusterError> {
         let stored = cluster.get(&reference(namespace)).await?;
-        let data = stored.map(parse).transpose()?.unwrap_or_default();
+        let data = stored.map(data_of).transpose()?.unwrap_or_default();
         Ok(Self::of(&data))
     }
 
@@ -131,15 +131,20 @@ impl FleetCredentials {
 
 /// The Secret that keeps the passwords of a fleet in this namespace.
 pub fn reference(namespace: &Namespace) -> ObjectRef {
+    secret_ref(namespace, SECRET)
+}
+
+pub(crate) fn secret_ref(namespace: &Namespace, name: &'static str) -> ObjectRef {
     ObjectRef {
         api_version: "v1".into(),
         kind: "Secret".into(),
         namespace: Some(namespace.clone()),
-        name: SECRET.parse().expect("a valid name"),
+        name: name.parse().expect("a valid name"),
     }
 }
 
-fn parse(object: KubeObject) -> Result<BTreeMap<String, Vec<u8>>, ClusterError> {
+/// What a Secret holds.
+pub(crate) fn data_of(object: KubeObject) -> Result<BTreeMap<String, Vec<u8>>, ClusterError> {
     let secret: Secret = serde_json::from_value(object.into_body())
         .map_err(|source| ClusterError::Object(ObjectError::NotJson { source }))?;
     Ok(secret
@@ -186,7 +191,7 @@ mod tests {
         let password = credentials.password(Role::Agent).expose_secret().to_owned();
         assert_eq!(password.len(), PASSWORD_LENGTH);
         assert!(!format!("{credentials:?} {object:?}").contains(&password));
-        assert_eq!(parse(object).unwrap()["agent"], password.as_bytes());
+        assert_eq!(data_of(object).unwrap()["agent"], password.as_bytes());
     }
 
     /// A cluster that answers every first read before anything is created, as two deploys at one moment see it.

@@ -7,7 +7,7 @@
 //! FleetServerScore
 //!   |-- publish-work-tree      or find-releases: images and charts of all parts
 //!   |-- RetireAgentsScore      removes the agents of devices that are no longer listed   (agent)
-//!   |-- FleetNatsScore         NATS with a user for each role                            (nats)
+//!   |-- FleetNatsScore         NATS with a user for each role, and a certificate         (nats)
 //!   |-- FleetOperatorScore     keeps the registry, reflects Devices; by its chart        (operator)
 //!   `-- FleetAgentScore        one device, here as a pod; answers a ping                 (agent)
 //! ```
@@ -19,14 +19,18 @@
 //! | [`nats`], [`operator`], [`agent`] | one component each |
 //! | [`apps`] | an `AppSpec` for each component that is released, and the image of NATS |
 //! | [`credentials`] | the passwords of the NATS users: made once, kept in the cluster |
+//! | [`certificates`] | the certificate of NATS and its authority: likewise |
+//! | [`access`] | how checks reach NATS, as tools do |
 //! | [`release`] | `--release --from-tag`, for `harmony-fleet` |
 //! | [`tools`] | what lets `harmony-fleet` on this machine find the fleet |
 //!
 //! This crate knows the framework and the fleet's domain; the runtime binaries know nothing of either this crate or the
 //! framework.
 
+pub mod access;
 pub mod agent;
 pub mod apps;
+pub mod certificates;
 pub mod credentials;
 pub mod nats;
 pub mod operator;

@@ -1,20 +1,25 @@
 //! The fleet's NATS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use harmony::core::capability::{KubernetesCluster, Prober};
 use harmony::core::owner::Owner;
 use harmony::core::verify::{Checks, Deployed, ServicePort, SmokeCheck, Workload, verified};
 use harmony::scores::NatsScore;
-use harmony::scores::k8s_resource::Applied as Running;
-use harmony::scores::nats::{NatsPermissions, NatsStorage, NatsUser};
+use harmony::scores::k8s_resource::Applied;
+use harmony::scores::nats::{NatsPermissions, NatsReach, NatsStorage, NatsTls, NatsUser};
 use harmony::types::{ImageRef, Namespace, ResourceName};
 use harmony::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
 use harmony_reconciler_contracts::{Permissions, TenantId};
 
+use crate::access::{NatsLetsToolsIn, ToolsAccess};
+use crate::certificates::{self, FleetCertificates};
 use crate::credentials::{FleetCredentials, Role};
+use crate::{FleetAgentScore, operator};
 
-/// NATS as the fleet needs it: JetStream, and a user with the least permissions for each role.
+/// NATS as the fleet needs it: JetStream, a user with the least permissions for each role, and a certificate. Only the
+/// operator and the agents of the namespace reach it.
 #[derive(Debug, Clone)]
 pub struct FleetNatsScore {
     /// Where it runs; created when it is missing.
@@ -29,6 +34,13 @@ pub struct FleetNatsScore {
     pub auth: FleetNatsAuth,
     /// Where the device registry is kept.
     pub storage: NatsStorage,
+}
+
+/// A NATS that was deployed, and how tools are let in.
+#[derive(Debug)]
+pub struct RunningNats {
+    applied: Applied,
+    access: ToolsAccess,
 }
 
 /// How clients of the fleet's NATS prove who they are.
@@ -47,11 +59,13 @@ impl FleetNatsScore {
 
     /// The address for clients inside the cluster.
     pub fn url(namespace: &Namespace) -> String {
-        format!(
-            "nats://{}.{namespace}.svc.cluster.local:{}",
-            Self::NAME,
-            harmony::scores::nats::CLIENT_PORT
-        )
+        let port = harmony::scores::nats::CLIENT_PORT;
+        format!("tls://{}:{port}", Self::host(namespace))
+    }
+
+    /// The host in that address, which the server's certificate bears.
+    pub fn host(namespace: &Namespace) -> String {
+        format!("{}.{namespace}.svc.cluster.local", Self::NAME)
     }
 
     fn name() -> ResourceName {
@@ -66,7 +80,11 @@ impl FleetNatsScore {
         }
     }
 
-    fn server(&self, credentials: &FleetCredentials) -> NatsScore {
+    fn server(
+        &self,
+        credentials: &FleetCredentials,
+        certificates: &FleetCertificates,
+    ) -> NatsScore {
         let users = Role::ALL.map(|role| NatsUser {
             name: role.user(),
             password: credentials.password(role).clone(),
@@ -79,6 +97,11 @@ impl FleetNatsScore {
             pull_secret: self.pull_secret.clone(),
             storage: self.storage.clone(),
             users: users.into(),
+            tls: Some(NatsTls {
+                secret: certificates::SECRET.parse().expect("a valid name"),
+                revision: certificates.certificate.clone(),
+            }),
+            reach: NatsReach::Pods(vec![operator::labels(), FleetAgentScore::labels()]),
             deadline: Duration::from_secs(90),
         }
     }
@@ -116,7 +139,7 @@ impl<T: Topology + KubernetesCluster + Prober> Score<T> for FleetNatsScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Workload<T> for FleetNatsScore {
-    type Running = Running;
+    type Running = RunningNats;
 
     fn name(&self) -> String {
         Self::NAME.into()
@@ -139,8 +162,16 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetNatsScore {
                 .await
                 .map_err(failed)?;
         stored.push(change);
-        let server = self.server(&credentials).resources()?;
-        Ok(server.deploy(inventory, topology).await?.after(stored))
+        let now = jiff::Timestamp::now();
+        let (certificates, change) =
+            FleetCertificates::get_or_create(topology, &owner, &self.namespace, now)
+                .await
+                .map_err(|error| InterpretError::new(Self::NAME, error))?;
+        stored.push(change);
+        let access = ToolsAccess::new(&credentials, &certificates);
+        let server = self.server(&credentials, &certificates).resources()?;
+        let deployed = server.deploy(inventory, topology).await?.after(stored);
+        Ok(deployed.map(|applied| RunningNats { applied, access }))
     }
 
     async fn wait_ready(
@@ -148,13 +179,12 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetNatsScore {
         topology: &T,
         running: &Self::Running,
     ) -> Result<(), InterpretError> {
-        running.wait_ready(topology).await
+        running.applied.wait_ready(topology).await
     }
 
-    fn checks(&self, _: &Self::Running) -> Checks {
-        Checks::first(SmokeCheck::Nats {
-            service: Self::service(),
-        })
+    fn checks(&self, running: &Self::Running) -> Checks {
+        let check = NatsLetsToolsIn(running.access.clone());
+        Checks::first(SmokeCheck::Custom(Arc::new(check)))
     }
 
     fn namespace(&self) -> &Namespace {

@@ -4,17 +4,29 @@ use std::collections::BTreeMap;
 
 use harmony::core::kubernetes::{KubeObject, ObjectError};
 use harmony::types::Namespace;
+use harmony_fleet_domain::settings;
 use k8s_openapi::api::core::v1::{
-    EnvVar, KeyToPath, Namespace as NamespaceObject, ResourceRequirements, SecretVolumeSource,
-    SecurityContext, Volume, VolumeMount,
+    EnvVar, KeyToPath, Namespace as NamespaceObject, ProjectedVolumeSource, ResourceRequirements,
+    SecretProjection, SecurityContext, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::certificates;
 use crate::credentials::Role;
 
 /// Where a pod finds the password of its role, as a file.
-pub(crate) const PASSWORD_FILE: &str = "/run/fleet/credentials/password";
+const PASSWORD_FILE: &str = "/run/fleet/credentials/password";
+/// Where a pod finds the authority that NATS is checked by.
+const CA_FILE: &str = "/run/fleet/credentials/ca.crt";
+
+/// The Secrets that the fleet's Scores keep, by their names or by the placeholders of a chart.
+pub(crate) struct FleetSecrets {
+    /// A password for each role.
+    pub(crate) users: String,
+    /// The certificate of NATS, and its authority.
+    pub(crate) tls: String,
+}
 
 pub(crate) fn namespace(name: &Namespace) -> Result<KubeObject, ObjectError> {
     KubeObject::new(&NamespaceObject {
@@ -47,18 +59,28 @@ pub(crate) fn env(name: &str, value: impl Into<String>) -> EnvVar {
     }
 }
 
-/// The volume that holds the password of `role` and nothing else of the Secret.
-pub(crate) fn password_volume(secret: &str, role: Role) -> (Volume, VolumeMount) {
-    let volume = Volume {
-        name: "credentials".into(),
-        secret: Some(SecretVolumeSource {
-            secret_name: Some(secret.into()),
+/// The volume that holds the password of `role` and the authority of NATS, and nothing else of their Secrets.
+pub(crate) fn credentials_volume(secrets: &FleetSecrets, role: Role) -> (Volume, VolumeMount) {
+    let item = |secret: &str, key: String, path: &str| VolumeProjection {
+        secret: Some(SecretProjection {
+            name: secret.to_owned(),
             items: Some(vec![KeyToPath {
-                key: role.user().to_string(),
-                path: "password".into(),
+                key,
+                path: path.into(),
                 mode: None,
             }]),
-            ..SecretVolumeSource::default()
+            optional: None,
+        }),
+        ..VolumeProjection::default()
+    };
+    let volume = Volume {
+        name: "credentials".into(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: None,
+            sources: Some(vec![
+                item(&secrets.users, role.user().to_string(), "password"),
+                item(&secrets.tls, certificates::AUTHORITY.into(), "ca.crt"),
+            ]),
         }),
         ..Volume::default()
     };
@@ -69,6 +91,16 @@ pub(crate) fn password_volume(secret: &str, role: Role) -> (Volume, VolumeMount)
         ..VolumeMount::default()
     };
     (volume, mount)
+}
+
+/// The settings by which a pod is let in by NATS.
+pub(crate) fn nats_env(url: &str, role: Role) -> Vec<EnvVar> {
+    vec![
+        env(settings::NATS_URL, url),
+        env(settings::NATS_USER, role.user().as_str()),
+        env(settings::NATS_PASSWORD_FILE, PASSWORD_FILE),
+        env(settings::NATS_CA_FILE, CA_FILE),
+    ]
 }
 
 /// No capability, no privilege, nothing to write on.

@@ -11,11 +11,12 @@ use harmony::core::outcome::{Action, Change, Subject};
 use harmony::scores::nats::CLIENT_PORT;
 use harmony::types::Namespace;
 use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
-use harmony_fleet_adapters_nats::{ContextError, FleetContext};
+use harmony_fleet_adapters_nats::{ContextAuthority, ContextError, FleetContext};
 use harmony_reconciler_contracts::{DeviceId, TenantId};
 use secrecy::ExposeSecret;
 
 use crate::FleetNatsScore;
+use crate::certificates::FleetCertificates;
 use crate::credentials::{FleetCredentials, Role};
 
 /// Writes the private file from which `harmony-fleet` reads where NATS is and how it is let in.
@@ -60,8 +61,13 @@ impl FleetToolsScore {
             return Ok(None);
         };
         let credentials = FleetCredentials::read(topology, &self.namespace).await?;
+        let certificates = FleetCertificates::read(topology, &self.namespace).await?;
         Ok(Some(FleetContext {
-            nats_url: format!("nats://{address}:{CLIENT_PORT}"),
+            nats_url: format!("tls://{address}:{CLIENT_PORT}"),
+            authority: certificates.map(|kept| ContextAuthority {
+                certificates: kept.authority,
+                server_name: FleetNatsScore::host(&self.namespace),
+            }),
             tenant: self.tenant.clone(),
             user: Role::Tools.user().to_string(),
             password: credentials.password(Role::Tools).clone(),
@@ -69,7 +75,7 @@ impl FleetToolsScore {
     }
 
     /// What has to be done to the file so that it holds `wanted`.
-    fn decide(there: Option<&FleetContext>, wanted: Option<&FleetContext>) -> Action {
+    fn decide(kept: Option<&FleetContext>, wanted: Option<&FleetContext>) -> Action {
         let key = |context: &FleetContext| {
             let password = context.password.expose_secret().to_owned();
             (
@@ -77,11 +83,12 @@ impl FleetToolsScore {
                 context.tenant.clone(),
                 context.user.clone(),
                 password,
+                context.authority.clone(),
             )
         };
-        match (there.map(key), wanted.map(key)) {
+        match (kept.map(key), wanted.map(key)) {
             (None, _) => Action::Create,
-            (there, wanted) if there == wanted => Action::Unchanged,
+            (kept, wanted) if kept == wanted => Action::Unchanged,
             _ => Action::Update,
         }
     }
@@ -118,8 +125,8 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for FleetToolsScore {
             )
         };
         // A file of an older format or a damaged one is replaced: everything in it is known here.
-        let there = FleetContext::load(&self.path).unwrap_or(None);
-        let action = Self::decide(there.as_ref(), wanted.as_ref());
+        let kept = FleetContext::load(&self.path).unwrap_or(None);
+        let action = Self::decide(kept.as_ref(), wanted.as_ref());
         if let (Some(wanted), false) = (
             &wanted,
             action == Action::Unchanged || topology.context().is_planning(),
@@ -173,10 +180,20 @@ mod tests {
             tenant: "default".parse().unwrap(),
             user: "tools".into(),
             password: "secret".to_owned().into(),
+            authority: None,
         };
         let (one, other) = (
-            context("nats://10.0.0.1:4222"),
-            context("nats://10.0.0.2:4222"),
+            context("tls://10.0.0.1:4222"),
+            context("tls://10.0.0.2:4222"),
+        );
+        let mut replaced = one.clone();
+        replaced.authority = Some(ContextAuthority {
+            certificates: "another one".into(),
+            server_name: "fleet-nats".into(),
+        });
+        assert_eq!(
+            FleetToolsScore::decide(Some(&one), Some(&replaced)),
+            Action::Update
         );
         assert_eq!(FleetToolsScore::decide(None, None), Action::Create);
         assert_eq!(FleetToolsScore::decide(None, Some(&one)), Action::Create);

@@ -185,4 +185,5 @@ codes! {
 
     // The fleet
     FLEET_ADDRESS_FILE = 601, "the address of the fleet cannot be kept for harmony-fleet";
+    FLEET_CERTIFICATE = 602, "no certificate for the NATS of the fleet can be made";
 }

@@ -4,6 +4,7 @@ mod objects;
 mod ping;
 mod retire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use harmony::core::capability::{KubernetesCluster, Prober};
@@ -19,7 +20,7 @@ pub use ping::AgentAnswersPing;
 pub use retire::RetireAgentsScore;
 
 use crate::FleetNatsScore;
-use crate::credentials::{FleetCredentials, Role};
+use crate::access::ToolsAccess;
 
 /// Runs the agent of one device.
 #[derive(Debug, Clone)]
@@ -79,8 +80,13 @@ impl FleetAgentScore {
             api_version: "apps/v1".into(),
             kind: "Deployment".into(),
             namespace: Some(namespace.clone()),
-            labels: objects::every_agent(),
+            labels: Self::labels(),
         }
+    }
+
+    /// The labels that the pods of all agents bear.
+    pub(crate) fn labels() -> BTreeMap<String, String> {
+        objects::every_agent()
     }
 
     /// The name of the Deployment of a device's agent.
@@ -139,13 +145,13 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetAgentScore {
         topology: &T,
     ) -> Result<Deployed<Self::Running>, InterpretError> {
         let FleetAgentTarget::Pod { namespace, .. } = &self.target;
-        let credentials = FleetCredentials::read(topology, namespace)
+        let access = ToolsAccess::read(topology, namespace)
             .await
             .map_err(|error| InterpretError::new(self.workload(), error))?;
         let answers = AgentAnswersPing {
             device: self.device.clone(),
             tenant: self.tenant.clone(),
-            password: credentials.password(Role::Tools).clone(),
+            access,
         };
         let deployed = self.resources()?.deploy(inventory, topology).await?;
         Ok(deployed.map(|applied| RunningAgent { applied, answers }))

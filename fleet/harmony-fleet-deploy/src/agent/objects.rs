@@ -13,8 +13,9 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::{FleetAgentScore, FleetAgentTarget};
+use crate::certificates;
 use crate::credentials::{self, Role};
-use crate::pod;
+use crate::pod::{self, FleetSecrets};
 
 /// Where the agent keeps its state.
 const STATE: &str = "/var/lib/harmony-fleet-agent";
@@ -40,7 +41,18 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
         "app.kubernetes.io/instance".into(),
         score.device.to_string(),
     );
-    let (credentials, credentials_mount) = pod::password_volume(credentials::SECRET, Role::Agent);
+    let secrets = FleetSecrets {
+        users: credentials::SECRET.into(),
+        tls: certificates::SECRET.into(),
+    };
+    let (credentials, credentials_mount) = pod::credentials_volume(&secrets, Role::Agent);
+    let mut env = pod::nats_env(&score.nats_url, Role::Agent);
+    env.extend([
+        pod::env(settings::DEVICE_ID, score.device.to_string()),
+        pod::env(settings::TENANT, score.tenant.to_string()),
+        pod::env(settings::STATE_DIR, STATE),
+        pod::env(settings::HEARTBEAT_SECONDS, "5"),
+    ]);
     let state = Volume {
         name: "state".into(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
@@ -54,15 +66,7 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
     let container = Container {
         name: "agent".into(),
         image: Some(image.to_string()),
-        env: Some(vec![
-            pod::env(settings::DEVICE_ID, score.device.to_string()),
-            pod::env(settings::TENANT, score.tenant.to_string()),
-            pod::env(settings::NATS_URL, &score.nats_url),
-            pod::env(settings::NATS_USER, Role::Agent.user().as_str()),
-            pod::env(settings::NATS_PASSWORD_FILE, pod::PASSWORD_FILE),
-            pod::env(settings::STATE_DIR, STATE),
-            pod::env(settings::HEARTBEAT_SECONDS, "5"),
-        ]),
+        env: Some(env),
         readiness_probe: Some(Probe {
             exec: Some(ExecAction {
                 command: Some(vec![

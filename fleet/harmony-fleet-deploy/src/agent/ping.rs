@@ -2,16 +2,13 @@
 
 use harmony::async_trait;
 use harmony::core::capability::Prober;
-use harmony::core::diagnostic::causes;
 use harmony::core::verify::{CustomCheck, ProbeFailure};
 use harmony::types::Namespace;
-use harmony_fleet_adapters_nats::{NatsAuth, NatsConnection, NatsDeviceCommander, NatsOptions};
+use harmony_fleet_adapters_nats::NatsDeviceCommander;
 use harmony_fleet_domain::DeviceCommander as _;
 use harmony_reconciler_contracts::{DeviceId, TenantId};
-use secrecy::SecretString;
 
-use crate::FleetNatsScore;
-use crate::credentials::Role;
+use crate::access::{ToolsAccess, seen};
 
 /// That the agent of a device answers a ping, all the way through the fleet's NATS.
 #[derive(Debug, Clone)]
@@ -20,8 +17,8 @@ pub struct AgentAnswersPing {
     pub device: DeviceId,
     /// Whose fleet it is.
     pub tenant: TenantId,
-    /// The password of the user for tools.
-    pub password: SecretString,
+    /// How the user for tools is let in.
+    pub access: ToolsAccess,
 }
 
 #[async_trait]
@@ -31,20 +28,7 @@ impl CustomCheck for AgentAnswersPing {
     }
 
     async fn run(&self, prober: &dyn Prober, namespace: &Namespace) -> Result<(), ProbeFailure> {
-        let tunnel = prober
-            .connect(namespace, &FleetNatsScore::service())
-            .await
-            .map_err(|error| seen(&error))?;
-        let address = format!("nats://{}", tunnel.address());
-        let servers = address.parse().map_err(|error| seen(&error))?;
-        let auth = NatsAuth::UserPassword {
-            user: Role::Tools.user().to_string(),
-            password: self.password.clone(),
-        };
-        let options = NatsOptions::for_tools(servers, auth, "harmony-fleet-deploy");
-        let connection = NatsConnection::connect(&options)
-            .await
-            .map_err(|error| seen(&error))?;
+        let (_tunnel, connection) = self.access.connect(prober, namespace).await?;
         let commander = NatsDeviceCommander::new(connection, self.tenant.clone());
         commander
             .ping(&self.device, 1)
@@ -52,8 +36,4 @@ impl CustomCheck for AgentAnswersPing {
             .map_err(|error| seen(&error))?;
         Ok(())
     }
-}
-
-fn seen(error: &(dyn std::error::Error + 'static)) -> ProbeFailure {
-    ProbeFailure::new(error.to_string()).with_details(causes(error))
 }

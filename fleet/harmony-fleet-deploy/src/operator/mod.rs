@@ -16,7 +16,8 @@ use harmony::{Interpret, Score, Topology};
 use harmony_reconciler_contracts::TenantId;
 
 use crate::FleetNatsScore;
-use crate::credentials;
+use crate::pod::FleetSecrets;
+use crate::{certificates, credentials};
 
 /// The name of the operator's Deployment, of its Service and of its Score.
 pub const NAME: &str = "harmony-fleet-operator";
@@ -64,6 +65,11 @@ where
     }
 }
 
+/// The labels of the operator's pod.
+pub(crate) fn labels() -> BTreeMap<String, String> {
+    objects::labels()
+}
+
 /// That it answers for itself; the reflection is checked by the end-to-end tests.
 pub fn checks() -> Checks {
     let service = ServicePort {
@@ -82,7 +88,7 @@ pub fn checks() -> Checks {
 struct OperatorValues {
     tenant: String,
     nats_url: String,
-    nats_secret: String,
+    secrets: FleetSecrets,
     pull_secret: Option<String>,
 }
 
@@ -98,7 +104,7 @@ impl ChartModel for OperatorChart {
     fn values(&self) -> Result<ChartValues, ChartError> {
         // A NATS of this name in the same namespace is what `FleetNatsScore` deploys.
         let nats = format!(
-            "nats://{}:{}",
+            "tls://{}:{}",
             FleetNatsScore::NAME,
             harmony::scores::nats::CLIENT_PORT
         );
@@ -106,6 +112,7 @@ impl ChartModel for OperatorChart {
             .with("tenant", "default")?
             .with("nats.url", nats)?
             .with("nats.secret", credentials::SECRET)?
+            .with("nats.tls", certificates::SECRET)?
             .with("pullSecret", "")
     }
 
@@ -118,7 +125,10 @@ impl ChartModel for OperatorChart {
         let settings = OperatorValues {
             tenant: text("tenant")?,
             nats_url: text("nats.url")?,
-            nats_secret: text("nats.secret")?,
+            secrets: FleetSecrets {
+                users: text("nats.secret")?,
+                tls: text("nats.tls")?,
+            },
             pull_secret: Some(text("pullSecret")?),
         };
         Ok(objects::build(

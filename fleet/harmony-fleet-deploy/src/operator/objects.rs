@@ -111,7 +111,13 @@ fn deployment(
     values: &OperatorValues,
     labels: &BTreeMap<String, String>,
 ) -> Deployment {
-    let (volume, mount) = pod::password_volume(&values.nats_secret, FleetRole::Operator);
+    let (volume, mount) = pod::credentials_volume(&values.secrets, FleetRole::Operator);
+    let mut env = pod::nats_env(&values.nats_url, FleetRole::Operator);
+    env.extend([
+        pod::env(settings::TENANT, &values.tenant),
+        pod::env(settings::NAMESPACE, namespace.to_string()),
+        pod::env(settings::HEALTH_ADDR, format!("0.0.0.0:{HEALTH_PORT}")),
+    ]);
     let health = |path: &str, period: i32| Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.into()),
@@ -124,14 +130,7 @@ fn deployment(
     let container = Container {
         name: "operator".into(),
         image: Some(image.into()),
-        env: Some(vec![
-            pod::env(settings::NATS_URL, &values.nats_url),
-            pod::env(settings::NATS_USER, FleetRole::Operator.user().as_str()),
-            pod::env(settings::NATS_PASSWORD_FILE, pod::PASSWORD_FILE),
-            pod::env(settings::TENANT, &values.tenant),
-            pod::env(settings::NAMESPACE, namespace.to_string()),
-            pod::env(settings::HEALTH_ADDR, format!("0.0.0.0:{HEALTH_PORT}")),
-        ]),
+        env: Some(env),
         ports: Some(vec![ContainerPort {
             name: Some("health".into()),
             container_port: HEALTH_PORT.into(),
@@ -181,6 +180,6 @@ fn deployment(
     }
 }
 
-fn labels() -> BTreeMap<String, String> {
+pub(super) fn labels() -> BTreeMap<String, String> {
     BTreeMap::from([("app.kubernetes.io/name".to_owned(), NAME.to_owned())])
 }

@@ -1,0 +1,93 @@
+//! How the checks reach the fleet's NATS: through a tunnel, as a tool would.
+
+use harmony::async_trait;
+use harmony::core::capability::kubernetes_cluster::ClusterError;
+use harmony::core::capability::prober::Tunnel;
+use harmony::core::capability::{KubernetesCluster, Prober};
+use harmony::core::diagnostic::causes;
+use harmony::core::verify::{CustomCheck, ProbeFailure};
+use harmony::types::Namespace;
+use harmony_fleet_adapters_nats::{NatsAuth, NatsAuthority, NatsConnection, NatsOptions};
+use secrecy::SecretString;
+
+use crate::FleetNatsScore;
+use crate::certificates::FleetCertificates;
+use crate::credentials::{FleetCredentials, Role};
+
+/// What a tool needs to be let in, and to know that it is the fleet's NATS that lets it in.
+#[derive(Debug, Clone)]
+pub struct ToolsAccess {
+    password: SecretString,
+    /// In PEM; `None` in a plan for a fresh cluster, where nothing is reached.
+    authority: Option<String>,
+}
+
+impl ToolsAccess {
+    pub(crate) fn new(credentials: &FleetCredentials, certificates: &FleetCertificates) -> Self {
+        Self {
+            password: credentials.password(Role::Tools).clone(),
+            authority: Some(certificates.authority.clone()),
+        }
+    }
+
+    /// By what the cluster keeps.
+    ///
+    /// # Errors
+    /// The cluster could not be asked.
+    pub async fn read(
+        cluster: &dyn KubernetesCluster,
+        namespace: &Namespace,
+    ) -> Result<Self, ClusterError> {
+        let credentials = FleetCredentials::read(cluster, namespace).await?;
+        let certificates = FleetCertificates::read(cluster, namespace).await?;
+        Ok(Self {
+            password: credentials.password(Role::Tools).clone(),
+            authority: certificates.map(|certificates| certificates.authority),
+        })
+    }
+
+    /// Connects through a tunnel, which has to be kept as long as the connection.
+    pub(crate) async fn connect(
+        &self,
+        prober: &dyn Prober,
+        namespace: &Namespace,
+    ) -> Result<(Tunnel, NatsConnection), ProbeFailure> {
+        let authority = self.authority.as_deref().unwrap_or_default();
+        let host = FleetNatsScore::host(namespace);
+        let authority = NatsAuthority::from_pem(authority, Some(&host)).map_err(|e| seen(&e))?;
+        let tunnel = prober
+            .connect(namespace, &FleetNatsScore::service())
+            .await
+            .map_err(|error| seen(&error))?;
+        let address = format!("tls://{}", tunnel.address());
+        let servers = address.parse().map_err(|error| seen(&error))?;
+        let auth = NatsAuth::UserPassword {
+            user: Role::Tools.user().to_string(),
+            password: self.password.clone(),
+        };
+        let options = NatsOptions::for_tools(servers, auth, "harmony-fleet-deploy");
+        let connection = NatsConnection::connect(&options.with_authority(Some(authority)))
+            .await
+            .map_err(|error| seen(&error))?;
+        Ok((tunnel, connection))
+    }
+}
+
+/// That NATS proves who it is, and lets tools in.
+#[derive(Debug, Clone)]
+pub struct NatsLetsToolsIn(pub ToolsAccess);
+
+#[async_trait]
+impl CustomCheck for NatsLetsToolsIn {
+    fn describe(&self) -> String {
+        format!("{} lets tools in, encrypted", FleetNatsScore::NAME)
+    }
+
+    async fn run(&self, prober: &dyn Prober, namespace: &Namespace) -> Result<(), ProbeFailure> {
+        self.0.connect(prober, namespace).await.map(drop)
+    }
+}
+
+pub(crate) fn seen(error: &(dyn std::error::Error + 'static)) -> ProbeFailure {
+    ProbeFailure::new(error.to_string()).with_details(causes(error))
+}
