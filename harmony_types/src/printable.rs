@@ -6,6 +6,7 @@
 //! the last check, at the stream itself.
 
 use std::fmt::Write as _;
+use std::io::{self, Write};
 
 /// Longer strings than this (titles, links) are not taken for control sequences.
 const LONGEST_STRING: usize = 4096;
@@ -106,6 +107,41 @@ pub fn json(document: &str) -> String {
         }
     }
     shown
+}
+
+/// The events of a log on their way to a stream: each write is one event, and becomes one line that a terminal shows and
+/// does not obey. A text from elsewhere in a field can neither begin a line nor colour one.
+#[derive(Debug)]
+pub struct Events<W> {
+    out: W,
+    safe: fn(&str) -> String,
+}
+
+impl<W: Write> Events<W> {
+    /// Events as lines of text, without colours.
+    pub fn lines(out: W) -> Self {
+        Self {
+            out,
+            safe: |event| self::line(event) + "\n",
+        }
+    }
+
+    /// Events as JSON, which says a line break by itself.
+    pub fn json(out: W) -> Self {
+        Self { out, safe: json }
+    }
+}
+
+impl<W: Write> Write for Events<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let shown = (self.safe)(&String::from_utf8_lossy(event));
+        self.out.write_all(shown.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// A whole output of this program: lines, tabs and the colours that it sets itself stay, every other unsafe character is
@@ -248,6 +284,27 @@ mod tests {
         let shown = json(&document);
         assert!(!shown.chars().any(is_unsafe), "{shown}");
         assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), value);
+    }
+
+    #[test]
+    fn an_event_of_a_log_is_one_line_whatever_its_fields_hold() {
+        let event = "INFO trouble reason=\u{1b}[30mno\r\n12:00 INFO all good\u{9b}2J\u{202e}x\n";
+        let mut lines = Vec::new();
+        Events::lines(&mut lines)
+            .write_all(event.as_bytes())
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(lines).unwrap(),
+            "INFO trouble reason=no 12:00 INFO all goodx\n"
+        );
+        let mut json = Vec::new();
+        Events::json(&mut json)
+            .write_all("{\"reason\":\"\u{9b}2J\\r\u{202e}\"}\n".as_bytes())
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            "{\"reason\":\"\\u009b2J\\r\\u202e\"}\n"
+        );
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use harmony_fleet_adapters_nats::{CommandServer, NatsAgentLink, NatsConnectError, NatsConnection};
-use harmony_fleet_daemon::{SignalError, cancelled_by_signal};
+use harmony_fleet_daemon::{SignalError, cancelled_by_signal, printable};
 use harmony_fleet_domain::ErrorChain;
 use harmony_reconciler_contracts::BootId;
 use tokio::sync::Notify;
@@ -77,7 +77,7 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> Result<(), Age
 async fn print_status(args: &Args) -> ExitCode {
     match status::ask(&args.state_dir).await {
         Ok(report) => {
-            println!("{report}");
+            println!("{}", printable::line(&report.to_string()));
             if report.ready {
                 ExitCode::SUCCESS
             } else {
@@ -85,7 +85,7 @@ async fn print_status(args: &Args) -> ExitCode {
             }
         }
         Err(error) => {
-            println!("{}", ErrorChain(&error));
+            println!("{}", printable::line(&ErrorChain(&error).to_string()));
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use harmony_fleet::{Cli, main_with};
+use harmony_types::printable::Events;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -13,7 +14,8 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "off".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| Events::lines(std::io::stderr()))
         .init();
     main_with(Cli::parse()).await
 }

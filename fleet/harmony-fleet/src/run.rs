@@ -25,7 +25,7 @@ pub async fn main_with(cli: Cli) -> ExitCode {
         }
         Err(error) => {
             // Without a standard error there is nobody left to tell.
-            let _ = notes.write_all(printable::guarded(&error.render()).as_bytes());
+            let _ = notes.write_all(printable::text(&error.render()).as_bytes());
             error.exit_status()
         }
     };
@@ -38,7 +38,8 @@ async fn release(args: harmony_fleet_deploy::ReleaseCommand) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Without a standard error there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "error: {error}");
+            let shown = printable::text(&error.to_string());
+            let _ = writeln!(io::stderr(), "error: {shown}");
             ExitCode::FAILURE
         }
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use harmony::local::node::{Health, LocalNode};
+use harmony::types::printable;
 
 /// Exits with 0 when the node is ready and with 1 when it is not.
 pub(crate) async fn print(node: &LocalNode) -> ExitCode {
@@ -22,7 +23,8 @@ pub(crate) async fn print(node: &LocalNode) -> ExitCode {
         }
         Health::NotReady(reason) => format!("not ready: {reason}"),
     };
-    println!("local node: {health}");
+    // The reason holds what the node's own servers said.
+    println!("local node: {}", printable::line(&health));
     for component in &status.components {
         let memory = component.rss_kib / 1024;
         println!(

@@ -60,6 +60,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     (
         "harmony-fleet-daemon",
         &[&[
+            "harmony_types",
             "harmony-fleet-domain",
             "harmony-reconciler-contracts",
             "harmony-fleet-adapters-nats",
