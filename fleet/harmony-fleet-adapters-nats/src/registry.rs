@@ -193,6 +193,26 @@ impl DeviceRegistry for NatsDeviceRegistry {
         }
         written.map(Revision)
     }
+
+    async fn remove(
+        &self,
+        device: &DeviceId,
+        Revision(up_to): Revision,
+    ) -> Result<(), RegistryError> {
+        let store = self.store().await?;
+        let key = subjects::registry_key(&self.tenant, device);
+        // A delete by the key-value store would leave a marker for each name that ever was. A purge of the stream up to
+        // a sequence number removes the values themselves, and cannot remove one that is written meanwhile.
+        let purged = store
+            .stream
+            .purge()
+            .sequence(up_to.saturating_add(1))
+            .filter(format!("{}{key}", store.prefix))
+            .await;
+        purged
+            .map(drop)
+            .map_err(|e| unavailable("remove a device", e))
+    }
 }
 
 fn readable(entry: &Entry) -> Option<DeviceRecord> {

@@ -31,6 +31,8 @@ pub const NAMESPACE: &str = "FLEET_NAMESPACE";
 pub const HEALTH_ADDR: &str = "FLEET_HEALTH_ADDR";
 /// Operator: seconds between two readings of the whole registry.
 pub const RESYNC_SECONDS: &str = "FLEET_RESYNC_SECONDS";
+/// Operator: seconds of silence after which a device is forgotten.
+pub const FORGET_AFTER_SECONDS: &str = "FLEET_FORGET_AFTER_SECONDS";
 
 /// Tools: the file with the fleet's address and password.
 pub const CONTEXT: &str = "FLEET_CONTEXT";

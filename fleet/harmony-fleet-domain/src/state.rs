@@ -65,6 +65,8 @@ struct Entry {
     /// When this record came into memory: a resync that began before must not remove it.
     known_since: Moment,
     heard: Heard,
+    /// Whether it ever sent a heartbeat. One that only registered may be a name that no device has.
+    has_sent_heartbeats: bool,
     rival: Option<Rival>,
 }
 
@@ -81,7 +83,11 @@ enum Heard {
         sequence: u64,
     },
     /// Its farewell.
-    Left { wall: Timestamp, sequence: u64 },
+    Left {
+        at: Moment,
+        wall: Timestamp,
+        sequence: u64,
+    },
 }
 
 /// Another run that is alive under the same device id.
@@ -192,6 +198,9 @@ impl FleetState {
         wall: Timestamp,
     ) {
         let previous = self.devices.remove(&record.id);
+        let has_sent_heartbeats = previous
+            .as_ref()
+            .is_some_and(|entry| entry.has_sent_heartbeats);
         let (heard, rival) = match previous {
             Some(entry) if entry.record.boot == record.boot => {
                 (entry.heard.registered(now, wall), entry.rival)
@@ -212,6 +221,7 @@ impl FleetState {
                 revision,
                 known_since: now,
                 heard,
+                has_sent_heartbeats,
                 rival,
             },
         );
@@ -237,6 +247,7 @@ impl FleetState {
                         revision,
                         known_since: now,
                         heard: Heard::NotSince(now),
+                        has_sent_heartbeats: true,
                         rival: None,
                     },
                 );
@@ -300,8 +311,13 @@ impl FleetState {
             _ => {}
         }
         let sequence = heartbeat.sequence;
+        entry.has_sent_heartbeats = true;
         if heartbeat.leaving {
-            entry.heard = Heard::Left { wall, sequence };
+            entry.heard = Heard::Left {
+                at: now,
+                wall,
+                sequence,
+            };
             HeartbeatEffect::Left
         } else {
             entry.heard = Heard::Alive {
@@ -406,6 +422,8 @@ impl Heard {
         }
     }
 }
+
+mod forget;
 
 #[cfg(test)]
 mod tests;

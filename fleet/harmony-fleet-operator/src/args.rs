@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use harmony_fleet_adapters_nats::{NatsOptions, SettingsError};
 use harmony_fleet_daemon::NatsArgs;
-use harmony_fleet_domain::settings;
+use harmony_fleet_domain::{FleetState, settings};
 use harmony_reconciler_contracts::{TenantId, subjects};
 
 /// Keeps the registry of a fleet's devices and shows them in Kubernetes.
@@ -26,6 +26,9 @@ pub struct Args {
     /// Seconds between two readings of the whole registry
     #[arg(long, env = settings::RESYNC_SECONDS, default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
     resync_seconds: u64,
+    /// Seconds of silence after which a device is forgotten; the default is 30 days
+    #[arg(long, env = settings::FORGET_AFTER_SECONDS, default_value_t = FleetState::FORGET_AFTER.as_secs(), value_parser = clap::value_parser!(u64).range(60..))]
+    forget_after_seconds: u64,
 }
 
 /// Between two checks of the connection: an operator that lost its connection must notice before it reports devices as silent.
@@ -44,6 +47,8 @@ pub struct Settings {
     pub health_addr: SocketAddr,
     /// Between two readings of the whole registry.
     pub resync: Duration,
+    /// Silence after which a device is forgotten.
+    pub forget_after: Duration,
 }
 
 impl Args {
@@ -61,6 +66,7 @@ impl Args {
             namespace: self.namespace.filter(|text| !text.is_empty()),
             health_addr: self.health_addr,
             resync: Duration::from_secs(self.resync_seconds),
+            forget_after: Duration::from_secs(self.forget_after_seconds),
         })
     }
 }
@@ -95,6 +101,8 @@ mod tests {
         assert!(!format!("{settings:?}").contains("s3cret"));
         assert_eq!(settings.nats.servers.to_string(), "nats://nats:4222");
         assert!(parse(&["--nats-user", "op"]).is_err());
+        let days = settings.forget_after.as_secs() / (24 * 60 * 60);
+        assert_eq!(days, 30);
         let bad_tenant = ["operator", "--nats-url", "x", "--tenant", "A B"];
         assert!(
             Args::try_parse_from(bad_tenant)

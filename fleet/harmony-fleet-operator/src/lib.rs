@@ -6,7 +6,7 @@
 //!
 //! Where to start: [`run()`], whose body is the list of steps; one module for each:
 //! [`load`] (registry into memory, at start and over and over), [`register`], [`heartbeats`], [`listing`],
-//! [`reflect`], [`rivals`] (two operators notice each other), [`health`]. They share a [`Fleet`].
+//! [`forget`] (those that are silent for long), [`reflect`], [`rivals`] (two operators notice each other), [`health`]. They share a [`Fleet`].
 //!
 //! Nothing that may go away again ends the operator: NATS, JetStream, the API server, a missing resource
 //! definition. Each loop starts from the whole truth and tries again. Only settings that cannot be
@@ -14,6 +14,7 @@
 
 pub mod args;
 mod fleet;
+pub mod forget;
 pub mod health;
 pub mod heartbeats;
 pub mod listing;

@@ -8,7 +8,7 @@ use harmony_fleet_domain::{
     DeviceRegistry, ErrorChain, Expected, FleetState, RegistrationStep, RegistryError, settings,
 };
 use harmony_reconciler_contracts::{
-    DeviceId, RefusalReason, Registration, RegistrationReply, ShortText,
+    DeviceId, DeviceInfo, RefusalReason, Registration, RegistrationReply,
 };
 use jiff::Timestamp;
 
@@ -65,11 +65,8 @@ async fn register(
                     %device, %holder, newcomer = %registration.boot,
                     "two running agents claim one device id; the newcomer was refused"
                 );
-                let held_at = fleet
-                    .state()
-                    .record(device)
-                    .map(|record| record.info.hostname.clone());
-                return refuse_duplicate(device, registration, &held_at.unwrap_or_default());
+                let known = fleet.state().record(device).map(|known| known.info.clone());
+                return refuse_duplicate(device, registration, &known.unwrap_or_default());
             }
             RegistrationStep::Write {
                 record,
@@ -119,18 +116,30 @@ async fn register(
 fn refuse_duplicate(
     device: &DeviceId,
     registration: &Registration,
-    held_at: &ShortText,
+    known: &DeviceInfo,
 ) -> RegistrationReply {
     RegistrationReply::refused(
         RefusalReason::DuplicateIdentity,
         format!(
-            "another running agent, on host `{held_at}`, holds the device id `{device}` that this one, on host `{}`, asks for; give one of the two another id with {}",
-            registration.info.hostname,
+            "another running agent, {}, holds the device id `{device}` that this one, {}, asks for; give one of the two another id with {}",
+            whereabouts(known),
+            whereabouts(&registration.info),
             settings::DEVICE_ID
         ),
         // Within the time that keeps the flag up, so a duplicate stays visible while it lasts.
         registration.heartbeat_seconds.seconds(),
     )
+}
+
+/// By what a person finds a device: its host, and its labels, since hosts of two sites may have one name.
+fn whereabouts(info: &DeviceInfo) -> String {
+    let labels = info.labels.to_string();
+    if labels.is_empty() {
+        format!("on host `{}`", info.hostname)
+    } else {
+        // A refusal has a limit, and both places have to fit.
+        format!("on host `{}` with labels `{labels:.60}`", info.hostname)
+    }
 }
 
 fn refuse_for_now(device: &DeviceId, error: &RegistryError) -> RegistrationReply {

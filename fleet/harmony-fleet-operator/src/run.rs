@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
-use crate::{Fleet, Settings, health, heartbeats, listing, load, reflect, register, rivals};
+use crate::{Fleet, Settings, forget, health, heartbeats, listing, load, reflect, register, rivals};
 
 /// Longest farewell.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -47,6 +47,7 @@ pub async fn run(
             listing::serve(&fleet, &link),
             load::resync(&fleet, &registry, &connection, settings.resync),
             reflect::keep_showing(&fleet, reflector, &health),
+            forget::keep_forgetting(&fleet, &registry, settings.forget_after),
             rivals::keep_watch(&fleet, &link),
         );
     });

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use harmony_fleet_adapters_nats::testing::TestNats;
 use harmony_fleet_adapters_nats::{NatsAgentLink, NatsConnection, NatsDeviceDirectory};
 use harmony_fleet_domain::{
-    AgentLink, DeviceDirectory, DeviceSummary, FleetDevice, FleetReflector, LinkError, Presence,
-    ReflectError, Reflected,
+    AgentLink, DeviceDirectory, DeviceSummary, FleetDevice, FleetReflector, FleetState, LinkError,
+    Presence, ReflectError, Reflected,
 };
 use harmony_fleet_operator::{Settings, run};
 use harmony_reconciler_contracts::{
@@ -70,6 +70,10 @@ struct Operator {
 
 impl Operator {
     async fn start(nats: &TestNats, shown: &Memory) -> Self {
+        Self::start_forgetting(nats, shown, FleetState::FORGET_AFTER).await
+    }
+
+    async fn start_forgetting(nats: &TestNats, shown: &Memory, forget_after: Duration) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .await
             .unwrap()
@@ -81,10 +85,11 @@ impl Operator {
             namespace: None,
             health_addr: port,
             resync: Duration::from_secs(1),
+            forget_after,
         };
         let (stop, shown) = (CancellationToken::new(), shown.clone());
-        let told = stop.clone();
-        let task = tokio::spawn(async move { run(&settings, &shown, told).await.unwrap() });
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move { run(&settings, &shown, stopped).await.unwrap() });
         Self {
             health: port.to_string(),
             stop,
@@ -121,6 +126,7 @@ impl Operator {
 struct Device {
     link: NatsAgentLink,
     boot: String,
+    info: DeviceInfo,
     sequence: u64,
 }
 
@@ -133,6 +139,7 @@ impl Device {
         Self {
             link: NatsAgentLink::new(connection, &tenant(), &id),
             boot: boot.into(),
+            info: DeviceInfo::default(),
             sequence: 0,
         }
     }
@@ -143,7 +150,7 @@ impl Device {
             boot: self.boot.parse().unwrap(),
             previous_boot: previous.map(|text| text.parse().unwrap()),
             heartbeat_seconds: HeartbeatInterval::from_seconds(1).unwrap(),
-            info: DeviceInfo::default(),
+            info: self.info.clone(),
         };
         self.link.register(&registration).await
     }
@@ -274,6 +281,35 @@ async fn a_clone_is_refused_and_flagged_and_a_restart_is_not() {
 }
 
 #[tokio::test]
+async fn a_refusal_shows_both_places_also_when_their_hosts_have_one_name() {
+    let nats = TestNats::start().unwrap();
+    let operator = Operator::start(&nats, &Memory::default()).await;
+    eventually("the operator is ready", async || operator.is_ready().await).await;
+    let mut devices = [
+        Device::new(&nats, "gw", "b1").await,
+        Device::new(&nats, "gw", "b2").await,
+    ];
+    for (device, site) in devices.iter_mut().zip(["plant1", "plant2"]) {
+        device.info.hostname = "gw".into();
+        // As many labels as there may be must not hide the other place.
+        let more = (0..20).fold(String::new(), |all, n| format!("{all},label-{n}=value"));
+        device.info.labels = format!("a-site={site}{more}").parse().unwrap();
+    }
+    assert!(matches!(
+        devices[0].register(None).await,
+        Ok(RegistrationReply::Accepted { .. })
+    ));
+    let RegistrationReply::Refused { detail, .. } = devices[1].register(None).await.unwrap()
+    else {
+        panic!("both were accepted")
+    };
+    for part in ["a-site=plant1", "a-site=plant2", "FLEET_DEVICE_ID"] {
+        assert!(detail.as_str().contains(part), "{detail}");
+    }
+    operator.stop().await;
+}
+
+#[tokio::test]
 async fn devices_survive_the_operator_and_the_loss_of_the_registry() {
     let nats = TestNats::start().unwrap();
     let shown = Memory::default();
@@ -317,6 +353,42 @@ async fn devices_survive_the_operator_and_the_loss_of_the_registry() {
     .await;
     assert!(matches!(
         device.register(Some("b1")).await,
+        Ok(RegistrationReply::Accepted { .. })
+    ));
+    assert!(listed(&tools, "pump-1").await.is_some());
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_that_is_silent_for_long_is_forgotten_everywhere_and_may_come_back() {
+    let nats = TestNats::start().unwrap();
+    let shown = Memory::default();
+    // Devices of these tests are offline after five seconds, and none is forgotten before.
+    let operator = Operator::start_forgetting(&nats, &shown, Duration::from_secs(1)).await;
+    eventually("the operator is ready", async || operator.is_ready().await).await;
+    let mut lost = Device::new(&nats, "pump-1", "b1").await;
+    let mut alive = Device::new(&nats, "pump-2", "b1").await;
+    for device in [&mut lost, &mut alive] {
+        assert!(matches!(
+            device.register(None).await,
+            Ok(RegistrationReply::Accepted { .. })
+        ));
+        device.beat().await;
+    }
+    eventually("both are shown", async || shown.presences().len() == 2).await;
+    eventually("the silent one is no longer shown", async || {
+        alive.beat().await;
+        shown.presences() == [("pump-2".to_owned(), Some(Presence::Online))]
+    })
+    .await;
+    let bucket = async_nats_client(&nats).await;
+    let mut stream = bucket.get_stream("KV_devices").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().state.messages, 1);
+
+    let tools = directory(&nats).await;
+    assert!(listed(&tools, "pump-1").await.is_none());
+    assert!(matches!(
+        lost.register(None).await,
         Ok(RegistrationReply::Accepted { .. })
     ));
     assert!(listed(&tools, "pump-1").await.is_some());
@@ -427,6 +499,7 @@ async fn a_taken_health_address_is_an_error_that_names_it() {
         namespace: None,
         health_addr: taken.local_addr().unwrap(),
         resync: Duration::from_secs(1),
+        forget_after: FleetState::FORGET_AFTER,
     };
     let error = run(&settings, &Memory::default(), CancellationToken::new())
         .await

@@ -13,7 +13,7 @@ use assert_cmd::Command;
 use async_trait::async_trait;
 use harmony_fleet_adapters_nats::FleetContext;
 use harmony_fleet_adapters_nats::testing::TestNats;
-use harmony_fleet_domain::{FleetDevice, FleetReflector, ReflectError, Reflected};
+use harmony_fleet_domain::{FleetDevice, FleetReflector, FleetState, ReflectError, Reflected};
 use harmony_reconciler_contracts::{DeviceInfo, HeartbeatInterval};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,7 @@ fn start_operator(nats: &TestNats, stop: &CancellationToken) {
         namespace: None,
         health_addr: "127.0.0.1:0".parse().unwrap(),
         resync: Duration::from_secs(60),
+        forget_after: FleetState::FORGET_AFTER,
     };
     let stop = stop.clone();
     tokio::spawn(async move {

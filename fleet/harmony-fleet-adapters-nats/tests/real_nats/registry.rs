@@ -148,6 +148,37 @@ async fn damage_is_survived() {
 }
 
 #[tokio::test]
+async fn a_device_is_removed_without_a_trace_unless_it_was_written_meanwhile() {
+    let nats = TestNats::start().unwrap();
+    let connection = connect(&nats, "operator").await;
+    let registry = NatsDeviceRegistry::new(&connection, tenant());
+    let write = |name: &'static str, boot: &'static str, expected| {
+        let (registry, record) = (&registry, record(name, boot));
+        async move { registry.write(&record, expected).await.unwrap() }
+    };
+    let first = write("pump-1", "b1", Expected::Absent).await;
+    let second = write("pump-1", "b2", Expected::Revision(first)).await;
+    let other = write("pump-10", "b1", Expected::Absent).await;
+
+    // Decided upon the first revision, carried out after the second was written.
+    registry.remove(&device("pump-1"), first).await.unwrap();
+    let slot = registry.read(&device("pump-1")).await.unwrap();
+    assert_eq!(slot.expected, Expected::Revision(second));
+
+    for _ in 0..2 {
+        registry.remove(&device("pump-1"), second).await.unwrap();
+        assert_eq!(
+            registry.load().await.unwrap(),
+            [(record("pump-10", "b1"), other)]
+        );
+    }
+    let mut stream = raw(&nats).await.get_stream("KV_devices").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().state.messages, 1);
+    // The name is free again.
+    write("pump-1", "b3", Expected::Absent).await;
+}
+
+#[tokio::test]
 async fn what_was_written_survives_a_killed_server() {
     let mut nats = TestNats::start().unwrap();
     let connection = connect(&nats, "operator").await;

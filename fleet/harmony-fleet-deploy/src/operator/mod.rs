@@ -13,6 +13,7 @@ use harmony::release::{AppSpec, Artifacts, DeployScore};
 use harmony::release::{ChartError, ChartModel, ChartValues};
 use harmony::types::{ImageRef, Namespace, ResourceName};
 use harmony::{Interpret, Score, Topology};
+use harmony_fleet_domain::FleetState;
 use harmony_reconciler_contracts::TenantId;
 
 use crate::FleetNatsScore;
@@ -89,6 +90,7 @@ struct OperatorValues {
     tenant: String,
     nats_url: String,
     secrets: FleetSecrets,
+    forget_after_seconds: String,
     pull_secret: Option<String>,
 }
 
@@ -113,6 +115,10 @@ impl ChartModel for OperatorChart {
             .with("nats.url", nats)?
             .with("nats.secret", credentials::SECRET)?
             .with("nats.tls", certificates::SECRET)?
+            .with(
+                "forgetAfterSeconds",
+                FleetState::FORGET_AFTER.as_secs().to_string(),
+            )?
             .with("pullSecret", "")
     }
 
@@ -129,6 +135,7 @@ impl ChartModel for OperatorChart {
                 users: text("nats.secret")?,
                 tls: text("nats.tls")?,
             },
+            forget_after_seconds: text("forgetAfterSeconds")?,
             pull_secret: Some(text("pullSecret")?),
         };
         Ok(objects::build(

@@ -116,6 +116,7 @@ fn deployment(
     env.extend([
         pod::env(settings::TENANT, &values.tenant),
         pod::env(settings::NAMESPACE, namespace.to_string()),
+        pod::env(settings::FORGET_AFTER_SECONDS, &values.forget_after_seconds),
         pod::env(settings::HEALTH_ADDR, format!("0.0.0.0:{HEALTH_PORT}")),
     ]);
     let health = |path: &str, period: i32| Probe {

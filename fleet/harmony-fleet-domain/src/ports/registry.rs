@@ -26,6 +26,10 @@ pub trait DeviceRegistry: Send + Sync {
         record: &DeviceRecord,
         expected: Expected,
     ) -> Result<Revision, RegistryError>;
+
+    /// Removes what is stored of a device up to this revision, and leaves no trace of it. A newer record stays. Done when
+    /// it returns, also when there was nothing.
+    async fn remove(&self, device: &DeviceId, up_to: Revision) -> Result<(), RegistryError>;
 }
 
 /// The version of a stored record; grows with each write.

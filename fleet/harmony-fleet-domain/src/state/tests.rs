@@ -376,3 +376,102 @@ fn a_flood_of_new_devices_is_slowed_and_bounded() {
     );
     assert!(matches!(step, RegistrationStep::Write { .. }), "{step:?}");
 }
+
+/// A device that registered at the start, and sent a heartbeat at `heard` if there is one.
+fn silent_since(heard: Option<u64>) -> FleetState {
+    let mut fleet = FleetState::default();
+    fleet.register_fully("b1", None, at(0));
+    if let Some(seconds) = heard {
+        fleet.beat("b1", 1, at(seconds));
+    }
+    fleet
+}
+
+#[test]
+fn a_device_is_forgotten_when_it_was_silent_for_the_whole_time() {
+    let day = 24 * 60 * 60;
+    let limit = Duration::from_secs(30 * day);
+    let mut fleet = silent_since(Some(100));
+    assert_eq!(fleet.silent_for(limit, at(99 + 30 * day)), []);
+    let silent = fleet.silent_for(limit, at(100 + 30 * day));
+    assert_eq!(silent, [(device(), Revision(1))]);
+    fleet.forget(&device(), Revision(1));
+    assert!(fleet.is_empty());
+    // Coming back, it is asked to register, and has lost nothing.
+    let now = at(101 + 30 * day);
+    assert_eq!(fleet.beat("b1", 2, now), HeartbeatEffect::AskToRegister);
+    fleet.register_fully("b1", None, now);
+    assert_eq!(fleet.only(now).presence, Some(Presence::Online));
+}
+
+#[test]
+fn a_farewell_and_a_start_of_the_operator_begin_the_silence() {
+    let limit = Duration::from_secs(1000);
+    let mut left = silent_since(Some(1));
+    let farewell = Heartbeat {
+        leaving: true,
+        ..heartbeat("b1", 2)
+    };
+    left.heartbeat(&device(), &farewell, at(500), wall(at(500)));
+    let mut loaded = FleetState::default();
+    loaded.resync(vec![(record("b1"), Revision(1))], at(500), at(500));
+    for fleet in [left, loaded] {
+        assert_eq!(fleet.silent_for(limit, at(1499)), []);
+        assert_eq!(fleet.silent_for(limit, at(1500)).len(), 1);
+    }
+}
+
+#[test]
+fn one_that_only_ever_registered_is_forgotten_soon_but_not_one_that_did_more() {
+    let hour = FleetState::FORGET_UNHEARD_AFTER.as_secs();
+    let limit = FleetState::FORGET_AFTER;
+    assert_eq!(silent_since(None).silent_for(limit, at(hour - 1)), []);
+    assert_eq!(silent_since(None).silent_for(limit, at(hour)).len(), 1);
+    // Known for long, it restarts and falls silent before its first heartbeat.
+    let mut known = silent_since(Some(1));
+    known.register_fully("b2", Some("b1"), at(2));
+    assert_eq!(known.silent_for(limit, at(10 * hour)), []);
+}
+
+#[test]
+fn what_is_alive_or_came_back_is_never_forgotten() {
+    // A limit below what the device's own interval allows does not count.
+    let fleet = silent_since(Some(1));
+    let offline = u64::from(INTERVAL_SECONDS) * 5 + 1;
+    assert_eq!(fleet.silent_for(Duration::ZERO, at(offline - 1)), []);
+    assert_eq!(fleet.silent_for(Duration::ZERO, at(offline)).len(), 1);
+    // Registered again between the decision and the removal: another revision.
+    let mut fleet = silent_since(Some(1));
+    fleet.register_fully("b2", None, at(1000));
+    fleet.forget(&device(), Revision(1));
+    assert_eq!(fleet.len(), 1);
+}
+
+#[test]
+fn a_flood_leaves_again_and_takes_no_known_device_with_it() {
+    let mut fleet = FleetState::default();
+    fleet.register_fully("b1", None, at(0));
+    for n in 0..2000 {
+        let flood = format!("flood-{n}").parse().unwrap();
+        let step = fleet.decide_registration(&flood, &registration("b1", None), at(n), wall(at(n)));
+        if let RegistrationStep::Write { record, .. } = step {
+            fleet.commit_registration(record, Revision(100 + n), at(n), wall(at(n)));
+        }
+    }
+    let later = at(10_000);
+    fleet.beat("b1", 1, at(9_999));
+    let mut rounds = 0;
+    loop {
+        let silent = fleet.silent_for(FleetState::FORGET_AFTER, later);
+        assert!(silent.len() <= FleetState::FORGET_AT_ONCE);
+        if silent.is_empty() {
+            break;
+        }
+        for (id, revision) in silent {
+            fleet.forget(&id, revision);
+        }
+        rounds += 1;
+    }
+    assert!(rounds > 1);
+    assert_eq!(fleet.only(later).record.id, device());
+}
