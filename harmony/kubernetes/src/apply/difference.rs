@@ -30,8 +30,8 @@ const SERVER_OWNED: [&str; 12] = [
 /// one change of the list.
 ///
 /// Values that may hold a secret are [`FieldValue::Redacted`]: the data of Secrets and ConfigMaps, environment
-/// variables, arguments, headers, annotations, and texts in custom resources. An object whose annotation
-/// [`PUBLIC_VALUES`] is `public` shows them; a Secret never does.
+/// variables, arguments, headers, annotations, parameters of drivers, addresses with a login or a query in them, and texts
+/// in custom resources. An object whose annotation [`PUBLIC_VALUES`] is `public` shows them; a Secret never does.
 pub fn difference(before: &Value, after: &Value) -> Vec<FieldChange> {
     let mut found = Vec::new();
     let mut comparison = Comparison {
@@ -81,10 +81,16 @@ impl Visibility {
             Self::Builtin | Self::Custom => {
                 let is_named = parent.contains_key("name") || parent.contains_key("key");
                 is_data
-                    || matches!(key, "args" | "command" | "annotations")
+                    || matches!(
+                        key,
+                        // What storage drivers are given has the keys of the driver.
+                        "args" | "command" | "annotations" | "volumeAttributes" | "options"
+                    )
+                    || key == "parameters" && (path.is_empty() || self == Self::Custom)
                     || key == "value" && is_named
                     || self == Self::Custom
-                        && matches!(key, "env" | "data" | "stringData" | "values" | "parameters")
+                        && (matches!(key, "env" | "data" | "stringData" | "values")
+                            || parent.get(key).is_some_and(Value::is_number) && is_login(key))
             }
         }
     }
@@ -220,6 +226,7 @@ impl Comparison<'_> {
                     || value.is_string() && self.visibility.hides_text(key)
                     || self.holds_hidden(&child(path, key), value)
             }),
+            Value::String(text) => self.visibility != Visibility::Public && has_login(text),
             Value::Array(items) => items.iter().any(|item| {
                 // A list of texts of a custom resource has no key of its own.
                 item.is_string() && self.visibility == Visibility::Custom
@@ -228,6 +235,27 @@ impl Comparison<'_> {
             _ => false,
         }
     }
+}
+
+/// Whether a number under this key may be a password.
+fn is_login(key: &str) -> bool {
+    const WORDS: [&str; 5] = ["pass", "secret", "token", "credential", "apikey"];
+    let key = key.to_lowercase();
+    key.ends_with("pin") || WORDS.iter().any(|word| key.contains(word))
+}
+
+/// Whether a text is an address with a login in it, or with a query, which may hold one.
+fn has_login(text: &str) -> bool {
+    let has_query = |text: &str| {
+        text.split_once('?')
+            .is_some_and(|(_, query)| query.contains('='))
+    };
+    let with_login = text.match_indices("://").any(|(at, separator)| {
+        let rest = &text[at + separator.len()..];
+        let end = rest.find(['/', ' ', '"', '\'']).unwrap_or(rest.len());
+        rest[..end].contains('@') || has_query(rest)
+    });
+    with_login || text.starts_with('/') && has_query(text)
 }
 
 fn are_named(items: &[Value]) -> bool {
@@ -339,6 +367,29 @@ mod tests {
             container(json!({ "name": "a", "livenessProbe": { "exec": { "command": [value] } } })),
             container(json!({ "name": "a", "livenessProbe": { "httpGet": {
                 "httpHeaders": [{ "name": "Authorization", "value": value }] } } })),
+            container(json!({ "name": "a", "command": ["kubectl", "create", "secret", "generic", "x",
+                &format!("--from-literal=password={value}")] })),
+            container(
+                json!({ "name": "a", "lifecycle": { "preStop": { "exec": { "command": [value] } } } }),
+            ),
+            container(
+                json!({ "name": "a", "livenessProbe": { "httpGet": { "path": format!("/health?token={value}") } } }),
+            ),
+            container(
+                json!({ "name": "a", "image": format!("https://robot:{value}@registry.example.com/a") }),
+            ),
+            json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "annotations": {
+                "kubectl.kubernetes.io/last-applied-configuration": format!("{{\"data\":\"{value}\"}}") ,
+                "a": value } } }),
+            json!({ "apiVersion": "v1", "kind": "Service", "spec": {
+                "externalName": format!("https://{value}@db.example.com/x") } }),
+            json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "webhooks": [
+                { "name": "a", "clientConfig": { "url": format!("https://hook.example.com/v1?key={value}") } }] }),
+            json!({ "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "parameters": { "adminKey": value } }),
+            json!({ "apiVersion": "v1", "kind": "PersistentVolume", "spec": {
+                "csi": { "driver": "d", "volumeAttributes": { "login": value } },
+                "flexVolume": { "driver": "d", "options": { "login": value } } } }),
+            json!({ "apiVersion": "example.com/v1", "kind": "Database", "spec": { "version": format!("git+https://u:{value}@h/x") } }),
             json!({ "apiVersion": "example.com/v1", "kind": "Database", "spec": { "login": { "word": value } } }),
             json!({ "apiVersion": "example.com/v1", "kind": "Database", "spec": { "words": [value] } }),
             json!({ "apiVersion": "example.com/v1", "kind": "Release", "spec": { "values": { "image": value } } }),
@@ -360,6 +411,15 @@ mod tests {
                 assert!(!text.contains("canary"), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_number_that_may_be_a_password_does_not_show() {
+        let of = |number: u32| json!({ "apiVersion": "example.com/v1", "kind": "Door", "spec": { "adminPin": number, "size": 1 } });
+        assert_eq!(
+            lines(&of(1234), &of(9876)),
+            ["spec.adminPin: (hidden) -> (hidden)"]
+        );
     }
 
     #[test]
