@@ -79,10 +79,11 @@ pub(super) async fn down(
     step.message("mounts and network");
     unmount_below(layout.state())?;
     if MachineRecord::read(config).is_some() {
-        let users = network::remove(config, &packages::find_installed()?).await?;
-        if !users.is_empty() {
+        let kept = network::remove(config, &packages::find_installed()?).await?;
+        for (setting, users) in kept {
             let message = format!(
-                "ip_forward stays on: since the node came up, others came that may need it ({})",
+                "the kernel setting {} stays as it is: since the node came up, others came that may need it ({})",
+                setting.replace('/', "."),
                 users.join(", ")
             );
             ctx.emit(Event::Warning { message });

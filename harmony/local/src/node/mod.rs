@@ -37,6 +37,7 @@ mod error;
 pub(super) mod files;
 pub(super) mod images;
 mod inputs;
+mod kernel_settings;
 mod launch_plan;
 mod lock;
 mod machine;

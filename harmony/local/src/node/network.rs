@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::config::LocalNodeConfig;
 use super::error::LocalNodeError;
 use super::files::{self, Access};
+use super::kernel_settings::{self, Fate, IP_FORWARD, Others};
 use super::machine::Machine;
 use super::packages::HostPrograms;
 use super::tool;
@@ -24,20 +25,6 @@ use super::tool;
 /// The name of the pod network; network plugins write it into the comments of their rules.
 pub(super) const CNI_NETWORK: &str = "harmony-pods";
 const CHAIN: &str = "HARMONY-NODE";
-
-/// Below `/proc/sys`, with the value that the node or a component of it writes.
-const SETTINGS: [(&str, &str); 9] = [
-    (IP_FORWARD, "1"),
-    ("net/ipv4/conf/all/route_localnet", "1"),
-    ("net/bridge/bridge-nf-call-iptables", "1"),
-    ("vm/overcommit_memory", "1"),
-    ("vm/panic_on_oom", "0"),
-    ("kernel/panic", "10"),
-    ("kernel/panic_on_oops", "1"),
-    ("kernel/keys/root_maxkeys", "1000000"),
-    ("kernel/keys/root_maxbytes", "25000000"),
-];
-const IP_FORWARD: &str = "net/ipv4/ip_forward";
 
 /// How the machine was before the node touched it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,18 +43,9 @@ impl MachineRecord {
     }
 
     fn of_now(machine: &Machine, rules: &str) -> Self {
-        let settings = SETTINGS
-            .iter()
-            .filter_map(|(key, _)| {
-                Some((
-                    (*key).to_owned(),
-                    fs::read_to_string(setting(key)).ok()?.trim().to_owned(),
-                ))
-            })
-            .collect();
         Self {
             boot_id: machine.boot_id.clone(),
-            settings,
+            settings: kernel_settings::of_now(),
             forwarding: Some(forwarding_users(rules, &links())),
         }
     }
@@ -107,19 +85,6 @@ fn forwarding_users(saved_rules: &str, links: &[String]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether `down` puts a setting back: the node changed it, nobody has changed it since, and nobody has come to need
-/// it. `newcomers` may need forwarding.
-fn is_put_back(key: &str, before: &str, now: &str, newcomers: &BTreeSet<&String>) -> bool {
-    let set_by_node = SETTINGS
-        .iter()
-        .any(|(name, value)| *name == key && *value == now);
-    now != before && set_by_node && (key != IP_FORWARD || newcomers.is_empty())
-}
-
-fn setting(key: &str) -> PathBuf {
-    PathBuf::from("/proc/sys").join(key)
-}
-
 /// Notes how the machine is, then makes its network the node's. Changes nothing when all is there.
 pub(super) async fn ensure(
     config: &LocalNodeConfig,
@@ -134,7 +99,7 @@ pub(super) async fn ensure(
     }
     tool::run_with_input(&host.ip, &["-batch", "-"], &addresses_and_routes(config)).await?;
     ensure_rules(config, host).await?;
-    let forward = setting(IP_FORWARD);
+    let forward = kernel_settings::file(IP_FORWARD);
     fs::write(&forward, "1").map_err(LocalNodeError::file("write", forward))
 }
 
@@ -156,14 +121,14 @@ async fn ensure_rules(config: &LocalNodeConfig, host: &HostPrograms) -> Result<(
     result.map(drop)
 }
 
-/// Takes everything back that nobody else has come to need, and returns who needs forwarding now. Does nothing on a
-/// machine that is not marked as changed by this node.
+/// Takes everything back that nobody else has come to need, and returns the kernel settings that stay, with who may need
+/// them. Does nothing on a machine that is not marked as changed by this node.
 pub(super) async fn remove(
     config: &LocalNodeConfig,
     host: &HostPrograms,
-) -> Result<Vec<String>, LocalNodeError> {
+) -> Result<BTreeMap<String, Vec<String>>, LocalNodeError> {
     let Some(record) = MachineRecord::read(config) else {
-        return Ok(Vec::new());
+        return Ok(BTreeMap::new());
     };
     for family in ["iptables", "ip6tables"] {
         let (save, restore) = (
@@ -206,23 +171,25 @@ pub(super) async fn remove(
     }
     let rules = tool::run(&host.iptables_tool("save"), &[] as &[&str]).await?;
     let users = forwarding_users(&rules, &links());
-    let newcomers: BTreeSet<&String> = record
+    let newcomers = record
         .forwarding
         .iter()
-        .flat_map(|before| users.difference(before))
-        .collect();
-    let mut kept_for = Vec::new();
+        .flat_map(|before| users.difference(before));
+    let others = Others::of_now(newcomers.cloned().collect());
+    let mut kept = BTreeMap::new();
     for (key, before) in &record.settings {
-        let path = setting(key);
+        let path = kernel_settings::file(key);
         let now = fs::read_to_string(&path).unwrap_or_default();
-        if is_put_back(key, before, now.trim(), &newcomers) {
-            fs::write(&path, before).map_err(LocalNodeError::file("write", path))?;
-        } else if key == IP_FORWARD && now.trim() != before {
-            kept_for = newcomers.iter().map(|one| (*one).clone()).collect();
+        match others.fate(key, before, now.trim()) {
+            Fate::Untouched => {}
+            Fate::PutBack => {
+                fs::write(&path, before).map_err(LocalNodeError::file("write", path))?;
+            }
+            Fate::KeptFor(users) => drop(kept.insert(key.clone(), users)),
         }
     }
     files::remove(&config.layout().machine_record())?;
-    Ok(kept_for)
+    Ok(kept)
 }
 
 fn addresses_and_routes(config: &LocalNodeConfig) -> String {

@@ -64,7 +64,7 @@ COMMIT
 }
 
 #[test]
-fn forwarding_stays_on_for_whoever_came_later() {
+fn who_came_later_and_may_need_forwarding_is_found() {
     let links =
         |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
     let ours = "\
@@ -86,18 +86,8 @@ COMMIT
         forwarding_users(&docker, &links(&["lo", "eth0"])),
         forwarding_users(ours, &links(&["lo", "eth0", "docker0"])),
     ] {
-        let newcomers: BTreeSet<&String> = now.difference(&before).collect();
-        assert_eq!(newcomers.len(), 1);
-        assert!(!is_put_back(IP_FORWARD, "0", "1", &newcomers));
-        assert!(is_put_back("kernel/panic", "0", "10", &newcomers));
+        assert_eq!(now.difference(&before).count(), 1);
     }
-    let nobody = BTreeSet::new();
-    assert!(is_put_back(IP_FORWARD, "0", "1", &nobody));
-    assert!(!is_put_back(IP_FORWARD, "1", "1", &nobody));
-    assert!(
-        !is_put_back("kernel/panic", "0", "5", &nobody),
-        "somebody set another value since"
-    );
 }
 
 #[test]
