@@ -14,8 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-/// The largest file of certificates that is read. Two certificates have about 2 kB.
-const LARGEST_FILE: u64 = 1024 * 1024;
+use crate::file;
 
 /// The authority that signs the certificate of the fleet's NATS. With one, every connection is encrypted, whatever the
 /// address says.
@@ -103,7 +102,7 @@ fn parse_name(name: &str) -> Result<ServerName<'static>, AuthorityError> {
 }
 
 fn read_verifier(path: &Path) -> Result<Arc<WebPkiServerVerifier>, AuthorityError> {
-    let pem = read(path).map_err(|source| AuthorityError::Read {
+    let pem = file::read(path).map_err(|source| AuthorityError::Read {
         path: path.to_owned(),
         source,
     })?;
@@ -111,22 +110,6 @@ fn read_verifier(path: &Path) -> Result<Arc<WebPkiServerVerifier>, AuthorityErro
         path: path.to_owned(),
         reason,
     })
-}
-
-/// A file of certificates. Something else under that name, such as a pipe, would not end.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::{Error, ErrorKind};
-    let found = std::fs::metadata(path)?;
-    if !found.is_file() {
-        return Err(Error::new(
-            ErrorKind::InvalidInput,
-            "it is not a regular file",
-        ));
-    }
-    if found.len() > LARGEST_FILE {
-        return Err(Error::new(ErrorKind::FileTooLarge, "it is too large"));
-    }
-    std::fs::read(path)
 }
 
 fn verifier(pem: &[u8]) -> Result<Arc<WebPkiServerVerifier>, InvalidAuthority> {

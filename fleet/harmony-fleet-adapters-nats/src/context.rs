@@ -9,7 +9,7 @@ use harmony_reconciler_contracts::TenantId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{NatsAuth, NatsAuthority, NatsOptions, SettingsError};
+use crate::{NatsAuth, NatsAuthority, NatsOptions, SettingsError, file};
 
 /// Where the fleet's NATS is and how a tool is let in.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl FleetContext {
 
     /// Reads the file; `None` when there is none.
     pub fn load(path: &Path) -> Result<Option<Self>, ContextError> {
-        let bytes = match fs::read(path) {
+        let bytes = match file::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {

@@ -19,6 +19,7 @@ mod command_server;
 mod connection;
 mod context;
 mod decode;
+mod file;
 mod operator_link;
 mod options;
 mod registry;

@@ -9,7 +9,7 @@ use async_nats::ServerAddr;
 use harmony_reconciler_contracts::subjects;
 use secrecy::SecretString;
 
-use crate::{AuthorityError, Backoff, NatsAuthority};
+use crate::{AuthorityError, Backoff, NatsAuthority, file};
 
 /// All that a connection needs to know.
 #[derive(Debug, Clone)]
@@ -198,7 +198,7 @@ impl NatsAuth {
 }
 
 fn read_password(path: &Path) -> Result<SecretString, SettingsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::PasswordFile {
+    let text = file::read_text(path).map_err(|source| SettingsError::PasswordFile {
         path: path.to_owned(),
         source,
     })?;

@@ -77,7 +77,15 @@ impl StateFolder {
     /// What is remembered of `device`. Never fails: what cannot be read is put aside as `state.json.damaged`.
     pub fn recall(&self, device: &DeviceId) -> Memory {
         let path = self.file();
-        let bytes = match fs::read(&path) {
+        let read = || match fs::metadata(&path)?.is_file() {
+            true => fs::read(&path),
+            // A pipe would be waited for.
+            false => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a regular file",
+            )),
+        };
+        let bytes = match read() {
             Ok(bytes) => bytes,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {

@@ -1,5 +1,6 @@
 //! A client from an explicit kubeconfig; in planning mode one whose transport refuses writes.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use percent_encoding::percent_decode_str;
 use tower::{BoxError, ServiceBuilder};
@@ -31,6 +32,15 @@ pub(crate) struct Connected {
     pub(crate) endpoint: String,
 }
 
+/// Reads a file and no pipe or device, which would be waited for, or read for ever.
+fn read(kubeconfig: &Path) -> Result<Kubeconfig, KubeconfigError> {
+    if std::fs::metadata(kubeconfig).is_ok_and(|found| !found.is_file()) {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+        return Err(KubeconfigError::ReadConfig(source, kubeconfig.to_owned()));
+    }
+    Kubeconfig::read_from(kubeconfig)
+}
+
 /// Reads that file, takes that context (else the file's current one) and asks the server for its version.
 ///
 /// Neither `KUBECONFIG` nor `~/.kube/config` nor a pod's service account is looked at.
@@ -45,8 +55,7 @@ pub(crate) async fn connect(
         contexts: contexts.to_vec(),
         source,
     };
-    let mut parsed =
-        Kubeconfig::read_from(kubeconfig).map_err(|error| unusable(&[], error.into()))?;
+    let mut parsed = read(kubeconfig).map_err(|error| unusable(&[], error.into()))?;
     let contexts: Vec<String> = parsed
         .contexts
         .iter()
