@@ -14,7 +14,7 @@ use harmony::core::capability::kubernetes_cluster::ClusterError;
 use harmony::core::codes;
 use harmony::core::diagnostic::{Diagnostic, Origin};
 use harmony::core::kubernetes::{KubeObject, ObjectError, ObjectRef};
-use harmony::core::outcome::Change;
+use harmony::core::outcome::{Action, Change};
 use harmony::core::owner::Owner;
 use harmony::types::Namespace;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
@@ -71,15 +71,18 @@ impl FleetCertificates {
     ) -> Result<(Self, Change), CertificatesError> {
         let proposed = object(namespace, make(namespace, now)?)?;
         let (stored, change) = cluster.get_or_create(owner, &proposed).await?;
-        let data = data_of(stored)?;
-        if let Some(kept) = usable(&data, namespace, now) {
+        if let Some(kept) = usable(&data_of(stored.clone())?, namespace, now) {
             return Ok((kept, change));
         }
-        let changes = cluster
-            .apply(owner, std::slice::from_ref(&proposed))
-            .await?;
-        let made = Self::of(&data_of(proposed)?);
-        Ok((made, changes.into_iter().next().unwrap_or(change)))
+        // Removed and made again, so that of two deploys that replace it at the same moment both use one.
+        cluster.delete_observed(&stored).await?;
+        let (stored, _) = cluster.get_or_create(owner, &proposed).await?;
+        // A plan still finds the old one.
+        let made = match usable(&data_of(stored)?, namespace, now) {
+            Some(stored) => stored,
+            None => Self::of(&data_of(proposed)?),
+        };
+        Ok((made, Change::new(Action::Update, reference(namespace))))
     }
 
     /// What the cluster keeps; `None` when there is none yet, as in a plan for a fresh cluster.

@@ -75,7 +75,9 @@ impl FleetCredentials {
         // The Secret of an older version lacks a role.
         let object = credentials.object(namespace)?;
         let changes = cluster.apply(owner, &[object]).await?;
-        Ok((credentials, changes.into_iter().next().unwrap_or(change)))
+        let change = changes.into_iter().next().unwrap_or(change);
+        // Read again: another deploy may have done the same. A plan still finds the old one, and needs no password.
+        Ok((Self::read(cluster, namespace).await?, change))
     }
 
     /// The passwords that the cluster keeps. A role that has none there, as in a plan for a fresh cluster, gets one that

@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::kubernetes::ObjectRef;
-use harmony_fleet_adapters_nats::{NatsConnection, NatsDeviceCommander, NatsDeviceDirectory};
+use harmony_fleet_adapters_nats::{
+    NatsConnectError, NatsConnection, NatsDeviceCommander, NatsDeviceDirectory,
+};
 use harmony_fleet_domain::{CommandFailure, DeviceCommander, DeviceDirectory};
 use harmony_fleet_e2e::stack::{FleetStack, eventually, shared_stack, topology};
 
@@ -21,6 +23,25 @@ async fn a_device_answers_a_ping() -> anyhow::Result<()> {
         let pong = commander.ping(&stack.score.devices[0], sequence).await?;
         assert!(pong.round_trip < Duration::from_secs(2), "{pong:?}");
         assert!(!pong.agent_version.is_empty());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_is_answered_in_clear_text_or_without_the_fleets_authority() -> anyhow::Result<()> {
+    let stack = shared_stack().await?;
+    assert!(stack.tools.nats_url.starts_with("tls://"), "{stack:?}");
+    let trusted = stack.tools.options("e2e")?;
+    NatsConnection::connect(&trusted).await?;
+    let clear = stack.tools.nats_url.replacen("tls://", "nats://", 1);
+    for url in [&clear, &stack.tools.nats_url] {
+        let mut options = trusted.clone().with_authority(None);
+        options.servers = url.parse()?;
+        let error = NatsConnection::connect(&options).await.unwrap_err();
+        assert!(
+            matches!(error, NatsConnectError::Untrusted { .. }),
+            "{error:?}"
+        );
     }
     Ok(())
 }

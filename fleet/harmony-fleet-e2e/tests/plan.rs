@@ -50,6 +50,7 @@ async fn a_plan_for_a_new_namespace_creates_everything_and_writes_nothing() -> a
         "StatefulSet",
         "Deployment",
         "Service",
+        "NetworkPolicy",
     ] {
         assert!(
             created(kind),
