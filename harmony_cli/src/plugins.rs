@@ -134,11 +134,14 @@ pub async fn main(args: Vec<OsString>, path: &OsStr) -> Result<ExitCode, RunErro
     }
 }
 
-/// Says which directories of `PATH` have commands that are not used.
+/// Says which directories of `PATH` have commands that are not used, and which commands.
 fn warn_of_skipped(path: &OsStr) {
-    for (directory, reason) in skipped(path) {
-        let directory = directory.display();
-        let message = format!("the commands in `{directory}` are not used: {reason}");
+    for (place, reason) in skipped(path) {
+        let message = if place.is_dir() {
+            format!("the commands in `{}` are not used: {reason}", place.display())
+        } else {
+            format!("the command `{}` is not used: {reason}", place.display())
+        };
         output::message(&render::warning(&message));
     }
 }

@@ -109,11 +109,7 @@ impl Helm {
         if let Some(named) = std::env::var_os(HELM_VARIABLE).filter(|named| !named.is_empty()) {
             return Some(Self::at(named));
         }
-        let path = std::env::var_os("PATH")?;
-        let mut candidates = std::env::split_paths(&path).map(|folder| folder.join("helm"));
-        candidates
-            .find(|candidate| candidate.is_file())
-            .map(Self::at)
+        process::find("helm").map(Self::at)
     }
 
     /// This binary.

@@ -4,13 +4,14 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, Metadata};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, FailureKind, Origin};
+use crate::trust::{self, Reason, Untrusted};
 
 /// Where root keeps its cache when its home belongs to somebody else, as with `sudo -E`.
 const OF_ROOT: &str = "/var/cache/harmony";
@@ -109,8 +110,8 @@ impl CacheDir {
     /// See [`CacheDirError`].
     pub fn checked(&self) -> Result<PathBuf, CacheDirError> {
         let path = self.path()?;
-        let there = path.ancestors().find(|folder| folder.exists());
-        check(&path, there.unwrap_or(&path))?;
+        let existing = path.ancestors().find(|folder| folder.exists());
+        check(&path, existing.unwrap_or(&path))?;
         Ok(path)
     }
 
@@ -133,21 +134,47 @@ impl CacheDir {
     }
 }
 
-/// Checks `there`, which is `path` or the nearest folder above it that exists, and all above.
-fn check(path: &Path, there: &Path) -> Result<(), CacheDirError> {
+/// Checks `existing`, which is `path` or the nearest folder above it that exists, and the whole way to it.
+fn check(path: &Path, existing: &Path) -> Result<(), CacheDirError> {
     let unusable = |source| CacheDirError::Unusable {
         path: path.to_owned(),
         source,
     };
-    // Links are followed once, here: what they point to is checked.
-    let resolved = fs::canonicalize(there).map_err(unusable)?;
-    let user = User::current().map_err(unusable)?;
-    for folder in resolved.ancestors() {
-        let meta = fs::metadata(folder).map_err(unusable)?;
-        let is_cache = path == there && folder == resolved;
-        user.check(path, folder, &meta, is_cache)?;
+    let found = if path == existing {
+        trust::untrusted(path)
+    } else {
+        trust::untrusted_above(existing)
+    };
+    if let Some(untrusted) = found.map_err(unusable)? {
+        return Err(refused(path, untrusted));
+    }
+    // What is root's is as good as ours above the cache. The cache itself is ours alone.
+    if path == existing {
+        let owner = fs::metadata(path).map_err(unusable)?.uid();
+        let user = rustix::process::geteuid().as_raw();
+        if owner != user {
+            let path = path.to_owned();
+            let reason = Reason::Foreign { owner, user };
+            return Err(refused(&path.clone(), Untrusted { path, reason }));
+        }
     }
     Ok(())
+}
+
+fn refused(cache: &Path, Untrusted { path, reason }: Untrusted) -> CacheDirError {
+    let cache = cache.to_owned();
+    match reason {
+        Reason::Relative => CacheDirError::NoHome,
+        Reason::Foreign { owner, user } => CacheDirError::Foreign {
+            cache,
+            path,
+            owner,
+            user,
+        },
+        Reason::WritableByAll { mode } | Reason::WritableByGroup { mode, .. } => {
+            CacheDirError::Shared { cache, path, mode }
+        }
+    }
 }
 
 impl From<PathBuf> for CacheDir {
@@ -199,57 +226,6 @@ fn of_user(
         return Some(OF_ROOT.into());
     }
     Some(cache.join("harmony"))
-}
-
-/// Who we are, for questions of ownership.
-#[derive(Debug, Clone, Copy)]
-struct User {
-    id: u32,
-    group: u32,
-    /// Who owns `/`: root, by whatever number it has in this namespace.
-    root: u32,
-}
-
-impl User {
-    fn current() -> io::Result<Self> {
-        Ok(Self {
-            id: rustix::process::geteuid().as_raw(),
-            group: rustix::process::getegid().as_raw(),
-            root: fs::metadata("/")?.uid(),
-        })
-    }
-
-    /// Whether `folder`, which is `cache` or above it, is out of the reach of others.
-    fn check(
-        self,
-        cache: &Path,
-        folder: &Path,
-        meta: &Metadata,
-        is_cache: bool,
-    ) -> Result<(), CacheDirError> {
-        let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
-        if ![self.id, self.root, 0].contains(&owner) || (is_cache && owner != self.id) {
-            return Err(CacheDirError::Foreign {
-                cache: cache.to_owned(),
-                path: folder.to_owned(),
-                owner,
-                user: self.id,
-            });
-        }
-        // Many distributions give each user a group of the same number, and let that group write.
-        let own_group = meta.gid() == self.group && self.group == self.id;
-        let by_others = mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group);
-        // In a sticky folder, such as /tmp, nobody can replace what belongs to others.
-        let sticky = mode & 0o1000 != 0 && !is_cache;
-        if by_others && !sticky {
-            return Err(CacheDirError::Shared {
-                cache: cache.to_owned(),
-                path: folder.to_owned(),
-                mode,
-            });
-        }
-        Ok(())
-    }
 }
 
 impl Diagnostic for CacheDirError {
@@ -363,16 +339,43 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_of_somebody_else_is_refused() {
+    fn a_cache_behind_a_link_in_the_reach_of_others_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let meta = fs::metadata(folder.path()).unwrap();
-        let user = User {
-            id: meta.uid() + 1,
-            group: 7,
-            root: 0,
+        let (open, own) = (folder.path().join("open"), folder.path().join("own"));
+        for one in [&open, &own] {
+            fs::create_dir(one).unwrap();
+            fs::set_permissions(one, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        // What it points to is ours now, and something else after the next write of somebody else.
+        symlink(&own, open.join("link")).unwrap();
+        let cache = CacheDir::from(open.join("link")).join("harmony");
+        cache.ready().unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        for error in [cache.ready().unwrap_err(), cache.checked().unwrap_err()] {
+            assert!(
+                matches!(&error, CacheDirError::Shared { path, .. } if *path == open),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cache_of_somebody_else_is_refused() {
+        // For root everything of root's is its own, so another owner needs root to be made.
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        fs::create_dir(&cache).unwrap();
+        let made_foreign = std::os::unix::fs::chown(&cache, Some(12_345), None).is_ok();
+        let (cache, owner) = if made_foreign {
+            (cache, 12_345)
+        } else {
+            (PathBuf::from("/"), 0)
         };
-        let check = user.check(folder.path(), folder.path(), &meta, true);
-        assert!(matches!(check, Err(CacheDirError::Foreign { .. })));
+        let error = CacheDir::from(cache).checked().unwrap_err();
+        assert!(
+            matches!(error, CacheDirError::Foreign { owner: found, .. } if found == owner),
+            "{error:?}"
+        );
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(matches!(

@@ -26,7 +26,7 @@
 //! | [`verify`] | [`Workload`](verify::Workload): a Score of something that runs, with the readiness and the smoke checks it owes |
 //! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values the capabilities speak |
 //! | [`build_error`] | why an image could not be built |
-//! | [`process`], [`cache_dir`] | for every adapter: starting programs without our secrets, folders that can be trusted |
+//! | [`process`], [`cache_dir`], [`trust`] | for every adapter: starting programs without our secrets, files and folders that can be trusted |
 //! | [`proxy`] | for every adapter: which proxy leads to a server |
 //! | [`capability`] | one port per file |
 //! | [`delegation`] | what a topology that hands its capabilities to adapters needs in scope |
@@ -56,6 +56,7 @@ pub mod process;
 pub mod proxy;
 pub mod score;
 pub mod topology;
+pub mod trust;
 pub mod verdict;
 pub mod verify;
 

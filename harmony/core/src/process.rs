@@ -109,6 +109,21 @@ pub fn restrict(command: &mut Command, inherited: &[&str]) {
         .env_clear()
         .envs(select(env::vars_os(), EVERYONE))
         .envs(self::inherited(inherited));
+    if let Some(path) = search_path() {
+        command.env("PATH", path);
+    }
+}
+
+/// Our `PATH`, without what depends on the current directory.
+pub fn search_path() -> Option<OsString> {
+    env::var_os("PATH").map(|path| absolute_entries(&path))
+}
+
+/// A `PATH` without what depends on the current directory: in a checkout of somebody else's, `git` must not be theirs.
+fn absolute_entries(path: &OsStr) -> OsString {
+    let entries = env::split_paths(path).filter(|entry| entry.is_absolute());
+    // Entries of a PATH have no colon in them, so they can be joined again.
+    env::join_paths(entries).unwrap_or_default()
 }
 
 /// The variables of this process that fit one of `patterns`, beside those that every program may know.
@@ -136,9 +151,10 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Where a program is: a path with a slash as it is, a name on `PATH`.
+/// Where a program is: a path with a slash as it is, a name on `PATH`, where entries that are not absolute do not count.
 pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
-    which::which(program).ok()
+    let current = env::current_dir().unwrap_or_else(|_| "/".into());
+    which::which_in(program, search_path(), current).ok()
 }
 
 /// As [`find`], with other folders than those of `PATH`.
@@ -222,6 +238,19 @@ mod tests {
         // Tests are started by cargo, which sets several `CARGO_*`.
         assert!(env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("CARGO_")));
         assert_eq!(foreign, [""; 0]);
+    }
+
+    #[test]
+    fn a_program_in_the_current_directory_is_not_found_by_its_name() {
+        let path = absolute_entries(OsStr::new(".:/bin::relative/bin:/usr/bin"));
+        assert_eq!(path, "/bin:/usr/bin");
+        assert_eq!(absolute_entries(OsStr::new("")), "");
+        let output = command("sh", &[])
+            .args(["-c", "echo $PATH"])
+            .output()
+            .unwrap();
+        let seen = String::from_utf8(output.stdout).unwrap();
+        assert!(env::split_paths(seen.trim()).all(|entry| entry.is_absolute()));
     }
 
     #[test]

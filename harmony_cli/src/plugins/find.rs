@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use harmony_core::trust::{self, Reason, Untrusted};
 
 const PREFIX: &str = "harmony-";
 
@@ -27,12 +29,12 @@ impl Plugin {
 }
 
 /// The plugins of a `PATH`, by name. As in a shell the first directory that has a name wins, and directories that
-/// cannot be read are passed over.
+/// cannot be read are passed over. What others could have put there is left out; see [`skipped`].
 pub fn find(path: &OsStr) -> Vec<Plugin> {
     let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
     for directory in std::env::split_paths(path) {
         for (name, file) in plugins_in(&directory) {
-            if distrust(&directory).is_none() {
+            if distrust(&file).is_none() {
                 found.entry(name).or_insert(file);
             }
         }
@@ -43,23 +45,43 @@ pub fn find(path: &OsStr) -> Vec<Plugin> {
         .collect()
 }
 
-/// A program of exactly that name on a `PATH`, in a directory that [`find`] would use.
+/// A program of exactly that name on a `PATH`, if [`find`] would use it.
 pub(super) fn find_program(path: &OsStr, name: &str) -> Option<PathBuf> {
     let directories = std::env::split_paths(path);
-    let mut programs = directories
-        .filter(|directory| distrust(directory).is_none())
-        .map(|directory| directory.join(name));
-    programs.find(|program| is_executable(program))
+    let mut programs = directories.map(|directory| directory.join(name));
+    programs.find(|program| is_executable(program) && distrust(program).is_none())
 }
 
-/// The directories of a `PATH` that have plugins and are not used, each with the reason. Whoever can write to a directory
-/// decides what `harmony` starts: a checkout of somebody else's, or `/tmp`, must not.
-pub(super) fn skipped(path: &OsStr) -> Vec<(PathBuf, &'static str)> {
+/// What is on a `PATH` and not used, each once, with the reason: directories, and single programs. Whoever can write
+/// there decides what `harmony` starts: a checkout of somebody else's, or `/tmp`, must not.
+pub(super) fn skipped(path: &OsStr) -> Vec<(PathBuf, String)> {
     let directories = std::env::split_paths(path);
-    let with_plugins = directories.filter(|directory| !plugins_in(directory).is_empty());
-    with_plugins
-        .filter_map(|directory| distrust(&directory).map(|reason| (directory, reason)))
-        .collect()
+    let files = directories.flat_map(|directory| plugins_in(&directory));
+    let mut skipped = Vec::new();
+    for (_, file) in files {
+        if let Some(found) = distrust(&file)
+            && !skipped.contains(&found)
+        {
+            skipped.push(found);
+        }
+    }
+    skipped
+}
+
+/// Why a program is not started: what is in the reach of others, and how.
+fn distrust(file: &Path) -> Option<(PathBuf, String)> {
+    match trust::untrusted(file) {
+        Ok(None) => None,
+        Ok(Some(Untrusted {
+            reason: Reason::Relative,
+            ..
+        })) => {
+            let directory = file.parent().unwrap_or(file).to_owned();
+            Some((directory, Reason::Relative.to_string()))
+        }
+        Ok(Some(untrusted)) => Some((untrusted.path, untrusted.reason.to_string())),
+        Err(error) => Some((file.to_owned(), format!("it cannot be looked at: {error}"))),
+    }
 }
 
 fn plugins_in(directory: &Path) -> Vec<(String, PathBuf)> {
@@ -72,24 +94,6 @@ fn plugins_in(directory: &Path) -> Vec<(String, PathBuf)> {
         (is_name(&name) && is_executable(&entry.path())).then(|| (name, entry.path()))
     });
     named.collect()
-}
-
-/// Why nothing is started from a directory; `None` for one that this user and root alone decide about.
-fn distrust(directory: &Path) -> Option<&'static str> {
-    if !directory.is_absolute() {
-        return Some("it is relative to the current directory");
-    }
-    // One that cannot be looked at has nothing to start either.
-    let metadata = directory.metadata().ok()?;
-    if metadata.permissions().mode() & 0o002 != 0 {
-        return Some("every user may write to it");
-    }
-    let owner = metadata.uid();
-    let user = std::fs::metadata("/proc/self").map_or(owner, |own| own.uid());
-    if owner != 0 && owner != user {
-        return Some("it belongs to another user");
-    }
-    None
 }
 
 /// Leaves out what build tools put beside programs, such as `harmony-fleet.d`.
@@ -160,11 +164,30 @@ mod tests {
         );
         assert_eq!(
             skipped(&path),
-            [(shared.path().to_path_buf(), "every user may write to it")]
+            [(
+                shared.path().to_path_buf(),
+                "every user may write to it (mode 777)".to_owned()
+            )]
         );
         assert_eq!(
-            distrust(Path::new("bin")),
-            Some("it is relative to the current directory")
+            distrust(Path::new("bin/harmony-fleet")),
+            Some((
+                "bin".into(),
+                "it is relative to the current directory".into()
+            ))
         );
+    }
+
+    #[test]
+    fn a_single_program_that_others_may_write_to_is_skipped_and_named() {
+        let own = tempfile::tempdir().expect("a directory");
+        let path = own.path().join("harmony-fleet");
+        fs::write(&path, "").expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("its mode");
+        assert!(find(own.path().as_os_str()).is_empty());
+        let [(named, _)] = skipped(own.path().as_os_str())
+            .try_into()
+            .expect("one of them");
+        assert_eq!(named, path);
     }
 }

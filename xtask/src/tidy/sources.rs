@@ -19,6 +19,19 @@ const KUBERNETES_STRUCTS: &[&str] = &[
     "xtask/src/tidy/",
 ];
 
+/// What may start programs by itself: the one place that decides what a child sees, the command that becomes another one,
+/// and servers that tests start.
+const STARTS_PROGRAMS: &[&str] = &[
+    "harmony/core/src/process.rs",
+    "harmony_cli/src/plugins.rs",
+    "/testing.rs",
+    "/testing/",
+    "/tests/",
+    "/tests.rs",
+    "-e2e/",
+    "xtask/",
+];
+
 /// A file with more lines than this is discussed; above it tidy refuses.
 const MAX_LINES: usize = 1000;
 
@@ -55,6 +68,12 @@ pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
                 "{shown}: names k8s_openapi; compose a Score instead"
             ));
         }
+        if starts_programs(&text)
+            && !STARTS_PROGRAMS.iter().any(|part| shown.contains(part)) {
+            complaints.push(format!(
+                "{shown}: starts a program by itself; use harmony_core::process, which keeps our secrets from it"
+            ));
+        }
         if text.lines().count() > MAX_LINES {
             complaints.push(format!(
                 "{shown}: more than {MAX_LINES} lines; split it by its steps"
@@ -64,6 +83,19 @@ pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
     complaints.extend(check_adr_index()?);
     complaints.extend(check_readme_example()?);
     Ok(complaints)
+}
+
+/// Whether a file names the constructor of the standard library's or tokio's `Command`, but for its tests.
+fn starts_programs(text: &str) -> bool {
+    // A module of tests is the last thing in a file.
+    let code = text
+        .split("\n#[cfg(test)]\nmod ")
+        .next()
+        .unwrap_or_default();
+    code.match_indices("Command::new(").any(|(at, _)| {
+        let before = &code[..at];
+        !before.ends_with("clap::") && !before.ends_with("Metadata")
+    })
 }
 
 fn check_adr_index() -> anyhow::Result<Vec<String>> {
@@ -116,4 +148,26 @@ pub(super) fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::starts_programs;
+
+    #[test]
+    fn programs_that_are_started_are_found_but_not_those_of_tests() {
+        for (text, starts) in [
+            ("let c = Command::new(\"git\");", true),
+            ("let c = std::process::Command::new(git);", true),
+            ("let c = clap::Command::new(\"git\");", false),
+            ("let c = MetadataCommand::new();", false),
+            ("let c = process::command(\"git\", &[]);", false),
+            (
+                "fn a() {}\n\n#[cfg(test)]\nmod tests {\n    Command::new(\"git\")\n}",
+                false,
+            ),
+        ] {
+            assert_eq!(starts_programs(text), starts, "{text}");
+        }
+    }
 }

@@ -82,6 +82,10 @@ impl Walk {
 
 fn ignored(root: &Path) -> Result<Ignored, ChartError> {
     let path = root.join(ignore::FILE);
+    // A pipe of that name would be waited for.
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(refuse(&path, "is not a file", "remove it"));
+    }
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

@@ -294,7 +294,7 @@ fn passed_on(reaches_out: bool) -> Vec<(OsString, OsString)> {
 
 /// `PATH` with the folders of system programs, which the `PATH` of an ordinary login lacks.
 pub(super) fn search_path() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    let mut path = harmony_core::process::search_path().unwrap_or_default();
     for folder in [
         "/usr/local/sbin",
         "/usr/local/bin",
