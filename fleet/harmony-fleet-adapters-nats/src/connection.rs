@@ -19,7 +19,7 @@ pub struct NatsConnection {
     link: watch::Receiver<Link>,
 }
 
-/// What the client's events told.
+/// What the client's events say.
 #[derive(Debug, Clone, Copy, Default)]
 struct Link {
     /// How often the connection came up.
@@ -112,7 +112,7 @@ impl NatsConnection {
 }
 
 fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<Link>) {
-    let (told, link) = watch::channel(Link::default());
+    let (sender, link) = watch::channel(Link::default());
     let backoff = options.reconnect;
     let servers = options.servers.to_string();
     // While a server is away each attempt fails in the same way: said once, so that a device that is offline for
@@ -130,22 +130,22 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<Lin
             later => backoff.wait(u32::try_from(later - 1).unwrap_or(u32::MAX)),
         })
         .event_callback(move |event| {
-            let (told, servers, last_trouble) =
-                (told.clone(), servers.clone(), last_trouble.clone());
+            let (sender, servers, last_trouble) =
+                (sender.clone(), servers.clone(), last_trouble.clone());
             async move {
                 let mut last = last_trouble.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
                     Event::Connected => {
                         tracing::info!(%servers, "connected to NATS");
                         last.clear();
-                        told.send_modify(|link| {
+                        sender.send_modify(|link| {
                             link.ups += 1;
                             link.up = true;
                         });
                     }
                     Event::Disconnected => {
                         tracing::warn!(%servers, "lost the connection to NATS; trying again");
-                        told.send_modify(|link| link.up = false);
+                        sender.send_modify(|link| link.up = false);
                     }
                     Event::ServerError(_) | Event::ClientError(_) | Event::SlowConsumer(_) => {
                         let trouble = event.to_string();

@@ -76,19 +76,19 @@ async fn a_newcomer_gets_an_app_of_their_own_deployed_and_verified() -> anyhow::
     let guide = std::fs::read_to_string(workspace().join("docs/guides/your-first-app.md"))?;
     let folder = tempfile::tempdir()?;
     let harmony = workspace().display().to_string();
-    let mut said = Vec::new();
+    let mut answers = Vec::new();
     for step in steps(&guide)? {
         match step {
             Step::Write(file, text) => {
                 std::fs::write(folder.path().join(file), text.replace("$HARMONY", &harmony))?;
             }
             Step::Run(line) => {
-                said.push((line.clone(), type_line(&line, folder.path(), &harmony)?));
+                answers.push((line.clone(), type_line(&line, folder.path(), &harmony)?));
             }
         }
     }
     let of = |end: &str| {
-        said.iter()
+        answers.iter()
             .find(|(line, _)| line.ends_with(end))
             .map(|(_, text)| text.clone())
             .unwrap_or_default()

@@ -183,8 +183,8 @@ impl DockerBuilder {
                     Some(error.into()),
                 )
             })?;
-            let said = info.stream.as_deref().unwrap_or_default();
-            for line in said
+            let text = info.stream.as_deref().unwrap_or_default();
+            for line in text
                 .lines()
                 .map(str::trim_end)
                 .filter(|line| !line.is_empty())

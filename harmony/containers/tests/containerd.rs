@@ -118,13 +118,13 @@ impl Containerd {
             .args(args)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success(),
-            "{said}{}",
+            "{printed}{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        said
+        printed
     }
 }
 

@@ -49,9 +49,9 @@ async fn nats_server_becomes_an_image_and_go_is_asked_once() {
     let program = work.path().join("program");
     fs::write(&program, binary).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let said = Command::new(&program).arg("--version").output().unwrap();
+    let version = Command::new(&program).arg("--version").output().unwrap();
     assert_eq!(
-        String::from_utf8_lossy(&said.stdout).trim(),
+        String::from_utf8_lossy(&version.stdout).trim(),
         format!("nats-server: {VERSION}")
     );
 }

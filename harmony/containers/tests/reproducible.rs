@@ -90,10 +90,10 @@ fn two_checkouts_are_one_image() {
     .arg("localhost:1")
     .output()
     .expect("the program runs");
-    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(
-        said.contains("127.0.0.1") || said.contains("[::1]"),
-        "{said}"
+        printed.contains("127.0.0.1") || said.contains("[::1]"),
+        "{printed}"
     );
     println!("the same image twice: {}", first.trim());
 }

@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_an_error_said_already_is_no_cause_of_it() {
-        let told = chain(&[
+        let error = chain(&[
             "cannot connect",
             "service: connect: refused",
             "connect: refused",
@@ -252,7 +252,7 @@ mod tests {
             "os error 111",
         ]);
         assert_eq!(
-            causes(&*told.unwrap()),
+            causes(&*error.unwrap()),
             ["service: connect: refused", "os error 111"]
         );
     }

@@ -234,7 +234,7 @@ async fn runs_an_imported_image(ctx: &Context, node: &LocalNode) {
 fn serves_logs_exec_and_port_forward(node: &LocalNode) {
     let dns = ["-n", "kube-system", "deploy/coredns"];
     assert!(kubectl(node, &["logs", dns[0], dns[1], dns[2]]).contains("CoreDNS"));
-    let said = kubectl(
+    let version = kubectl(
         node,
         &[
             "exec",
@@ -248,7 +248,7 @@ fn serves_logs_exec_and_port_forward(node: &LocalNode) {
             "--client",
         ],
     );
-    assert!(said.contains("v1.34"), "{said}");
+    assert!(version.contains("v1.34"), "{said}");
     let mut forward = node
         .kubectl()
         .unwrap()
@@ -367,12 +367,12 @@ async fn heals(ctx: &Context, node: &LocalNode, settings: &[Setting]) {
         )
         .await
         .unwrap();
-        let told = outcome.changes[0].note.clone().unwrap();
+        let note = outcome.changes[0].note.clone().unwrap();
         let mut names: Vec<&str> = dead.iter().map(|component| component.as_str()).collect();
         if dead == [Component::Containerd] {
             names.push("kubelet");
         }
-        assert_eq!(told, format!("start {}", names.join(", ")));
+        assert_eq!(note, format!("start {}", names.join(", ")));
         assert_eq!(node.status().await.unwrap().health, Health::Ready);
         kubectl(node, &["get", "namespace", "kept"]);
     }
