@@ -138,7 +138,10 @@ pub async fn main(args: Vec<OsString>, path: &OsStr) -> Result<ExitCode, RunErro
 fn warn_of_skipped(path: &OsStr) {
     for (place, reason) in skipped(path) {
         let message = if place.is_dir() {
-            format!("the commands in `{}` are not used: {reason}", place.display())
+            format!(
+                "the commands in `{}` are not used: {reason}",
+                place.display()
+            )
         } else {
             format!("the command `{}` is not used: {reason}", place.display())
         };

@@ -77,13 +77,13 @@ impl StateFolder {
     /// What is remembered of `device`. Never fails: what cannot be read is put aside as `state.json.damaged`.
     pub fn recall(&self, device: &DeviceId) -> Memory {
         let path = self.file();
-        let read = || match fs::metadata(&path)?.is_file() {
-            true => fs::read(&path),
+        let read = || {
+            if fs::metadata(&path)?.is_file() {
+                return fs::read(&path);
+            }
             // A pipe would be waited for.
-            false => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is not a regular file",
-            )),
+            let reason = "it is not a regular file";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
         };
         let bytes = match read() {
             Ok(bytes) => bytes,

@@ -217,7 +217,10 @@ fn object(namespace: &Namespace, data: Data) -> Result<KubeObject, ObjectError> 
 #[derive(Debug, thiserror::Error)]
 pub enum CertificatesError {
     /// The cluster did not do it.
-    #[error("cannot keep the certificate of {} in the cluster", FleetNatsScore::NAME)]
+    #[error(
+        "cannot keep the certificate of {} in the cluster",
+        FleetNatsScore::NAME
+    )]
     Cluster(#[from] ClusterError),
     /// No certificate could be made.
     #[error("cannot make a certificate for {}", FleetNatsScore::NAME)]

@@ -88,7 +88,8 @@ async fn a_newcomer_gets_an_app_of_their_own_deployed_and_verified() -> anyhow::
         }
     }
     let of = |end: &str| {
-        answers.iter()
+        answers
+            .iter()
             .find(|(line, _)| line.ends_with(end))
             .map(|(_, text)| text.clone())
             .unwrap_or_default()

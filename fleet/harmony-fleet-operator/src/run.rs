@@ -12,7 +12,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
-use crate::{Fleet, Settings, forget, health, heartbeats, listing, load, reflect, register, rivals};
+use crate::{
+    Fleet, Settings, forget, health, heartbeats, listing, load, reflect, register, rivals,
+};
 
 /// Longest farewell.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -299,8 +299,7 @@ async fn a_refusal_shows_both_places_also_when_their_hosts_have_one_name() {
         devices[0].register(None).await,
         Ok(RegistrationReply::Accepted { .. })
     ));
-    let RegistrationReply::Refused { detail, .. } = devices[1].register(None).await.unwrap()
-    else {
+    let RegistrationReply::Refused { detail, .. } = devices[1].register(None).await.unwrap() else {
         panic!("both were accepted")
     };
     for part in ["a-site=plant1", "a-site=plant2", "FLEET_DEVICE_ID"] {

@@ -72,10 +72,7 @@ impl ConnectionArgs {
         })
     }
 
-    fn resolve(
-        &self,
-        password: Option<SecretString>,
-    ) -> Result<(TenantId, NatsOptions), CliError> {
+    fn resolve(&self, password: Option<SecretString>) -> Result<(TenantId, NatsOptions), CliError> {
         let own_auth = || {
             NatsAuth::resolve(
                 self.user.as_deref(),

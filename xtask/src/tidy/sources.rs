@@ -68,8 +68,7 @@ pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
                 "{shown}: names k8s_openapi; compose a Score instead"
             ));
         }
-        if starts_programs(&text)
-            && !STARTS_PROGRAMS.iter().any(|part| shown.contains(part)) {
+        if starts_programs(&text) && !STARTS_PROGRAMS.iter().any(|part| shown.contains(part)) {
             complaints.push(format!(
                 "{shown}: starts a program by itself; use harmony_core::process, which keeps our secrets from it"
             ));

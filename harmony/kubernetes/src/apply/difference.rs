@@ -367,8 +367,10 @@ mod tests {
             container(json!({ "name": "a", "livenessProbe": { "exec": { "command": [value] } } })),
             container(json!({ "name": "a", "livenessProbe": { "httpGet": {
                 "httpHeaders": [{ "name": "Authorization", "value": value }] } } })),
-            container(json!({ "name": "a", "command": ["kubectl", "create", "secret", "generic", "x",
-                &format!("--from-literal=password={value}")] })),
+            container(
+                json!({ "name": "a", "command": ["kubectl", "create", "secret", "generic", "x",
+                &format!("--from-literal=password={value}")] }),
+            ),
             container(
                 json!({ "name": "a", "lifecycle": { "preStop": { "exec": { "command": [value] } } } }),
             ),
