@@ -10,9 +10,9 @@ use harmony::types::Namespace;
 use harmony_fleet_adapters_nats::{NatsAuth, NatsAuthority, NatsConnection, NatsOptions};
 use secrecy::SecretString;
 
-use crate::FleetNatsScore;
 use crate::certificates::FleetCertificates;
 use crate::credentials::{FleetCredentials, Role};
+use crate::place;
 
 /// What a tool needs to be let in, and to know that it is the fleet's NATS that lets it in.
 #[derive(Debug, Clone)]
@@ -53,10 +53,10 @@ impl ToolsAccess {
         namespace: &Namespace,
     ) -> Result<(Tunnel, NatsConnection), ProbeFailure> {
         let authority = self.authority.as_deref().unwrap_or_default();
-        let host = FleetNatsScore::host(namespace);
+        let host = place::nats_host(namespace);
         let authority = NatsAuthority::from_pem(authority, Some(&host)).map_err(|e| seen(&e))?;
         let tunnel = prober
-            .connect(namespace, &FleetNatsScore::service())
+            .connect(namespace, &place::nats_service())
             .await
             .map_err(|error| seen(&error))?;
         let address = format!("tls://{}", tunnel.address());
@@ -80,7 +80,7 @@ pub struct NatsLetsToolsIn(pub ToolsAccess);
 #[async_trait]
 impl CustomCheck for NatsLetsToolsIn {
     fn describe(&self) -> String {
-        format!("{} lets tools in, encrypted", FleetNatsScore::NAME)
+        format!("{} lets tools in, encrypted", place::NATS)
     }
 
     async fn run(&self, prober: &dyn Prober, namespace: &Namespace) -> Result<(), ProbeFailure> {

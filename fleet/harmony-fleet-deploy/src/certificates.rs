@@ -20,6 +20,7 @@ use harmony::types::Namespace;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -30,9 +31,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{RootCertStore, sign::CertifiedKey};
 
-use crate::FleetNatsScore;
 use crate::credentials::{data_of, secret_ref};
-use crate::pod;
+use crate::place;
 
 /// The Secret that holds the certificate, its key, and the authority's certificate.
 pub const SECRET: &str = "fleet-nats-tls";
@@ -117,12 +117,12 @@ pub fn reference(namespace: &Namespace) -> ObjectRef {
 
 /// The names by which NATS is reached within the cluster.
 fn names(namespace: &Namespace) -> [String; 4] {
-    let name = FleetNatsScore::NAME;
+    let name = place::NATS;
     [
         name.to_owned(),
         format!("{name}.{namespace}"),
         format!("{name}.{namespace}.svc"),
-        FleetNatsScore::host(namespace),
+        place::nats_host(namespace),
     ]
 }
 
@@ -167,7 +167,7 @@ fn make(namespace: &Namespace, now: Timestamp) -> Result<Data, rcgen::Error> {
     let day = now.strftime("%Y-%m-%d");
     authority.distinguished_name.push(
         DnType::CommonName,
-        format!("{} of {namespace}, {day}", FleetNatsScore::NAME),
+        format!("{} of {namespace}, {day}", place::NATS),
     );
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -178,7 +178,7 @@ fn make(namespace: &Namespace, now: Timestamp) -> Result<Data, rcgen::Error> {
     set_validity(&mut server, now);
     server
         .distinguished_name
-        .push(DnType::CommonName, FleetNatsScore::NAME);
+        .push(DnType::CommonName, place::NATS);
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.use_authority_key_identifier_extension = true;
@@ -206,7 +206,11 @@ fn set_validity(params: &mut CertificateParams, now: Timestamp) {
 fn object(namespace: &Namespace, data: Data) -> Result<KubeObject, ObjectError> {
     let data = data.into_iter().map(|(key, pem)| (key, ByteString(pem)));
     KubeObject::new(&Secret {
-        metadata: pod::metadata(SECRET, namespace, &BTreeMap::new()),
+        metadata: ObjectMeta {
+            name: Some(SECRET.into()),
+            namespace: Some(namespace.to_string()),
+            ..ObjectMeta::default()
+        },
         type_: Some("kubernetes.io/tls".into()),
         data: Some(data.collect()),
         ..Secret::default()
@@ -217,13 +221,10 @@ fn object(namespace: &Namespace, data: Data) -> Result<KubeObject, ObjectError> 
 #[derive(Debug, thiserror::Error)]
 pub enum CertificatesError {
     /// The cluster did not do it.
-    #[error(
-        "cannot keep the certificate of {} in the cluster",
-        FleetNatsScore::NAME
-    )]
+    #[error("cannot keep the certificate of {} in the cluster", place::NATS)]
     Cluster(#[from] ClusterError),
     /// No certificate could be made.
-    #[error("cannot make a certificate for {}", FleetNatsScore::NAME)]
+    #[error("cannot make a certificate for {}", place::NATS)]
     Make(#[from] rcgen::Error),
 }
 

@@ -34,6 +34,7 @@ pub mod certificates;
 pub mod credentials;
 pub mod nats;
 pub mod operator;
+mod place;
 pub mod platform;
 mod pod;
 pub mod release;

@@ -16,7 +16,7 @@ use harmony_reconciler_contracts::{Permissions, TenantId};
 use crate::access::{NatsLetsToolsIn, ToolsAccess};
 use crate::certificates::{self, FleetCertificates};
 use crate::credentials::{FleetCredentials, Role};
-use crate::{FleetAgentScore, operator};
+use crate::place;
 
 /// NATS as the fleet needs it: JetStream, a user with the least permissions for each role, and a certificate. Only the
 /// operator and the agents of the namespace reach it.
@@ -55,17 +55,11 @@ pub enum FleetNatsAuth {
 
 impl FleetNatsScore {
     /// The name of the server, of its Service and of this Score.
-    pub const NAME: &str = "fleet-nats";
+    pub const NAME: &str = place::NATS;
 
     /// The address for clients inside the cluster.
     pub fn url(namespace: &Namespace) -> String {
-        let port = harmony::scores::nats::CLIENT_PORT;
-        format!("tls://{}:{port}", Self::host(namespace))
-    }
-
-    /// The host in that address, which the server's certificate bears.
-    pub fn host(namespace: &Namespace) -> String {
-        format!("{}.{namespace}.svc.cluster.local", Self::NAME)
+        place::nats_url(namespace)
     }
 
     fn name() -> ResourceName {
@@ -74,10 +68,7 @@ impl FleetNatsScore {
 
     /// Where clients connect, within the namespace.
     pub fn service() -> ServicePort {
-        ServicePort {
-            service: Self::name(),
-            port: harmony::scores::nats::CLIENT_PORT,
-        }
+        place::nats_service()
     }
 
     fn server(
@@ -101,7 +92,7 @@ impl FleetNatsScore {
                 secret: certificates::SECRET.parse().expect("a valid name"),
                 revision: certificates.certificate.clone(),
             }),
-            reach: NatsReach::Pods(vec![operator::labels(), FleetAgentScore::labels()]),
+            reach: NatsReach::Pods([place::OPERATOR, place::AGENT].map(place::labels).into()),
             deadline: Duration::from_secs(90),
         }
     }

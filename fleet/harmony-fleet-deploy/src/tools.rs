@@ -18,6 +18,7 @@ use secrecy::ExposeSecret;
 use crate::FleetNatsScore;
 use crate::certificates::FleetCertificates;
 use crate::credentials::{FleetCredentials, Role};
+use crate::place;
 
 /// Writes the private file from which `harmony-fleet` reads where NATS is and how it is let in.
 ///
@@ -66,7 +67,7 @@ impl FleetToolsScore {
             nats_url: format!("tls://{address}:{CLIENT_PORT}"),
             authority: certificates.map(|kept| ContextAuthority {
                 certificates: kept.authority,
-                server_name: FleetNatsScore::host(&self.namespace),
+                server_name: place::nats_host(&self.namespace),
             }),
             tenant: self.tenant.clone(),
             user: Role::Tools.user().to_string(),

@@ -4,7 +4,6 @@ mod objects;
 mod ping;
 mod retire;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use harmony::core::capability::{KubernetesCluster, Prober};
@@ -19,8 +18,8 @@ use harmony_reconciler_contracts::{DeviceId, TenantId};
 pub use ping::AgentAnswersPing;
 pub use retire::RetireAgentsScore;
 
-use crate::FleetNatsScore;
 use crate::access::ToolsAccess;
+use crate::place;
 
 /// Runs the agent of one device.
 #[derive(Debug, Clone)]
@@ -51,9 +50,9 @@ pub enum FleetAgentTarget {
 }
 
 impl FleetAgentScore {
-    /// A simulated device beside a [`FleetNatsScore`] in the same namespace.
+    /// A simulated device beside the NATS of the same namespace.
     pub fn pod(device: DeviceId, tenant: TenantId, namespace: Namespace, image: ImageRef) -> Self {
-        let nats_url = FleetNatsScore::url(&namespace);
+        let nats_url = place::nats_url(&namespace);
         Self {
             device,
             tenant,
@@ -80,18 +79,13 @@ impl FleetAgentScore {
             api_version: "apps/v1".into(),
             kind: "Deployment".into(),
             namespace: Some(namespace.clone()),
-            labels: Self::labels(),
+            labels: place::labels(place::AGENT),
         }
-    }
-
-    /// The labels that the pods of all agents bear.
-    pub(crate) fn labels() -> BTreeMap<String, String> {
-        objects::every_agent()
     }
 
     /// The name of the Deployment of a device's agent.
     pub fn workload_of(device: &DeviceId) -> String {
-        format!("harmony-fleet-agent-{device}")
+        format!("{}-{device}", place::AGENT)
     }
 
     /// The name of its Deployment and of this Score.

@@ -1,7 +1,5 @@
 //! The Kubernetes objects of an agent that runs as a pod.
 
-use std::collections::BTreeMap;
-
 use harmony::core::kubernetes::{KubeObject, ObjectError};
 use harmony::scores::pull_secret;
 use harmony_fleet_domain::settings;
@@ -15,19 +13,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use super::{FleetAgentScore, FleetAgentTarget};
 use crate::certificates;
 use crate::credentials::{self, Role};
+use crate::place;
 use crate::pod::{self, FleetSecrets};
 
 /// Where the agent keeps its state.
 const STATE: &str = "/var/lib/harmony-fleet-agent";
-
-/// The labels that the agents of all devices bear.
-pub(super) fn every_agent() -> BTreeMap<String, String> {
-    [(
-        "app.kubernetes.io/name".into(),
-        "harmony-fleet-agent".into(),
-    )]
-    .into()
-}
 
 pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectError> {
     let FleetAgentTarget::Pod {
@@ -36,7 +26,7 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
         pull_secret,
     } = &score.target;
     let name = score.workload();
-    let mut labels = every_agent();
+    let mut labels = place::labels(place::AGENT);
     labels.insert(
         "app.kubernetes.io/instance".into(),
         score.device.to_string(),

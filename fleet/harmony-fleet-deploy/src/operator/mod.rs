@@ -16,17 +16,16 @@ use harmony::{Interpret, Score, Topology};
 use harmony_fleet_domain::FleetState;
 use harmony_reconciler_contracts::TenantId;
 
-use crate::FleetNatsScore;
 use crate::pod::FleetSecrets;
-use crate::{certificates, credentials};
+use crate::{certificates, credentials, place};
 
 /// The name of the operator's Deployment, of its Service and of its Score.
-pub const NAME: &str = "harmony-fleet-operator";
+pub const NAME: &str = place::OPERATOR;
 
 /// The port of its health pages.
 pub const HEALTH_PORT: u16 = 8080;
 
-/// Runs the operator beside a [`FleetNatsScore`] in the same namespace, from its chart.
+/// Runs the operator beside a [`FleetNatsScore`](crate::FleetNatsScore) in the same namespace, from its chart.
 #[derive(Debug, Clone)]
 pub struct FleetOperatorScore<A> {
     /// Where it runs; its `Device` resources appear in the same namespace.
@@ -66,11 +65,6 @@ where
     }
 }
 
-/// The labels of the operator's pod.
-pub(crate) fn labels() -> BTreeMap<String, String> {
-    objects::labels()
-}
-
 /// That it answers for itself; the reflection is checked by the end-to-end tests.
 pub fn checks() -> Checks {
     let service = ServicePort {
@@ -107,7 +101,7 @@ impl ChartModel for OperatorChart {
         // A NATS of this name in the same namespace is what `FleetNatsScore` deploys.
         let nats = format!(
             "tls://{}:{}",
-            FleetNatsScore::NAME,
+            place::NATS,
             harmony::scores::nats::CLIENT_PORT
         );
         ChartValues::new("default".parse().expect("a valid name"))

@@ -18,14 +18,14 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{HEALTH_PORT, NAME, OperatorValues};
 use crate::credentials::Role as FleetRole;
-use crate::pod;
+use crate::{place, pod};
 
 pub(super) fn build(
     namespace: &Namespace,
     image: &str,
     values: &OperatorValues,
 ) -> Result<Vec<KubeObject>, ObjectError> {
-    let labels = labels();
+    let labels = place::labels(NAME);
     let definitions = harmony_fleet_adapters_kube::crds();
     let mut objects = definitions
         .iter()
@@ -179,8 +179,4 @@ fn deployment(
         }),
         ..Deployment::default()
     }
-}
-
-pub(super) fn labels() -> BTreeMap<String, String> {
-    BTreeMap::from([("app.kubernetes.io/name".to_owned(), NAME.to_owned())])
 }
