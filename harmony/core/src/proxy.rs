@@ -96,6 +96,12 @@ impl Proxy {
         self.setting
     }
 
+    /// Whether it has a user or a password.
+    pub fn has_login(&self) -> bool {
+        let authority = self.uri.authority();
+        authority.is_some_and(|authority| authority.as_str().contains('@'))
+    }
+
     /// `http://proxy.office.example:3128`: without user and password.
     pub fn shown(&self) -> String {
         let scheme = self.uri.scheme_str().unwrap_or("http");

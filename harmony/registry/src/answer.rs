@@ -50,6 +50,7 @@ impl Unwanted {
             RegistryError::NoSpace {
                 registry,
                 what: operation.to_owned(),
+                answer: self.text(),
             }
         } else if self.status == StatusCode::TOO_MANY_REQUESTS {
             ClientError::TooManyRequests {
@@ -89,6 +90,11 @@ impl Unwanted {
     /// `404 Not Found: NAME_UNKNOWN: repository name not known to registry`
     pub(crate) fn text(&self) -> String {
         text(self.status, &self.body)
+    }
+
+    /// As [`text`](Self::text); `None` when the status says it all.
+    pub(crate) fn words(&self) -> Option<String> {
+        Some(self.text()).filter(|text| *text != self.status.to_string())
     }
 }
 

@@ -6,78 +6,21 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use harmony_core::capability::oci_registry::RegistryError;
-use harmony_types::Repository;
+use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Method, StatusCode, Url};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 
-use crate::answer::Unwanted;
 use crate::credentials::{Found, Logins};
-use crate::endpoint;
-use crate::error::ClientError;
 use crate::login_file::Login;
+use crate::scope::Scope;
 use crate::settings::Credentials;
+use crate::token_server::{NoToken, Token, TokenServer, denied, secret_header};
 use crate::wire::{Failure, Wire};
-
-/// How long a token holds at least, and when its server does not say (distribution specification, token authentication).
-const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
-/// A token is not used any more when it is this near to its end.
-const MARGIN: Duration = Duration::from_secs(10);
-const TOKEN_LIMIT: u64 = 1024 * 1024;
-/// Redirects of a token server that are followed.
-const MAX_HOPS: usize = 3;
-
-/// What a call needs to be allowed to do.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Scope {
-    pub(crate) repository: Repository,
-    pub(crate) access: Access,
-    /// Mounting a blob reads the repository that has it.
-    pub(crate) mount_from: Option<Repository>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Access {
-    Pull,
-    Push,
-}
-
-impl Scope {
-    pub(crate) fn pull(repository: Repository) -> Self {
-        Self {
-            repository,
-            access: Access::Pull,
-            mount_from: None,
-        }
-    }
-
-    pub(crate) fn push(repository: Repository) -> Self {
-        Self {
-            repository,
-            access: Access::Push,
-            mount_from: None,
-        }
-    }
-
-    /// As the token server reads them.
-    fn texts(&self) -> Vec<String> {
-        let actions = match self.access {
-            Access::Pull => "pull",
-            Access::Push => "pull,push",
-        };
-        let mut texts = vec![format!("repository:{}:{actions}", self.repository)];
-        if let Some(source) = &self.mount_from {
-            texts.push(format!("repository:{source}:pull"));
-        }
-        texts
-    }
-}
 
 /// Who a call speaks as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,18 +67,6 @@ enum Challenge {
     Bearer { realm: Url, service: Option<String> },
 }
 
-#[derive(Debug)]
-struct Token {
-    value: SecretString,
-    expires: Instant,
-}
-
-impl Token {
-    fn header(&self) -> Option<HeaderValue> {
-        secret_header(&format!("Bearer {}", self.value.expose_secret()))
-    }
-}
-
 impl Authenticator {
     pub(crate) fn new(logins: Logins) -> Self {
         Self {
@@ -170,7 +101,7 @@ impl Authenticator {
         }
         let found = self.found(scope).await;
         if state.refused.contains(&basic(&found)) {
-            return Err(denied(wire, operation, &found).into());
+            return Err(denied(wire, operation, &found, None).into());
         }
         let server = TokenServer {
             wire,
@@ -290,146 +221,6 @@ impl Authenticator {
     }
 }
 
-/// Where tokens come from.
-struct TokenServer<'a> {
-    wire: &'a Wire,
-    /// The registry.
-    base: &'a Url,
-    realm: Url,
-    service: Option<String>,
-}
-
-/// Why there is no token.
-enum NoToken {
-    /// The login is wrong.
-    Refused(Failure),
-    Failed(Failure),
-}
-
-impl<E: Into<Failure>> From<E> for NoToken {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl TokenServer<'_> {
-    async fn fetch(&self, found: &Found, scope: &Scope, operation: &str) -> Result<Token, NoToken> {
-        let Self { wire, base, .. } = self;
-        let service = self.service.as_deref();
-        let unsafe_target = |target: &Url, reason| ClientError::UnsafeTarget {
-            registry: wire.registry().clone(),
-            target: endpoint::shown(target),
-            reason,
-        };
-        let mut form = matches!(found.login, Login::IdentityToken(_));
-        let mut target = self.realm.clone();
-        if !form {
-            target.query_pairs_mut().extend_pairs(query(service, scope));
-        }
-        for _ in 0..=MAX_HOPS {
-            endpoint::may_log_in(base, &target).map_err(|reason| unsafe_target(&target, reason))?;
-            let request = if form {
-                let fields = form_fields(&found.login, service, scope);
-                wire.log_in(target.clone())?.form(&fields)
-            } else {
-                let request = wire.request(Method::GET, target.clone())?;
-                match &found.login {
-                    Login::Password(credentials) => request.basic_auth(
-                        &credentials.user,
-                        Some(credentials.password.expose_secret()),
-                    ),
-                    Login::Anonymous | Login::IdentityToken(_) => request,
-                }
-            };
-            let response = wire.exchange(request).await?;
-            match response.status() {
-                StatusCode::OK => {
-                    let body = wire.body(response, "the token", TOKEN_LIMIT).await?;
-                    let no_token = RegistryError::Answer {
-                        registry: wire.registry().clone(),
-                        operation: "logging in".into(),
-                        answer: "its token server sent no token".into(),
-                    };
-                    return read_token(&body).ok_or_else(|| no_token.into());
-                }
-                StatusCode::UNAUTHORIZED => {
-                    return Err(NoToken::Refused(denied(wire, operation, found).into()));
-                }
-                StatusCode::FORBIDDEN => return Err(denied(wire, operation, found).into()),
-                // Some know the form of OAuth 2 only.
-                status
-                    if !form && wants_form(status) && matches!(found.login, Login::Password(_)) =>
-                {
-                    form = true;
-                    target = self.realm.clone();
-                }
-                status if endpoint::follows(status, form) => {
-                    let next = endpoint::location(&target, response.headers())
-                        .ok_or_else(|| unsafe_target(&target, "it redirects to nowhere"))?;
-                    let is_anonymous = matches!(found.login, Login::Anonymous);
-                    if !is_anonymous && next.host_str() != target.host_str() {
-                        let reason = "a login is not sent on to another host";
-                        return Err(unsafe_target(&next, reason).into());
-                    }
-                    target = next;
-                }
-                _ => {
-                    let unwanted = Unwanted::read(wire, response).await;
-                    return Err(unwanted.failure(wire.registry(), "logging in").into());
-                }
-            }
-        }
-        Err(unsafe_target(&target, "it redirects in a circle").into())
-    }
-}
-
-fn denied(wire: &Wire, operation: &str, found: &Found) -> RegistryError {
-    RegistryError::Denied {
-        registry: wire.registry().clone(),
-        operation: operation.to_owned(),
-        credentials: found.origin.clone(),
-    }
-}
-
-fn query(service: Option<&str>, scope: &Scope) -> Vec<(&'static str, String)> {
-    let service = service.map(|name| ("service", name.to_owned()));
-    let scopes = scope.texts().into_iter().map(|text| ("scope", text));
-    service.into_iter().chain(scopes).collect()
-}
-
-/// A request of OAuth 2 (RFC 6749, sections 4.3 and 6), as the distribution specification has it.
-fn form_fields(login: &Login, service: Option<&str>, scope: &Scope) -> Vec<(&'static str, String)> {
-    let mut fields = vec![
-        ("client_id", "harmony".to_owned()),
-        ("scope", scope.texts().join(" ")),
-    ];
-    fields.extend(service.map(|name| ("service", name.to_owned())));
-    match login {
-        Login::IdentityToken(token) => fields.extend([
-            ("grant_type", "refresh_token".to_owned()),
-            ("refresh_token", token.expose_secret().to_owned()),
-        ]),
-        Login::Password(credentials) => fields.extend([
-            ("grant_type", "password".to_owned()),
-            ("username", credentials.user.clone()),
-            ("password", credentials.password.expose_secret().to_owned()),
-        ]),
-        Login::Anonymous => {}
-    }
-    fields
-}
-
-/// Whether a token server does not know the request that most of them know.
-fn wants_form(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_REQUEST
-            | StatusCode::NOT_FOUND
-            | StatusCode::METHOD_NOT_ALLOWED
-            | StatusCode::NOT_IMPLEMENTED
-    )
-}
-
 fn basic(found: &Found) -> Option<HeaderValue> {
     match &found.login {
         Login::Password(credentials) => basic_header(credentials),
@@ -444,12 +235,6 @@ fn basic_header(credentials: &Credentials) -> Option<HeaderValue> {
         credentials.password.expose_secret()
     );
     secret_header(&format!("Basic {}", STANDARD.encode(pair)))
-}
-
-fn secret_header(value: &str) -> Option<HeaderValue> {
-    let mut header = HeaderValue::from_str(value).ok()?;
-    header.set_sensitive(true);
-    Some(header)
 }
 
 /// The challenge to answer: a token where the registry offers one, since a password then goes to its token server.
@@ -504,76 +289,9 @@ fn read_bearer(offer: &str) -> Option<Challenge> {
     })
 }
 
-/// Token servers do not agree on the form: the token has one of two names, and the other may be there and empty; the
-/// lifetime is a number or a text with one.
-fn read_token(body: &[u8]) -> Option<Token> {
-    let answer: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let text = |name: &str| answer[name].as_str().filter(|text| !text.trim().is_empty());
-    let value = text("token").or_else(|| text("access_token"))?;
-    let seconds = match &answer["expires_in"] {
-        serde_json::Value::String(text) => text.trim().parse().ok(),
-        number => number.as_f64(),
-    };
-    let lifetime = seconds.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
-    // No server may give less; one that writes less means "unknown", and a token that does not hold is fetched again.
-    let lifetime = lifetime.unwrap_or_default().max(SHORTEST_LIFETIME);
-    Some(Token {
-        value: value.to_owned().into(),
-        expires: Instant::now()
-            + lifetime
-                .saturating_sub(MARGIN)
-                .min(Duration::from_secs(3600)),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_are_read_as_their_servers_write_them() {
-        let lifetime = |body: &str| {
-            let token = read_token(body.as_bytes())?;
-            let left = token.expires.saturating_duration_since(Instant::now());
-            Some((
-                token.value.expose_secret().to_owned(),
-                left.as_secs_f64().round(),
-            ))
-        };
-        let good = |seconds: f64| Some(("good".to_owned(), seconds));
-        for (body, expected) in [
-            (r#"{"token":"good","expires_in":300}"#, good(290.0)),
-            (
-                r#"{"token":"","access_token":"good","expires_in":300}"#,
-                good(290.0),
-            ),
-            (r#"{"token":null,"access_token":"good"}"#, good(50.0)),
-            (r#"{"token":"good","expires_in":"300"}"#, good(290.0)),
-            (r#"{"token":"good","expires_in":300.9}"#, good(291.0)),
-            (r#"{"token":"good","expires_in":null}"#, good(50.0)),
-            (r#"{"token":"good","expires_in":"soon"}"#, good(50.0)),
-            (r#"{"token":"good","expires_in":-1}"#, good(50.0)),
-            (r#"{"token":"good","expires_in":0}"#, good(50.0)),
-            (
-                r#"{"token":"good","expires_in":"0","issued_at":"yesterday"}"#,
-                good(50.0),
-            ),
-            (
-                r#"{"token":"good","expires_in":5,"issued_at":17}"#,
-                good(50.0),
-            ),
-            (
-                r#"{"token":"good","issued_at":null,"expires_in":1e9}"#,
-                good(3600.0),
-            ),
-            (r#"{"token":"good","expires_in":1e300}"#, good(50.0)),
-            (r#"{"token":"","access_token":""}"#, None),
-            (r#"["good"]"#, None),
-            ("<html>", None),
-        ] {
-            assert_eq!(lifetime(body), expected, "{body}");
-        }
-    }
 
     fn challenge(values: &[&str]) -> Option<Challenge> {
         let mut headers = HeaderMap::new();
@@ -626,29 +344,5 @@ mod tests {
         assert_eq!(challenge(&["Bearer realm=\"not a url\""]), None);
         assert_eq!(challenge(&["\u{7f}"].map(|_| "=,=,\"")), None);
         assert_eq!(challenge(&[]), None);
-    }
-
-    #[test]
-    fn a_mount_asks_for_its_source_too() {
-        let mut scope = Scope::push(Repository::parse("a/b").expect("a repository"));
-        scope.mount_from = Some(Repository::parse("c").expect("a repository"));
-        assert_eq!(
-            scope.texts(),
-            ["repository:a/b:pull,push", "repository:c:pull"]
-        );
-    }
-
-    #[test]
-    fn tokens_come_under_two_names() {
-        for body in [
-            r#"{"token":"t"}"#,
-            r#"{"access_token":"t","expires_in":300}"#,
-            r#"{"token":"t","access_token":"other"}"#,
-        ] {
-            let token = read_token(body.as_bytes()).expect(body);
-            assert_eq!(token.value.expose_secret(), "t");
-        }
-        assert!(read_token(b"{}").is_none());
-        assert!(read_token(b"<html>").is_none());
     }
 }

@@ -10,8 +10,8 @@ use reqwest::{Method, StatusCode};
 
 use crate::answer::Unwanted;
 use crate::artifact::{Blob, Fault};
-use crate::auth::Scope;
 use crate::error::ClientError;
+use crate::scope::Scope;
 use crate::transport::{Call, HopTarget, Payload, Target, Transport, api_path, retrying};
 use crate::wire::{Failure, Retry};
 

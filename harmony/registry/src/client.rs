@@ -14,9 +14,9 @@ use harmony_core::outcome::{Action, Change, Subject};
 use harmony_types::{ChartRef, Digest, ImageRef, RegistryHost, Repository};
 
 use crate::artifact::Artifact;
-use crate::auth::Scope;
 use crate::error::ClientError;
 use crate::push::{self, Decision, KnownBlobs};
+use crate::scope::Scope;
 use crate::settings::RegistrySettings;
 use crate::size::shown_size;
 use crate::transport::Transport;

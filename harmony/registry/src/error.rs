@@ -167,7 +167,7 @@ pub enum ClientError {
         source: BoxError,
     },
     /// The proxy wants a login, or another one.
-    #[error("the proxy `{proxy}` wants a login")]
+    #[error("the proxy `{proxy}` {}", if *has_login { "refuses the login" } else { "wants a login" })]
     ProxyLogin {
         /// The proxy, without its login.
         proxy: String,
@@ -175,6 +175,8 @@ pub enum ClientError {
         setting: &'static str,
         /// The host that it should have led to.
         host: String,
+        /// Whether it was sent one.
+        has_login: bool,
     },
     /// An index has no image for the wanted platform.
     #[error("`{reference}` has no image for {platform}")]

@@ -6,7 +6,7 @@
 //! a packaged chart, and gives digests.
 //!
 //! ```text
-//! client ---> push --+-> blob, manifest --+-> transport --+-> auth ---> credentials ---> login_file, credential_helper
+//! client ---> push --+-> blob, manifest --+-> transport --+-> auth ---> token_server, credentials ---> login_file, credential_helper
 //!        \--> pull --+                    |               +-> endpoint (where we go)
 //!                                         |               \-> wire (the gate for plans), trust (TLS) ---> the registry
 //!    image, chart ---> artifact ----------+                        \-> answer (what an error means)
@@ -23,7 +23,8 @@
 //! | `record` | release records, and the versions that have one |
 //! | `artifact`, `chart` | what is pushed, and where it comes from |
 //! | `transport` | one call: login, redirects, retries |
-//! | `auth`, `credentials` | proving who we are; finding out who we are |
+//! | `auth`, `token_server`, `scope` | proving who we are, and for what |
+//! | `credentials` | finding out who we are |
 //! | `login_file`, `credential_helper` | the files of docker and podman, and the programs that they name |
 //! | `endpoint` | pure: which hosts are gone to, and which get credentials |
 //! | `wire`, `answer` | one request; what went wrong |
@@ -49,10 +50,12 @@ mod manifest;
 mod pull;
 mod push;
 mod record;
+mod scope;
 pub mod settings;
 mod size;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod token_server;
 mod transport;
 mod trust;
 mod wire;

@@ -11,8 +11,8 @@ use reqwest::{Method, StatusCode};
 
 use crate::answer::Unwanted;
 use crate::artifact::Manifest;
-use crate::auth::Scope;
 use crate::error::ClientError;
+use crate::scope::Scope;
 use crate::transport::{Call, Payload, Transport, api_path, retrying};
 use crate::wire::{Failure, Retry};
 

@@ -24,8 +24,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
 use crate::artifact::Manifest;
-use crate::auth::Scope;
 use crate::error::ClientError;
+use crate::scope::Scope;
 use crate::transport::{Call, Transport, api_path, retrying};
 use crate::wire::Failure;
 use crate::{answer, manifest, push};

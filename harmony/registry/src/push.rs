@@ -20,9 +20,9 @@ use harmony_core::event::{Step, Unit};
 use harmony_types::{Digest, Repository};
 
 use crate::artifact::{Artifact, Manifest};
-use crate::auth::Scope;
 use crate::blob::{Sender, Sent};
 use crate::manifest;
+use crate::scope::Scope;
 use crate::size::shown_size;
 use crate::transport::{Transport, retrying};
 use crate::wire::Failure;

@@ -17,11 +17,11 @@ use serde::Deserialize;
 
 use crate::answer;
 use crate::artifact::{Artifact, Blob, BlobSource, Manifest};
-use crate::auth::Scope;
 use crate::client::{OciRegistryClient, Target};
 use crate::error::ClientError;
 use crate::manifest::{self, unless_unknown};
 use crate::pull;
+use crate::scope::Scope;
 use crate::transport::{Call, Transport, api_path, retrying};
 use crate::wire::Failure;
 

@@ -16,10 +16,11 @@ use reqwest::{Body, Method, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 
 use crate::answer::{self, LONGEST_RETRY_AFTER, Unwanted};
-use crate::auth::{Authenticator, Identity, Scope, Standing};
+use crate::auth::{Authenticator, Identity, Standing};
 use crate::credentials::Logins;
 use crate::endpoint::{self, Hop};
 use crate::error::ClientError;
+use crate::scope::Scope;
 use crate::settings::RegistrySettings;
 use crate::wire::{Failure, Retry, Tls, Wire};
 
@@ -173,7 +174,7 @@ impl Transport {
                 match self.auth.trial(&call.identity, login).await {
                     Standing::Taken => {}
                     Standing::Unknown => self.try_password(base, login, call).await?,
-                    Standing::Refused => return Err(self.denied(call).await.into()),
+                    Standing::Refused => return Err(self.denied(call, None).await.into()),
                 }
             }
             let response = self
@@ -240,7 +241,7 @@ impl Transport {
         match (unwanted.status, &call.payload) {
             _ if unwanted.is_full() => {}
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
-                return self.denied(call).await.into();
+                return self.denied(call, unwanted.words()).await.into();
             }
             // A proxy in front of the registry, as a rule: registries themselves take blobs of any size.
             (StatusCode::PAYLOAD_TOO_LARGE, Payload::Stream { length, .. }) => {
@@ -312,14 +313,16 @@ impl Transport {
         if is_taken {
             return Ok(());
         }
-        Err(self.denied(call).await.into())
+        let unwanted = Unwanted::read(&self.wire, response).await;
+        Err(self.denied(call, unwanted.words()).await.into())
     }
 
-    async fn denied(&self, call: &Call) -> RegistryError {
+    async fn denied(&self, call: &Call, answer: Option<String>) -> RegistryError {
         RegistryError::Denied {
             registry: self.registry().clone(),
             operation: call.operation.clone(),
             credentials: self.auth.origin(&call.identity).await,
+            answer,
         }
     }
 

@@ -280,6 +280,7 @@ fn through(proxy: &Proxy, host: String, error: reqwest::Error) -> ClientError {
             proxy: address,
             setting,
             host,
+            has_login: proxy.has_login(),
         }
     } else if causes(&error).any(|cause| is_answer(&cause.to_string())) {
         ClientError::ProxyRefuses {

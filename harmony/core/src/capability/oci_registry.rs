@@ -200,6 +200,8 @@ pub enum RegistryError {
         operation: String,
         /// Where the credentials came from, or that there were none; never the credentials.
         credentials: String,
+        /// What it answered, where it said more than no.
+        answer: Option<String>,
     },
     /// A published version exists with other content.
     #[error("`{reference}` is already published with other content")]
@@ -228,6 +230,8 @@ pub enum RegistryError {
         registry: RegistryHost,
         /// What was being stored.
         what: String,
+        /// What it answered.
+        answer: String,
     },
     /// The image or chart to push is not where it was built, or is not whole.
     #[error("cannot read {what}")]
@@ -283,7 +287,16 @@ impl Diagnostic for RegistryError {
                 format!("published: {published}"),
                 format!("ours:      {ours}"),
             ],
-            Self::Denied { credentials, .. } => vec![format!("credentials: {credentials}")],
+            Self::Denied {
+                credentials,
+                answer,
+                ..
+            } => {
+                let answer = answer.as_ref().map(|answer| format!("it answered: {answer}"));
+                let credentials = Some(format!("credentials: {credentials}"));
+                [credentials, answer].into_iter().flatten().collect()
+            }
+            Self::NoSpace { answer, .. } => vec![format!("it answered: {answer}")],
             _ => Vec::new(),
         }
     }

@@ -169,7 +169,7 @@ async fn a_full_quota_is_no_room() {
             "SIZE_INVALID",
             "the storage quota of the project is reached",
         ),
-        (507, "UNKNOWN", "Insufficient Storage"),
+        (507, "UNKNOWN", "the disk is full"),
     ] {
         for at in ["/blobs/uploads/", "/manifests/"] {
             let rendered = refused(move |asked| {
@@ -177,10 +177,13 @@ async fn a_full_quota_is_no_room() {
                     .is(Method::PUT, at)
                     .then(|| refuse(status, code, message))
             });
-            let rendered = rendered.await;
+            let rendered = rendered.await.replace(message, "WORDS");
+            let answered = StatusCode::from_u16(status).expect("a status").to_string();
+            let rendered = rendered.replace(&format!("{answered}: {code}"), "STATUS: CODE");
             insta::allow_duplicates! {
                 insta::assert_snapshot!(rendered, @r"
                 error[H0206]: there is no room for `team/app` in `HOST`
+                seen: it answered: STATUS: CODE: WORDS
                 help: free space or raise the quota, then run the same command again
                 ");
             }

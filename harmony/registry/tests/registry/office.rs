@@ -221,7 +221,7 @@ async fn a_proxy_that_refuses_or_wants_a_login_is_told_apart() {
             "); }
         } else {
             insta::assert_snapshot!(shown, @r"
-            error[H0244]: the proxy `http://PROXY` wants a login
+            error[H0244]: the proxy `http://PROXY` refuses the login
             seen: `HTTPS_PROXY` names it for `registry.example.test`
             help: write user and password into `HTTPS_PROXY`, as in `http://USER:PASSWORD@proxy.example.com:3128`
             help: or add `registry.example.test` to `NO_PROXY` to reach it directly
