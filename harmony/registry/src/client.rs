@@ -281,8 +281,13 @@ impl OciRegistryClient {
         step: Step,
     ) -> Result<(), RegistryError> {
         let tally = push::contents(&self.transport, &self.known, scope, &artifact, &step).await?;
-        if let Some(top) = artifact.manifests.last().filter(|_| target.tagged) {
-            push::tag(&self.transport, scope, target.name, top, &target.reference).await?;
+        if let Some(top) = artifact.manifests.last() {
+            if target.tagged {
+                push::tag(&self.transport, scope, target.name, top, &target.reference).await?;
+            }
+            self.transport.remember(target.repository, target.name);
+            self.transport
+                .remember(target.repository, top.digest.as_str());
         }
         step.done(tally.to_string());
         Ok(())

@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
-use harmony_types::RegistryHost;
+use harmony_types::{RegistryHost, printable};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
+
+/// As much of a host's name as is shown.
+const LONGEST_HOST: usize = 100;
 
 /// The host that speaks the API of a registry: Docker Hub's images are named by another one.
 pub(crate) fn api_host(registry: &RegistryHost) -> &str {
@@ -81,9 +84,10 @@ pub(crate) fn location(from: &Url, headers: &HeaderMap) -> Option<Url> {
 
 /// Scheme and host of an address, which is all that may be shown: paths and queries of uploads hold secrets.
 pub(crate) fn shown(url: &Url) -> String {
+    let host = printable::excerpt(url.host_str().unwrap_or(""), LONGEST_HOST);
     match url.port() {
-        Some(port) => format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or("")),
-        None => format!("{}://{}", url.scheme(), url.host_str().unwrap_or("")),
+        Some(port) => format!("{}://{host}:{port}", url.scheme()),
+        None => format!("{}://{host}", url.scheme()),
     }
 }
 

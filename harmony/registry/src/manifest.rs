@@ -1,5 +1,7 @@
 //! Manifests in a registry: which one a name stands for, reading one, writing one.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_oci::contents::media;
@@ -25,13 +27,55 @@ const KINDS: [&str; 4] = [
     media::DOCKER_INDEX,
 ];
 
+/// The pauses between looks for what was just written: a registry of several machines may need a moment until each of them
+/// knows it.
+pub(crate) const APPEARING: [Duration; 6] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+    Duration::from_secs(3),
+];
+
 /// The digest that `name`, a tag or a digest, stands for; `None` when there is no such manifest.
 pub(crate) async fn resolve(
     transport: &Transport,
     scope: &Scope,
     name: &str,
 ) -> Result<Option<Digest>, RegistryError> {
-    retrying(|| head(transport, scope, name)).await
+    let is_known = transport.has_published(&scope.repository, name);
+    appearing(is_known, || head(transport, scope, name)).await
+}
+
+/// Reads a manifest by tag or digest; `None` when there is none.
+pub(crate) async fn read(
+    transport: &Transport,
+    scope: &Scope,
+    name: &str,
+) -> Result<Option<Manifest>, RegistryError> {
+    let is_known = transport.has_published(&scope.repository, name);
+    appearing(is_known, || get(transport, scope, name)).await
+}
+
+/// Looks several times for what is known to be there.
+async fn appearing<T, F>(
+    is_known: bool,
+    mut look: impl FnMut() -> F,
+) -> Result<Option<T>, RegistryError>
+where
+    F: Future<Output = Result<Option<T>, Failure>>,
+{
+    let mut pauses = APPEARING.into_iter().take_while(|_| is_known);
+    loop {
+        if let Some(found) = retrying(&mut look).await? {
+            return Ok(Some(found));
+        }
+        match pauses.next() {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Ok(None),
+        }
+    }
 }
 
 /// As [`resolve`], tried once.

@@ -41,7 +41,7 @@ pub(crate) async fn manifest(
     name: &str,
     reference: &str,
 ) -> Result<Manifest, RegistryError> {
-    retrying(|| manifest::get(transport, scope, name))
+    manifest::read(transport, scope, name)
         .await?
         .ok_or_else(|| RegistryError::NotFound {
             reference: reference.to_owned(),

@@ -163,16 +163,6 @@ async fn blobs(
     watched(step, &counters, artifact.size(), sending).await
 }
 
-/// The pauses between looks for a tag that was just written.
-const READ_BACK: [Duration; 6] = [
-    Duration::from_millis(200),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(3),
-    Duration::from_secs(3),
-];
-
 /// Gives a manifest that is in the repository its tag, unless the tag has been taken meanwhile.
 pub(crate) async fn tag(
     transport: &Transport,
@@ -205,7 +195,7 @@ pub(crate) async fn tag(
             };
         }
         // A registry of several machines may need a moment until each of them knows the tag.
-        for wait in READ_BACK {
+        for wait in manifest::APPEARING {
             match manifest::head(transport, scope, tag).await? {
                 Some(published) if published == manifest.digest => return Ok(()),
                 Some(published) => return Err(taken(published).into()),

@@ -142,16 +142,15 @@ async fn read(
     let scope = Scope::pull(name.repository().clone());
     let reference = name.to_string();
     let name = version.to_string();
-    let manifest = retrying(|| async {
-        match manifest::get(transport, &scope, &name).await {
-            // Some registries deny what is not there.
-            Err(failure) => unless_unknown(transport, &scope, failure)
-                .await
-                .map(|()| None),
-            manifest => manifest,
-        }
-    });
-    let Some(manifest) = manifest.await? else {
+    let manifest = match manifest::read(transport, &scope, &name).await {
+        // Some registries deny what is not there.
+        Err(error) => unless_unknown(transport, &scope, error.into())
+            .await
+            .map(|()| None)
+            .map_err(|failure| failure.error),
+        manifest => manifest,
+    };
+    let Some(manifest) = manifest? else {
         return Ok(None);
     };
     let content = content_of(&manifest.bytes, &reference)?;

@@ -1,7 +1,8 @@
 //! Calls to one registry: login, redirects, retries.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -39,6 +40,8 @@ pub(crate) struct Transport {
     wire: Wire,
     auth: Authenticator,
     base: OnceCell<Url>,
+    /// What this process has written: repositories, and names in them.
+    published: Mutex<HashSet<(Repository, String)>>,
 }
 
 /// One request, which can be sent again.
@@ -137,11 +140,30 @@ impl Transport {
             wire: Wire::new(registry, context.mode(), &settings)?,
             auth: Authenticator::new(Logins::new(registry.clone(), path.cloned(), settings)),
             base: OnceCell::new(),
+            published: Mutex::default(),
         })
     }
 
     pub(crate) fn registry(&self) -> &RegistryHost {
         self.wire.registry()
+    }
+
+    /// Takes in that a manifest is in the registry under this name.
+    pub(crate) fn remember(&self, repository: &Repository, name: &str) {
+        let mut published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        published.insert((repository.clone(), name.to_owned()));
+    }
+
+    /// Whether a manifest is known to be in the registry, though not every machine of it may know that yet.
+    pub(crate) fn has_published(&self, repository: &Repository, name: &str) -> bool {
+        let published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        published.contains(&(repository.clone(), name.to_owned()))
     }
 
     pub(crate) fn wire(&self) -> &Wire {

@@ -292,7 +292,9 @@ impl Diagnostic for RegistryError {
                 answer,
                 ..
             } => {
-                let answer = answer.as_ref().map(|answer| format!("it answered: {answer}"));
+                let answer = answer
+                    .as_ref()
+                    .map(|answer| format!("it answered: {answer}"));
                 let credentials = Some(format!("credentials: {credentials}"));
                 [credentials, answer].into_iter().flatten().collect()
             }

@@ -56,6 +56,31 @@ async fn what_appears_after_a_moment_is_waited_for() {
 }
 
 #[tokio::test]
+async fn what_this_run_has_pushed_is_looked_for_again() {
+    let registry = Scripted::start(|asked| {
+        let reads = matches!(asked.method, Method::GET | Method::HEAD);
+        // The second machine, which is asked after the push, is late.
+        let is_late = asked.before < 2 && asked.is(Method::GET, "/manifests/");
+        (reads && is_late).then(|| refuse(404, "MANIFEST_UNKNOWN", ""))
+    })
+    .await;
+    let client = registry.anonymous();
+    let chart = crate::fixture::chart("app", "1.0.0", "hello");
+    client
+        .push_chart(&chart, &registry.chart())
+        .await
+        .expect("a push");
+    let pulled = client.pull_chart(&registry.chart()).await;
+    assert_eq!(pulled.expect("a chart"), chart);
+    // What nobody has pushed is not waited for.
+    let other = registry.chart().to_string().replace("1.0.0", "2.0.0");
+    let before = registry.seen().len();
+    let missing = client.pull_chart(&other.parse().expect("a name")).await;
+    assert!(missing.is_err(), "{missing:?}");
+    assert_eq!(registry.seen().len() - before, 1);
+}
+
+#[tokio::test]
 async fn a_tag_that_never_appears_is_told() {
     let registry = Scripted::start(|asked| {
         asked
