@@ -54,7 +54,7 @@ pub(super) fn examine_pod(
         return vec![located(None, finding)];
     }
     let mut found = Vec::new();
-    let killed = probe_kill(pod, around);
+    let killed = probe_kill(pod, around, now);
     // The status of a container that a probe killed only says that it ended.
     let cause = |container: &str, finding: Finding| match &killed {
         Some((name, kill)) if name == container && finding.class == FailureClass::CrashLoop => {

@@ -80,7 +80,11 @@ fn begins(pod: &Pod, container: &Container, probe: &Probe, started: Timestamp) -
 
 /// A container that the kubelet killed because a probe failed, and that fares no better now. Its status says only that it
 /// ended, if anything.
-pub(super) fn probe_kill(pod: &Pod, around: &Surroundings) -> Option<(String, Finding)> {
+pub(super) fn probe_kill(
+    pod: &Pod,
+    around: &Surroundings,
+    now: Timestamp,
+) -> Option<(String, Finding)> {
     let events = around.events_of(uid(&pod.metadata));
     containers(pod).find_map(|container| {
         let status = status_of(pod, &container.name)?;
@@ -99,8 +103,17 @@ pub(super) fn probe_kill(pod: &Pod, around: &Surroundings) -> Option<(String, Fi
             .and_then(|last| last.started_at.as_ref())
             .zip(event_time(kill))
             .is_none_or(|(started, killed)| killed >= started.0);
-        let fails_again = started(status)
-            .is_some_and(|since| last_failure(pod, around, container, since, probe).is_some());
+        let failed = started(status)
+            .and_then(|since| last_failure(pod, around, container, since, probe));
+        let asked = if is_liveness {
+            &container.liveness_probe
+        } else {
+            &container.startup_probe
+        };
+        // One failure long ago was a passing one.
+        let fails_again = failed
+            .zip(asked.as_ref())
+            .is_some_and(|(failed, asked)| now < failed + failing_time(asked) + SECOND);
         let is_held_back = status.state.as_ref().is_some_and(|state| state.waiting.is_some());
         let counts = match status.restart_count {
             0 => false,

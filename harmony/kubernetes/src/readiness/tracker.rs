@@ -198,7 +198,7 @@ impl Tracker {
                 // What its liveness probe kills is ready between two kills.
                 let is_killed = pods
                     .iter()
-                    .any(|pod| probe_kill(pod, observed.around).is_some());
+                    .any(|pod| probe_kill(pod, observed.around, now).is_some());
                 if !is_killed {
                     self.note = note;
                     return self.settle(&pods, observed.around, now);

@@ -148,7 +148,8 @@ fn what_a_probe_kills_is_told_by_the_probe_although_it_is_ready_in_between() {
             "Liveness probe failed: HTTP probe failed with statuscode: 404",
         ),
     ];
-    let mut stage = stage(again.clone());
+    let stage_of = stage;
+    let mut stage = stage_of(again.clone());
     stage.set_events(events.clone());
     assert_fails(
         &mut stage,
@@ -157,6 +158,11 @@ fn what_a_probe_kills_is_told_by_the_probe_although_it_is_ready_in_between() {
         "container app of Deployment site/web is killed because its liveness probe fails",
         "statuscode: 404",
     );
+    // it recovered, and the events of that time are still there
+    let mut stage = stage_of(again);
+    stage.set_events(events.clone());
+    stage.now += SignedDuration::from_secs(60);
+    assert!(matches!(stage.look(), Progress::Ready));
     // The status speaks of an end only, here even of one with success.
     for code in [0, 137] {
         let mut stage = Stage::deployment(vec![pod("a", "new", crashed(2, code, "Error"))]);
