@@ -5,6 +5,7 @@ use std::sync::Arc;
 use harmony_core::verify::FailureClass;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 
 use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
@@ -74,6 +75,16 @@ pub(super) fn job(object: &Job, around: &Surroundings) -> Assessment {
         troubles,
         ..Waiting::default()
     })
+}
+
+/// Ready when it is there: its Jobs come in their time.
+pub(super) fn cron_job(object: &Value) -> Assessment {
+    match object["spec"]["suspend"] {
+        Value::Bool(true) => {
+            Assessment::noted("is suspended: it starts no Job until it is resumed")
+        }
+        _ => Assessment::Ready,
+    }
 }
 
 pub(super) fn pod(object: &Pod) -> Assessment {

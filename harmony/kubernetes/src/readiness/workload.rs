@@ -31,6 +31,7 @@ pub(super) fn assess(target: &ObjectRef, object: &Value, observed: &Observed<'_>
         ("apps", "DaemonSet") => typed(object, |object| daemon_set(object, around)),
         ("apps", "ReplicaSet") => typed(object, |object| replica_set(object, around)),
         ("batch", "Job") => typed(object, |object| jobs::job(object, around)),
+        ("batch", "CronJob") => jobs::cron_job(object),
         ("", "Pod") => typed(object, jobs::pod),
         ("", "Service") => typed(object, |object| routes::service(object, around)),
         ("networking.k8s.io", "Ingress") => typed(object, |object| routes::ingress(object, around)),
@@ -59,7 +60,7 @@ pub(super) fn has_readiness(target: &ObjectRef) -> bool {
             target.kind.as_str(),
             "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet"
         ),
-        "batch" => target.kind == "Job",
+        "batch" => matches!(target.kind.as_str(), "Job" | "CronJob"),
         "autoscaling" => target.kind == "HorizontalPodAutoscaler",
         "policy" => target.kind == "PodDisruptionBudget",
         "" => matches!(

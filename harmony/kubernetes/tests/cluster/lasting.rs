@@ -93,6 +93,43 @@ async fn a_readiness_probe_of_a_port_that_is_not_there_is_told_early() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn services_that_lead_nowhere_as_their_specs_ask_are_no_failure() {
+    in_namespace(|stage| async move {
+        let mut idle = deployment("idle", &["sleep"]).await;
+        idle["spec"]["replicas"] = json!(0);
+        let service = |name: &str, spec: Value| {
+            json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name }, "spec": spec })
+        };
+        let endpoints = json!({ "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": { "name": "byhand-1", "labels": { "kubernetes.io/service-name": "byhand" } },
+            "addressType": "IPv4", "ports": [{ "port": 5432 }], "endpoints": [{ "addresses": ["192.0.2.7"] }] });
+        let began = std::time::Instant::now();
+        let all = [
+            idle,
+            service("idle", json!({ "selector": { "app": "idle" }, "ports": [{ "port": 80 }] })),
+            service("peers", json!({ "clusterIP": "None", "selector": { "app": "idle" } })),
+            service("outside", json!({ "type": "ExternalName", "externalName": "db.example.com" })),
+            service("byhand", json!({ "ports": [{ "port": 5432 }] })),
+            endpoints,
+        ];
+        stage.deploy(all, 60).await.unwrap();
+        assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+
+        // Published before its pod is ready, which is how its peers find each other.
+        let mut early = deployment("early", &["http", "8080"]).await;
+        container(&mut early)["readinessProbe"] = asks("/no", 1);
+        stage.apply([early]).await;
+        let early = json!({ "clusterIP": "None", "publishNotReadyAddresses": true, "selector": { "app": "early" } });
+        stage.deploy([service("early", early)], 60).await.unwrap();
+
+        let nothing = json!({ "selector": { "app": "nothing" }, "ports": [{ "port": 80 }] });
+        let verdict = stage.deploy([service("nothing", nothing)], 60).await.unwrap_err();
+        assert!(verdict.summary.contains("selects nothing"), "{verdict:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_autoscaler_and_a_disruption_budget_of_nothing_are_no_success() {
     in_namespace(|stage| async move {
         let scaler = json!({ "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "web" },

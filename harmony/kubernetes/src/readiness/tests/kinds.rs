@@ -182,6 +182,13 @@ fn a_job_whose_runs_fail_says_so_when_time_is_up() {
     }));
     assert!(matches!(suspended.look(), Progress::Ready));
     assert!(suspended.tracker.note().unwrap().contains("suspended"));
+
+    let mut suspended = Stage::new(json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": "report", "namespace": "site" },
+        "spec": { "suspend": true, "schedule": "@daily", "jobTemplate": {} },
+    }));
+    assert!(matches!(suspended.look(), Progress::Ready));
+    assert!(suspended.tracker.note().unwrap().contains("starts no Job"));
 }
 
 #[test]
