@@ -284,6 +284,11 @@ fn is_quantity(value: &Value) -> bool {
 
 const FIXED_HINT: &str = "this cannot change once the object exists: delete the object first, or give the new one another name";
 
+/// Whether the fault is only that the object exists and the field cannot change.
+pub(crate) fn is_fixed(fault: &FieldFault) -> bool {
+    fault.fix == FIXED_HINT
+}
+
 /// Says for kinds that need more care than that what to do about a field that cannot change.
 pub(crate) fn advise(kind: &str, faults: &mut [FieldFault]) {
     let advice = match kind {
@@ -300,7 +305,7 @@ pub(crate) fn advise(kind: &str, faults: &mut [FieldFault]) {
         }
         _ => return,
     };
-    for fault in faults.iter_mut().filter(|fault| fault.fix == FIXED_HINT) {
+    for fault in faults.iter_mut().filter(|fault| is_fixed(fault)) {
         advice.clone_into(&mut fault.fix);
     }
 }

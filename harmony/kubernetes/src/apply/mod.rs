@@ -10,6 +10,7 @@
 //! An object that needs no change costs one request, and no write reaches the server. Nothing is written before every
 //! object was tried; what cannot be tried, because it needs something of the same run, says so in its change.
 
+mod anew;
 mod difference;
 mod order;
 mod ownership;
@@ -34,9 +35,11 @@ use kube::core::response::Status;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+pub(crate) use anew::stand_in;
 pub use difference::difference;
 
 use crate::connection::{Connection, REQUEST_TIMEOUT};
+use crate::delete::delete;
 use crate::kinds::segment;
 use order::Rank;
 pub(crate) use order::rank;
@@ -181,8 +184,13 @@ async fn write(
     if tried.verdict == Verdict::AsApplied {
         return Ok(tried.change());
     }
+    if let (Verdict::Anew, Some(before)) = (&tried.verdict, &tried.before) {
+        let uid = before["metadata"]["uid"].as_str();
+        delete(connection, &kind, reference, uid).await?;
+    }
     let after = send(connection, owner, &api, tried, takes_over || tried.force).await?;
     let change = match &tried.before {
+        Some(_) if tried.verdict == Verdict::Anew => Change::new(Action::Update, reference.clone()),
         None => Change::new(Action::Create, reference.clone()),
         Some(before) => trial::updated(reference, before, &after),
     };

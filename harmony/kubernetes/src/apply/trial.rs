@@ -12,7 +12,7 @@ use super::order::{Rank, rank};
 use super::planned::Planned;
 use super::standing::{LEGACY_MANAGER, Standing, standing};
 use super::stored::deviation;
-use super::{difference, ownership, read, texts, to_value, wanted};
+use super::{anew, difference, ownership, read, texts, to_value, wanted};
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::{Kind, segment};
 use crate::{field_path, schema};
@@ -49,6 +49,8 @@ pub(super) enum Verdict {
     AsApplied,
     /// The server would store this.
     Stored(Value),
+    /// It cannot change, and is deleted and created again.
+    Anew,
     /// It cannot be tried before something else of the same run is there.
     Untried,
 }
@@ -63,6 +65,7 @@ impl Tried {
         let change = |action| Change::new(action, self.reference().clone());
         let change = match (&self.before, &self.verdict) {
             (Some(before), Verdict::Stored(after)) => updated(self.reference(), before, after),
+            (Some(_), Verdict::Anew) => change(Action::Update),
             (Some(_), _) => change(Action::Unchanged),
             (None, _) => change(Action::Create),
         };
@@ -196,8 +199,42 @@ impl Trial<'_> {
                     self.untried("not tried: a webhook of the cluster cannot be asked beforehand");
                     return Ok(());
                 }
-                Err(status) => return Err(self.refused(&reference, status)),
+                Err(status) => return self.try_anew(&api, &reference, status).await,
             }
+        }
+    }
+
+    /// What cannot change is tried as if it were not there, where it asks to be made anew.
+    async fn try_anew(
+        &mut self,
+        api: &Api<DynamicObject>,
+        reference: &ObjectRef,
+        status: Status,
+    ) -> Result<(), ClusterError> {
+        let is_ours = self.tried.before.is_some() && self.tried.standing == Standing::Ours;
+        let is_fixed = schema::faults(&status).is_some_and(|faults| anew::is_only_fixed(&faults));
+        let asked_by = anew::asked_by(&self.tried.object).filter(|_| is_ours && is_fixed);
+        let Some(annotation) = asked_by else {
+            return Err(self.refused(reference, status));
+        };
+        let name = anew::stand_in(reference.name.as_str());
+        let mut sent = self.tried.wanted.clone();
+        sent["metadata"]["name"] = json!(name);
+        let stand_in = ObjectRef {
+            name: name.parse().map_err(|_| self.refused(reference, status))?,
+            ..reference.clone()
+        };
+        match self.send(api, &stand_in, &sent).await? {
+            Ok(mut stored) => {
+                stored["metadata"]["name"] = json!(reference.name.as_str());
+                self.accept(stored)?;
+                self.tried.verdict = Verdict::Anew;
+                let note =
+                    format!("deleted and created again, as its annotation `{annotation}` asks");
+                self.tried.notes.push(note);
+                Ok(())
+            }
+            Err(status) => Err(self.refused(reference, status)),
         }
     }
 

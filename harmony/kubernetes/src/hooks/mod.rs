@@ -27,7 +27,7 @@ use harmony_core::owner::Owner;
 use harmony_core::verify::FailureClass;
 
 use crate::apply::{Standing, standing};
-use decide::{Placing, Release, due, placing, runs_to_its_end, stand_in, tests};
+use decide::{Placing, Release, due, placing, runs_to_its_end, tests, under_another_name};
 use record::{Record, State};
 
 /// How long a hook may take before the objects are applied, unless a Job says otherwise in `activeDeadlineSeconds`.
@@ -87,7 +87,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
         let mut tried = objects.to_vec();
         for (hook, found) in relevant.iter().zip(&found) {
             tried.push(match placing(found.as_ref(), hook) {
-                Placing::Replace => stand_in(&hook.object)?,
+                Placing::Replace => under_another_name(&hook.object)?,
                 _ => hook.object.clone(),
             });
         }

@@ -192,6 +192,57 @@ async fn all_that_cannot_change_is_refused_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_asks_for_it_is_made_anew() {
+    in_namespace(|stage| async move {
+        let job = async |word: &str, policy: &str| {
+            let mut template =
+                deployment("migrate", &["say", word, "0"]).await["spec"]["template"].clone();
+            template["spec"]["restartPolicy"] = json!(policy);
+            json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "migrate",
+                "annotations": { "argocd.argoproj.io/sync-options": "Force=true,Replace=true" } },
+                "spec": { "template": template } })
+        };
+        let reference = stage.reference("batch/v1", "Job", "migrate");
+        stage.deploy([job("one", "Never").await], 60).await.unwrap();
+        let first = stage.cluster.get(&reference).await.unwrap().unwrap();
+        let planned = stage.planning().await;
+        let second = stage.objects([job("two", "Never").await]);
+        let planned = planned.apply(&stage.owner(), &second).await.unwrap();
+        let changes = stage.cluster.apply(&stage.owner(), &second).await.unwrap();
+        assert_eq!(changes, planned);
+        assert_eq!(actions(&changes), [Action::Update]);
+        let note = changes[0].note.as_deref().unwrap_or_default();
+        assert!(note.contains("deleted and created again"), "{note}");
+        let found = stage.cluster.get(&reference).await.unwrap().unwrap();
+        assert_ne!(
+            found.body()["metadata"]["uid"],
+            first.body()["metadata"]["uid"]
+        );
+        assert_eq!(
+            actions(&stage.apply([job("two", "Never").await]).await),
+            [Action::Unchanged]
+        );
+        // One that is wrong in itself stays what it was.
+        let wrong = stage.objects([job("three", "Sometimes").await]);
+        let refused = stage
+            .cluster
+            .apply(&stage.owner(), &wrong)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(refused, ClusterError::Invalid { .. }),
+            "{refused:?}"
+        );
+        let kept = stage.cluster.get(&reference).await.unwrap().unwrap();
+        assert_eq!(
+            kept.body()["metadata"]["uid"],
+            found.body()["metadata"]["uid"]
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn objects_are_tried_although_their_namespace_comes_with_them() {
     in_namespace(|stage| async move {
         let missing = format!("{}-new", stage.namespace);
