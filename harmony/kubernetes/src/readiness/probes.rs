@@ -1,8 +1,12 @@
 //! What the probes of a pod say, and how long they may take to say it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use harmony_core::verify::FailureClass;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Event, Pod, Probe};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::container::Finding;
@@ -13,7 +17,7 @@ use super::state::{condition, containers, is_true, status_of};
 /// programs take that long to start and have no startup probe.
 const BUDGETS: i32 = 3;
 const FLOOR: SignedDuration = SignedDuration::from_secs(60);
-/// The same for a probe that asks a port which the container does not declare, although it declares others.
+/// The same for a probe that asks a port which nobody names, although the container or its Services name others.
 const UNDECLARED_FLOOR: SignedDuration = SignedDuration::from_secs(20);
 /// A port name that the container does not have: the pod says so itself.
 const MISNAMED_GRACE: i64 = 5;
@@ -164,14 +168,14 @@ pub(super) fn never_ready(pod: &Pod, around: &Surroundings, now: Timestamp) -> O
     let said = message(unhealthy).to_owned();
     let undeclared = asked_port(container, &said)
         .filter(|_| said.contains("connection refused"))
-        .filter(|port| !declares(container, *port));
+        .filter(|port| is_stray(*port, container, pod, around));
     let budget = probe_budget(container);
     let (patience, hint) = match undeclared {
         Some(port) => (
             budget.max(UNDECLARED_FLOOR),
             format!(
-                "nothing listens on port {port}, and the container declares {}: let the probe ask the right port",
-                declared(container)
+                "nothing listens on port {port}, and the container and its Services name {}: let the probe ask the right port",
+                shown(named_ports(container, pod, around))
             ),
         ),
         None => (
@@ -248,10 +252,34 @@ fn asked_port(container: &Container, said: &str) -> Option<i32> {
     }
 }
 
-/// Whether a container declares that port. One that declares none says nothing about any.
-fn declares(container: &Container, port: i32) -> bool {
-    let mut declared = container.ports.iter().flatten().peekable();
-    declared.peek().is_none() || declared.any(|other| other.container_port == port)
+/// Whether anybody names another port of the pod and nobody this one: the container, or a Service that leads to it.
+fn is_stray(port: i32, container: &Container, pod: &Pod, around: &Surroundings) -> bool {
+    let mut named = named_ports(container, pod, around).peekable();
+    named.peek().is_some() && !named.any(|other| other == port)
+}
+
+fn named_ports<'a>(
+    container: &'a Container,
+    pod: &'a Pod,
+    around: &'a Surroundings,
+) -> impl Iterator<Item = i32> + 'a {
+    let declared = container.ports.iter().flatten();
+    let declared = declared.map(|port| port.container_port);
+    let leads_here = move |slice: &&Arc<EndpointSlice>| {
+        slice.endpoints.iter().any(|endpoint| {
+            let target = endpoint.target_ref.as_ref();
+            target.is_some_and(|target| target.uid == pod.metadata.uid)
+        })
+    };
+    let slices = around.endpoints.iter().filter(leads_here);
+    let targeted = slices.flat_map(|slice| slice.ports.iter().flatten());
+    declared.chain(targeted.filter_map(|port| port.port))
+}
+
+fn shown(ports: impl Iterator<Item = i32>) -> String {
+    let ports: BTreeSet<i32> = ports.collect();
+    let ports: Vec<String> = ports.iter().map(i32::to_string).collect();
+    format!("port {}", ports.join(", "))
 }
 
 fn declared(container: &Container) -> String {

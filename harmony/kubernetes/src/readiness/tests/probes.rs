@@ -266,6 +266,19 @@ fn a_probe_of_a_port_that_the_container_does_not_have_is_told_early() {
             "{container}"
         );
     }
+    // a Service that leads to the pod names another one
+    let mut stage = unready(json!({ "readinessProbe": probe(json!(9999)) }), refused);
+    stage.around.endpoints = vec![typed(json!({
+        "metadata": { "name": "web-1", "labels": { "kubernetes.io/service-name": "web" } }, "addressType": "IPv4",
+        "ports": [{ "port": 8080 }],
+        "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": { "ready": false }, "targetRef": { "kind": "Pod", "uid": "a" } }],
+    }))];
+    let (after, failure) = stage.run_until_failure(100).unwrap();
+    assert_eq!(after, 20);
+    assert!(
+        failure.verdict.hints[0].contains("name port 8080"),
+        "{failure:?}"
+    );
     let mut stage = unready(
         json!({ "ports": ports, "readinessProbe": probe(json!("web")) }),
         refused,
