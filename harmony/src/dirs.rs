@@ -1,8 +1,9 @@
-//! Where files of this user go that can be made again.
+//! The directories for cached files of the current user.
 
 use harmony_core::cache_dir::CacheDir;
 
-/// `$XDG_CACHE_HOME/harmony`, else `~/.cache/harmony`. Safe to delete at any time. It is made and checked when it is used.
+/// `$XDG_CACHE_HOME/harmony` or `~/.cache/harmony`. The directory can be deleted at any time. It is created and checked
+/// when it is used.
 pub fn cache() -> CacheDir {
     CacheDir::of_user()
 }

@@ -1,4 +1,4 @@
-//! The `main` of an app's binary: one call.
+//! The entry point of an app's binary.
 //!
 //! ```text
 //! options --> Program --> topology and artifacts that were asked for --> Scores --> harmony_cli
@@ -20,13 +20,13 @@ use crate::program::{Platform, Program, Site};
 use crate::setup::SetupError;
 use crate::topologies::{CiTopology, K8sAnywhereTopology};
 
-/// Runs the binary of an app: `list`, `plan`, `apply`, `--release --from-tag TAG`, `--topology`, `--version`, completions.
-/// The whole of its `main`, which needs no async runtime.
+/// Runs the binary of an app: `list`, `plan`, `apply`, `--release --from-tag TAG`, `--topology`, `--version`,
+/// completions. This call is the complete `main` function; it needs no async runtime.
 pub fn main<P: Program>(program: impl FnOnce() -> Result<P, SetupError>) -> ExitCode {
     main_with(|NoOptions {}| program())
 }
 
-/// As [`main`], for a binary with options of its own. The comment on `O` is what `--help` says of the binary.
+/// Like [`main`], for a binary with its own options. The doc comment of `O` is the description in `--help`.
 pub fn main_with<O: clap::Args, P: Program>(
     program: impl FnOnce(O) -> Result<P, SetupError>,
 ) -> ExitCode {
@@ -50,9 +50,9 @@ pub fn main_with<O: clap::Args, P: Program>(
     runtime.block_on(start(&program, &args.release, args.version, run))
 }
 
-/// Options of a binary that has none of its own.
+/// The options of a binary that has no options of its own.
 #[derive(clap::Args)]
-#[command(about = "Releases and deploys an app")]
+#[command(about = "Release and deploy an app")]
 struct NoOptions {}
 
 #[derive(Parser)]
@@ -62,7 +62,7 @@ struct Args<O: clap::Args> {
     options: O,
     #[command(flatten)]
     run: RunArgs,
-    /// Deploy this release instead of the work tree: a version, or `latest-released`
+    /// Deploy this release instead of the work tree: a version or `latest-released`
     #[arg(long, global = true, value_name = "VERSION")]
     version: Option<VersionChoice>,
     #[command(flatten)]
@@ -74,24 +74,24 @@ struct Args<O: clap::Args> {
 struct ReleaseFlags {
     #[command(flatten)]
     release: ReleaseArgs,
-    /// Then deploy what was released, to each target in order
+    /// After the release, deploy it to each target in order
     #[arg(long, requires = "release", conflicts_with = "version")]
     then_deploy: bool,
 }
 
 const AFTER_HELP: &str = "\
 Topologies:
-  local  a Kubernetes on this machine, or the one that HARMONY_KUBECONFIG names; the default
-  ci     the registry of HARMONY_REGISTRY and the cluster of HARMONY_KUBECONFIG; the default of --release
+  local  Kubernetes on this machine, or the cluster in HARMONY_KUBECONFIG (default)
+  ci     the registry in HARMONY_REGISTRY and the cluster in HARMONY_KUBECONFIG (default with --release)
 
-Examples, each after the name of this command:
-  plan                               what would change, without changing it
-  apply --filter 'fleet-*'           only the Scores whose name begins with fleet-
-  --topology ci --version 0.3.1      deploy that release: no sources, no compiler needed
-  --release --from-tag my-app-v0.3.1 build and publish what the tag names
-  explain H0301                      what an error code means
+Examples (add the name of this command in front):
+  plan                               show what would change
+  apply --filter 'fleet-*'           apply only the Scores whose names start with fleet-
+  --topology ci --version 0.3.1      deploy a release, without sources or a compiler
+  --release --from-tag my-app-v0.3.1 build and publish the app in the tag
+  explain H0301                      explain an error code
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 refused before any write, 130 cancelled";
+Exit codes: 0 success, 1 failed, 2 usage error, 3 refused before any change, 130 cancelled";
 
 async fn start<P: Program>(
     program: &P,
@@ -135,7 +135,7 @@ async fn start<P: Program>(
     }
 }
 
-/// The pipeline of a release: publish it and, when asked, deploy it to one target after the other.
+/// The pipeline of a release: publish it and, if requested, deploy it to each target in order.
 fn released<P: Program, T: Platform>(
     program: &P,
     site: Site,
@@ -169,9 +169,9 @@ async fn execute<T: Topology>(
     }
 }
 
-/// A deploy on `ci` that does not say what.
+/// A deploy on `ci` without a release.
 #[derive(Debug, thiserror::Error)]
-#[error("which release is to be deployed?")]
+#[error("no release was specified")]
 struct NoVersion;
 
 impl Diagnostic for NoVersion {
@@ -185,8 +185,9 @@ impl Diagnostic for NoVersion {
 
     fn hints(&self) -> Vec<String> {
         vec![
-            "name it, as in `--version 0.3.1`, or take the highest with `--version latest-released`".into(),
-            "a work tree is deployed to a topology that takes it: `--topology local`".into(),
+            "specify a release, for example `--version 0.3.1`, or use `--version latest-released` for the highest \
+             released version".into(),
+            "to deploy the work tree, use `--topology local`".into(),
         ]
     }
 }

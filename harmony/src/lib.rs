@@ -1,6 +1,6 @@
-//! What an app imports: the topologies, the reusable Scores, and the core under one name.
+//! The crate that apps import: topologies, reusable Scores, and the core.
 //!
-//! The binary of an app is one call:
+//! The binary of an app is a single call:
 //!
 //! ```no_run
 //! use harmony::prelude::*;
@@ -13,19 +13,21 @@
 //! }
 //! ```
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
-//! | [`prelude`] | what such a binary imports |
-//! | [`entry`] | [`main()`], and [`main_with()`] for a binary with options of its own |
-//! | [`program`] | [`Program`](program::Program): what a binary releases and deploys; [`App`](program::App), the usual one |
-//! | [`rust_app`] | apps that are a crate of a workspace |
+//! | [`prelude`] | the imports for an app's binary |
+//! | [`entry`] | [`main()`], and [`main_with()`] for a binary with its own options |
+//! | [`program`] | [`Program`](program::Program): what a binary releases and deploys; [`App`](program::App) for the usual case |
+//! | [`rust_app`] | apps that are a crate of a Cargo workspace |
 //! | [`topologies`] | where Scores run: a laptop, a CI job |
-//! | [`scores`] | general Scores: Kubernetes objects, charts, NATS |
+//! | [`scores`] | general-purpose Scores: Kubernetes objects, charts, NATS |
 //! | [`release`], [`cli`] | releasing and deploying; the command line |
-//! | [`core`] | Score, Topology, the capabilities, outcomes: see there first |
-//! | [`types`] | checked values: names, references, versions |
-//! | [`charts`] | the chart format, and other people's charts |
-//! | [`containers`], [`registry`], [`kubernetes`], [`local`] | the adapters, for who composes a topology of their own |
+//! | [`core`] | Score, Topology, the capabilities, outcomes: start here |
+//! | [`types`] | validated values: names, references, versions |
+//! | [`charts`] | the chart format, and third-party charts |
+//! | [`containers`], [`registry`], [`kubernetes`], [`local`] | the adapters, for custom topologies |
+
+#![warn(missing_docs)]
 
 pub mod dirs;
 pub mod entry;
@@ -52,8 +54,8 @@ pub use harmony_types as types;
 pub use setup::SetupError;
 pub use topologies::{CiTopology, K8sAnywhereTopology};
 
-/// Chooses the one TLS provider of this process. Call it first in every `main` and test; calling it again is harmless.
+/// Selects the TLS provider of this process. Call it first in every `main` and test. Calling it again has no effect.
 pub fn install_crypto() {
-    // An error only says that a provider is installed already.
+    // An error only means that a provider is already installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

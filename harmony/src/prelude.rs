@@ -1,4 +1,4 @@
-//! What the binary of an app imports: `use harmony::prelude::*;`.
+//! The imports for an app's binary: `use harmony::prelude::*;`.
 
 pub use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What an app's binary is about: the apps it releases, and the Scores it runs on whichever topology is asked for.
+//! The definition of an app's binary: the apps it releases, and the Scores it runs on the selected topology.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use harmony_core::verify::READY_DEADLINE;
 use harmony_core::{Score, Topology};
 use harmony_release::{AppSpec, Artifacts, DeployScore};
 
-/// What [`main`](crate::main()) runs.
+/// The argument of [`main`](crate::main()).
 pub trait Program: Send + Sync + 'static {
-    /// What `--release --from-tag` can release.
+    /// The apps that `--release --from-tag` can release.
     fn apps(&self) -> Vec<Arc<AppSpec>>;
 
-    /// What a deploy runs, in order, wherever that is. Images and charts come from `artifacts`: a release, or the work
-    /// tree on a topology that takes it.
+    /// The Scores that a deploy runs, in order, on any topology. Images and charts come from `artifacts`: a release, or
+    /// the work tree if the topology accepts it.
     fn scores<T: Platform, A: Artifacts<T>>(
         &self,
         site: Site,
@@ -26,8 +26,8 @@ pub trait Program: Send + Sync + 'static {
     ) -> Vec<Box<dyn Score<T>>>;
 }
 
-/// A topology with every capability that releasing and deploying an app needs. Each of the topologies of this crate is
-/// one, and so is one of your own that has them all.
+/// A topology with every capability that is needed to release and deploy an app. All topologies of this crate implement
+/// it, and so does every custom topology with these capabilities.
 pub trait Platform:
     Topology
     + ContainerBuilder
@@ -54,18 +54,18 @@ impl<T> Platform for T where
 {
 }
 
-/// Which kind of place a run is for.
+/// The kind of place that a run deploys to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Site {
-    /// A cluster on this machine, whose services are reached from here.
+    /// A cluster on this machine, whose Services can be reached from here.
     ThisMachine,
-    /// A cluster that a kubeconfig names.
+    /// The cluster of a kubeconfig.
     Cluster,
     /// A CI job.
     Ci,
 }
 
-/// The [`Program`] of one app: it is released by its tag, and deployed to each target in order.
+/// The [`Program`] of a single app, which is released by its tag and deployed to each target in order.
 #[derive(Debug, Clone)]
 pub struct App {
     spec: Arc<AppSpec>,
@@ -74,7 +74,7 @@ pub struct App {
 }
 
 impl App {
-    /// Releases and deploys `app`.
+    /// The program that releases and deploys `app`.
     pub fn of(app: AppSpec) -> Self {
         Self {
             spec: Arc::new(app),
@@ -83,14 +83,14 @@ impl App {
         }
     }
 
-    /// Deploys to `target`, once it works in the targets before it.
+    /// Adds a target. It is deployed after the app works in all earlier targets.
     #[must_use]
     pub fn to(mut self, target: DeployTarget) -> Self {
         self.targets.push(target);
         self
     }
 
-    /// With more or less time to become ready.
+    /// Sets the time limit for becoming ready.
     #[must_use]
     pub fn with_ready_deadline(self, ready_deadline: Duration) -> Self {
         Self {

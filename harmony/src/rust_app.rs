@@ -10,14 +10,16 @@ use harmony_types::{NameError, ReleaseUnit};
 
 /// Adds [`RustApp::rust`] to [`AppSpec`].
 pub trait RustApp: Sized {
-    /// The app that is the crate `name`, an image with its binary, in the workspace of `manifest_dir`: that of the calling
-    /// crate, `env!("CARGO_MANIFEST_DIR")`. Started inside another checkout of the same workspace, that one counts.
+    /// The app for the crate `name` in the workspace of `manifest_dir`, which is `env!("CARGO_MANIFEST_DIR")` of the
+    /// calling crate. Its image contains the binary of the crate. If the program is started in another checkout of the
+    /// same workspace, it uses that checkout.
     ///
-    /// The name is `<app>-<component>`, cut at its last `-`: `harmony-fleet-operator` is the component `operator` of
-    /// `harmony-fleet`. It is also that of the image, of the chart and of the tags that release it.
+    /// The name has the form `<app>-<component>` and is split at its last `-`: `harmony-fleet-operator` is the
+    /// component `operator` of `harmony-fleet`. It is also the name of the image and the chart, and the first part of
+    /// release tags.
     ///
     /// # Errors
-    /// The name is not of this form.
+    /// The name does not have this form.
     fn rust(manifest_dir: &str, name: &str) -> Result<Self, NameError>;
 }
 
@@ -30,7 +32,8 @@ impl RustApp for AppSpec {
     }
 }
 
-/// The root of the workspace that has the crate `name`: around the current directory, else around `manifest_dir`.
+/// The root of the workspace that contains the crate `name`: the workspace of the current directory, or that of
+/// `manifest_dir`.
 pub fn workspace(manifest_dir: &str, name: &str) -> PathBuf {
     let here = std::env::current_dir().ok();
     let around_here = here
@@ -44,7 +47,7 @@ pub fn workspace(manifest_dir: &str, name: &str) -> PathBuf {
         .to_path_buf()
 }
 
-/// The nearest folder around `start` whose manifest begins a workspace.
+/// The nearest directory at or above `start` whose manifest defines a workspace.
 fn root(start: &Path) -> Option<&Path> {
     let is_root = |folder: &&Path| {
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml"));

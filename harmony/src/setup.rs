@@ -1,4 +1,4 @@
-//! Errors of describing an app, before anything runs.
+//! Errors of setting up a program, before anything runs.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use harmony_core::codes;
 use harmony_core::diagnostic::{BoxError, Diagnostic, FailureKind, Origin};
 
-/// Any error that keeps a binary from saying what it is about, such as a name that is not one. Made by `?`.
+/// Any error in the definition of a program, such as an invalid name. Created by `?`.
 #[derive(Debug)]
 pub struct SetupError(BoxError);
 
@@ -22,13 +22,14 @@ impl SetupError {
     }
 }
 
-/// A [`SetupError`] to be shown. The two are apart because a type that every error turns into is none itself.
+/// A [`SetupError`] for display. There are two types because a type that every error converts into cannot be an error
+/// itself.
 #[derive(Debug)]
 pub(crate) struct InvalidProgram(BoxError);
 
 impl fmt::Display for InvalidProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this program cannot start")
+        f.write_str("the program cannot be set up")
     }
 }
 
@@ -48,6 +49,6 @@ impl Diagnostic for InvalidProgram {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec!["correct it where the program describes its app, in its `main`".into()]
+        vec!["fix the description of the app in the program's `main` function".into()]
     }
 }

@@ -20,18 +20,18 @@ use harmony_core::{
     Context, Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait, scores,
 };
 
-/// Keeps a few files as they should be: a demonstration.
+/// Keep a few files up to date (a demonstration)
 #[derive(Parser)]
 #[command(name = "demo", after_help = harmony_cli::AFTER_HELP)]
 struct Args {
     #[command(flatten)]
     run: RunArgs,
 
-    /// What the greeting says
+    /// The text of the greeting
     #[arg(long, global = true, default_value = "hello")]
     greeting: String,
 
-    /// Adds Scores that end badly: fail, refuse, hang, stuck, ask
+    /// Add Scores that do not succeed: fail, refuse, hang, stuck, ask
     #[arg(long, global = true, value_name = "HOW")]
     also: Vec<String>,
 }
@@ -276,7 +276,7 @@ impl Diagnostic for Io {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("container `operator` of Deployment fleet/operator crashes at start")]
+#[error("container `operator` of Deployment fleet/operator keeps crashing")]
 struct Crash {
     kind: FailureKind,
 }
@@ -302,6 +302,6 @@ impl Diagnostic for Crash {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec!["mend what the log says, then run the same command again".into()]
+        vec!["fix the problem in the log, then run the same command again".into()]
     }
 }

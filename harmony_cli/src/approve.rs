@@ -1,4 +1,4 @@
-//! Consent to deletions (`--yes`, or a person at the terminal) and to takeovers (a person at the terminal).
+//! Approval of deletions (with `--yes` or on a terminal) and of takeovers (on a terminal).
 
 use std::fmt::Write;
 use std::io::ErrorKind;
@@ -13,12 +13,12 @@ use inquire::{Confirm, InquireError};
 use crate::progress::{CatchUp, Screen};
 use crate::select::can_ask;
 
-/// Asks where somebody can answer, and refuses where nobody can: it never waits for an answer that cannot come.
+/// Asks on a terminal, and refuses without one, so that it never waits for an answer that nobody can give.
 #[derive(Debug)]
 pub(crate) struct AskAtTerminal {
     pub(crate) screen: Screen,
     pub(crate) catch_up: CatchUp,
-    /// True with `--json`: a program is not asked, although a person may have started it at a terminal.
+    /// True with `--json`: scripts are not asked, even if they run on a terminal.
     pub(crate) never_ask: bool,
 }
 
@@ -38,7 +38,7 @@ impl Approver for AskAtTerminal {
             Ok(Err(InquireError::IO(error))) if error.kind() == ErrorKind::Interrupted => {
                 Err(Cancelled.into())
             }
-            // the terminal went away
+            // the terminal is gone
             Ok(Err(_)) | Err(_) => Err(NotApproved::NobodyToAsk { deletions }),
         }
     }
@@ -47,7 +47,8 @@ impl Approver for AskAtTerminal {
         if self.never_ask || !can_ask() {
             return Ok(false);
         }
-        let mut question = String::from("These belong to somebody else and would be taken over:\n");
+        let mut question =
+            String::from("The following objects belong to other owners and would be taken over:\n");
         for takeover in takeovers {
             let _ = writeln!(question, "  - {}", printable::line(&takeover.to_string()));
         }
@@ -63,7 +64,7 @@ impl Approver for AskAtTerminal {
 }
 
 impl AskAtTerminal {
-    /// Shows `text` and asks. The prompt blocks, and so do the bars until it is answered.
+    /// Shows `text` and asks. The prompt blocks, and so do the progress bars until it is answered.
     async fn confirm(
         &self,
         text: String,
@@ -82,7 +83,8 @@ impl AskAtTerminal {
 }
 
 fn question(deletions: &[Subject]) -> String {
-    let mut text = String::from("These no longer belong and would be deleted:\n");
+    let mut text =
+        String::from("The following are no longer part of a Score and will be deleted:\n");
     for subject in deletions {
         let _ = writeln!(text, "  - {}", printable::line(&subject.to_string()));
     }

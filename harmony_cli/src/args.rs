@@ -1,12 +1,12 @@
-//! The arguments that every binary of Scores understands.
+//! The arguments of every binary that runs Scores.
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 use harmony_core::Mode;
 
-/// What a run is asked to do. `None` handed to [`run`](crate::run()) means those of this process.
+/// What a run should do. Pass `None` to [`run`](crate::run()) to use the arguments of this process.
 ///
-/// A binary with options of its own flattens it into its parser:
+/// A binary with its own options flattens it into its parser:
 ///
 /// ```
 /// #[derive(clap::Parser)]
@@ -18,7 +18,7 @@ use harmony_core::Mode;
 ///     replicas: u32,
 /// }
 /// ```
-// Not a docstring of clap's: a flattened struct must not replace the description of the binary that flattens it.
+// A regular comment, because a doc comment on a flattened struct would replace the description of the binary.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(about = None, long_about = None)]
 #[expect(
@@ -29,33 +29,33 @@ pub struct RunArgs {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Only the Scores whose name matches, such as `fleet-*`; may be repeated
+    /// Run only the Scores whose names match the pattern, for example `fleet-*`; can be repeated
     #[arg(long, global = true, value_name = "GLOB")]
     pub(crate) filter: Vec<String>,
 
-    /// Where to run; the names are those of the binary
+    /// The topology to run on
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) topology: Option<String>,
 
-    /// Delete what no longer belongs without asking
+    /// Approve deletions without asking
     #[arg(long, short, global = true)]
     pub(crate) yes: bool,
 
-    /// Write one JSON document per line to stdout: events, then the result
+    /// Write JSON to stdout, one document per line: the events, then the result
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Show no progress; the result is still printed
+    /// Do not show progress, only the result
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 
-    /// Whether a person typed the arguments, so that a hint may name a subcommand of the same program.
+    /// Whether a user typed the arguments, so that a hint can suggest a subcommand of the same program.
     #[arg(skip = true)]
     pub(crate) typed: bool,
 }
 
 impl RunArgs {
-    /// An apply, or a plan, with nothing else asked for: for binaries whose command line has other words for it.
+    /// An apply or a plan without other options, for programs with a different command line.
     #[must_use]
     pub fn for_mode(mode: Mode) -> Self {
         Self {
@@ -67,31 +67,31 @@ impl RunArgs {
         }
     }
 
-    /// With JSON documents on stdout instead of text.
+    /// Writes JSON to stdout instead of text.
     #[must_use]
     pub fn with_json(self, json: bool) -> Self {
         Self { json, ..self }
     }
 
-    /// With deletions approved beforehand.
+    /// Approves deletions in advance.
     #[must_use]
     pub fn with_yes(self, yes: bool) -> Self {
         Self { yes, ..self }
     }
 
-    /// Without progress.
+    /// Disables progress.
     #[must_use]
     pub fn with_quiet(self, quiet: bool) -> Self {
         Self { quiet, ..self }
     }
 
-    /// The topology that was asked for, for the binary's `match`; see
-    /// [`UnknownTopology`](crate::UnknownTopology) for its last arm.
+    /// The requested topology, for a `match` in the program. Its last arm returns
+    /// [`UnknownTopology`](crate::UnknownTopology).
     pub fn topology(&self) -> Option<&str> {
         self.topology.as_deref()
     }
 
-    /// Plan or apply; apply when nothing is said.
+    /// Plan or apply; the default is apply.
     pub fn mode(&self) -> Mode {
         match self.command {
             Some(Command::Plan) => Mode::Plan,
@@ -99,13 +99,13 @@ impl RunArgs {
         }
     }
 
-    /// True when stdout is for JSON documents.
+    /// Returns true if JSON is written to stdout.
     pub fn json(&self) -> bool {
         self.json
     }
 
-    /// True when the topology will not be touched: `list`, `explain` and `completions`. A binary whose topologies are
-    /// costly to create may ask.
+    /// Returns true if the topology is not used: for `list`, `explain` and `completions`. Programs with expensive
+    /// topologies can check this.
     pub fn is_offline(&self) -> bool {
         matches!(
             self.command,
@@ -117,28 +117,28 @@ impl RunArgs {
 /// The subcommands.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
-    /// Make it so; the default
+    /// Apply the changes (default)
     Apply,
-    /// Show what apply would change, and change nothing
+    /// Show the changes that apply would make
     Plan,
-    /// Print the names of the Scores, in the order they run
+    /// List the Scores in the order in which they run
     List,
-    /// Print what an error code means and what to do about it
+    /// Explain an error code
     Explain {
-        /// Such as H0301
+        /// The error code, for example H0301
         code: String,
     },
-    /// Print a script that completes this command in a shell
+    /// Print a shell completion script
     Completions {
-        /// Which shell
+        /// The shell
         shell: Shell,
     },
 }
 
-/// The parser of a binary that has no options of its own.
+/// The parser of a binary without its own options.
 #[derive(clap::Parser)]
 #[command(
-    about = "Runs the Scores of this binary: applies them, or plans what applying would change",
+    about = "Plan and apply the Scores of this program",
     after_help = AFTER_HELP,
 )]
 pub(crate) struct Cli {
@@ -146,12 +146,12 @@ pub(crate) struct Cli {
     pub(crate) run: RunArgs,
 }
 
-/// Examples and exit codes; a binary with a parser of its own adds it with `#[command(after_help = AFTER_HELP)]`.
+/// Examples and exit codes. A binary with its own parser adds it with `#[command(after_help = AFTER_HELP)]`.
 pub const AFTER_HELP: &str = "\
-Examples, each after the name of this command:
-  plan                       what would change, without changing it
-  apply --filter 'fleet-*'   only the Scores whose name begins with fleet-
-  apply --yes --json         for a program: no questions, JSON documents on stdout
-  explain H0301              what an error code means
+Examples (add the name of this command in front):
+  plan                       show what would change
+  apply --filter 'fleet-*'   apply only the Scores whose names start with fleet-
+  apply --yes --json         for scripts: ask no questions, write JSON to stdout
+  explain H0301              explain an error code
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 refused before any write, 130 cancelled";
+Exit codes: 0 success, 1 failed, 2 usage error, 3 refused before any change, 130 cancelled";

@@ -1,29 +1,29 @@
-//! The exit codes that every command of Harmony uses.
+//! The exit codes of all Harmony commands.
 
 use std::process::ExitCode;
 
 use harmony_core::diagnostic::FailureKind;
 use serde::{Serialize, Serializer};
 
-/// How a command ended, as its exit code. The numbers are a promise: scripts and CI jobs branch on them.
+/// The result of a command as an exit code. Scripts and CI jobs rely on the numbers.
 ///
-/// The prose for users is `docs/reference/exit-codes.md`.
+/// See `docs/reference/exit-codes.md` for the user documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExitStatus {
-    /// 0: everything that was asked for holds now. A plan ends so whether or not it lists changes.
+    /// 0: the command succeeded. A plan succeeds whether or not it lists changes.
     Done,
-    /// 1: it was tried and did not work; what was done stays, and running again continues from there.
+    /// 1: an operation failed. Changes made so far stay; the next run continues from there.
     Failed,
-    /// 2: the command line asks for something that does not exist. Nothing was touched.
+    /// 2: the command line is not valid. Nothing was changed.
     Usage,
-    /// 3: refused by a check, before the refused step wrote anything.
+    /// 3: a check failed before its step wrote anything.
     Refused,
-    /// 130: stopped by Ctrl-C or SIGTERM, as shells report it (128 + SIGINT).
+    /// 130: cancelled by Ctrl-C or SIGTERM, as reported by shells (128 + SIGINT).
     Cancelled,
 }
 
 impl ExitStatus {
-    /// The number that the process exits with.
+    /// The exit code of the process.
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -34,7 +34,7 @@ impl ExitStatus {
         }
     }
 
-    /// The word that JSON documents carry beside the number.
+    /// The name in JSON documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",

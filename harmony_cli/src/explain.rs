@@ -1,22 +1,19 @@
-//! The page of each error code. All pages stand in one file, `docs/reference/codes.md`, which is the documentation and
-//! is compiled in.
+//! The documentation of the error codes, from `docs/reference/codes.md`, which is compiled into the binary.
 
 use std::fmt::Write;
 
 const PAGES: &str = include_str!("../../docs/reference/codes.md");
 
-/// What there is to say about one code.
+/// The documentation of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// Such as `H0301`.
     pub(crate) code: &'static str,
-    /// A few words.
     pub(crate) title: &'static str,
     body: &'static str,
 }
 
 impl Page {
-    /// The page as it is printed.
+    /// The formatted page.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}: {}\n\n", self.code, self.title);
         let _ = writeln!(text, "{}", self.body.trim());
@@ -24,7 +21,7 @@ impl Page {
     }
 }
 
-/// The page of a code, written as `H0301`, `h301` or `301`.
+/// The page of a code, which can be written as `H0301`, `h301` or `301`.
 pub(crate) fn page(asked: &str) -> Option<Page> {
     let digits = asked.trim().trim_start_matches(['H', 'h']);
     let number: u16 = digits.parse().ok()?;
@@ -32,12 +29,12 @@ pub(crate) fn page(asked: &str) -> Option<Page> {
     pages().find(|page| page.code == code)
 }
 
-/// Every page, in the order of the file.
+/// All pages, in the order of the file.
 pub(crate) fn pages() -> impl Iterator<Item = Page> {
     PAGES.split("\n## ").skip(1).filter_map(|section| {
         let (heading, body) = section.split_once('\n')?;
         let (code, title) = heading.split_once(": ")?;
-        // a new area begins with a heading of its own, which is not part of the page before it
+        // a new area starts with its own heading, which is not part of the previous page
         let body = body.split("\n# ").next().unwrap_or(body);
         Some(Page { code, title, body })
     })

@@ -1,4 +1,4 @@
-//! Errors that come before there is a run.
+//! Errors before a run starts.
 
 use std::process::ExitCode;
 
@@ -9,8 +9,8 @@ use crate::args::RunArgs;
 use crate::exit_status::ExitStatus;
 use crate::{json, output, render};
 
-/// Shows an error that happened before there was a topology to run on, such as `CiTopology::from_env()`'s, and tells
-/// the exit code for it.
+/// Shows an error that occurred before there was a topology, such as an error of `CiTopology::from_env()`, and returns
+/// its exit code.
 ///
 /// ```
 /// # use harmony_core::Diagnostic;
@@ -28,12 +28,12 @@ pub fn fail(error: &dyn Diagnostic) -> ExitCode {
 }
 
 impl RunArgs {
-    /// As [`fail`](crate::fail()), in the form these arguments ask for.
+    /// Like [`fail`](crate::fail()), in the output format of these arguments.
     pub fn fail(&self, error: &dyn Diagnostic) -> ExitCode {
         let report = Report::of(error);
         let status = ExitStatus::from(report.kind);
         if self.json {
-            // the exit code still tells
+            // the exit code still reports the error
             let _ = json::failure(status, &report);
         } else {
             output::message(&render::error(&report, None));
@@ -42,7 +42,7 @@ impl RunArgs {
         status.into()
     }
 
-    /// Where the error's page is. A usage error needs none, and a cancelled run less.
+    /// Tells the user how to read about the error. Usage errors and cancelled runs do not need this.
     pub(crate) fn more_about(&self, report: &Report) -> String {
         let status = ExitStatus::from(report.kind);
         if matches!(status, ExitStatus::Usage | ExitStatus::Cancelled) {
@@ -54,13 +54,13 @@ impl RunArgs {
             "harmony".into()
         };
         format!(
-            "for more about this error: {program} explain {}\n",
+            "for more information about this error, run `{program} explain {}`\n",
             report.code
         )
     }
 }
 
-/// The name that this program was called by.
+/// The name that this program was called with.
 pub(crate) fn program_name() -> String {
     let path = std::env::args_os().next().unwrap_or_default();
     let name = std::path::Path::new(&path).file_name().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What `--json` writes: one document per line. The schema is described in `docs/reference/json.md`.
+//! The output of `--json`, one document per line. `docs/reference/json.md` describes the schema.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(crate) struct RunResult<'a> {
     pub(crate) error: Option<FailedScore<'a>>,
 }
 
-/// Why a run did not end well.
+/// The reason why a run failed.
 #[derive(Serialize)]
 pub(crate) struct FailedScore<'a> {
     pub(crate) score: Option<&'a str>,
@@ -55,7 +55,7 @@ pub(crate) fn event(event: &Event, elapsed: Duration) {
         event: &'a Event,
     }
     let elapsed_seconds = rounded(elapsed);
-    // stdout that takes no more data is reported once, with the result
+    // a closed stdout is reported once, with the result
     let _ = write(
         "event",
         Body {
@@ -70,7 +70,7 @@ pub(crate) fn result(result: &RunResult<'_>) -> Result<(), RunError> {
     write("result", result)
 }
 
-/// Writes an error that came before there was a run.
+/// Writes an error that occurred before the run.
 pub(crate) fn failure(status: ExitStatus, report: &Report) -> Result<(), RunError> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -90,7 +90,7 @@ pub(crate) fn failure(status: ExitStatus, report: &Report) -> Result<(), RunErro
     write("result", body)
 }
 
-/// Writes the names of the Scores, and the composites that they are parts of.
+/// Writes the names of the Scores, and of the composites that contain them.
 pub(crate) fn list(topology: &str, parts: &[&PartName]) -> Result<(), RunError> {
     #[derive(Serialize)]
     struct Body<'a> {
@@ -109,7 +109,7 @@ pub(crate) fn list(topology: &str, parts: &[&PartName]) -> Result<(), RunError> 
     )
 }
 
-/// Seconds to the millisecond.
+/// Seconds, rounded to milliseconds.
 pub(crate) fn rounded(elapsed: Duration) -> f64 {
     (elapsed.as_secs_f64() * 1000.0).round() / 1000.0
 }

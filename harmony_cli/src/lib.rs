@@ -1,4 +1,4 @@
-//! The command line of Scores: run them, plan them, show what happens, and say what went wrong.
+//! The command line: runs and plans Scores, shows progress, and reports errors.
 //!
 //! ```text
 //! main: harmony_cli::run(inventory, topology, scores, None)
@@ -8,24 +8,24 @@
 //!                       `-- summary: plan or result on stdout; render: errors on stderr; ExitStatus
 //! ```
 //!
-//! **What this crate must not know**: any adapter, any concrete topology or Score, and releases; it runs whatever Score
-//! it is given. It is the only crate that prints.
+//! **This crate must not use** any adapter, any concrete topology or Score, or releases. It runs the Scores that it is
+//! given. It is the only crate that prints.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | `run` | [`run()`] and [`Runner`]: start here |
 //! | `args`, `parse` | [`RunArgs`], [`parse()`]: list, plan, apply, explain, completions, and their options |
-//! | `select` | which Scores are meant: `--filter`, or a question on a terminal |
-//! | `approve` | consent to deletions: `--yes`, or a question |
-//! | `progress` | the run's events as bars, lines or nothing |
-//! | `summary` | plans and results as text |
-//! | `json` | plans, results and events as documents |
-//! | `render` | errors and warnings as rustc prints them |
-//! | `explain` | the pages of the error codes (`docs/reference/codes.md`) |
-//! | `exit_status` | [`ExitStatus`]: what each exit code means |
+//! | `select` | selects the Scores to run: `--filter`, or a question on a terminal |
+//! | `approve` | approval of deletions: `--yes`, or a question |
+//! | `progress` | shows the events of a run as bars or lines |
+//! | `summary` | formats plans and results as text |
+//! | `json` | formats plans, results and events as JSON |
+//! | `render` | formats errors and warnings like rustc |
+//! | `explain` | the documentation of error codes (`docs/reference/codes.md`) |
+//! | `exit_status` | [`ExitStatus`]: the exit codes |
 //! | `fail`, `usage` | errors before a run: [`fail()`], [`UnknownTopology`] |
-//! | `signals`, `log`, `output` | Ctrl-C; `RUST_LOG`; the two streams |
-//! | [`plugins`] | the `harmony` command: finds and runs `harmony-*` |
+//! | `signals`, `log`, `output` | Ctrl-C; `RUST_LOG`; stdout and stderr |
+//! | [`plugins`] | the `harmony` command, which finds and runs `harmony-*` |
 
 mod approve;
 mod args;

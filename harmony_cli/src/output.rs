@@ -1,11 +1,11 @@
-//! The two streams of a command: data on stdout, all else on stderr. Colours are left out where they are unwanted
-//! (`NO_COLOR`, not a terminal).
+//! Output: data on stdout, everything else on stderr. Colors are disabled if they are not wanted (`NO_COLOR`, not a
+//! terminal).
 
 use std::io::{self, Write};
 
 use harmony_types::printable;
 
-/// Writes data. A reader that went away (`| head`) is not an error of ours.
+/// Writes data. A reader that closes the pipe (`| head`) is not an error.
 pub(crate) fn data(text: &str) -> Result<(), RunError> {
     let mut stdout = anstream::stdout().lock();
     let written = stdout
@@ -17,7 +17,7 @@ pub(crate) fn data(text: &str) -> Result<(), RunError> {
     }
 }
 
-/// Writes what a person should see. Where stderr is closed there is nobody to tell, so its errors are dropped.
+/// Writes a message for the user. If stderr is closed, errors are ignored because nobody can see them.
 pub(crate) fn message(text: &str) {
     if text.is_empty() {
         return;
@@ -28,18 +28,17 @@ pub(crate) fn message(text: &str) {
         .and_then(|()| stderr.flush());
 }
 
-/// The result of a command could not be told to anybody.
+/// The result of a command could not be written.
 ///
-/// What the run itself came to is always rendered and turned into the exit code; this is all that is left.
+/// The errors of the run itself are always rendered and determine the exit code. These are the only other errors.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Stdout takes no data, for example because the disk is full.
+    /// Writing to stdout failed, for example because the disk is full.
     #[error("cannot write to stdout")]
     Output(#[source] io::Error),
-    /// A result does not serialise.
-    #[error("a result does not serialise to JSON")]
+    #[error("cannot serialize a result to JSON")]
     Json(#[source] serde_json::Error),
-    /// Signals cannot be listened to, so that a run could not be stopped in good order.
-    #[error("cannot listen to Ctrl-C")]
+    /// Signal handlers cannot be installed, so the run could not be stopped cleanly.
+    #[error("cannot listen for Ctrl-C")]
     Signals(#[source] io::Error),
 }

@@ -1,4 +1,4 @@
-//! From the words of a command line to arguments, with all that can be answered without a topology answered on the way.
+//! Parses the command line, and handles subcommands that need no topology.
 
 use std::process::ExitCode;
 
@@ -12,10 +12,10 @@ use crate::output::{self, RunError};
 use crate::usage::{UnknownCode, UnknownTopology};
 use crate::{explain, fail};
 
-/// The arguments of a binary that flattens [`RunArgs`] into its own parser, from this process.
+/// Parses the arguments of this process, for a program that flattens [`RunArgs`] into its own parser.
 ///
-/// `--help`, `explain` and `completions` need no topology and are answered here, so that they work where none can be
-/// made; `completions` knows the binary's own options too.
+/// `--help`, `explain` and `completions` need no topology and are handled here, so that they work even if no topology
+/// can be created. `completions` includes the program's own options.
 ///
 /// ```no_run
 /// # #[derive(clap::Parser)]
@@ -30,7 +30,8 @@ use crate::{explain, fail};
 /// ```
 ///
 /// # Errors
-/// With the exit code when everything is said, whether all went well or the command line means nothing.
+/// The exit code, if there is nothing else to do: because the request was handled, or because the command line is not
+/// valid.
 pub fn parse<A: CommandFactory + FromArgMatches>() -> Result<A, ExitCode> {
     let matches = A::command()
         .try_get_matches()
@@ -41,11 +42,11 @@ pub fn parse<A: CommandFactory + FromArgMatches>() -> Result<A, ExitCode> {
     A::from_arg_matches(&matches).map_err(|error| refused(&error))
 }
 
-/// The arguments of a binary that has no others, and one topology.
+/// The arguments of a program without its own options and with a single topology.
 pub(crate) fn run_args<T: Topology>(topology: &T) -> Result<RunArgs, ExitCode> {
     let Cli { run } = parse()?;
     match run.topology() {
-        // the topology was there before the arguments were read, so there is no other
+        // the topology was created before the arguments were parsed, so there is no other one
         Some(asked) if asked != topology.name() => {
             Err(run.fail(&UnknownTopology::new(asked, &[topology.name()])))
         }
@@ -53,7 +54,7 @@ pub(crate) fn run_args<T: Topology>(topology: &T) -> Result<RunArgs, ExitCode> {
     }
 }
 
-/// What a command that needs no topology came to; `None` for those that need one.
+/// Handles a subcommand that needs no topology; `None` for all others.
 pub(crate) fn answer(
     command: Option<&Command>,
     args: &RunArgs,
@@ -83,7 +84,7 @@ fn answered<A: CommandFactory>(matches: &ArgMatches) -> Option<ExitCode> {
         }
         _ => return None,
     };
-    // stdout that takes nothing cannot be told anything either
+    // if stdout fails, there is nothing else to report
     Some(result.unwrap_or_else(|_| ExitStatus::Failed.into()))
 }
 
@@ -104,9 +105,9 @@ fn print_completions<A: CommandFactory>(shell: Shell) -> Result<ExitCode, RunErr
     Ok(ExitStatus::Done.into())
 }
 
-/// Help was asked for, or the words mean nothing.
+/// Help was requested, or the arguments are not valid.
 pub(crate) fn refused(error: &clap::Error) -> ExitCode {
-    // help that nobody reads is nothing to report
+    // ignore errors of writing the help text
     let _ = error.print();
     let code = u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage.code());
     ExitCode::from(code)

@@ -1,8 +1,7 @@
-//! The `harmony` command: finds the `harmony-*` commands on `PATH`, says what each is for, and becomes the one that is
-//! asked for.
+//! The `harmony` command, which lists the `harmony-*` commands on `PATH` and runs them.
 //!
-//! It knows none of them: a command joins by being named `harmony-NAME`, executable, on `PATH`, and by having a first
-//! line of `--help` that says what it is for.
+//! The commands are not built in. Any executable on `PATH` with a name like `harmony-NAME` is a command, and the first
+//! line of its `--help` output is its description.
 
 mod apps;
 mod describe;
@@ -31,14 +30,14 @@ use crate::output::{self, RunError};
 use crate::usage::UnknownCode;
 use crate::{explain, fail, parse, render};
 
-/// Infrastructure as compiled code: releases, deploys and watches over apps.
+/// Release and deploy apps with infrastructure as compiled code
 #[derive(Parser)]
 #[command(
     name = "harmony",
     version,
     disable_help_subcommand = true,
     subcommand_help_heading = "Commands",
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused before any write, 130 cancelled"
+    after_help = "Exit codes: 0 success, 1 failed, 2 usage error, 3 refused before any change, 130 cancelled"
 )]
 struct HarmonyArgs {
     #[command(subcommand)]
@@ -47,45 +46,45 @@ struct HarmonyArgs {
 
 #[derive(Subcommand)]
 enum HarmonyCommand {
-    /// Print the commands that were found on PATH, and what each is for
+    /// List the harmony-* commands on PATH
     List,
-    /// Deploy an app: runs its deploy program, APP-deploy or harmony-APP-deploy
+    /// Deploy an app with its deploy program, APP-deploy or harmony-APP-deploy
     Deploy {
-        /// The app, such as `my-app`
+        /// The name of the app, for example `my-app`
         app: String,
-        /// What is handed to it, such as `plan` or `--topology ci`
+        /// Arguments for the deploy program, for example `plan` or `--topology ci`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Release what a git tag names: runs the program of the app in the tag
+    /// Release an app by its git tag, with the deploy program of the app
     Release {
-        /// The tag, `<app>-<component>-v<version>`
+        /// The tag, in the form `<app>-<component>-v<version>`
         tag: String,
-        /// What is handed to it, such as `--then-deploy`
+        /// Arguments for the deploy program, for example `--then-deploy`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Print what an error code means and what to do about it
+    /// Explain an error code
     Explain {
-        /// Such as H0301
+        /// The error code, for example H0301
         code: String,
     },
-    /// Print a script that completes this command in a shell
+    /// Print a shell completion script
     Completions {
-        /// Which shell
+        /// The shell
         shell: Shell,
     },
-    /// A command that was found on PATH
+    /// Run a harmony-* command on PATH
     #[command(external_subcommand)]
     Plugin(Vec<OsString>),
 }
 
-/// The whole of the `harmony` command. `args` begin with the program's name; `path` is the `PATH` to search.
+/// Implements the `harmony` command. `args` starts with the name of the program, and `path` is the `PATH` to search.
 ///
-/// A plugin replaces this process, so that signals, terminal and exit code are its own.
+/// A plugin replaces this process, so it receives signals directly and determines the exit code.
 ///
 /// # Errors
-/// [`RunError`]: the result could not be told to anybody.
+/// [`RunError`]: the result could not be written.
 pub async fn main(args: Vec<OsString>, path: &OsStr) -> Result<ExitCode, RunError> {
     let wants_help = match args.get(1).and_then(|arg| arg.to_str()) {
         None => args.len() < 2,
@@ -134,16 +133,13 @@ pub async fn main(args: Vec<OsString>, path: &OsStr) -> Result<ExitCode, RunErro
     }
 }
 
-/// Says which directories of `PATH` have commands that are not used, and which commands.
+/// Warns about directories on `PATH` whose commands are not used, and about such commands.
 fn warn_of_skipped(path: &OsStr) {
     for (place, reason) in skipped(path) {
         let message = if place.is_dir() {
-            format!(
-                "the commands in `{}` are not used: {reason}",
-                place.display()
-            )
+            format!("ignoring the commands in `{}`: {reason}", place.display())
         } else {
-            format!("the command `{}` is not used: {reason}", place.display())
+            format!("ignoring the command `{}`: {reason}", place.display())
         };
         output::message(&render::warning(&message));
     }
@@ -158,7 +154,7 @@ async fn help(path: &OsStr) -> Result<ExitCode, RunError> {
     warn_of_skipped(path);
     let described = describe_all(path).await;
     let mut help = HarmonyArgs::command().render_help().ansi().to_string();
-    help.push_str("\nOn PATH:\n");
+    help.push_str("\nCommands on PATH:\n");
     help.push_str(&table(&described));
     output::data(&help)?;
     Ok(ExitStatus::Done.into())
@@ -176,16 +172,16 @@ async fn describe_all(path: &OsStr) -> Vec<(Plugin, Description)> {
         .collect();
     let mut described = Vec::with_capacity(asked.len());
     for answer in asked {
-        // describing does not panic; were it to, the others are still worth listing
+        // describing a command does not panic; if it did, the others could still be listed
         described.extend(answer.await);
     }
     described
 }
 
-/// One line per command: its name, and what it is for.
+/// One line per command: its name and its description.
 fn table(described: &[(Plugin, Description)]) -> String {
     if described.is_empty() {
-        return "  no harmony-* command was found on PATH\n".into();
+        return "  no harmony-* commands found on PATH\n".into();
     }
     let width = described
         .iter()
@@ -211,7 +207,7 @@ fn completions(shell: Shell, plugins: &[Plugin]) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// Returns only when the plugin cannot be started.
+/// Returns only if the plugin cannot be started.
 fn become_plugin(words: &[OsString], path: &OsStr) -> ExitCode {
     let Some((name, args)) = words.split_first() else {
         return ExitStatus::Usage.into();
@@ -225,7 +221,7 @@ fn become_plugin(words: &[OsString], path: &OsStr) -> ExitCode {
     become_program(plugin.path(), args)
 }
 
-/// Returns only when the program cannot be started.
+/// Returns only if the program cannot be started.
 fn become_program(program: &Path, args: &[OsString]) -> ExitCode {
     let source = Process::new(program).args(args).exec();
     fail(&PluginError::Start {
@@ -234,13 +230,11 @@ fn become_program(program: &Path, args: &[OsString]) -> ExitCode {
     })
 }
 
-/// A command of `harmony` that cannot be run.
+/// An error of running a command.
 #[derive(Debug, thiserror::Error)]
 enum PluginError {
-    /// There is none of that name.
-    #[error("there is no command `{asked}`: `harmony-{asked}` is not on PATH")]
+    #[error("no such command `{asked}`: `harmony-{asked}` is not on PATH")]
     Unknown { asked: String, nearest: Vec<String> },
-    /// The system does not start it.
     #[error("cannot start `{path}`")]
     Start {
         path: String,
@@ -260,7 +254,7 @@ impl PluginError {
     }
 }
 
-/// Up to three names that somebody who typed `asked` may have meant, the likeliest first.
+/// Up to three names that are similar to `asked`, the most similar first.
 fn nearest<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut scored: Vec<(f64, &str)> = names
         .map(|name| (strsim::jaro_winkler(asked, name), name))
@@ -296,7 +290,7 @@ impl Diagnostic for PluginError {
             }
             Self::Unknown { nearest, .. } => vec![format!("did you mean: {}?", nearest.join(", "))],
             Self::Start { .. } => {
-                vec!["check that the file is a program of this machine's kind".into()]
+                vec!["check that the file is a program for this machine".into()]
             }
         }
     }
@@ -318,7 +312,7 @@ impl Diagnostic for AppError {
         match self {
             Self::NotFound { looked_for, .. } => vec![
                 format!("put one of these on PATH: {}", looked_for.join(", ")),
-                "a program that cargo built is in `target/debug` or `target/release`".into(),
+                "programs built by cargo are in `target/debug` or `target/release`".into(),
             ],
             Self::Tag { source } => vec![source.hint()],
         }

@@ -1,4 +1,4 @@
-//! What is shown while a run goes on: one listener of the run's events, in one of four forms.
+//! Shows the progress of a run: one listener for its events, with four output formats.
 
 mod bars;
 mod lines;
@@ -17,7 +17,7 @@ use crate::{json, output, render};
 
 pub(crate) use self::bars::Screen;
 
-/// In which form progress is shown.
+/// The output format of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Bars and spinners, for a terminal.
@@ -38,15 +38,15 @@ pub(crate) struct Progress {
     catch_up: CatchUp,
 }
 
-/// Asks the display to show everything that happened until now.
+/// Asks the display to show all events up to now.
 #[derive(Debug, Clone)]
 pub(crate) struct CatchUp(mpsc::UnboundedSender<oneshot::Sender<()>>);
 
 impl CatchUp {
-    /// Returns once it is shown, so that a question does not come before what led to it.
+    /// Returns when they are shown, so that a question appears after the events that led to it.
     pub(crate) async fn wait(&self) {
         let (shown, waiting) = oneshot::channel();
-        // a display that ended has shown what it could
+        // a display that has ended has shown what it could
         if self.0.send(shown).is_ok() {
             let _ = waiting.await;
         }
@@ -54,7 +54,7 @@ impl CatchUp {
 }
 
 impl Progress {
-    /// Shows every event of `context` from now on.
+    /// Shows all events of `context` from now on.
     pub(crate) fn start(context: &Context, form: Form) -> Self {
         let stop = CancellationToken::new();
         let screen = Screen::new(form == Form::Bars);
@@ -79,17 +79,16 @@ impl Progress {
         }
     }
 
-    /// Where else something may be written meanwhile.
+    /// The screen, for other output during the run.
     pub(crate) fn screen(&self) -> &Screen {
         &self.screen
     }
 
-    /// Who waits for the display.
     pub(crate) fn catch_up(&self) -> &CatchUp {
         &self.catch_up
     }
 
-    /// Ends once everything that happened is shown.
+    /// Returns when all events are shown.
     pub(crate) async fn finish(self) {
         self.stop.cancel();
         // a display that panicked has shown what it could
@@ -108,14 +107,14 @@ async fn show_all(
     let mut ticks = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            // events first: whoever asks for the display to catch up, or to end, gets all that came before
+            // events first, so that all earlier events are shown before the display catches up or ends
             biased;
             event = events.recv() => match event {
                 Some(event) => display.show(&event),
                 None => break,
             },
             Some(shown) = requests.recv() => {
-                // whoever asked may have been dropped since
+                // the receiver may have been dropped
                 let _ = shown.send(());
             }
             () = stop.cancelled() => break,

@@ -1,13 +1,14 @@
-//! Errors and warnings as rustc prints them. The only module that knows the library which draws them.
+//! Formats errors and warnings like rustc. The only module that uses the rendering library.
 
 use annotate_snippets::{Group, Level, Origin, Renderer};
 use harmony_core::diagnostic::Report;
 use harmony_types::printable;
 
-/// An error with its origin (a score, a topology), evidence, causes and help; styled for a terminal, ends with a newline.
+/// An error with its origin (a Score or a topology), evidence, causes and help, styled for a terminal and ending with a
+/// newline.
 ///
 /// ```text
-/// error[H0303]: container `operator` crashes at start
+/// error[H0303]: container `operator` keeps crashing
 ///  --> score fleet-operator, Deployment fleet/operator
 ///   |
 ///   = seen: exit code 3
@@ -43,7 +44,7 @@ pub(crate) fn error(report: &Report, origin: Option<&str>) -> String {
     draw(group)
 }
 
-/// A warning: something a person should know although nothing failed.
+/// A warning, for something that users should know although nothing failed.
 pub(crate) fn warning(message: &str) -> String {
     draw(Group::with_title(
         Level::WARNING.primary_title(one_line(message)),
@@ -80,7 +81,7 @@ mod tests {
         Report {
             code: codes::CRASH_LOOP,
             kind: FailureKind::Failed,
-            message: "container `operator` crashes at start".into(),
+            message: "container `operator` keeps crashing".into(),
             causes: vec!["connection refused".into()],
             place: Some("Deployment fleet/operator".into()),
             evidence: vec!["exit code 3".into(), "log: first line\nsecond line".into()],
@@ -98,7 +99,7 @@ mod tests {
         assert_eq!(
             drawn,
             "\
-error[H0303]: container `operator` crashes at start
+error[H0303]: container `operator` keeps crashing
 --> score fleet-operator, Deployment fleet/operator
  = seen: exit code 3
  = seen: log: first line
@@ -120,7 +121,7 @@ error[H0303]: container `operator` crashes at start
         };
         assert_eq!(
             plain(&error(&bare, None)),
-            "error[H0303]: container `operator` crashes at start\n"
+            "error[H0303]: container `operator` keeps crashing\n"
         );
     }
 

@@ -1,4 +1,4 @@
-//! From arguments to an exit code: the whole of a run.
+//! The complete run, from the arguments to the exit code.
 //!
 //! ```text
 //! arguments --> Scores that are meant --> ensure_ready, then each Score in order --> result on stdout --> exit code
@@ -23,17 +23,17 @@ use crate::select::PartName;
 use crate::summary::{self, Counts, ScoreResult};
 use crate::{init, json, parse, render, select, signals};
 
-/// How long a cancelled Score may take to leave things in order before it is dropped.
+/// The time that a cancelled Score has to finish cleanly before it is dropped.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs Scores against a topology as the arguments say, and shows what happens. All there is to a deploy binary's
-/// `main` beside saying what and where.
+/// Runs Scores on a topology according to the arguments, and shows the progress and the result. A deploy program needs
+/// only this call, a topology and its Scores.
 ///
-/// `args` of `None` are those of this process. What goes wrong in the run is shown and told by the exit code, which is
-/// one of [`ExitStatus`].
+/// If `args` is `None`, uses the arguments of this process. Errors of the run are shown and determine the exit code,
+/// which is one of [`ExitStatus`].
 ///
 /// # Errors
-/// [`RunError`]: the result could not be told to anybody.
+/// [`RunError`]: the result could not be written.
 pub async fn run<T: Topology>(
     inventory: Inventory,
     topology: T,
@@ -43,7 +43,7 @@ pub async fn run<T: Topology>(
     Runner::new(inventory, topology, scores).run(args).await
 }
 
-/// A run with more to say about it than [`run()`] takes.
+/// A run with more options than [`run()`].
 #[derive(Debug)]
 pub struct Runner<T: Topology> {
     inventory: Inventory,
@@ -53,7 +53,6 @@ pub struct Runner<T: Topology> {
 }
 
 impl<T: Topology> Runner<T> {
-    /// What to run, and where.
     pub fn new(inventory: Inventory, topology: T, scores: Vec<Box<dyn Score<T>>>) -> Self {
         Self {
             inventory,
@@ -63,14 +62,13 @@ impl<T: Topology> Runner<T> {
         }
     }
 
-    /// Lets a person pick among several Scores: only on a terminal, and only when neither a subcommand nor `--filter`
-    /// says what to run.
+    /// Lets the user select Scores, on a terminal and only if neither a subcommand nor `--filter` was given.
     #[must_use]
     pub fn with_pick(self) -> Self {
         Self { pick: true, ..self }
     }
 
-    /// Runs; see [`run()`].
+    /// Starts the run; see [`run()`].
     ///
     /// # Errors
     /// See [`run()`].
@@ -131,7 +129,7 @@ impl<T: Topology> Runner<T> {
 
 fn form(args: &RunArgs) -> Form {
     let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-    // Log lines and bars would write over one another.
+    // Log lines and bars would overwrite each other.
     let logging = std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty());
     if args.quiet {
         Form::Quiet
@@ -144,7 +142,7 @@ fn form(args: &RunArgs) -> Form {
     }
 }
 
-/// The topology's preparation, then each Score; what they came to is in `results` even when a later one fails.
+/// Prepares the topology and runs each Score. `results` contains the completed ones even if a later one fails.
 async fn execute<T: Topology>(
     inventory: &Inventory,
     topology: &T,
@@ -169,7 +167,7 @@ async fn execute<T: Topology>(
     Ok(())
 }
 
-/// Work that is cancelled ends by itself, in good order; work that does not is dropped, which every Interpret bears.
+/// Cancelled work gets time to finish cleanly. After that it is dropped, which every Interpret must support.
 async fn unless_stuck(
     context: &Context,
     name: &str,
@@ -195,7 +193,7 @@ fn as_cancelled(context: &Context, error: InterpretError) -> InterpretError {
     error
 }
 
-/// How a run ended.
+/// The result of a run.
 struct End<'a> {
     topology: &'a str,
     scores: usize,
@@ -205,7 +203,7 @@ struct End<'a> {
 }
 
 impl End<'_> {
-    /// True when the topology itself could not be made ready: its preparation is the first result.
+    /// Returns true if preparing the topology failed. The preparation is the first result.
     fn in_preparation(&self) -> bool {
         self.results.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Which of a binary's Scores are meant.
+//! Selects the Scores to run.
 
 use std::io::IsTerminal;
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::args::RunArgs;
 use crate::usage::FilterError;
 
-/// What a Score may be selected by: its own name, and those of the composites that it is a part of.
+/// The names that select a Score: its own name, and those of the composites that contain it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct PartName {
     pub(crate) name: String,
@@ -33,7 +33,7 @@ impl PartName {
     }
 }
 
-/// The indices of the Scores to run, in order: those that the filter names, those that a person picks, or all.
+/// The indices of the Scores to run, in order: those that match the filter, those that the user picked, or all.
 pub(crate) async fn select(
     names: &[PartName],
     args: &RunArgs,
@@ -54,12 +54,12 @@ pub(crate) async fn select(
     }
 }
 
-/// True when a person is there to answer.
+/// Returns true if there is a terminal to ask questions on.
 pub(crate) fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// The indices of the names that one of the filters matches; all when there is no filter.
+/// The indices of the names that match one of the filters; all if there is no filter.
 pub(crate) fn matching(names: &[PartName], args: &RunArgs) -> Result<Vec<usize>, FilterError> {
     if args.filter.is_empty() {
         return Ok((0..names.len()).collect());
@@ -93,7 +93,7 @@ pub(crate) fn matching(names: &[PartName], args: &RunArgs) -> Result<Vec<usize>,
         .collect())
 }
 
-/// Every name that a filter may match, each once: composites before their parts.
+/// All names that a filter can match, without duplicates, composites before their parts.
 fn known(names: &[PartName]) -> Vec<String> {
     let mut known: Vec<String> = Vec::new();
     for part in names {
@@ -106,7 +106,7 @@ fn known(names: &[PartName]) -> Vec<String> {
     known
 }
 
-/// The Scores at `indices`, which ascend.
+/// The Scores at `indices`, which must be in ascending order.
 pub(crate) fn keep<T: Topology>(parts: Vec<Part<T>>, indices: &[usize]) -> Vec<Box<dyn Score<T>>> {
     let kept = parts.into_iter().enumerate();
     kept.filter(|(index, _)| indices.binary_search(index).is_ok())
@@ -117,9 +117,9 @@ pub(crate) fn keep<T: Topology>(parts: Vec<Part<T>>, indices: &[usize]) -> Vec<B
 async fn pick(names: Vec<String>) -> Result<Vec<usize>, Box<dyn Diagnostic>> {
     let everything: Vec<usize> = (0..names.len()).collect();
     let asked = tokio::task::spawn_blocking(move || {
-        let picked = MultiSelect::new("Run which Scores?", names)
+        let picked = MultiSelect::new("Which Scores do you want to run?", names)
             .with_default(&everything)
-            .with_help_message("space picks, enter runs, escape leaves")
+            .with_help_message("space to select, enter to run, escape to quit")
             .raw_prompt()?;
         let mut indices: Vec<usize> = picked.iter().map(|option| option.index).collect();
         indices.sort_unstable();
@@ -127,7 +127,7 @@ async fn pick(names: Vec<String>) -> Result<Vec<usize>, Box<dyn Diagnostic>> {
     });
     match asked.await {
         Ok(Ok(indices)) => Ok(indices),
-        // escape, Ctrl-C, or a terminal that went away: nobody wants a run
+        // escape, Ctrl-C, or a terminal that is gone: nothing should run
         _ => Err(Box::new(Cancelled)),
     }
 }
@@ -163,7 +163,7 @@ mod tests {
             [0, 2, 3]
         );
         assert_eq!(matched(&["*-?ats"]).expect("a match"), [0]);
-        // a composite stands for its parts
+        // a composite selects its parts
         assert_eq!(matched(&["server"]).expect("a match"), [0, 1]);
         assert_eq!(matched(&["plat*", "tools"]).expect("matches"), [0, 1, 2, 3]);
     }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks the run to end in good order, the second ends the process.
+//! Ctrl-C and SIGTERM: the first one asks the run to stop cleanly, the second one ends the process.
 
 use harmony_core::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,7 +8,7 @@ use crate::exit_status::ExitStatus;
 use crate::output::RunError;
 use crate::progress::Screen;
 
-/// Listens until dropped.
+/// Handles signals until it is dropped.
 pub(crate) struct Listening(JoinHandle<()>);
 
 impl Drop for Listening {
@@ -17,7 +17,7 @@ impl Drop for Listening {
     }
 }
 
-/// Cancels `context` at the first signal and exits at the second.
+/// Cancels `context` on the first signal and exits on the second.
 pub(crate) fn listen(context: &Context, screen: Screen) -> Result<Listening, RunError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
@@ -25,7 +25,7 @@ pub(crate) fn listen(context: &Context, screen: Screen) -> Result<Listening, Run
     let task = tokio::spawn(async move {
         either(&mut interrupt, &mut terminate).await;
         cancellation.cancel();
-        screen.message("stopping; press Ctrl-C again to stop at once\n");
+        screen.message("stopping; press Ctrl-C again to exit immediately\n");
         either(&mut interrupt, &mut terminate).await;
         screen.clear();
         exit_now();

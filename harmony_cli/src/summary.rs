@@ -1,4 +1,4 @@
-//! Plans and results as text: pure functions from outcomes to what is printed.
+//! Formats plans and results as text, with pure functions.
 
 mod field;
 
@@ -12,16 +12,16 @@ use harmony_core::{Mode, Outcome};
 use harmony_types::printable;
 use serde::Serialize;
 
-/// What one Score (or the preparation of the topology) came to.
+/// The result of a Score, or of the preparation of the topology.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ScoreResult {
-    /// The Score's name; the topology's for its preparation.
+    /// The name of the Score, or of the topology.
     pub(crate) score: String,
-    /// What it did, or would do.
+    /// What it did or would do.
     pub(crate) outcome: Outcome,
 }
 
-/// How many changes of each kind.
+/// The number of changes of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Counts {
     pub(crate) create: usize,
@@ -52,7 +52,7 @@ impl Counts {
         Self::of(results.iter().flat_map(|result| &result.outcome.changes))
     }
 
-    /// `2 created, 1 deleted, 3 unchanged`, when planning `2 to create, 1 to delete, 3 unchanged`; or `no changes`.
+    /// `2 created, 1 deleted, 3 unchanged`, or for a plan `2 to create, 1 to delete, 3 unchanged`, or `no changes`.
     pub(crate) fn in_words(self, mode: Mode) -> String {
         let words = match mode {
             Mode::Apply => ["created", "updated", "deleted"],
@@ -75,7 +75,7 @@ impl Counts {
     }
 }
 
-/// What apply would do, Score by Score. Things that need no change are only counted.
+/// What an apply would do, Score by Score. Unchanged subjects are only counted.
 pub(crate) fn plan(results: &[ScoreResult]) -> String {
     let mut text = String::new();
     for result in results {
@@ -92,7 +92,7 @@ pub(crate) fn plan(results: &[ScoreResult]) -> String {
     text
 }
 
-/// What apply did: the changes, totals, then what a person wants to know next.
+/// What an apply did: the changes, the totals, and information for the user's next step.
 pub(crate) fn applied(results: &[ScoreResult], elapsed: Duration) -> String {
     let mut text = String::new();
     for result in results {
@@ -125,10 +125,9 @@ pub(crate) fn applied(results: &[ScoreResult], elapsed: Duration) -> String {
     text
 }
 
-/// How far an apply came that did not end well; empty when no Score was finished. What the unfinished one did is told
-/// by the progress above it.
+/// How far a failed apply got; empty if no Score was completed. The progress output shows what the failed Score did.
 pub(crate) fn stopped(results: &[ScoreResult], scores: usize, kind: FailureKind) -> String {
-    // the first result is the preparation of the topology, which may still have been going on
+    // the first result is the preparation of the topology, which may still have been running
     let finished = results.get(1..).unwrap_or_default();
     let done = finished.len();
     if done == 0 {
@@ -141,11 +140,11 @@ pub(crate) fn stopped(results: &[ScoreResult], scores: usize, kind: FailureKind)
         "stopped"
     };
     let so_far = if counts.is_unchanged() {
-        "which needed no changes".to_owned()
+        "no changes so far".to_owned()
     } else {
-        format!("what they did stays: {}", counts.in_words(Mode::Apply))
+        format!("changes so far: {}", counts.in_words(Mode::Apply))
     };
-    format!("{word} after {done} of {scores} Scores, {so_far}\n")
+    format!("{word} after {done} of {scores} Scores; {so_far}\n")
 }
 
 fn changes(text: &mut String, result: &ScoreResult, mode: Mode) {
@@ -291,7 +290,7 @@ nats is at 127.0.0.1:4222
         assert_eq!(stopped(1, FailureKind::Failed), "");
         assert_eq!(
             stopped(2, FailureKind::Refused),
-            "refused after 1 of 3 Scores, what they did stays: 1 created, 1 updated, 1 deleted, 1 unchanged\n"
+            "refused after 1 of 3 Scores; changes so far: 1 created, 1 updated, 1 deleted, 1 unchanged\n"
         );
     }
 }

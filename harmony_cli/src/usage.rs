@@ -1,10 +1,10 @@
-//! A command line that asks for something that does not exist.
+//! Errors for command lines that are not valid.
 
 use harmony_core::Diagnostic;
 use harmony_core::codes;
 use harmony_core::diagnostic::{FailureKind, Origin};
 
-/// A topology that the binary does not have: the last arm of its `match` on [`RunArgs::topology`](crate::RunArgs).
+/// A topology that the program does not have, for the last arm of its `match` on [`RunArgs::topology`](crate::RunArgs).
 ///
 /// ```
 /// # use harmony_cli::{RunArgs, UnknownTopology};
@@ -17,14 +17,14 @@ use harmony_core::diagnostic::{FailureKind, Origin};
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no topology `{asked}`")]
+#[error("unknown topology `{asked}`")]
 pub struct UnknownTopology {
     asked: String,
     known: Vec<String>,
 }
 
 impl UnknownTopology {
-    /// `asked` is none of `known`.
+    /// `asked` is not one of `known`.
     pub fn new(asked: &str, known: &[&str]) -> Self {
         Self {
             asked: asked.to_owned(),
@@ -43,22 +43,22 @@ impl Diagnostic for UnknownTopology {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec![format!("pick one of: {}", self.known.join(", "))]
+        vec![format!("use one of: {}", self.known.join(", "))]
     }
 }
 
-/// A `--filter` that means nothing here.
+/// A `--filter` that is not valid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilterError {
-    /// It is not a pattern.
-    #[error("`{pattern}` is not a pattern for names")]
+    /// It is not a valid pattern.
+    #[error("`{pattern}` is not a valid pattern")]
     Pattern {
         pattern: String,
         #[source]
         source: globset::Error,
     },
     /// It matches nothing.
-    #[error("no Score has a name like `{pattern}`")]
+    #[error("no Score matches `{pattern}`")]
     NoMatch { pattern: String, names: Vec<String> },
 }
 
@@ -74,16 +74,19 @@ impl Diagnostic for FilterError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Pattern { .. } => {
-                vec!["`*` stands for any text, `?` for one character, `{a,b}` for a choice".into()]
+                vec![
+                    "`*` matches any text, `?` one character, and `{a,b}` either alternative"
+                        .into(),
+                ]
             }
-            Self::NoMatch { names, .. } => vec![format!("the Scores are: {}", names.join(", "))],
+            Self::NoMatch { names, .. } => vec![format!("available Scores: {}", names.join(", "))],
         }
     }
 }
 
-/// A code that no error has.
+/// An unknown error code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no error code `{asked}`")]
+#[error("unknown error code `{asked}`")]
 pub(crate) struct UnknownCode {
     asked: String,
 }
@@ -106,6 +109,6 @@ impl Diagnostic for UnknownCode {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec!["codes look like H0301; an error shows its own in brackets".into()]
+        vec!["error codes look like H0301; an error message shows its code in brackets".into()]
     }
 }

@@ -1,4 +1,4 @@
-//! The chart of an app, for a version and an image.
+//! The chart of an app for a version and an image.
 
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::PackagedChart;
@@ -8,10 +8,10 @@ use crate::app_spec::AppSpec;
 use crate::pinned_image::PinnedImage;
 use harmony_charts::{ChartContext, ChartError};
 
-/// Makes and packages the chart of `app` that names `image`; `None` for an app without a chart. The same arguments give
-/// the same bytes.
+/// Creates and packages the chart of `app` with `image`; `None` for an app without a chart. The same arguments give the
+/// same bytes.
 ///
-/// `created` dates every file, in seconds since 1970.
+/// `created` is the modification time of all files, in seconds since 1970.
 ///
 /// # Errors
 /// See [`ChartError`].
@@ -29,8 +29,8 @@ pub fn package(
     harmony_charts::package(&app.chart, &app.project_root, &context, created)
 }
 
-/// Makes the chart for an image that does not exist yet, to find its errors before minutes of building. Says whether
-/// there is a chart.
+/// Creates the chart for an image that does not exist yet, to find its errors before a build that takes minutes.
+/// Returns whether there is a chart.
 pub(crate) fn try_out(
     app: &AppSpec,
     version: &Version,

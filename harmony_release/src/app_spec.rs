@@ -1,4 +1,4 @@
-//! What an app is, for release and deploy.
+//! The description of an app, for releases and deploys.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,47 +13,47 @@ use harmony_types::{
 
 use harmony_charts::{ChartModel, ChartSource};
 
-/// One releasable app or component of an app. Pure data: who builds, pushes and delivers is the topology's business.
+/// A releasable app, or a component of an app. Plain data: the topology decides how to build, push and deliver it.
 #[derive(Debug, Clone)]
 pub struct AppSpec {
-    /// App and component; its name is that of the image, of the chart and of the git tags that release it.
+    /// The app and the component. The name is also that of the image and the chart, and the first part of release tags.
     pub unit: ReleaseUnit,
-    /// The root of the project; every path of this spec is relative to it. Only building reads it: a release is deployed
-    /// without it.
+    /// The root directory of the project; all paths are relative to it. It is needed only for building, and not for
+    /// deploying a release.
     pub project_root: PathBuf,
-    /// What must agree with the version that a tag asks for.
+    /// The source of the version, which must match the version in a tag.
     pub version: VersionSource,
-    /// Where the image comes from.
+    /// The source of the image.
     pub image: ImageSource,
-    /// Images of others that the app needs and that are released with it.
+    /// Third-party images that the app needs and that are released together with it.
     pub bundled: Vec<BundledImage>,
-    /// Where the chart comes from.
+    /// The source of the chart.
     pub chart: ChartSource,
-    /// What must hold for a deployed version to count as working.
+    /// The checks that a deploy must pass.
     pub smoke: Checks,
 }
 
-/// An image of somebody else's program that is released together with an app, under the app's version, so that a
-/// deployment needs one registry only.
+/// A third-party image that is released together with an app, under the app's version, so that a deploy needs only one
+/// registry.
 #[derive(Debug, Clone)]
 pub struct BundledImage {
-    /// What it is, such as `nats-server`.
+    /// The name of the image, such as `nats-server`.
     pub name: ComponentName,
-    /// Where it comes from.
+    /// The source of the image.
     pub image: ImageSource,
 }
 
-/// What an app runs in a cluster, and how one sees that it works: a chart and its checks, said once.
+/// What an app runs in a cluster: its chart and its checks.
 pub trait Serves {
     /// The objects of the chart.
     fn chart(&self, unit: &ReleaseUnit) -> Arc<dyn ChartModel>;
 
-    /// What must hold once they are ready.
+    /// The checks to run when the objects are ready.
     fn checks(&self, unit: &ReleaseUnit) -> Checks;
 }
 
 impl AppSpec {
-    /// An app that is an image and no more, until [`AppSpec::serving`] says how it runs in a cluster.
+    /// An app that consists only of an image, until [`AppSpec::serving`] adds a chart.
     pub fn image_only(unit: ReleaseUnit, project_root: PathBuf, image: ImageSource) -> Self {
         Self {
             version: VersionSource::Crate(unit.to_string()),
@@ -66,7 +66,7 @@ impl AppSpec {
         }
     }
 
-    /// With the chart and the checks of `server`.
+    /// Adds the chart and the checks of `server`.
     #[must_use]
     pub fn serving(self, server: impl Serves) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl AppSpec {
     /// The unit under which a bundled image is published: `<app>-<component>-<name>`.
     ///
     /// # Errors
-    /// The three names together are too long.
+    /// The combined name is too long.
     pub fn bundled_unit(&self, image: &BundledImage) -> Result<ReleaseUnit, BundledNameError> {
         let unit = || {
             let app: AppName = self.unit.as_str().parse()?;
@@ -89,11 +89,10 @@ impl AppSpec {
     }
 }
 
-/// The names of an app and of an image bundled with it are not legal together.
+/// The combined name of an app and a bundled image is not valid.
 #[derive(Debug, thiserror::Error)]
-#[error("a bundled image cannot be named")]
+#[error("the name of a bundled image is not valid")]
 pub struct BundledNameError {
-    /// Which rule they break.
     source: NameError,
 }
 
@@ -111,19 +110,19 @@ impl Diagnostic for BundledNameError {
     }
 }
 
-/// Where the version of an app is written; its tags must agree.
+/// The source of an app's version, which must match its tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionSource {
-    /// In the manifest of the crate of this name, a member of the Cargo workspace at the project root.
+    /// The manifest of this crate, a member of the Cargo workspace at the project root.
     Crate(String),
-    /// Here, for what is no crate.
+    /// A fixed version, for apps that are not a crate.
     Fixed(Version),
 }
 
-/// The units of `apps`, for reading tags.
+/// The units of `apps`, for parsing tags.
 ///
 /// # Errors
-/// Two apps have one name.
+/// Two apps have the same name.
 pub fn registered_units<'a>(
     apps: impl IntoIterator<Item = &'a AppSpec>,
 ) -> Result<ReleaseUnits, ReleaseUnitsError> {

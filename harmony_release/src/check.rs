@@ -1,4 +1,4 @@
-//! What is checked before anything is built.
+//! The checks before a build.
 
 use std::path::PathBuf;
 
@@ -12,39 +12,34 @@ use crate::app_spec::AppSpec;
 use crate::crate_version::{CrateVersionError, written_version};
 use crate::source::{Commit, Source, SourceError};
 
-/// How many changed files an error lists.
+/// The maximum number of changed files in an error.
 const LISTED_CHANGES: usize = 20;
 
-/// What a release asks for, beside the app.
+/// The request for a release, in addition to the app.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// The version to release.
     pub version: &'a Version,
-    /// The tag it was asked by, where there is one; if the repository has it, it must be what is checked out.
+    /// The requested tag, if there is one. If it exists in the repository, its commit must be checked out.
     pub tag: Option<&'a str>,
 }
 
-/// Why a release does not begin.
+/// The reason why a release was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The program was started outside a checkout, and the one it was compiled from is gone.
-    #[error("the sources of {unit} are not in the current directory, nor at `{}`", root.display())]
+    /// The program was started outside of a checkout, and the one it was compiled from no longer exists.
+    #[error("the sources of {unit} are neither in the current directory nor at `{}`", root.display())]
     NoCheckout {
-        /// What is released.
         unit: Box<ReleaseUnit>,
-        /// Where the sources were when the program was compiled.
+        /// The location of the sources when the program was compiled.
         root: PathBuf,
     },
-    /// Another version is written in the source.
-    #[error("version `{asked}` of {unit} is asked for, its source says `{found}`")]
+    /// The source has another version.
+    #[error("the requested version of {unit} is `{asked}`, but its source has version `{found}`")]
     VersionMismatch {
-        /// What is released.
         unit: Box<ReleaseUnit>,
-        /// The version that was asked for.
         asked: Version,
-        /// The version in the source.
         found: Version,
-        /// Where it is written.
+        /// The file with the version.
         place: String,
     },
     /// The version in the manifest cannot be read.
@@ -53,22 +48,19 @@ pub enum CheckError {
     /// The commit cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The work tree is not the commit.
+    /// The work tree has uncommitted changes.
     #[error("the work tree differs from commit {} in {} {}", commit.short(), changes.len(), if changes.len() == 1 { "file" } else { "files" })]
     Dirty {
-        /// What is checked out.
         commit: Commit,
-        /// The files, as `git status --short` writes them.
+        /// The changed files, in the format of `git status --short`.
         changes: Vec<String>,
     },
-    /// The tag exists and stands for another commit.
+    /// The tag exists and points to another commit.
     #[error("the tag `{tag}` points to commit {}, but {} is checked out", tagged.short(), head.short())]
     TagElsewhere {
-        /// Which tag.
         tag: String,
-        /// Its commit.
+        /// The commit of the tag.
         tagged: Commit,
-        /// What is checked out.
         head: Commit,
     },
 }
@@ -115,31 +107,32 @@ impl Diagnostic for CheckError {
                 unit, asked, found, ..
             } => vec![
                 format!(
-                    "to release what the source is, use the tag `{}`",
+                    "to release the version in the source, use the tag `{}`",
                     unit.tag(found)
                 ),
-                format!("to release `{asked}`, set it there, commit, and tag that commit"),
+                format!(
+                    "to release `{asked}`, change the version in the source, commit, and tag this commit"
+                ),
             ],
             Self::CrateVersion(_) | Self::Source(_) => Vec::new(),
-            Self::NoCheckout { .. } => vec![
-                "check out the tag that is to be released, and run the same command there".into(),
-            ],
+            Self::NoCheckout { .. } => {
+                vec!["check out the tag to release, and run the same command there".into()]
+            }
             Self::Dirty { .. } => vec![
-                "commit or remove these files: what is released must be found in the history"
-                    .into(),
-                "to run the files as they are, deploy the work tree: that needs no release".into(),
+                "commit or remove these files; a release must match a commit".into(),
+                "to run the files as they are, deploy the work tree; this needs no release".into(),
             ],
             Self::TagElsewhere { tag, .. } => {
-                vec![format!("check the tag out: `git checkout {tag}`")]
+                vec![format!("check out the tag: `git checkout {tag}`")]
             }
         }
     }
 }
 
-/// Checks the version against the crate and the work tree against its commit. Reads only.
+/// Compares the version with that of the crate, and the work tree with its commit. Only reads.
 ///
 /// # Errors
-/// See [`CheckError`]; the cheapest check comes first.
+/// See [`CheckError`]. The cheapest check runs first.
 pub async fn check(
     app: &AppSpec,
     request: Request<'_>,
@@ -164,7 +157,7 @@ pub async fn check(
             Some(_) => {}
             None => context.emit(Event::Warning {
                 message: format!(
-                    "The repository has no tag `{tag}`; what is checked out is released: {}.",
+                    "The repository has no tag `{tag}`; releasing the commit that is checked out: {}.",
                     source.commit.short()
                 ),
             }),

@@ -1,4 +1,4 @@
-//! `--release --from-tag TAG`: the release command of every app, as a library.
+//! The release command of every app, `--release --from-tag TAG`, as a library.
 
 use std::sync::Arc;
 
@@ -8,29 +8,29 @@ use crate::app_spec::{AppSpec, registered_units};
 use crate::error::ReleaseError;
 use crate::release_score::ReleaseScore;
 
-/// The arguments of a release, to be flattened into those of an app's binary.
+/// The release arguments, to be flattened into the arguments of a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 #[command(about = None, long_about = None, next_help_heading = "Release")]
 pub struct ReleaseArgs {
-    /// Build and publish what a git tag names: image, chart and release record
+    /// Build and publish the image, chart and release record of the app in the git tag
     #[arg(long, requires = "from_tag")]
     pub release: bool,
 
-    /// The tag, `<app>-<component>-v<version>`
+    /// The git tag, in the form `<app>-<component>-v<version>`
     #[arg(long, value_name = "TAG", requires = "release")]
     pub from_tag: Option<String>,
 }
 
 impl ReleaseArgs {
-    /// What the arguments ask for; `None` when they ask for no release. Pure: reads no file, asks no network.
+    /// The requested release; `None` if no release was requested. Pure: reads no files and does not use the network.
     ///
     /// # Errors
-    /// [`ReleaseError::Tag`] when the tag releases none of `apps`, with the tags that would have matched.
+    /// [`ReleaseError::Tag`] if the tag does not match any of `apps`, with the tags that would match.
     pub fn score(&self, apps: &[Arc<AppSpec>]) -> Result<Option<ReleaseScore>, ReleaseError> {
         if !self.release {
             return Ok(None);
         }
-        // clap refuses `--release` without a tag; a caller that is not a command line gets the error for no tag
+        // clap requires a tag for `--release`; other callers get the error for a missing tag
         let tag = self.from_tag.as_deref().unwrap_or_default();
         let (app, version) = from_tag(apps, tag)?;
         Ok(Some(ReleaseScore {
@@ -41,11 +41,11 @@ impl ReleaseArgs {
     }
 }
 
-/// The app and the version that a tag asks for. Pure, and done before anything else.
+/// Finds the app and the version of a tag. Pure, and called before anything else.
 ///
 /// # Errors
-/// [`ReleaseError::Tag`] when the tag releases none of `apps`, with the tags that would have matched, nearest first;
-/// [`ReleaseError::Units`] when two apps have one name.
+/// [`ReleaseError::Tag`] if the tag does not match any of `apps`, with the tags that would match, the most similar
+/// first; [`ReleaseError::Units`] if two apps have the same name.
 pub fn from_tag(apps: &[Arc<AppSpec>], tag: &str) -> Result<(Arc<AppSpec>, Version), ReleaseError> {
     let resolved = registered_units(apps.iter().map(|app| &**app))?.resolve(tag)?;
     let app = apps

@@ -1,4 +1,4 @@
-//! The version that the source of an app gives, be it inherited from a Cargo workspace.
+//! The version in the source of an app, which can be inherited from a Cargo workspace.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,44 +11,31 @@ use serde::Deserialize;
 
 use crate::app_spec::{AppSpec, VersionSource};
 
-/// Why the version of an app could not be read.
+/// The reason why the version of an app could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CrateVersionError {
-    /// cargo could not be started.
     #[error("`cargo metadata` could not be started in `{}`", root.display())]
     NoCargo {
-        /// The project's root.
         root: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// cargo does not accept the workspace.
-    #[error("cargo does not accept the workspace at `{}`", root.display())]
-    Cargo {
-        /// The project's root.
-        root: PathBuf,
-        /// What cargo printed.
-        output: Vec<String>,
-    },
-    /// The workspace has no such crate.
+    /// cargo cannot read the workspace.
+    #[error("cargo cannot read the workspace at `{}`", root.display())]
+    Cargo { root: PathBuf, output: Vec<String> },
+    /// The workspace does not contain the crate.
     #[error("the workspace at `{}` has no crate `{name}`", root.display())]
     NoCrate {
-        /// The project's root.
         root: PathBuf,
-        /// Which crate.
         name: String,
-        /// Those that it has.
+        /// The crates of the workspace.
         members: Vec<String>,
     },
-    /// The version cannot be released.
+    /// The version cannot be used for a release.
     #[error("the version of the crate `{name}` cannot be released")]
     Version {
-        /// Which crate.
         name: String,
-        /// Its manifest.
         manifest: PathBuf,
-        /// What is wrong with the version.
         #[source]
         source: VersionError,
     },
@@ -84,23 +71,22 @@ impl Diagnostic for CrateVersionError {
             Self::NoCargo { .. } => {
                 "check that the directory exists, and install Rust from https://rustup.rs if it is missing".into()
             }
-            Self::Cargo { .. } => "mend what cargo reports above".into(),
-            Self::NoCrate { .. } => "correct the crate's name, or the project root, in the AppSpec".into(),
+            Self::Cargo { .. } => "fix what cargo reports above".into(),
+            Self::NoCrate { .. } => "fix the crate name or the project root in the AppSpec".into(),
             Self::Version { source, .. } => source.hint(),
         }]
     }
 }
 
-/// A version, and where it is written.
+/// A version and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenVersion {
-    /// The version.
     pub version: Version,
-    /// The manifest or the AppSpec, for people to read.
+    /// The manifest or the AppSpec, for display.
     pub place: String,
 }
 
-/// The version that the source of `app` gives. Uses no network and changes nothing.
+/// The version in the source of `app`. Does not use the network and changes nothing.
 ///
 /// # Errors
 /// See [`CrateVersionError`].
@@ -115,7 +101,7 @@ pub async fn written_version(app: &AppSpec) -> Result<WrittenVersion, CrateVersi
 }
 
 async fn crate_version(root: &Path, name: &str) -> Result<WrittenVersion, CrateVersionError> {
-    // set when run by cargo, and then the cargo of the toolchain that the user chose
+    // set when run by cargo: the cargo of the toolchain that the user selected
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = process::async_command(cargo, process::CARGO)
         .args([
@@ -144,7 +130,7 @@ async fn crate_version(root: &Path, name: &str) -> Result<WrittenVersion, CrateV
         return Err(refused(&output.stderr));
     }
     let metadata: Metadata = serde_json::from_slice(&output.stdout)
-        .map_err(|error| refused(format!("its answer is not understood: {error}").as_bytes()))?;
+        .map_err(|error| refused(format!("cannot parse its output: {error}").as_bytes()))?;
     let Some(package) = metadata
         .packages
         .iter()
@@ -176,7 +162,7 @@ async fn crate_version(root: &Path, name: &str) -> Result<WrittenVersion, CrateV
     })
 }
 
-/// The part of `cargo metadata` that matters here.
+/// The fields of `cargo metadata` that are used here.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,

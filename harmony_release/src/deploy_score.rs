@@ -1,4 +1,4 @@
-//! The Score that brings an app to where it runs.
+//! The Score that deploys an app.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,39 +14,37 @@ use harmony_types::{Namespace, Version};
 use crate::app_spec::AppSpec;
 use crate::artifacts::{Artifacts, Released, VersionChoice};
 
-/// Deploys an app by its chart, and is done when it works: the current revision serves and the app's smoke checks pass.
-/// There is no unverified form of it.
+/// Deploys the chart of an app. Succeeds when the current revision is ready and the app's smoke checks pass; there is
+/// no unverified form.
 ///
-/// Where the chart comes from is `A`: a release ([`Released`]) or the work tree ([`WorkTree`](crate::WorkTree)).
+/// `A` is the source of the chart: a release ([`Released`]) or the work tree ([`WorkTree`](crate::WorkTree)).
 #[derive(Debug, Clone)]
 pub struct DeployScore<A = Released> {
-    /// What to deploy.
     pub app: Arc<AppSpec>,
-    /// Where image and chart come from.
+    /// The source of the image and the chart.
     pub artifacts: A,
-    /// Where to.
     pub target: DeployTarget,
-    /// How long it may take to become ready; the longest wait that an error of a deploy speaks of.
+    /// The time limit for becoming ready. Waiting for readiness is the longest wait of a deploy.
     pub ready_deadline: Duration,
-    /// How long each smoke check may fail before that counts.
+    /// The time limit for each smoke check.
     pub smoke_deadline: Duration,
 }
 
 impl DeployScore<Released> {
-    /// Brings the version that is written in the source of `app`, once it is released, to `target`: what follows a
+    /// Deploys the version in the source of `app`, which must have been released, to `target`. Use it after a
     /// [`ReleaseScore`](crate::ReleaseScore) in a pipeline.
     pub fn of(app: &Arc<AppSpec>, target: DeployTarget) -> Self {
         Self::new(app, Released::new(VersionChoice::OfSource), target)
     }
 
-    /// Brings the released `version` of `app` to `target`.
+    /// Deploys the released `version` of `app` to `target`.
     pub fn version(app: &Arc<AppSpec>, version: Version, target: DeployTarget) -> Self {
         Self::new(app, Released::exact(version), target)
     }
 }
 
 impl<A> DeployScore<A> {
-    /// Brings `app` from `artifacts` to `target`, with the usual deadlines.
+    /// Deploys `app` from `artifacts` to `target`, with the default deadlines.
     pub fn new(app: &Arc<AppSpec>, artifacts: A, target: DeployTarget) -> Self {
         Self {
             app: Arc::clone(app),
@@ -57,7 +55,7 @@ impl<A> DeployScore<A> {
         }
     }
 
-    /// With more or less time to become ready.
+    /// Sets the time limit for becoming ready.
     #[must_use]
     pub fn with_ready_deadline(self, ready_deadline: Duration) -> Self {
         Self {
@@ -66,7 +64,7 @@ impl<A> DeployScore<A> {
         }
     }
 
-    /// With more or less time for each smoke check to pass.
+    /// Sets the time limit for each smoke check.
     #[must_use]
     pub fn with_smoke_deadline(self, smoke_deadline: Duration) -> Self {
         Self {
@@ -100,7 +98,7 @@ where
     }
 }
 
-/// What a [`DeployScore`] makes run.
+/// The workload of a [`DeployScore`].
 #[derive(Debug)]
 struct Delivery<A>(DeployScore<A>);
 

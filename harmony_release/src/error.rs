@@ -1,4 +1,4 @@
-//! Why a release did not come about.
+//! The error of a release.
 
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::codes;
@@ -12,28 +12,23 @@ use crate::crate_version::CrateVersionError;
 use crate::publish::PublishError;
 use harmony_charts::ChartError;
 
-/// A release that did not come about: the error of the step that failed.
+/// The error of the release step that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
-    /// The apps cannot be registered together.
     #[error(transparent)]
     Units(#[from] ReleaseUnitsError),
-    /// The tag releases nothing.
+    /// The tag does not match any app.
     #[error(transparent)]
     Tag(#[from] UnresolvedTag),
-    /// Version, work tree or tag are not as they must be.
+    /// The version, the work tree or the tag is not as required.
     #[error(transparent)]
     Check(#[from] CheckError),
-    /// The chart cannot be made.
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// The image could not be published.
     #[error(transparent)]
     Image(#[from] PublishError),
-    /// A bundled image cannot be named.
     #[error(transparent)]
     Name(#[from] BundledNameError),
-    /// The registry did not do what was asked.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The run was cancelled.

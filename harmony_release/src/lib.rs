@@ -1,6 +1,7 @@
-//! Releases: from a git tag to an image and a chart in a registry, and on to where they run.
+//! Releases: from a git tag to an image and a chart in a registry, and to a deploy.
 //!
-//! An [`AppSpec`] says what an app is; the topology says who builds, stores and delivers. Scores join them:
+//! An [`AppSpec`] describes an app, and the topology decides how to build, store and deliver it. Scores connect the
+//! two:
 //!
 //! ```text
 //! tag --from_tag--> AppSpec + version --ReleaseScore--> image, then chart (names image@digest), then record
@@ -9,27 +10,28 @@
 //!                                                                                             <--WorkTree
 //! ```
 //!
-//! Order of a release: everything is checked (tag, version of the crate, work tree, a trial of the chart, the registry
-//! answers) before anything is built; the image is published before the chart that names it, which the types
-//! guarantee: packaging a chart takes a [`PinnedImage`], and only publishing an image gives one. The record comes last.
-//! A deploy goes by the record alone, without the sources.
+//! The order of a release: all checks (the tag, the version of the crate, the work tree, a trial of the chart, the
+//! registry) come before any build. The image is published before the chart that refers to it. Types enforce this:
+//! packaging a chart takes a [`PinnedImage`], and only publishing an image returns one. The record comes last. A deploy
+//! uses only the record and does not need the sources.
 //!
-//! A work tree is not released. [`WorkTree`] publishes it under a version of its content, to topologies that take it.
+//! A work tree is not released. [`WorkTree`] publishes it under a version that contains a hash of its content, to
+//! topologies that accept it.
 //!
-//! **What this crate must not know**: any builder, registry client, cluster client, or how to print. It speaks to the
+//! **This crate must not use** any builder, registry client or cluster client, and must not print. It uses the
 //! capabilities of `harmony_core` and returns values.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`app_spec`] | [`AppSpec`]: start here |
 //! | [`command`] | `--release --from-tag TAG`: [`ReleaseArgs`], [`from_tag()`] |
 //! | [`release_score`], [`deploy_score`] | [`ReleaseScore`], [`DeployScore`] |
-//! | [`artifacts`] | where a deploy takes image and chart from: [`Released`], [`WorkTree`] |
-//! | [`with_image`] | [`WithImage`]: for what runs without a chart |
+//! | [`artifacts`] | the source of the image and the chart of a deploy: [`Released`], [`WorkTree`] |
+//! | [`with_image`] | [`WithImage`]: for Scores without a chart |
 //! | [`publish`], [`pinned_image`] | building and pushing one image |
-//! | [`app_chart`] | the chart of an app, for a version and an image |
-//! | [`check`], [`source`], [`crate_version`] | what is checked before a build: version, work tree, tag |
-//! | [`record`] | [`ReleaseRecord`](record::ReleaseRecord): what was released, as data |
+//! | [`app_chart`] | the chart of an app for a version and an image |
+//! | [`check`], [`source`], [`crate_version`] | the checks before a build: version, work tree, tag |
+//! | [`record`] | [`ReleaseRecord`](record::ReleaseRecord): the content of a release, as data |
 //! | [`error`] | [`ReleaseError`] |
 
 pub mod app_chart;

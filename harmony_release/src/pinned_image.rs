@@ -1,9 +1,9 @@
-//! An image that can only be named once it is published.
+//! A reference to a published image.
 
 use harmony_types::{Digest, ImageRef};
 
-/// A published image by digest, `name@sha256:...`. Only publishing gives one, so a chart that needs it comes after its
-/// image.
+/// A published image by digest, `name@sha256:...`. Only publishing an image creates one, so a chart that needs it comes
+/// after its image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedImage(ImageRef);
 
@@ -13,17 +13,16 @@ impl PinnedImage {
         Self(untagged.with_digest(digest.clone()))
     }
 
-    /// Stands for an image that a plan would build: its digest is not known, and all zeros here.
+    /// A placeholder for an image that a plan would build. Its digest is not known and consists of zeros.
     pub(crate) fn unbuilt(name: &ImageRef) -> Self {
         Self::new(name, &Digest::sha256_from_bytes([0; 32]))
     }
 
-    /// What a chart names.
+    /// The reference for charts.
     pub fn reference(&self) -> &ImageRef {
         &self.0
     }
 
-    /// Its digest.
     pub fn digest(&self) -> &Digest {
         self.0
             .digest()

@@ -1,4 +1,4 @@
-//! One image from its source to where pods can pull it.
+//! Building and publishing an image.
 
 use std::collections::BTreeMap;
 
@@ -15,30 +15,29 @@ use crate::app_spec::AppSpec;
 use crate::pinned_image::PinnedImage;
 use crate::source::Source;
 
-/// An image that pods can pull or, when planning, could.
+/// An image that pods can pull or, while planning, could.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublishedImage {
-    /// What was, or would be, done.
+    /// The change that was or would be made.
     pub change: Change,
-    /// What an object names: the image by digest or, when planning what is not built yet, by version.
+    /// The reference for objects: the image by digest or, when planning an image that has not been built yet, by
+    /// version.
     pub image: ImageRef,
     pinned: Option<PinnedImage>,
 }
 
 impl PublishedImage {
-    /// The image by digest; `None` only when planning what is not built yet.
+    /// The image by digest; `None` only when planning an image that has not been built yet.
     pub fn pinned(&self) -> Option<&PinnedImage> {
         self.pinned.as_ref()
     }
 }
 
-/// An image that could not be published.
+/// The reason why an image could not be published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// It could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The registry did not take it.
     #[error(transparent)]
     Registry(#[from] RegistryError),
 }
@@ -52,7 +51,7 @@ impl Diagnostic for PublishError {
     }
 }
 
-/// What is built, and under which name it is published.
+/// The image to build, and the name to publish it under.
 #[derive(Debug, Clone)]
 pub(crate) struct ImageToPublish<'a> {
     pub(crate) unit: ReleaseUnit,
@@ -60,14 +59,13 @@ pub(crate) struct ImageToPublish<'a> {
     pub(crate) source: &'a ImageSource,
 }
 
-/// What an image says of where it comes from. That of a work tree says nothing, so that its digest changes when its
-/// content does and not at each commit.
+/// The provenance of an image. For a work tree it is empty, so that the digest changes with the content and not with
+/// each commit.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Provenance {
     /// Seconds since 1970.
     created: i64,
     version: Option<Version>,
-    /// The commit.
     revision: Option<String>,
 }
 
@@ -81,7 +79,7 @@ impl Provenance {
     }
 }
 
-/// Builds an image for the registry of `topology`; `name` is the one it will have.
+/// Builds an image for the registry of `topology`, with the name `name`.
 pub(crate) async fn build<T>(
     topology: &T,
     inventory: &Inventory,
@@ -96,7 +94,7 @@ where
     Ok(topology.build(&context, name).await?)
 }
 
-/// Makes a built image available under `name`.
+/// Publishes an image as `name`.
 pub(crate) async fn push<T: OciRegistry>(
     topology: &T,
     built: &Built,
@@ -119,7 +117,7 @@ fn build_context(
     image: &ImageToPublish<'_>,
     provenance: &Provenance,
 ) -> BuildContext {
-    // keys of the OCI image specification, annotations
+    // keys of the annotations in the OCI image specification
     let mut labels = BTreeMap::from([("org.opencontainers.image.title", image.unit.to_string())]);
     if let Some(version) = &provenance.version {
         labels.insert("org.opencontainers.image.version", version.to_string());

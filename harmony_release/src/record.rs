@@ -1,4 +1,4 @@
-//! What was released, as data: written last by a release, read by every deploy.
+//! The content of a release, as data: written at the end of a release, read by every deploy.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::pinned_image::PinnedImage;
 use crate::source::{Commit, Source};
 
-/// The record of one release: what `--json` prints once all of it is there, and what a deploy without the sources goes
-/// by. It has no wall clock, so releasing again gives the same record.
+/// The record of a release: printed by `--json` when the release is complete, and used to deploy without the sources.
+/// It contains no wall-clock time, so releasing again gives the same record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseRecord {
@@ -19,24 +19,20 @@ pub struct ReleaseRecord {
     schema_version: u32,
     /// `<app>-<component>`.
     pub unit: String,
-    /// The version of image, chart and crate.
     pub version: Version,
-    /// The commit that was checked out.
     pub commit: Commit,
-    /// The commit's time, in seconds since 1970.
+    /// The time of the commit, in seconds since 1970.
     pub created: i64,
-    /// The image by digest.
     pub image: ImageRef,
-    /// The images that were released with it, by digest.
+    /// The bundled images, by digest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bundled: BTreeMap<ComponentName, ImageRef>,
-    /// The chart by version and digest; absent for an app without one.
+    /// The chart, by version and digest; absent for an app without a chart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chart: Option<ChartRef>,
-    /// The digest of the chart's archive, as `helm pull` stores it.
+    /// The digest of the chart archive, as stored by `helm pull`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chart_archive: Option<Digest>,
-    /// The version of Harmony.
     pub tool_version: String,
 }
 
@@ -46,21 +42,21 @@ enum Kind {
     Release,
 }
 
-/// What a release published, in the order it was published.
+/// What a release published, in the order in which it was published.
 pub(crate) struct Publication {
     pub(crate) image: PinnedImage,
     pub(crate) bundled: BTreeMap<ComponentName, PinnedImage>,
     pub(crate) chart: Option<PublishedChart>,
 }
 
-/// A chart that is in the registry.
+/// A published chart.
 pub(crate) struct PublishedChart {
     pub(crate) name: ChartRef,
     pub(crate) archive: Digest,
 }
 
 impl ReleaseRecord {
-    /// The version of this document. Grows when a field changes its meaning or goes.
+    /// The version of this document. It increases when a field is removed or changes its meaning.
     pub const SCHEMA_VERSION: u32 = 2;
 
     pub(crate) fn new(
@@ -91,7 +87,7 @@ impl ReleaseRecord {
         }
     }
 
-    /// Reads a record of `unit` and `version`.
+    /// Parses the record of `unit` and `version`.
     ///
     /// # Errors
     /// See [`RecordError`].
@@ -120,43 +116,30 @@ impl ReleaseRecord {
         Ok(record)
     }
 
-    /// The document as it is stored. The same record has the same bytes.
+    /// The stored document. The same record gives the same bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a struct of texts and numbers serialises")
     }
 }
 
-/// A record that a deploy cannot go by.
+/// The reason why a deploy cannot use a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// It is not a record.
     #[error("the release record of {of} cannot be read")]
     Unreadable {
-        /// Which release.
         of: String,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
-    /// Another version of Harmony wrote it.
+    /// Another version of Harmony wrote the record.
     #[error(
-        "the release record of {of} has schema {found}, this program reads {}",
+        "the release record of {of} has schema {found}, but this program supports {}",
         ReleaseRecord::SCHEMA_VERSION
     )]
-    Schema {
-        /// Which release.
-        of: String,
-        /// The version of its schema.
-        found: u32,
-    },
-    /// It is the record of something else.
-    #[error("the release record of {of} is that of {found}")]
-    Other {
-        /// Which release was asked for.
-        of: String,
-        /// What the record is about.
-        found: String,
-    },
+    Schema { of: String, found: u32 },
+    /// The record belongs to another release.
+    #[error("the release record of {of} belongs to {found}")]
+    Other { of: String, found: String },
 }
 
 impl Diagnostic for RecordError {
@@ -171,11 +154,11 @@ impl Diagnostic for RecordError {
     fn hints(&self) -> Vec<String> {
         vec![match self {
             Self::Schema { found, .. } if *found > ReleaseRecord::SCHEMA_VERSION => {
-                "update this program: a newer one made the release".into()
+                "update this program: a newer version made the release".into()
             }
-            Self::Schema { .. } => "release the version again with a new patch version: an older program made it".into(),
+            Self::Schema { .. } => "publish a new patch release: an older version of this program made this one".into(),
             Self::Unreadable { .. } | Self::Other { .. } => {
-                "somebody else wrote it: release a new version, and check who may push to the registry".into()
+                "another program wrote it: publish a new release, and check who can push to the registry".into()
             }
         }]
     }

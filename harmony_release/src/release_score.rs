@@ -1,4 +1,4 @@
-//! The Score that publishes an app's image and chart, and the record that deploys go by.
+//! The Score that publishes the image and the chart of an app, and the record for deploys.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,23 +20,22 @@ use crate::publish::{self, ImageToPublish, Provenance, PublishedImage};
 use crate::record::{Publication, PublishedChart, ReleaseRecord};
 use crate::source::Source;
 
-/// Releases an app: its images and its chart, named by one version, to the topology's registry, and last the record
-/// that says what belongs together.
+/// Releases an app: publishes its images and its chart with one version to the registry of the topology, and finally
+/// the record that lists them.
 ///
-/// The version must be the crate's, and the work tree exactly its commit. A version that is there with the same content
-/// is accepted, with other content it is refused.
+/// The version must be that of the crate, and the work tree must be unchanged since its commit. A published version
+/// with the same content is accepted; with different content it is refused.
 #[derive(Debug, Clone)]
 pub struct ReleaseScore {
-    /// What to release.
     pub app: Arc<AppSpec>,
-    /// As which version; `None` for the one that is written in the source.
+    /// The version to release; `None` for the version in the source.
     pub version: Option<Version>,
-    /// The tag that asked for it; where the repository has it, it must be what is checked out.
+    /// The requested tag. If it exists in the repository, its commit must be checked out.
     pub tag: Option<String>,
 }
 
 impl ReleaseScore {
-    /// Releases `app` as the version that is written in its source.
+    /// Releases `app` with the version in its source.
     pub fn of(app: &Arc<AppSpec>) -> Self {
         Self {
             app: Arc::clone(app),
@@ -45,7 +44,7 @@ impl ReleaseScore {
         }
     }
 
-    /// As that version, which must be the one in the source.
+    /// Releases this version, which must be the one in the source.
     #[must_use]
     pub fn as_version(self, version: Version) -> Self {
         Self {
@@ -84,7 +83,8 @@ where
     }
 }
 
-/// The steps of a release, in the order that keeps a chart from being seen before its image, and a record before either.
+/// The steps of a release. Their order guarantees that a chart is not visible before its image, and a record not before
+/// either.
 async fn run<T>(
     score: &ReleaseScore,
     inventory: &Inventory,
@@ -132,14 +132,14 @@ where
     publish_record(app, &release, publication, &image, topology, outcome).await
 }
 
-/// What is known before anything is built.
+/// What is known before the build.
 struct Release {
     version: Version,
     source: Source,
     chart: Option<ChartBefore>,
 }
 
-/// The chart to be published, and what is there under its name.
+/// The chart to publish, and what is already published under its name.
 struct ChartBefore {
     name: ChartRef,
     published: Option<Digest>,
@@ -168,7 +168,7 @@ where
     let source = check(app, request, context).await?;
     let registry = topology.registry_url();
     let has_chart = app_chart::try_out(app, &version, registry)?;
-    // a registry that cannot be reached or does not let us in is found out before minutes of building
+    // find out before a build that takes minutes that the registry cannot be reached or denies access
     let published_image = topology
         .resolve_image(&registry.image(&app.unit, &version))
         .await?;
@@ -181,7 +181,7 @@ where
     };
     context.check_cancelled()?;
     step.done(match published_image {
-        Some(_) => format!("{version} is published: its content is compared"),
+        Some(_) => format!("{version} is already published; its content will be compared"),
         None => format!("commit {}", source.commit.short()),
     });
     Ok(Release {
@@ -209,7 +209,7 @@ where
     Ok(publish::push(topology, &built, &name).await?)
 }
 
-/// The image by digest; when planning what is not built yet, one that stands for it.
+/// The image by digest, or a placeholder when planning an image that has not been built yet.
 fn pinned(image: &PublishedImage) -> PinnedImage {
     let pinned = image.pinned().cloned();
     pinned.unwrap_or_else(|| PinnedImage::unbuilt(&image.image))
@@ -229,10 +229,10 @@ where
         .expect("its trial before the build was a chart, and whether there is one does not depend on the image");
     let archive = packaged.archive_digest.clone();
     if let (None, Some(published)) = (image.pinned(), &chart.published) {
-        // The chart names the image by digest, so it is as little known as the image.
+        // The chart refers to the image by digest, so it is not known either.
         let name = chart.name.clone().with_digest(published.clone());
         let change = Change::new(Action::Unchanged, name.clone())
-            .with_note("published; its content is compared after build");
+            .with_note("published; its content will be compared after the build");
         return Ok((change, PublishedChart { name, archive }));
     }
     let published = topology.push_chart(&packaged, &chart.name).await?;

@@ -1,4 +1,4 @@
-//! The commit that is released, and whether the work tree is that commit.
+//! The commit to release, and whether the work tree has changed since.
 
 use std::fmt;
 use std::io;
@@ -9,32 +9,31 @@ use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_core::{codes, process};
 use serde::{Deserialize, Serialize};
 
-/// What git says about a project's work tree. Reading it changes nothing, not even git's index.
+/// The state of a project's work tree in git. Reading it changes nothing, not even git's index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The commit that is checked out.
     pub commit: Commit,
-    /// The commit's time, in seconds since 1970: what every artefact of the release is dated by.
+    /// The time of the commit, in seconds since 1970. It is the date of all artifacts of the release.
     pub created: i64,
-    /// What differs from the commit, untracked files included, as `git status --short` writes it; empty when clean.
+    /// The changes since the commit, including untracked files, in the format of `git status --short`; empty if there
+    /// are none.
     pub dirty: Vec<String>,
 }
 
-/// The full name of a commit.
+/// The full hash of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Commit(String);
 
 impl Commit {
-    /// How many digits [`Commit::short`] shows.
+    /// The number of digits that [`Commit::short`] returns.
     pub const SHORT_LENGTH: usize = 12;
 
-    /// All digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The first digits, for people to read.
+    /// The first digits, for display.
     pub fn short(&self) -> &str {
         self.0.get(..Self::SHORT_LENGTH).unwrap_or(&self.0)
     }
@@ -46,43 +45,26 @@ impl fmt::Display for Commit {
     }
 }
 
-/// Why the work tree could not be read.
+/// The reason why the work tree could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// There is no git.
     #[error("the program `git` is not on PATH")]
     NoGit,
-    /// The project is not under version control.
     #[error("`{}` is not in a git repository", root.display())]
-    NotARepository {
-        /// The project's root.
-        root: PathBuf,
-    },
-    /// Nothing was committed yet.
-    #[error("the git repository of `{}` has no commit", root.display())]
-    NoCommit {
-        /// The project's root.
-        root: PathBuf,
-    },
-    /// git could not be started.
+    NotARepository { root: PathBuf },
+    #[error("the git repository of `{}` has no commits", root.display())]
+    NoCommit { root: PathBuf },
     #[error("`git {arguments}` could not be started in `{}`", root.display())]
     Start {
-        /// What git was asked.
         arguments: String,
-        /// The project's root.
         root: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// git refused.
     #[error("`git {arguments}` failed in `{}`", root.display())]
     Git {
-        /// What git was asked.
         arguments: String,
-        /// The project's root.
         root: PathBuf,
-        /// What it printed.
         output: Vec<String>,
     },
 }
@@ -110,29 +92,29 @@ impl Diagnostic for SourceError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::NoGit => {
-                vec!["install git: a release is a commit, which git names and dates".into()]
+                vec!["install git: a release is built from a commit".into()]
             }
             Self::NotARepository { .. } => vec![
-                "a release is a commit: run `git init`, commit the project, then release again"
+                "a release is built from a commit: run `git init`, commit the project, then release again"
                     .into(),
-                "to run it on this machine without a release, deploy it: that needs no git".into(),
+                "to run it on this machine without a release, deploy it; this does not need git".into(),
             ],
             Self::NoCommit { .. } => {
                 vec!["commit the project with `git commit`, then release again".into()]
             }
-            Self::Start { .. } => vec!["check that the directory exists and may be entered".into()],
+            Self::Start { .. } => vec!["check that the directory exists and that you can access it".into()],
             Self::Git { output, .. }
                 if output.iter().any(|line| line.contains("dubious ownership")) =>
             {
                 vec!["the checkout belongs to another user: run `git config --global --add safe.directory DIRECTORY` with the directory that git names".into()]
             }
-            Self::Git { .. } => vec!["mend what git reports above, then release again".into()],
+            Self::Git { .. } => vec!["fix what git reports above, then release again".into()],
         }
     }
 }
 
 impl Source {
-    /// Reads the repository that holds `root`.
+    /// Reads the repository that contains `root`.
     ///
     /// # Errors
     /// See [`SourceError`].
@@ -174,7 +156,7 @@ impl Source {
         })
     }
 
-    /// The commit that a tag of the repository stands for; `None` when it has no such tag.
+    /// The commit of a tag; `None` if the repository does not have this tag.
     ///
     /// # Errors
     /// See [`SourceError`].
@@ -189,14 +171,14 @@ impl Source {
     }
 }
 
-/// Tells a directory without a repository from a repository without a commit.
+/// Distinguishes a directory without a repository from a repository without a commit.
 async fn no_head(root: &Path, output: &Output) -> SourceError {
     let root_path = root.to_owned();
     if String::from_utf8_lossy(&output.stderr).contains("not a git repository") {
         return SourceError::NotARepository { root: root_path };
     }
     match git(root, &["rev-parse", "--quiet", "--verify", "HEAD"]).await {
-        // quiet: a repository without a commit fails in silence, any other trouble has words
+        // with --quiet, a repository without a commit fails silently, and all other errors print a message
         Ok(verify) if !verify.status.success() && verify.stderr.is_empty() => {
             SourceError::NoCommit { root: root_path }
         }
@@ -210,7 +192,8 @@ async fn git(root: &Path, arguments: &[&str]) -> Result<Output, SourceError> {
         .arg("-C")
         .arg(root)
         .args(arguments)
-        // the messages are read above, and `status` must not refresh the index of a tree that others may be using
+        // the messages are parsed above, and `status` must not refresh the index of a work tree that others may be
+        // using
         .envs([("LC_ALL", "C"), ("GIT_OPTIONAL_LOCKS", "0")])
         .stdin(std::process::Stdio::null())
         .kill_on_drop(true)

@@ -1,4 +1,4 @@
-//! A Score that needs an image before it can be written down.
+//! A Score that needs an image first.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,17 +10,14 @@ use harmony_types::ImageRef;
 use crate::app_spec::AppSpec;
 use crate::artifacts::{Artifacts, WhichImage};
 
-/// Gets an image of an app, then runs the Score that `F` makes with it: for what runs without a chart.
+/// Gets an image of an app, then runs the Score that `F` creates with it. For workloads without a chart.
 pub struct WithImage<A, F> {
-    /// The name of this Score; that of the Score that `F` makes.
+    /// The name of this Score, which is also that of the Score that `F` creates.
     pub name: String,
-    /// Where the image comes from.
+    /// The source of the image.
     pub artifacts: A,
-    /// Whose image it is.
     pub app: Arc<AppSpec>,
-    /// Which of its images.
     pub which: WhichImage,
-    /// Makes the Score.
     pub score: F,
 }
 
@@ -83,7 +80,7 @@ where
             .map_err(|error| InterpretError::new(&self.name, error))?;
         let mut outcome = image.outcome;
         let score = (self.score)(image.artifact);
-        // Not through `interpret`: one Score has one start and one end.
+        // Not with `interpret`, because a Score starts and ends once.
         let interpret = score.create_interpret();
         outcome.absorb(interpret.execute(inventory, topology).await?);
         Ok(outcome)

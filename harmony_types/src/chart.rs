@@ -14,8 +14,8 @@ use crate::version::{Version, VersionError};
 
 /// A Helm chart in an OCI registry: `oci://<registry>/[<project>/]<name>:<version>[@<digest>]`.
 ///
-/// The version is the tag and always there. Charts whose version has build metadata (Helm writes its `+` as `_`)
-/// cannot be named: see [`Version`].
+/// The version is also the tag and is always present. Charts whose version has build metadata (Helm writes its `+` as
+/// `_`) are not supported; see [`Version`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChartRef {
     registry: RegistryHost,
@@ -25,86 +25,87 @@ pub struct ChartRef {
     digest: Option<Digest>,
 }
 
-/// Name of a chart: the `name` of its `Chart.yaml` and the last component of its path.
+/// The name of a chart: the `name` in its `Chart.yaml` and the last component of its path.
 ///
-/// Helm allows 250 bytes; the grammar is that of a path component, for else the chart could not be pushed.
+/// Helm allows 250 bytes. The grammar is that of a path component, because otherwise the chart could not be pushed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChartName(String);
 
-/// Why a text is not a [`ChartRef`]; `value` is the refused text as it may be shown.
+/// The reason why a string is not a valid [`ChartRef`]. `value` is the string, shortened and escaped for display.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChartRefError {
-    /// The text does not begin with `oci://`.
-    #[error("chart reference `{value}` does not begin with `oci://`")]
+    /// The string does not start with `oci://`.
+    #[error("chart reference `{value}` does not start with `oci://`")]
     NoScheme {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// The text with `oci://` instead of what stands there.
+        /// The string with its scheme replaced by `oci://`.
         suggestion: String,
     },
-    /// There is no `/` after the registry, or nothing after it.
+    /// The string has no `/` after the registry, or nothing after it.
     #[error("chart reference `{value}` has no chart name")]
     NoName {
-        /// The refused text.
+        /// The invalid string.
         value: String,
     },
-    /// There is no `:<version>` after the name.
+    /// The string has no `:<version>` after the name.
     #[error("chart reference `{value}` has no version")]
     NoVersion {
-        /// The refused text.
+        /// The invalid string.
         value: String,
     },
-    /// The registry host is not legal.
-    #[error("chart reference `{value}` has an illegal registry host")]
+    /// The registry host is not valid.
+    #[error("chart reference `{value}` has an invalid registry host")]
     Registry {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What is wrong with the host.
+        /// The problem with the host.
         source: RegistryHostError,
     },
-    /// The project, or project and name together, are not legal.
-    #[error("chart reference `{value}` has an illegal path")]
+    /// The project, or the project and the name together, are not valid.
+    #[error("chart reference `{value}` has an invalid path")]
     Project {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What is wrong with the path.
+        /// The problem with the path.
         source: RepositoryError,
     },
-    /// The chart name is not legal.
-    #[error("chart reference `{value}` has an illegal chart name")]
+    /// The chart name is not valid.
+    #[error("chart reference `{value}` has an invalid chart name")]
     Name {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What is wrong with the name.
+        /// The problem with the name.
         source: NameError,
     },
-    /// The version is not legal.
-    #[error("chart reference `{value}` has an illegal version")]
+    /// The version is not valid.
+    #[error("chart reference `{value}` has an invalid version")]
     Version {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What is wrong with the version.
+        /// The problem with the version.
         source: VersionError,
     },
-    /// The digest is not legal.
-    #[error("chart reference `{value}` has an illegal digest")]
+    /// The digest is not valid.
+    #[error("chart reference `{value}` has an invalid digest")]
     Digest {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What is wrong with the digest.
+        /// The problem with the digest.
         source: DigestError,
     },
 }
 
 impl ChartRefError {
-    /// What to write instead.
+    /// Suggests a correction.
     pub fn hint(&self) -> String {
         match self {
             Self::NoScheme { suggestion, .. } => {
-                format!("write `{suggestion}`: charts are taken from OCI registries")
+                format!("use `{suggestion}`: only charts in OCI registries are supported")
             }
             Self::NoName { .. } | Self::NoVersion { .. } => {
-                "write `oci://<registry>/<project>/<name>:<version>`, as in `oci://registry.example.com/team/my-app:1.0.0`"
+                "use the form `oci://<registry>/<project>/<name>:<version>`, for example \
+                 `oci://registry.example.com/team/my-app:1.0.0`"
                     .to_owned()
             }
             Self::Registry { source, .. } => source.hint(),
@@ -117,10 +118,10 @@ impl ChartRefError {
 }
 
 impl ChartRef {
-    /// What every chart reference begins with.
+    /// The scheme of every chart reference.
     pub const SCHEME: &'static str = "oci://";
 
-    /// A chart of this registry; fails only where project and name together exceed [`Repository::MAX_LENGTH`].
+    /// Creates a reference. Fails only if the project and the name together exceed [`Repository::MAX_LENGTH`].
     pub fn new(
         registry: RegistryHost,
         project: Option<Repository>,
@@ -139,7 +140,7 @@ impl ChartRef {
         })
     }
 
-    /// Reads a full chart reference.
+    /// Parses a full chart reference.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, ChartRefError> {
         let text = value.as_ref();
         let value = || excerpt(text);
@@ -204,49 +205,49 @@ impl ChartRef {
         }
     }
 
-    /// The registry that has the chart.
+    /// The registry of the chart.
     pub fn registry(&self) -> &RegistryHost {
         &self.registry
     }
 
-    /// The path above the chart, where there is one.
+    /// The path in front of the chart name, if there is one.
     pub fn project(&self) -> Option<&Repository> {
         self.project.as_ref()
     }
 
-    /// The chart's name.
+    /// The name of the chart.
     pub fn name(&self) -> &ChartName {
         &self.name
     }
 
-    /// The chart's version, which is also its tag.
+    /// The version of the chart, which is also its tag.
     pub fn version(&self) -> &Version {
         &self.version
     }
 
-    /// The digest of the chart's manifest, where one is written.
+    /// The digest of the chart's manifest, if the reference has one.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// The whole path within the registry, project and name.
+    /// The whole path within the registry: project and name.
     pub fn repository(&self) -> Repository {
         let name = Repository::from(&self.name);
         match &self.project {
-            // `new` checked that the joined path is legal
+            // `new` has checked that the joined path is valid
             Some(project) => project.join(&self.name).unwrap_or(name),
             None => name,
         }
     }
 
-    /// The same chart bound to this content.
+    /// The same reference with this digest.
     #[must_use]
     pub fn with_digest(mut self, digest: Digest) -> Self {
         self.digest = Some(digest);
         self
     }
 
-    /// The artefact as a registry client addresses it: a chart is stored like an image.
+    /// The reference as used by registry clients, which store charts like images.
     pub fn as_artifact(&self) -> ImageRef {
         let artifact = ImageRef::new(self.registry.clone(), self.repository())
             .with_tag(Tag::from(&self.version));
@@ -274,21 +275,21 @@ impl fmt::Display for ChartRef {
 string_conversions!(ChartRef, ChartRefError);
 
 impl ChartName {
-    /// The longest chart name, in bytes.
+    /// The maximum length of a chart name, in bytes.
     pub const MAX_LENGTH: usize = 250;
 
-    /// The rule that every value satisfies.
+    /// The rule for all values of this type.
     pub const RULE: &'static NameRule =
         &NameRule::new("chart name", Self::MAX_LENGTH, Grammar::PathComponent);
 
-    /// Checks `value` against [`Self::RULE`].
+    /// Parses a name according to [`Self::RULE`].
     pub fn parse(value: impl AsRef<str>) -> Result<Self, NameError> {
         let value = value.as_ref();
         Self::RULE.check(value)?;
         Ok(Self(value.to_owned()))
     }
 
-    /// The name as text.
+    /// The name as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -296,14 +297,14 @@ impl ChartName {
 
 string_conversions!(ChartName, NameError, as_str);
 
-/// A chart name is a path component, and shorter than a repository may be.
+/// A chart name is a valid path component, and shorter than the limit of a repository.
 impl From<&ChartName> for Repository {
     fn from(name: &ChartName) -> Self {
         Self::of_component(name.as_str())
     }
 }
 
-/// The name of a unit is a DNS label, and so a chart name.
+/// The name of a unit is a DNS label, and every DNS label is a valid chart name.
 impl From<&ReleaseUnit> for ChartName {
     fn from(unit: &ReleaseUnit) -> Self {
         Self(unit.as_str().to_owned())

@@ -3,75 +3,76 @@
 use crate::excerpt::excerpt;
 use crate::string_value::string_conversions;
 
-/// The digest of some bytes, `<algorithm>:<lower-case hex>`: the one name of an artefact that cannot be moved.
+/// The digest of some content, `<algorithm>:<lower-case hex>`: the only name of an artifact that always refers to the
+/// same content.
 ///
-/// Grammar: OCI image specification, descriptor, with its two registered algorithms.
-/// This crate computes no digest; who hashed 32 bytes calls [`Digest::sha256_from_bytes`].
+/// Grammar: the descriptor of the OCI image specification with its two registered algorithms. This crate does not
+/// compute digests; code that has computed a hash calls [`Digest::sha256_from_bytes`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(String);
 
-/// The hash functions that a [`Digest`] can be of.
+/// The hash algorithms of a [`Digest`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DigestAlgorithm {
-    /// SHA-256, what registries and engines write.
+    /// SHA-256, the algorithm that registries and container engines use.
     Sha256,
-    /// SHA-512, registered by the OCI specification; registries may lack it.
+    /// SHA-512, registered by the OCI specification but not supported by all registries.
     Sha512,
 }
 
-/// Why a text is not a [`Digest`]; `value` is the refused text as it may be shown.
+/// The reason why a string is not a valid [`Digest`]. `value` is the string, shortened and escaped for display.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    /// The text is empty.
+    /// The string is empty.
     #[error("digest is empty")]
     Empty,
-    /// There is no `:` between algorithm and hex digits.
-    #[error("digest `{value}` names no algorithm")]
+    /// There is no `:` between the algorithm and the hex digits.
+    #[error("digest `{value}` has no algorithm")]
     NoAlgorithm {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// The algorithm that has as many hex digits, where one has.
+        /// The algorithm with this number of hex digits, if there is one.
         likely: Option<DigestAlgorithm>,
     },
-    /// The algorithm is none of [`DigestAlgorithm`].
-    #[error("digest `{value}` is of the unknown algorithm `{algorithm}`")]
+    /// The algorithm is not supported by [`DigestAlgorithm`].
+    #[error("digest `{value}` uses the unknown algorithm `{algorithm}`")]
     UnknownAlgorithm {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What stands before `:`.
+        /// The text before `:`.
         algorithm: String,
     },
     /// A character that is not a lower-case hex digit.
     #[error("digest `{value}` has `{shown}` at position {position}, which is not a lower-case hex digit", shown = character.escape_debug())]
     Character {
-        /// The refused text.
+        /// The invalid string.
         value: String,
         /// The character.
         character: char,
-        /// Where it stands in the whole text, in characters from 1.
+        /// Its position in the whole string, in characters from 1.
         position: usize,
     },
-    /// Too few or too many hex digits.
-    #[error("digest `{value}` has {length} hex digits, {algorithm} has {expected}", expected = algorithm.hex_length())]
+    /// The number of hex digits is wrong.
+    #[error("digest `{value}` has {length} hex digits, but {algorithm} needs {expected}", expected = algorithm.hex_length())]
     Length {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// The algorithm it names.
+        /// The algorithm in the string.
         algorithm: DigestAlgorithm,
-        /// The hex digits it has.
+        /// The number of hex digits in the string.
         length: usize,
     },
 }
 
 impl DigestError {
-    /// What to write instead.
+    /// Suggests a correction.
     pub fn hint(&self) -> String {
         match self {
             Self::NoAlgorithm {
                 likely: Some(algorithm),
                 ..
             } => {
-                format!("put `{algorithm}:` before it")
+                format!("add `{algorithm}:` in front")
             }
             Self::Character { character, .. } if character.is_ascii_hexdigit() => {
                 "write the hex digits in lower case".to_owned()
@@ -79,27 +80,26 @@ impl DigestError {
             Self::Length {
                 algorithm, length, ..
             } if *length < algorithm.hex_length() => {
-                "it looks cut off: copy the whole digest, short forms are for reading only"
-                    .to_owned()
+                "the digest seems to be cut off: copy the complete digest".to_owned()
             }
-            _ => "write `sha256:` and 64 lower-case hex digits".to_owned(),
+            _ => "use `sha256:` followed by 64 lower-case hex digits".to_owned(),
         }
     }
 }
 
 impl Digest {
-    /// The longest digest, in bytes: `sha512:` and its hex digits.
+    /// The maximum length of a digest, in bytes: `sha512:` and its hex digits.
     pub const MAX_LENGTH: usize = "sha512:".len() + DigestAlgorithm::Sha512.hex_length();
 
-    /// How many hex digits [`Digest::short`] shows.
+    /// The number of hex digits that [`Digest::short`] returns.
     pub const SHORT_LENGTH: usize = 12;
 
-    /// The digest whose SHA-256 hash is `hash`.
+    /// Creates a digest from a SHA-256 hash.
     pub fn sha256_from_bytes(hash: [u8; 32]) -> Self {
         Self::from_hash(DigestAlgorithm::Sha256, &hash)
     }
 
-    /// The digest whose SHA-512 hash is `hash`.
+    /// Creates a digest from a SHA-512 hash.
     pub fn sha512_from_bytes(hash: [u8; 64]) -> Self {
         Self::from_hash(DigestAlgorithm::Sha512, &hash)
     }
@@ -116,7 +116,7 @@ impl Digest {
         Self(text)
     }
 
-    /// Reads `<algorithm>:<lower-case hex>`.
+    /// Parses `<algorithm>:<lower-case hex>`.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, DigestError> {
         let text = value.as_ref();
         let value = || excerpt(text);
@@ -161,14 +161,14 @@ impl Digest {
         Ok(Self(text.to_owned()))
     }
 
-    /// The whole digest, `sha256:…`.
+    /// The complete digest, `sha256:…`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The hash function.
     pub fn algorithm(&self) -> DigestAlgorithm {
-        // the algorithm of a value is known by its length alone
+        // the algorithm of a value follows from its length
         if self.hex().len() == DigestAlgorithm::Sha256.hex_length() {
             DigestAlgorithm::Sha256
         } else {
@@ -176,12 +176,12 @@ impl Digest {
         }
     }
 
-    /// The hex digits alone.
+    /// The hex digits without the algorithm.
     pub fn hex(&self) -> &str {
         self.0.split_once(':').map_or(&self.0, |(_, hex)| hex)
     }
 
-    /// The first [`Digest::SHORT_LENGTH`] hex digits, for people to read; not an identifier.
+    /// The first [`Digest::SHORT_LENGTH`] hex digits, for display. Not unique.
     pub fn short(&self) -> &str {
         let hex = self.hex();
         hex.get(..Self::SHORT_LENGTH).unwrap_or(hex)
@@ -191,10 +191,10 @@ impl Digest {
 string_conversions!(Digest, DigestError, as_str);
 
 impl DigestAlgorithm {
-    /// Every algorithm, the usual one first.
+    /// All algorithms, the most common one first.
     pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
 
-    /// The name before `:`.
+    /// The name in front of `:`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
@@ -202,7 +202,7 @@ impl DigestAlgorithm {
         }
     }
 
-    /// How many hex digits a digest of this algorithm has.
+    /// The number of hex digits in a digest of this algorithm.
     pub const fn hex_length(self) -> usize {
         match self {
             Self::Sha256 => 64,

@@ -1,11 +1,11 @@
-//! How a refused input is shown in an error: control characters escaped, long text cut.
+//! How errors show invalid input: control characters are escaped and long text is shortened.
 
-/// Characters of a refused value that an error shows at most.
+/// The maximum number of characters of an invalid value in an error.
 const MAX_CHARS: usize = 80;
 
-/// The value as an error shows it: one line, no control characters, at most [`MAX_CHARS`] characters and `…`.
+/// Formats a value for an error: one line, no control characters, at most [`MAX_CHARS`] characters and `…`.
 ///
-/// An error may end in a terminal or in a CI log; a hostile tag name must not be able to move the cursor there.
+/// Errors end up on terminals and in CI logs, where a malicious tag name must not be able to control the cursor.
 pub(crate) fn excerpt(value: &str) -> String {
     let mut shown: String = value
         .chars()

@@ -9,11 +9,11 @@ use crate::repository::{Repository, RepositoryError};
 use crate::string_value::string_conversions;
 use crate::version::Version;
 
-/// A container image by its full name: `<registry>/<repository>[:<tag>][@<digest>]`.
+/// A container image with its full name: `<registry>/<repository>[:<tag>][@<digest>]`.
 ///
-/// The grammar is that of the distribution reference, without its silent defaults: the registry is always written
-/// (`nginx` is refused, and the hint spells `docker.io/library/nginx`), and no tag means no tag, not `latest`.
-/// Where both tag and digest are there, the digest decides and the tag is for people to read.
+/// The grammar is that of the distribution reference without its implicit defaults. The registry is required: `nginx`
+/// is refused, and the hint suggests `docker.io/library/nginx`. A reference without a tag has no tag; it does not mean
+/// `latest`. If both a tag and a digest are present, the digest decides and the tag is informational.
 ///
 /// ```
 /// use harmony_types::{ImageRef, ImageRefError};
@@ -32,72 +32,72 @@ pub struct ImageRef {
     digest: Option<Digest>,
 }
 
-/// Why a text is not an [`ImageRef`]; `value` is the refused text as it may be shown.
+/// The reason why a string is not a valid [`ImageRef`]. `value` is the string, shortened and escaped for display.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageRefError {
-    /// The text is empty.
+    /// The string is empty.
     #[error("image reference is empty")]
     Empty,
-    /// A URL scheme stands before the registry.
-    #[error("image reference `{value}` begins with the scheme `{scheme}`")]
+    /// The string starts with a URL scheme.
+    #[error("image reference `{value}` starts with the scheme `{scheme}`")]
     Scheme {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// The scheme with `://`.
+        /// The scheme, including `://`.
         scheme: String,
-        /// The text after it.
+        /// The string without the scheme.
         stripped: String,
     },
-    /// No registry host stands before the first `/`.
-    #[error("image reference `{value}` names no registry")]
+    /// There is no registry host in front of the first `/`.
+    #[error("image reference `{value}` has no registry")]
     NoRegistry {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// The name that Docker would read into it.
+        /// The full name that Docker would use for this string.
         docker_hub: String,
     },
-    /// The registry host is not legal.
-    #[error("image reference `{value}` has an illegal registry host")]
+    /// The registry host is not valid.
+    #[error("image reference `{value}` has an invalid registry host")]
     Registry {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What is wrong with the host.
+        /// The problem with the host.
         source: RegistryHostError,
     },
-    /// The repository is not legal.
-    #[error("image reference `{value}` has an illegal repository")]
+    /// The repository is not valid.
+    #[error("image reference `{value}` has an invalid repository")]
     Repository {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What is wrong with the repository.
+        /// The problem with the repository.
         source: RepositoryError,
     },
-    /// The tag is not legal.
-    #[error("image reference `{value}` has an illegal tag")]
+    /// The tag is not valid.
+    #[error("image reference `{value}` has an invalid tag")]
     Tag {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What is wrong with the tag.
+        /// The problem with the tag.
         source: TagError,
     },
-    /// The digest is not legal.
-    #[error("image reference `{value}` has an illegal digest")]
+    /// The digest is not valid.
+    #[error("image reference `{value}` has an invalid digest")]
     Digest {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What is wrong with the digest.
+        /// The problem with the digest.
         source: DigestError,
     },
 }
 
 impl ImageRefError {
-    /// What to write instead.
+    /// Suggests a correction.
     pub fn hint(&self) -> String {
         match self {
-            Self::Empty => "write `<registry>/<repository>:<tag>`, as in `registry.example.com/team/my-app:1.0.0`".to_owned(),
-            Self::Scheme { stripped, .. } => format!("write `{stripped}`: images have no scheme"),
+            Self::Empty => "use the form `<registry>/<repository>:<tag>`, for example `registry.example.com/team/my-app:1.0.0`".to_owned(),
+            Self::Scheme { stripped, .. } => format!("use `{stripped}`: image references have no scheme"),
             Self::NoRegistry { docker_hub, .. } => {
-                format!("write the full name: `{docker_hub}` if the image is on Docker Hub")
+                format!("use the full name: `{docker_hub}` if the image is on Docker Hub")
             }
             Self::Registry { source, .. } => source.hint(),
             Self::Repository { source, .. } => source.hint(),
@@ -108,7 +108,7 @@ impl ImageRefError {
 }
 
 impl ImageRef {
-    /// The image repository itself, without tag or digest; add them by [`with_tag`](Self::with_tag) and
+    /// Creates a reference without tag or digest. Add them with [`with_tag`](Self::with_tag) and
     /// [`with_digest`](Self::with_digest).
     pub fn new(registry: RegistryHost, repository: Repository) -> Self {
         Self {
@@ -119,7 +119,7 @@ impl ImageRef {
         }
     }
 
-    /// Reads a full image reference.
+    /// Parses a full image reference.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, ImageRefError> {
         let text = value.as_ref();
         let value = || excerpt(text);
@@ -172,7 +172,7 @@ impl ImageRef {
         })
     }
 
-    /// The registry that has the image.
+    /// The registry of the image.
     pub fn registry(&self) -> &RegistryHost {
         &self.registry
     }
@@ -182,22 +182,22 @@ impl ImageRef {
         &self.repository
     }
 
-    /// The tag, where one is written.
+    /// The tag, if the reference has one.
     pub fn tag(&self) -> Option<&Tag> {
         self.tag.as_ref()
     }
 
-    /// The digest, where one is written.
+    /// The digest, if the reference has one.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// `<registry>/<repository>`, without tag and digest.
+    /// `<registry>/<repository>`, without the tag and the digest.
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
     }
 
-    /// What a registry is asked for: the digest where there is one, else the tag, else nothing.
+    /// The reference to request from the registry: the digest if there is one, otherwise the tag.
     pub fn reference(&self) -> Option<&str> {
         self.digest
             .as_ref()
@@ -205,14 +205,14 @@ impl ImageRef {
             .or_else(|| self.tag.as_ref().map(Tag::as_str))
     }
 
-    /// The same image name under another registry, as a mirror or a local node has it.
+    /// The same image in another registry, such as a mirror or a local node.
     #[must_use]
     pub fn with_registry(mut self, registry: RegistryHost) -> Self {
         self.registry = registry;
         self
     }
 
-    /// The same repository under this tag; a digest is dropped, for it may be of another tag.
+    /// The same repository with this tag. The digest is removed, because it could belong to another tag.
     #[must_use]
     pub fn with_tag(mut self, tag: Tag) -> Self {
         self.tag = Some(tag);
@@ -220,19 +220,19 @@ impl ImageRef {
         self
     }
 
-    /// The same reference bound to this digest; the tag stays, for people to read.
+    /// The same reference with this digest. The tag is kept for information.
     #[must_use]
     pub fn with_digest(mut self, digest: Digest) -> Self {
         self.digest = Some(digest);
         self
     }
 
-    /// Whether the reference names content, not a tag that can move.
+    /// Returns true if the reference has a digest, so that its content cannot change.
     pub fn is_pinned(&self) -> bool {
         self.digest.is_some()
     }
 
-    /// The reference by digest alone, `<registry>/<repository>@<digest>`; `None` without a digest.
+    /// The reference without its tag, `<registry>/<repository>@<digest>`, or `None` if there is no digest.
     pub fn pinned(&self) -> Option<Self> {
         self.digest.is_some().then(|| Self {
             tag: None,
@@ -256,56 +256,56 @@ impl fmt::Display for ImageRef {
 
 string_conversions!(ImageRef, ImageRefError);
 
-/// The tag of an image: letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`.
+/// The tag of an image: letters, digits, `_`, `.` and `-`, not starting with `.` or `-`.
 ///
-/// Grammar: OCI distribution specification, `<reference>` as a tag.
+/// Grammar: `<reference>` as a tag in the OCI distribution specification.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(String);
 
-/// Why a text is not a [`Tag`]; `value` is the refused text as it may be shown.
+/// The reason why a string is not a valid [`Tag`]. `value` is the string, shortened and escaped for display.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
-    /// The text is empty.
+    /// The string is empty.
     #[error("tag is empty")]
     Empty,
-    /// The text is longer than [`Tag::MAX_LENGTH`].
-    #[error("tag `{value}` is {length} bytes long, {max} is the limit", max = Tag::MAX_LENGTH)]
+    /// The string is longer than [`Tag::MAX_LENGTH`].
+    #[error("tag `{value}` is {length} bytes long, but the limit is {max}", max = Tag::MAX_LENGTH)]
     TooLong {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// Its bytes.
+        /// Its length in bytes.
         length: usize,
     },
-    /// A character that no tag has, or that cannot be its first.
+    /// A character that is not allowed in a tag, or not as its first character.
     #[error("tag `{value}` has `{shown}` at position {position}, which is not allowed", shown = character.escape_debug())]
     Character {
-        /// The refused text.
+        /// The invalid string.
         value: String,
         /// The character.
         character: char,
-        /// Where it stands, in characters from 1.
+        /// Its position, in characters from 1.
         position: usize,
     },
 }
 
 impl TagError {
-    /// What to write instead.
+    /// Suggests a correction.
     pub fn hint(&self) -> String {
         match self {
             Self::TooLong { .. } => format!("shorten it to {} bytes", Tag::MAX_LENGTH),
             Self::Character { character: '+', .. } => {
-                "leave the build metadata out: `+` cannot stand in a tag".to_owned()
+                "remove the build metadata: `+` is not allowed in a tag".to_owned()
             }
-            _ => "write letters, digits, `_`, `.` and `-`, beginning with a letter, digit or `_`, as in `1.0.0`".to_owned(),
+            _ => "use letters, digits, `_`, `.` and `-`, and start with a letter, digit or `_`, for example `1.0.0`".to_owned(),
         }
     }
 }
 
 impl Tag {
-    /// The longest tag, in bytes.
+    /// The maximum length of a tag, in bytes.
     pub const MAX_LENGTH: usize = 128;
 
-    /// Checks a tag.
+    /// Parses a tag.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, TagError> {
         let text = value.as_ref();
         if text.is_empty() {
@@ -334,7 +334,7 @@ impl Tag {
         }
     }
 
-    /// The tag as text.
+    /// The tag as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -342,7 +342,7 @@ impl Tag {
 
 string_conversions!(Tag, TagError, as_str);
 
-/// A [`Version`] has no build metadata and keeps the limit of a tag, so it is one as it stands.
+/// A [`Version`] has no build metadata and respects the length limit of a tag, so it is a valid tag.
 impl From<&Version> for Tag {
     fn from(version: &Version) -> Self {
         const { assert!(Version::MAX_LENGTH <= Tag::MAX_LENGTH) };
@@ -350,8 +350,9 @@ impl From<&Version> for Tag {
     }
 }
 
-/// The rule by which the reference grammar tells a registry from the first part of a path; a text that is meant as a
-/// host but is not a legal one (upper case, an IPv6 address, a scheme) counts as a host, so that the error is about it.
+/// Decides whether the first part of a reference is a registry or a path component, as in the reference grammar. Text
+/// that looks like a host but is not a valid one (upper case, an IPv6 address, a scheme) counts as a host, so that the
+/// error is about the host.
 fn reads_as_host(first: &str) -> bool {
     first == "localhost"
         || first.contains(['.', ':', '['])

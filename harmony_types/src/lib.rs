@@ -1,40 +1,42 @@
-//! Checked leaf values of Harmony: names, versions, digests, image and chart references, release tags.
+//! Validated value types of Harmony: names, versions, digests, image and chart references, release tags.
 //!
-//! Text is parsed once, at the edge, into one of these types; from then on it is known to be legal.
-//! A value that exists is valid: fields are private, there is no setter, and every way in
-//! (`parse`, [`FromStr`](std::str::FromStr), `TryFrom`, serde) runs the same check.
+//! Text is parsed once, at the boundary, into one of these types, and is known to be valid from then on. Fields are
+//! private, there are no setters, and every way to create a value (`parse`, [`FromStr`](std::str::FromStr), `TryFrom`,
+//! serde) runs the same check.
 //!
-//! **What this crate must not know**: the network, files, clocks, async, Kubernetes, a registry client, any other
-//! crate of the workspace. It depends on serde, semver, strsim and thiserror only, so that every crate, also the ones that
-//! ship to devices, can afford it.
+//! **This crate must not use** the network, files, clocks, async code, Kubernetes, a registry client, or any other
+//! crate of the workspace. It depends only on serde, semver, strsim and thiserror, so that every crate can use it,
+//! including those that ship to devices.
 //!
 //! # Code map
 //!
-//! | module | types | grammar taken from |
+//! | module | types | source of the grammar |
 //! | --- | --- | --- |
 //! | [`names`] | [`Namespace`], [`AppName`], [`ComponentName`], [`ResourceName`], [`ObjectName`], [`ContainerName`], [`PortName`], [`LabelKey`], [`LabelValue`] | Kubernetes object names, labels |
-//! | [`name_rule`] | [`NameRule`], [`NameError`] | the checker behind all names |
+//! | [`name_rule`] | [`NameRule`], [`NameError`] | the rules that all names share |
 //! | [`version`] | [`Version`] | Semantic Versioning 2.0.0 without build metadata |
 //! | [`digest`] | [`Digest`], [`DigestAlgorithm`] | OCI image specification, descriptor |
 //! | [`registry_host`] | [`RegistryHost`] | distribution reference, `domain` |
 //! | [`repository`] | [`Repository`] | distribution reference, `path` |
 //! | [`image`] | [`ImageRef`], [`Tag`] | distribution reference |
 //! | [`chart`] | [`ChartRef`], [`ChartName`] | Helm `oci://` references |
-//! | [`release_unit`] | [`ReleaseUnit`], [`ReleaseUnits`] | what an app registers for release |
+//! | [`release_unit`] | [`ReleaseUnit`], [`ReleaseUnits`] | the releasable parts of an app |
 //! | [`release_tag`] | [`ReleaseTag`], [`ResolvedRelease`], [`UnresolvedTag`] | `<app>-<component>-v<semver>` |
-//! | [`printable`] | text from elsewhere, made safe to show | ECMA-48 control sequences, Unicode controls |
+//! | [`printable`] | untrusted text, made safe for display | ECMA-48 control sequences, Unicode controls |
 //!
-//! Start with [`image`] to see the shape of a composed value, and with [`release_tag`] for the one algorithm here.
+//! Start with [`image`] for a typical composed value, and with [`release_tag`] for the only algorithm in this crate.
 //!
 //! # What all types share
 //!
-//! - `parse`, `FromStr`, `TryFrom<&str>`, `TryFrom<String>`, `Display`, serde as a string through these,
-//!   `Clone + Debug + Eq + Ord + Hash`. `T::parse(x.to_string()) == x` for every value.
-//!   The one exception is [`ReleaseUnit`], which is made of its two names: `a-b-c` does not tell where to cut.
-//! - Limits are constants of the type (`MAX_LENGTH`, in bytes unless said otherwise).
-//! - Errors name the value (escaped, and shortened when long), the position (in characters, from 1) and the rule.
-//!   What to do about it is apart, in `hint()`, and is not part of the message.
-//! - No input makes this crate panic.
+//! - All types have `parse`, `FromStr`, `TryFrom<&str>`, `TryFrom<String>`, `Display`, serde as a string, and `Clone +
+//!   Debug + Eq + Ord + Hash`. `T::parse(x.to_string()) == x` for every value. The exception is [`ReleaseUnit`], which
+//!   is created from two names, because `a-b-c` could be split in two ways.
+//! - Limits are constants of the type (`MAX_LENGTH`, in bytes unless noted otherwise).
+//! - Errors contain the value (escaped and shortened), the position (in characters from 1) and the violated rule.
+//!   Suggestions are not part of the message; they are returned by `hint()`.
+//! - This crate does not panic for any input.
+
+#![warn(missing_docs)]
 
 pub mod chart;
 pub mod digest;

@@ -1,8 +1,8 @@
-//! The rule behind a name type, and the error that says where a value breaks it.
+//! The rule of a name type, and the error that says where a value violates it.
 
 use crate::excerpt::excerpt;
 
-/// What a kind of name may look like; the constant `RULE` of a name type.
+/// The format of a kind of name; the constant `RULE` of a name type.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NameRule {
     what: &'static str,
@@ -10,70 +10,69 @@ pub struct NameRule {
     grammar: Grammar,
 }
 
-/// Why a value is not a legal name.
+/// The reason why a string is not a valid name.
 ///
-/// `value` is the refused text as it may be shown: escaped, and shortened when long.
-/// `position` counts characters from 1.
+/// `value` is the string, shortened and escaped for display. `position` counts characters from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The value is empty.
     #[error("{what} is empty", what = rule.what)]
     Empty {
-        /// The rule that was broken.
+        /// The violated rule.
         rule: &'static NameRule,
     },
-    /// The value, or the part of it that has a limit of its own, is too long.
-    #[error("{what} `{value}` is {length} bytes long, {max} is the limit", what = rule.what)]
+    /// The value, or a part of it with its own limit, is too long.
+    #[error("{what} `{value}` is {length} bytes long, but the limit is {max}", what = rule.what)]
     TooLong {
-        /// The rule that was broken.
+        /// The violated rule.
         rule: &'static NameRule,
-        /// The refused value.
+        /// The invalid value.
         value: String,
-        /// Bytes of the value or of its part.
+        /// The length of the value or part, in bytes.
         length: usize,
-        /// Bytes allowed for it.
+        /// The limit, in bytes.
         max: usize,
     },
-    /// A character that this kind of name never has.
+    /// A character that is not allowed in this kind of name.
     #[error("{what} `{value}` has `{shown}` at position {position}, which is not allowed", what = rule.what, shown = character.escape_debug())]
     Character {
-        /// The rule that was broken.
+        /// The violated rule.
         rule: &'static NameRule,
-        /// The refused value.
+        /// The invalid value.
         value: String,
         /// The character.
         character: char,
-        /// Where it stands.
+        /// Its position.
         position: usize,
-        /// A legal name near the refused one, where there is one.
+        /// A similar valid name, if there is one.
         suggestion: Option<String>,
     },
-    /// A separator where a letter or digit is needed: at an end, or beside another separator.
-    #[error("{what} `{value}` has `{character}` at position {position}, where a letter or digit is needed", what = rule.what)]
+    /// A separator where a letter or digit is required: at the start or the end, or next to another separator.
+    #[error("{what} `{value}` has `{character}` at position {position}, where a letter or digit is required", what = rule.what)]
     Misplaced {
-        /// The rule that was broken.
+        /// The violated rule.
         rule: &'static NameRule,
-        /// The refused value.
+        /// The invalid value.
         value: String,
         /// The separator.
         character: char,
-        /// Where it stands.
+        /// Its position.
         position: usize,
-        /// A legal name near the refused one, where there is one.
+        /// A similar valid name, if there is one.
         suggestion: Option<String>,
     },
-    /// A port name without any letter, which Kubernetes would take for a number.
+    /// A port name without a letter, which Kubernetes would treat as a number.
     #[error("{what} `{value}` has no letter", what = rule.what)]
     NoLetter {
-        /// The rule that was broken.
+        /// The violated rule.
         rule: &'static NameRule,
-        /// The refused value.
+        /// The invalid value.
         value: String,
     },
 }
 
 impl NameError {
-    /// What to write instead.
+    /// Suggests a correction.
     pub fn hint(&self) -> String {
         let rule = self.rule();
         let description = rule.grammar.description();
@@ -86,14 +85,14 @@ impl NameError {
                 suggestion: Some(suggestion),
                 ..
             } => {
-                format!("write for example `{suggestion}`: {description}")
+                format!("use for example `{suggestion}`: {description}")
             }
             Self::TooLong { max, .. } => format!("shorten it to {max} bytes: {description}"),
             _ => description.to_owned(),
         }
     }
 
-    /// The rule that was broken.
+    /// The violated rule.
     pub fn rule(&self) -> &'static NameRule {
         match self {
             Self::Empty { rule }
@@ -114,22 +113,22 @@ impl NameRule {
         }
     }
 
-    /// What is named, as it reads in a sentence: `namespace`.
+    /// The kind of name, for use in a sentence: `namespace`.
     pub fn what(&self) -> &'static str {
         self.what
     }
 
-    /// The longest legal value, in bytes.
+    /// The maximum length of a value, in bytes.
     pub fn max_length(&self) -> usize {
         self.max_length
     }
 
-    /// The grammar in words.
+    /// The grammar in plain English.
     pub fn description(&self) -> &'static str {
         self.grammar.description()
     }
 
-    /// Checks `value`; every way to make a name goes through here.
+    /// Checks `value`. Every constructor of a name uses this method.
     pub(crate) fn check(&'static self, value: &str) -> Result<(), NameError> {
         if value.is_empty() && self.grammar != Grammar::LabelValue {
             return Err(NameError::Empty { rule: self });
@@ -184,7 +183,7 @@ impl NameRule {
         }
     }
 
-    /// A legal name near `value`: lower case, every run of other characters one `-`.
+    /// A valid name similar to `value`: in lower case, with each run of other characters replaced by one `-`.
     fn suggest(&self, value: &str) -> Option<String> {
         let keep_case = matches!(
             self.grammar,
@@ -216,10 +215,10 @@ impl NameRule {
     }
 }
 
-/// The grammars of names. Lengths are checked apart, save where a part has its own.
+/// The grammars of names. Lengths are checked separately, except for parts with their own limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Grammar {
-    /// RFC 1123 label as Kubernetes reads it: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`.
+    /// An RFC 1123 label as defined by Kubernetes: `[a-z0-9]([-a-z0-9]*[a-z0-9])?`.
     DnsLabel,
     /// Labels joined by `.`.
     DnsSubdomain,
@@ -227,7 +226,7 @@ pub(crate) enum Grammar {
     PortName,
     /// `[<DnsSubdomain>/]<qualified name>`.
     LabelKey,
-    /// Empty or a qualified name.
+    /// Empty, or a qualified name.
     LabelValue,
     /// One path component of the distribution reference grammar: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
     PathComponent,
@@ -235,7 +234,7 @@ pub(crate) enum Grammar {
     PathSegment,
 }
 
-/// Where a text breaks a grammar.
+/// Where a string violates a grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     TooLong { length: usize, max: usize },
@@ -248,19 +247,21 @@ impl Grammar {
     fn description(self) -> &'static str {
         match self {
             Self::DnsLabel => {
-                "lower-case letters, digits and `-`, beginning and ending with a letter or digit"
+                "lower-case letters, digits and `-`, starting and ending with a letter or digit"
             }
             Self::DnsSubdomain => {
-                "lower-case letters, digits, `-` and `.`, each part between dots beginning and ending with a letter or digit"
+                "lower-case letters, digits, `-` and `.`, each part between dots starting and ending with a \
+                 letter or digit"
             }
             Self::PortName => {
                 "lower-case letters, digits and single `-` between them, at least one letter, at most 15 characters"
             }
             Self::LabelKey => {
-                "a name of letters, digits, `-`, `_` and `.` (63 at most), with a DNS prefix and `/` before it where it is not your own"
+                "a name of at most 63 letters, digits, `-`, `_` and `.`, optionally with a DNS prefix and `/` in \
+                 front"
             }
             Self::LabelValue => {
-                "letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit, or nothing"
+                "letters, digits, `-`, `_` and `.`, starting and ending with a letter or digit, or nothing"
             }
             Self::PathSegment => {
                 "any characters but `/`, `%` and control characters, and not `.` or `..`"
@@ -302,7 +303,7 @@ fn is_lower(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit()
 }
 
-/// Word characters with joiners between them; the text may be empty. `offset` characters stand before it.
+/// Words with separators between them; the string may be empty. `offset` is the number of characters in front of it.
 fn words(
     value: &str,
     offset: usize,
@@ -349,7 +350,7 @@ fn dns_subdomain(value: &str, offset: usize) -> Result<(), Fault> {
 fn port_name(value: &str) -> Result<(), Fault> {
     words(value, 0, is_lower, |c| c == '-')?;
     if let Some(index) = value.find("--") {
-        // all ASCII by now: bytes are characters
+        // only ASCII at this point, so bytes are characters
         return Err(Fault::Misplaced {
             character: '-',
             position: index + 2,
@@ -371,7 +372,7 @@ fn qualified_name(value: &str, offset: usize) -> Result<(), Fault> {
     )
 }
 
-/// Limits of the parts of a label key: `k8s.io/apimachinery/pkg/util/validation`, `IsQualifiedName`.
+/// The limits for the parts of a label key, from `IsQualifiedName` in `k8s.io/apimachinery/pkg/util/validation`.
 fn label_key(value: &str) -> Result<(), Fault> {
     const MAX_PREFIX: usize = 253;
     const MAX_NAME: usize = 63;
@@ -403,10 +404,10 @@ fn within(part: &str, max: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// One component of a repository path; `offset` characters stand before it.
+/// One component of a repository path. `offset` is the number of characters in front of it.
 pub(crate) fn path_component(value: &str, offset: usize) -> Result<(), Fault> {
     words(value, offset, is_lower, |c| matches!(c, '-' | '_' | '.'))?;
-    // all ASCII by now: bytes are characters
+    // only ASCII at this point, so bytes are characters
     let bytes = value.as_bytes();
     for (index, pair) in bytes.windows(2).enumerate() {
         let [left, right] = [char::from(pair[0]), char::from(pair[1])];

@@ -3,7 +3,7 @@
 use crate::name_rule::{Grammar, NameError, NameRule};
 use crate::string_value::string_conversions;
 
-/// Declares checked name types: a table of leaf types that differ in their rule only.
+/// Declares name types, which differ only in their rules.
 ///
 /// ```
 /// use harmony_types::{NameError, Namespace};
@@ -22,20 +22,20 @@ macro_rules! name_types {
         pub struct $name(String);
 
         impl $name {
-            /// The longest legal value, in bytes.
+            /// The maximum length of a value, in bytes.
             pub const MAX_LENGTH: usize = $max;
 
-            /// The rule that every value satisfies.
+            /// The rule for all values of this type.
             pub const RULE: &'static NameRule = &NameRule::new($what, Self::MAX_LENGTH, Grammar::$grammar);
 
-            /// Checks `value` against [`Self::RULE`].
+            /// Parses a name according to [`Self::RULE`].
             pub fn parse(value: impl AsRef<str>) -> Result<Self, NameError> {
                 let value = value.as_ref();
                 Self::RULE.check(value)?;
                 Ok(Self(value.to_owned()))
             }
 
-            /// The name as text.
+            /// The name as a string.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -46,42 +46,44 @@ macro_rules! name_types {
 }
 
 name_types! {
-    /// Name of a Kubernetes namespace (DNS-1123 label).
+    /// The name of a Kubernetes namespace (a DNS-1123 label).
     Namespace { what: "namespace", grammar: DnsLabel, max: 63 }
 
-    /// Name of an app: what one AppSpec family, one `*-deploy` crate and one `harmony-<app>` command are called.
+    /// The name of an app, shared by its AppSpecs, its `*-deploy` crate and its `harmony-<app>` command.
     ///
     /// A DNS-1123 label, because it becomes part of object names, label values, image paths and git tags.
     AppName { what: "app name", grammar: DnsLabel, max: 63 }
 
-    /// Name of one deployable component of an app, such as `operator` (DNS-1123 label).
+    /// The name of a deployable component of an app, such as `operator` (a DNS-1123 label).
     ComponentName { what: "component name", grammar: DnsLabel, max: 63 }
 
-    /// Name of a Kubernetes object that follows the common rule (DNS-1123 subdomain).
+    /// The name of a Kubernetes object according to the common rule (a DNS-1123 subdomain).
     ///
-    /// Kinds with a narrower rule (a Service, a namespace) refuse some of these names; the API server says so.
+    /// Some kinds, such as Services and namespaces, have stricter rules, which are checked by the API server.
     ResourceName { what: "resource name", grammar: DnsSubdomain, max: 253 }
 
-    /// Name of any Kubernetes object, whatever the rule of its kind: one segment of a URL path.
+    /// The name of any Kubernetes object, whatever the rule of its kind: one segment of a URL path.
     ///
-    /// The rule that all kinds share (`ValidatePathSegmentName` of the API machinery), and the only one that RBAC has:
-    /// `system:auth-delegator` is the name of a ClusterRole. Kubernetes sets no limit; ours bounds what is shown.
+    /// This is the rule that all kinds share (`ValidatePathSegmentName` of the API machinery), and the only rule for RBAC
+    /// objects: `system:auth-delegator` is the name of a ClusterRole. Kubernetes has no limit; this one bounds messages.
     ObjectName { what: "object name", grammar: PathSegment, max: 1024 }
 
-    /// Name of a container within a pod (DNS-1123 label).
+    /// The name of a container in a pod (a DNS-1123 label).
     ContainerName { what: "container name", grammar: DnsLabel, max: 63 }
 
-    /// Name of a container or service port (`IANA_SVC_NAME` of RFC 6335: at least one letter, no two `-` in a row).
+    /// The name of a container or service port (`IANA_SVC_NAME` of RFC 6335: at least one letter, no two `-` in a row).
     PortName { what: "port name", grammar: PortName, max: 15 }
 
-    /// Key of a Kubernetes label or annotation: `[<DNS-1123 subdomain>/]<name of at most 63>`.
+    /// The key of a Kubernetes label or annotation: `[<DNS-1123 subdomain>/]<name of at most 63 bytes>`.
     LabelKey { what: "label key", grammar: LabelKey, max: 317 }
 
-    /// Value of a Kubernetes label: empty, or letters, digits, `-`, `_` and `.` between two letters or digits.
+    /// The value of a Kubernetes label: empty, or letters, digits, `-`, `_` and `.`, starting and ending with a letter
+    /// or digit.
     LabelValue { what: "label value", grammar: LabelValue, max: 63 }
 }
 
-/// A DNS label is a DNS subdomain and a label value, and each of them is a path segment: these conversions cannot fail.
+/// A DNS label is also a valid DNS subdomain and label value, and all of them are path segments, so these conversions
+/// cannot fail.
 macro_rules! widen {
     ($($from:ident => $($to:ident),+;)+) => {$($(
         impl From<$from> for $to {
@@ -107,14 +109,14 @@ widen! {
 }
 
 impl ResourceName {
-    /// For the types of this crate whose grammar is a DNS-1123 label.
+    /// For the types of this crate that are DNS-1123 labels.
     pub(crate) fn from_label(label: &str) -> Self {
         Self(label.to_owned())
     }
 }
 
 impl LabelValue {
-    /// For the types of this crate whose grammar is a DNS-1123 label.
+    /// For the types of this crate that are DNS-1123 labels.
     pub(crate) fn from_label(label: &str) -> Self {
         Self(label.to_owned())
     }

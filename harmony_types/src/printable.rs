@@ -1,18 +1,18 @@
-//! Text from elsewhere, made safe to show: a pod's log, a server's answer, a device's labels.
+//! Makes untrusted text safe for display: the log of a pod, the response of a server, the labels of a device.
 //!
-//! A terminal obeys what it is sent. Control sequences in a log line can move the cursor, overwrite what was printed before
-//! or set the window's title, and characters that turn the direction of text can show a name that is not the name.
-//! Everything that did not come from this program passes [`line`] or [`text`] where it is put into output; [`guarded`] is
-//! the last check, at the stream itself.
+//! A terminal executes control sequences. In a log line, they can move the cursor, overwrite earlier output or set the
+//! window title, and characters that change the text direction can disguise a name. All text that does not come from
+//! this program goes through [`line`] or [`text`] before it becomes part of the output. [`guarded`] is the last check,
+//! at the output stream itself.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// Longer strings than this (titles, links) are not taken for control sequences.
+/// Longer strings (titles, links) are not treated as control sequences.
 const LONGEST_STRING: usize = 4096;
 
-/// True for characters that a terminal obeys or that change how other characters are shown. None of them has a shape of
-/// its own.
+/// Returns true for characters that a terminal executes or that change how other characters are displayed. They have no
+/// visible shape.
 pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -28,7 +28,8 @@ pub fn is_unsafe(character: char) -> bool {
         )
 }
 
-/// As one line: control sequences are left out, line breaks and tabs become spaces, other unsafe characters are dropped.
+/// Formats text as a single line: removes control sequences, replaces line breaks and tabs by spaces, and removes other
+/// unsafe characters.
 ///
 /// ```
 /// assert_eq!(harmony_types::printable::line("a\u{1b}[31mb\r\nc\u{9b}2Jd"), "ab cd");
@@ -39,7 +40,7 @@ pub fn line(text: &str) -> String {
     line.replace('\n', " ")
 }
 
-/// The beginning of a text as one line, for errors: at most `limit` characters, and `…` where more follow.
+/// The beginning of a text as one line, for errors: at most `limit` characters, followed by `…` if there is more.
 ///
 /// ```
 /// assert_eq!(harmony_types::printable::excerpt("<h1>\n  502 Bad", 6), "<h1> 5…");
@@ -67,8 +68,8 @@ pub fn excerpt(text: &str, limit: usize) -> String {
     shown
 }
 
-/// As one or more lines: like [`line`], but line breaks stay. A carriage return is a line break, so that nothing can
-/// overwrite what stands before it.
+/// Formats text as one or more lines: like [`line`], but keeps line breaks. A carriage return counts as a line break,
+/// so that it cannot overwrite the text before it.
 pub fn text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -93,7 +94,8 @@ pub fn text(text: &str) -> String {
     shown
 }
 
-/// A JSON document with its unsafe characters escaped; it means the same. JSON itself demands that only of the first 32.
+/// Escapes the unsafe characters in a JSON document without changing its meaning. JSON requires this only for the first
+/// 32 characters.
 pub fn json(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
     for character in document.chars() {
@@ -109,8 +111,8 @@ pub fn json(document: &str) -> String {
     shown
 }
 
-/// The events of a log on their way to a stream: each write is one event, and becomes one line that a terminal shows and
-/// does not obey. A text from elsewhere in a field can neither begin a line nor colour one.
+/// Writes log events to a stream. Each write is one event and becomes one printable line, so that text from elsewhere in a
+/// field can neither start a new line nor change colours.
 #[derive(Debug)]
 pub struct Events<W> {
     out: W,
@@ -126,7 +128,7 @@ impl<W: Write> Events<W> {
         }
     }
 
-    /// Events as JSON, which says a line break by itself.
+    /// Events as JSON, which escapes line breaks itself.
     pub fn json(out: W) -> Self {
         Self { out, safe: json }
     }
@@ -144,8 +146,8 @@ impl<W: Write> Write for Events<W> {
     }
 }
 
-/// A whole output of this program: lines, tabs and the colours that it sets itself stay, every other unsafe character is
-/// dropped.
+/// Filters the complete output of this program: keeps lines, tabs and the program's own colors, and removes all other
+/// unsafe characters.
 pub fn guarded(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     guard(text, &mut shown);
@@ -164,7 +166,7 @@ fn guard(text: &str, shown: &mut String) {
     }
 }
 
-/// The length of the sequence at the beginning of `text` that only sets colours, if there is one.
+/// The length of the sequence at the start of `text` that only sets colors, if there is one.
 fn colour(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("\u{1b}[")?;
     let parameters = rest
@@ -174,7 +176,7 @@ fn colour(text: &str) -> Option<usize> {
     (rest.as_bytes().get(parameters) == Some(&b'm')).then_some(2 + parameters + 1)
 }
 
-/// The length of the control sequence at the beginning of `text`, if there is a whole one.
+/// The length of the control sequence at the start of `text`, if there is a complete one.
 fn sequence(text: &str) -> Option<usize> {
     let first = text.chars().next()?;
     let (introducer, length) = match first {
@@ -182,7 +184,7 @@ fn sequence(text: &str) -> Option<usize> {
             let second = text[1..].chars().next()?;
             (second, 1 + second.len_utf8())
         }
-        // the same introducers as one character
+        // the same introducers as a single character
         '\u{90}' | '\u{98}' | '\u{9b}' | '\u{9d}'..='\u{9f}' => {
             let letter = char::from_u32(u32::from(first) - 0x40)?;
             (letter, first.len_utf8())
@@ -203,7 +205,7 @@ fn sequence(text: &str) -> Option<usize> {
             let body = end_of_string(rest)?;
             Some(length + body)
         }
-        // a letter that selects a character set follows
+        // followed by a letter that selects a character set
         '(' | ')' | '*' | '+' | '-' | '.' | '/' | '#' | '%' | ' ' => {
             let chosen = rest.chars().next().filter(char::is_ascii_graphic)?;
             Some(length + chosen.len_utf8())
@@ -213,8 +215,8 @@ fn sequence(text: &str) -> Option<usize> {
     }
 }
 
-/// Up to and with the end of a control string. One that does not end in its line is none, so that it cannot hide what
-/// follows it.
+/// The end of a control string. A string that does not end on its line does not count, so that it cannot hide the text
+/// after it.
 fn end_of_string(text: &str) -> Option<usize> {
     for (at, character) in text.char_indices().take(LONGEST_STRING) {
         match character {
@@ -227,11 +229,38 @@ fn end_of_string(text: &str) -> Option<usize> {
     None
 }
 
+/// A number of bytes in binary units, as progress bars show it: `999 B`, `1.00 KiB`, `34.20 MiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    for (shift, unit) in UNITS {
+        let whole = bytes >> shift;
+        if whole > 0 {
+            let rest = bytes & ((1 << shift) - 1);
+            return format!("{whole}.{:02} {unit}", (rest * 100) >> shift);
+        }
+    }
+    format!("{bytes} B")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn sizes_have_binary_units() {
+        let shown = [0, 1023, 1024, 1_300_000, 5 << 30, u64::MAX].map(size);
+        let expected = [
+            "0 B",
+            "1023 B",
+            "1.00 KiB",
+            "1.23 MiB",
+            "5.00 GiB",
+            "17179869183.99 GiB",
+        ];
+        assert_eq!(shown, expected);
+    }
 
     #[test]
     fn what_a_terminal_obeys_is_left_out() {
@@ -260,7 +289,7 @@ mod tests {
                 "next\u{85}line\u{2028}and\u{2029}paragraph",
                 "next\nline\nand\nparagraph",
             ),
-            // what does not end hides nothing
+            // an unterminated string hides nothing
             ("\u{1b}]0;never ended\nnext", "]0;never ended\nnext"),
             ("\u{9d}0;never ended", "0;never ended"),
             ("\u{1b}[31", "[31"),

@@ -5,125 +5,126 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::excerpt::excerpt;
 use crate::string_value::string_conversions;
 
-/// Host and optional port of an OCI registry, as it stands before the first `/` of an image reference.
+/// The host and optional port of an OCI registry, as in front of the first `/` of an image reference.
 ///
-/// One of: a DNS name with at least one dot, a DNS name with a port, `localhost`, an IPv4 address, an IPv6 address in
-/// brackets; each with an optional `:<port>`. A bare word such as `registry` is refused: in an image reference it
-/// would read as the first part of the path (distribution reference grammar), so it could not be told apart.
-/// Names are lower case; an IPv6 address is kept in its canonical short form.
+/// A host is a DNS name with at least one dot, a DNS name with a port, `localhost`, an IPv4 address, or an IPv6 address
+/// in brackets, each with an optional `:<port>`. A single word such as `registry` is refused, because an image
+/// reference cannot distinguish it from the first component of a path (see the distribution reference grammar). Names
+/// are in lower case, and IPv6 addresses in their canonical short form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegistryHost {
     authority: String,
     port: Option<u16>,
 }
 
-/// Why a text is not a [`RegistryHost`]; `value` is the refused text as it may be shown.
+/// The reason why a string is not a valid [`RegistryHost`]. `value` is the string, shortened and escaped for display.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryHostError {
-    /// The text, or the host in it, is empty.
+    /// The string, or the host in it, is empty.
     #[error("registry host `{value}` is empty")]
     Empty {
-        /// The refused text.
+        /// The invalid string.
         value: String,
     },
-    /// The host is longer than [`RegistryHost::MAX_LENGTH`], or a part between dots than 63 bytes.
-    #[error("registry host `{value}`: `{part}` is {length} bytes long, {max} is the limit")]
+    /// The host is longer than [`RegistryHost::MAX_LENGTH`], or a part between dots is longer than 63 bytes.
+    #[error("registry host `{value}`: `{part}` is {length} bytes long, but the limit is {max}")]
     TooLong {
-        /// The refused text.
+        /// The invalid string.
         value: String,
         /// The host, or the part between dots.
         part: String,
-        /// Its bytes.
+        /// Its length in bytes.
         length: usize,
-        /// The bytes allowed for it.
+        /// The limit, in bytes.
         max: usize,
     },
-    /// A URL scheme stands before the host.
-    #[error("registry host `{value}` begins with the scheme `{scheme}`")]
+    /// There is a URL scheme in front of the host.
+    #[error("registry host `{value}` starts with the scheme `{scheme}`")]
     Scheme {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// The scheme with `://`.
+        /// The scheme, including `://`.
         scheme: String,
-        /// The host that the text seems to mean.
+        /// The host without the scheme.
         stripped: String,
     },
-    /// A path stands after the host.
+    /// There is a path after the host.
     #[error("registry host `{value}` has a path after the host")]
     Path {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What stands before the first `/`.
+        /// The text in front of the first `/`.
         host: String,
     },
-    /// A character that no host has.
+    /// A character that is not allowed in a host.
     #[error("registry host `{value}` has `{shown}` at position {position}, which is not allowed", shown = character.escape_debug())]
     Character {
-        /// The refused text.
+        /// The invalid string.
         value: String,
         /// The character.
         character: char,
-        /// Where it stands, in characters from 1.
+        /// Its position, in characters from 1.
         position: usize,
     },
-    /// `-` or `.` at an end of the host or beside a dot.
+    /// A `-` or `.` at the start or end of the host, or next to a dot.
     #[error(
-        "registry host `{value}` has `{character}` at position {position}, where a letter or digit is needed"
+        "registry host `{value}` has `{character}` at position {position}, where a letter or digit is required"
     )]
     Misplaced {
-        /// The refused text.
+        /// The invalid string.
         value: String,
         /// The separator.
         character: char,
-        /// Where it stands, in characters from 1.
+        /// Its position, in characters from 1.
         position: usize,
     },
     /// The port is not a number from 1 to 65535 without leading zeros.
     #[error("registry host `{value}` has the port `{port}`, which is not a number from 1 to 65535")]
     Port {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What stands after `:`.
+        /// The text after `:`.
         port: String,
     },
-    /// The host reads as an IP address and is none.
-    #[error("registry host `{value}` is no IP address, though it is written like one")]
+    /// The host looks like an IP address but is not valid.
+    #[error("registry host `{value}` looks like an IP address but is not a valid one")]
     Address {
-        /// The refused text.
+        /// The invalid string.
         value: String,
     },
-    /// A single word without port.
+    /// A single word without a port.
     #[error("registry host `{value}` is a single word without a port")]
     BareWord {
-        /// The refused text.
+        /// The invalid string.
         value: String,
     },
 }
 
 impl RegistryHostError {
-    /// What to write instead.
+    /// Suggests a correction.
     pub fn hint(&self) -> String {
         const FORM: &str =
-            "write the host as in `registry.example.com`, `localhost:5000` or `[::1]:5000`";
+            "use a host such as `registry.example.com`, `localhost:5000` or `[::1]:5000`";
         match self {
             Self::Scheme { stripped, .. } if !stripped.is_empty() => {
-                format!("write `{stripped}`; whether TLS is used is decided elsewhere")
+                format!("use `{stripped}`: a registry host has no scheme")
             }
             Self::Path { host, .. } if !host.is_empty() => {
-                format!("write `{host}` here; the path belongs to the repository")
+                format!("use `{host}`; the path is part of the repository")
             }
             Self::Character { character, value, .. } if character.is_ascii_uppercase() => {
-                format!("write `{}`: host names are lower case", value.to_lowercase())
+                format!("use `{}`: host names are lower case", value.to_lowercase())
             }
             Self::Character { character: '@', .. } => {
-                format!("{FORM}; credentials belong into the Docker configuration, not into the host")
+                format!("{FORM}; put credentials in the Docker configuration and not in the host")
             }
-            Self::Port { .. } => "write the port as a number, for example `:5000`, or leave it out for 443".to_owned(),
+            Self::Port { .. } => "use a number as the port, for example `:5000`, or leave it out for port 443".to_owned(),
             Self::Address { .. } => {
-                "write an IPv4 address as four numbers up to 255, an IPv6 address in brackets as in `[::1]:5000`".to_owned()
+                "an IPv4 address has four numbers up to 255; an IPv6 address is in brackets, for example \
+                 `[::1]:5000`".to_owned()
             }
             Self::BareWord { value } => {
-                format!("write its full name, or add the port as in `{value}:443`: without one it reads as a path")
+                format!("use the full host name, or add a port, for example `{value}:443`; otherwise it is read as a path")
             }
             _ => FORM.to_owned(),
         }
@@ -131,13 +132,13 @@ impl RegistryHostError {
 }
 
 impl RegistryHost {
-    /// The longest host without port, in bytes: the longest DNS name.
+    /// The maximum length of a host without port, in bytes: that of a DNS name.
     pub const MAX_LENGTH: usize = 253;
 
-    /// The longest part of a DNS name between dots, in bytes (RFC 1035).
+    /// The maximum length of a part of a DNS name between dots, in bytes (RFC 1035).
     pub const MAX_LABEL_LENGTH: usize = 63;
 
-    /// Reads `<host>[:<port>]`.
+    /// Parses `<host>[:<port>]`.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, RegistryHostError> {
         let text = value.as_ref();
         if let Some((scheme, rest)) = text.split_once("://") {
@@ -180,7 +181,7 @@ impl RegistryHost {
         };
         let (address, rest) = text[1..].split_once(']').ok_or_else(address_error)?;
         let address: Ipv6Addr = address.parse().map_err(|_| address_error())?;
-        // its canonical form has dots, which the reference grammar forbids within brackets
+        // its canonical form contains dots, which the reference grammar does not allow in brackets
         if address.to_ipv4_mapped().is_some() {
             return Err(address_error());
         }
@@ -196,12 +197,12 @@ impl RegistryHost {
         Ok(Self { authority, port })
     }
 
-    /// Host and port as they stand in a reference.
+    /// The host and the port, as in a reference.
     pub fn as_str(&self) -> &str {
         &self.authority
     }
 
-    /// The host without port; an IPv6 address keeps its brackets.
+    /// The host without the port. An IPv6 address keeps its brackets.
     pub fn host(&self) -> &str {
         match self.port {
             Some(_) => self
@@ -212,15 +213,15 @@ impl RegistryHost {
         }
     }
 
-    /// The port, where one is written.
+    /// The port, if there is one.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// Whether the host can only be this machine: `localhost`, an address of 127.0.0.0/8, or `[::1]`.
+    /// Returns true if the host can only be this machine: `localhost`, an address in 127.0.0.0/8, or `[::1]`.
     ///
-    /// Plain HTTP is allowed to such hosts only, so names that a resolver might send elsewhere
-    /// (`anything.localhost`) do not count.
+    /// Plain HTTP is allowed only for these hosts. Names that a resolver could resolve to another address, such as
+    /// `anything.localhost`, do not count.
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
         host == "localhost"
@@ -233,7 +234,7 @@ impl RegistryHost {
 
 string_conversions!(RegistryHost, RegistryHostError, as_str);
 
-/// Checks a DNS name or IPv4 address; `true` for a name.
+/// Checks a DNS name or an IPv4 address; returns `true` for a name.
 fn check_name(text: &str, host: &str) -> Result<bool, RegistryHostError> {
     let value = || excerpt(text);
     if host.is_empty() {
@@ -285,7 +286,7 @@ fn check_name(text: &str, host: &str) -> Result<bool, RegistryHostError> {
             });
         }
     }
-    // no top-level domain is a number (RFC 3696), so resolvers take such a host for an address
+    // top-level domains are never numeric (RFC 3696), so resolvers treat such a host as an address
     let last_label = host.rsplit('.').next().unwrap_or(host);
     if last_label.bytes().all(|byte| byte.is_ascii_digit()) {
         return match host.parse::<Ipv4Addr>() {

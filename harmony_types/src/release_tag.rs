@@ -7,11 +7,11 @@
 //!                                                   tags that would have matched
 //! ```
 //!
-//! **Why the split is unique.** Both a unit name and a pre-release may hold `-v1`. But a unit name has no dot, and a
-//! semantic version has a dot right after its first number. So the first dot of a tag belongs to the version, the
-//! digits before it are the major number, and `-v` must stand before these: there is one place to cut, whatever is
-//! registered. Cutting there gives the same answer as trying every registered name and taking the longest that leaves
-//! a version; the property tests compare the two.
+//! **Why there is only one way to split a tag.** Both a unit name and a pre-release version can contain `-v1`. But a
+//! unit name has no dot, and a semantic version has a dot directly after its first number. So the first dot of the tag
+//! belongs to the version, the digits before it are the major number, and `-v` must be directly in front of these
+//! digits. This place does not depend on the registered units. The result is the same as trying every registered name
+//! and taking the longest one that leaves a valid version; property tests compare the two.
 
 use crate::excerpt::excerpt;
 use crate::name_rule::NameError;
@@ -19,8 +19,8 @@ use crate::release_unit::{ReleaseUnit, ReleaseUnits};
 use crate::string_value::string_conversions;
 use crate::version::{Version, VersionError};
 
-/// A git tag that has the form of a release, `harmony-fleet-operator-v0.3.1`; whether its unit exists is for
-/// [`ReleaseTag::resolve`] to say.
+/// A git tag in the form of a release tag, such as `harmony-fleet-operator-v0.3.1`. [`ReleaseTag::resolve`] checks
+/// whether its unit exists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReleaseTag {
     unit: String,
@@ -28,103 +28,106 @@ pub struct ReleaseTag {
     text: String,
 }
 
-/// What a tag releases.
+/// The unit and the version that a tag releases.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResolvedRelease {
     /// The registered unit.
     pub unit: ReleaseUnit,
-    /// The version that the tag asks for.
+    /// The version in the tag.
     pub version: Version,
 }
 
-/// Why a text is not a release tag, or which unit it names in vain; `tag` is the refused text as it may be shown.
+/// The reason why a string is not a release tag, or does not match a registered unit. `tag` is the string, shortened
+/// and escaped for display.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseTagError {
-    /// The text is empty.
+    /// The string is empty.
     #[error("release tag is empty")]
     Empty,
-    /// The text is longer than [`ReleaseTag::MAX_LENGTH`].
-    #[error("release tag `{tag}` is {length} bytes long, {max} is the limit", max = ReleaseTag::MAX_LENGTH)]
+    /// The string is longer than [`ReleaseTag::MAX_LENGTH`].
+    #[error("release tag `{tag}` is {length} bytes long, but the limit is {max}", max = ReleaseTag::MAX_LENGTH)]
     TooLong {
-        /// The refused text.
+        /// The invalid string.
         tag: String,
-        /// Its bytes.
+        /// Its length in bytes.
         length: usize,
     },
-    /// The text is a full ref, not the name of a tag.
+    /// The string is a full ref and not just the name of a tag.
     #[error("release tag `{tag}` is a full git ref")]
     FullRef {
-        /// The refused text.
+        /// The invalid string.
         tag: String,
-        /// The tag's name, where the ref is of a tag.
+        /// The name of the tag, if the ref is a tag.
         name: Option<String>,
     },
-    /// A character that no release tag has.
+    /// A character that is not allowed in a release tag.
     #[error("release tag `{tag}` has `{shown}` at position {position}, which is not allowed", shown = character.escape_debug())]
     Character {
-        /// The refused text.
+        /// The invalid string.
         tag: String,
         /// The character.
         character: char,
-        /// Where it stands, in characters from 1.
+        /// Its position, in characters from 1.
         position: usize,
     },
-    /// There is no `-v<semver>` at its end.
-    #[error("release tag `{tag}` does not end in `-v` and a version")]
+    /// The string does not end with `-v<semver>`.
+    #[error("release tag `{tag}` does not end with `-v` and a version")]
     NoVersion {
-        /// The refused text.
+        /// The invalid string.
         tag: String,
-        /// The tag that seems to be meant, where there is one.
+        /// The tag that was probably meant, if there is one.
         suggestion: Option<String>,
     },
-    /// Nothing stands before `-v<semver>`.
-    #[error("release tag `{tag}` is a version without the name of what is released")]
+    /// There is nothing in front of `-v<semver>`.
+    #[error("release tag `{tag}` is a version without the name of an app")]
     NoUnit {
-        /// The refused text.
+        /// The invalid string.
         tag: String,
     },
-    /// What stands before `-v<semver>` cannot be the name of a unit.
-    #[error("release tag `{tag}` has an illegal name before its version")]
+    /// The text in front of `-v<semver>` is not a valid unit name.
+    #[error("release tag `{tag}` has an invalid name before its version")]
     UnitName {
-        /// The refused text.
+        /// The invalid string.
         tag: String,
-        /// What is wrong with the name.
+        /// The problem with the name.
         source: NameError,
     },
-    /// What stands after `-v` is not a version.
-    #[error("release tag `{tag}` has an illegal version")]
+    /// The text after `-v` is not a version.
+    #[error("release tag `{tag}` has an invalid version")]
     Version {
-        /// The refused text.
+        /// The invalid string.
         tag: String,
-        /// What is wrong with the version.
+        /// The problem with the version.
         source: VersionError,
     },
-    /// The version is that of a work tree's content, which is never released.
+    /// The version is that of a work tree, which cannot be released.
     #[error("release tag `{tag}` has the version of a work tree, `{version}`")]
     WorkTree {
-        /// The refused text.
+        /// The invalid string.
         tag: String,
         /// The version.
         version: Version,
     },
-    /// The tag has the right form, and its unit is not registered.
-    #[error("release tag `{tag}` names the unit `{unit}`, which is not registered")]
+    /// The tag has the correct form, but its unit is not registered.
+    #[error("release tag `{tag}` names `{unit}`, which is not a registered app")]
     UnknownUnit {
-        /// The refused text.
+        /// The invalid string.
         tag: String,
-        /// The name before `-v<semver>`.
+        /// The name in front of `-v<semver>`.
         unit: String,
     },
 }
 
 impl ReleaseTagError {
-    /// What to write instead, as far as the text alone tells; see [`UnresolvedTag::hint`] for the registered units.
+    /// Suggests a correction, based on the string alone. See [`UnresolvedTag::hint`] for suggestions based on the
+    /// registered units.
     pub fn hint(&self) -> String {
-        const FORM: &str = "write `<app>-<component>-v<semver>`, as in `my-app-server-v1.4.0`";
+        const FORM: &str =
+            "use the form `<app>-<component>-v<semver>`, for example `my-app-server-v1.4.0`";
         match self {
             Self::FullRef {
                 name: Some(name), ..
-            } => format!("write `{name}`: the name of the tag alone"),
+            } => format!("use only the name of the tag: `{name}`"),
             Self::FullRef { name: None, .. } => format!("this is not a tag: {FORM}"),
             Self::NoVersion {
                 suggestion: Some(suggestion),
@@ -134,36 +137,37 @@ impl ReleaseTagError {
             Self::UnitName { source, .. } => source.hint(),
             Self::Version { source, .. } => source.hint(),
             Self::WorkTree { .. } => {
-                "use another pre-release than `dev.`, which marks what was deployed without a release".to_owned()
+                "use another pre-release than `dev.`, which is reserved for deploys of a work tree"
+                    .to_owned()
             }
             Self::Empty | Self::Character { .. } | Self::NoVersion { .. } | Self::NoUnit { .. } => {
                 FORM.to_owned()
             }
             Self::UnknownUnit { .. } => {
-                "use the name of a registered unit, or register this one as an AppSpec".to_owned()
+                "use the name of a registered app, or add an AppSpec for this one".to_owned()
             }
         }
     }
 }
 
-/// A tag that releases nothing, with the tags that would have: what `--from-tag` reports.
+/// A tag that does not match any unit, with the tags that would match: the error of `--from-tag`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("tag `{tag}` releases nothing")]
+#[error("tag `{tag}` does not match any app")]
 pub struct UnresolvedTag {
-    /// The refused text as it may be shown.
+    /// The tag, shortened and escaped for display.
     pub tag: String,
-    /// What is wrong with it.
+    /// The reason.
     #[source]
     pub reason: Box<ReleaseTagError>,
-    /// The tags that would have matched, `<unit>-v<semver>` for each registered unit, nearest first.
+    /// The tags that would match, `<unit>-v<semver>` for each registered unit, the most similar first.
     pub expected: Vec<String>,
 }
 
 impl UnresolvedTag {
-    /// How many of [`UnresolvedTag::expected`] the hint names.
+    /// The number of tags from [`UnresolvedTag::expected`] in the hint.
     pub const HINTED: usize = 8;
 
-    /// What to write instead, and which tags would have matched.
+    /// Suggests a correction, and lists the tags that would match.
     pub fn hint(&self) -> String {
         let advice = self.reason.hint();
         let named: Vec<_> = self
@@ -173,7 +177,7 @@ impl UnresolvedTag {
             .map(|tag| format!("`{tag}`"))
             .collect();
         if named.is_empty() {
-            return format!("{advice}; no tag would match: nothing is registered for release");
+            return format!("{advice}; no tag matches, because no app is registered for release");
         }
         let more = match self.expected.len() - named.len() {
             0 => String::new(),
@@ -184,10 +188,10 @@ impl UnresolvedTag {
 }
 
 impl ReleaseTag {
-    /// The longest tag, in bytes: the longest unit name, `-v`, the longest version.
+    /// The maximum length of a tag, in bytes: the longest unit name, `-v`, the longest version.
     pub const MAX_LENGTH: usize = ReleaseUnit::MAX_LENGTH + "-v".len() + Version::MAX_LENGTH;
 
-    /// Reads the form of a release tag; which units exist plays no part.
+    /// Parses a release tag, independent of the registered units.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, ReleaseTagError> {
         let text = value.as_ref();
         let tag = || excerpt(text);
@@ -220,22 +224,22 @@ impl ReleaseTag {
         })
     }
 
-    /// The tag as text.
+    /// The tag as a string.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What stands before `-v<semver>`: the name of a unit, registered or not.
+    /// The text in front of `-v<semver>`: the name of a unit that may or may not be registered.
     pub fn unit_name(&self) -> &str {
         &self.unit
     }
 
-    /// The version that the tag asks for.
+    /// The version in the tag.
     pub fn version(&self) -> &Version {
         &self.version
     }
 
-    /// The registered unit of this tag, or the tags that would have matched.
+    /// Finds the registered unit of this tag. The error lists the tags that would match.
     pub fn resolve(&self, registered: &ReleaseUnits) -> Result<ResolvedRelease, UnresolvedTag> {
         let Some(unit) = registered.get(&self.unit) else {
             let reason = ReleaseTagError::UnknownUnit {
@@ -254,7 +258,8 @@ impl ReleaseTag {
 string_conversions!(ReleaseTag, ReleaseTagError, as_str);
 
 impl ReleaseUnits {
-    /// Reads `tag` and finds its unit: the whole way of `--from-tag`. Pure, and done before anything is built.
+    /// Parses `tag` and finds its unit, as `--from-tag` does. This function is pure and is called before anything is
+    /// built.
     pub fn resolve(&self, tag: impl AsRef<str>) -> Result<ResolvedRelease, UnresolvedTag> {
         let tag = tag.as_ref();
         ReleaseTag::parse(tag)
@@ -269,7 +274,7 @@ fn unresolved(tag: &str, reason: ReleaseTagError, registered: &ReleaseUnits) -> 
         .iter()
         .map(|unit| (strsim::levenshtein(&meant, unit.as_str()), unit))
         .collect();
-    // a stable sort: units at one distance stay ordered by name
+    // the sort is stable: units with the same distance stay sorted by name
     nearest.sort_by_key(|(distance, _)| *distance);
     UnresolvedTag {
         tag: excerpt(tag),
@@ -298,7 +303,7 @@ fn check_text(text: &str) -> Result<(), ReleaseTagError> {
             name: rest.strip_prefix("tags/").map(excerpt),
         });
     }
-    // `+` and upper case pass here: the version and the unit name say more about them
+    // `+` and upper case are allowed here, because the version and the unit name give better errors for them
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '+');
     match text.chars().enumerate().find(|(_, c)| !legal(*c)) {
         None => Ok(()),
@@ -310,17 +315,17 @@ fn check_text(text: &str) -> Result<(), ReleaseTagError> {
     }
 }
 
-/// Where a tag is cut.
+/// Where to split a tag.
 enum Split<'a> {
-    /// Before and after `-v`; neither is checked yet.
+    /// The parts before and after `-v`, which are not validated yet.
     At { unit: &'a str, version: &'a str },
-    /// A version, with or without `v`, and nothing before it.
+    /// A version, with or without `v`, and nothing in front of it.
     NoUnit,
-    /// No `-v` that a version could follow.
+    /// There is no `-v` that is followed by a version.
     NoVersion,
 }
 
-/// Finds the one place where a legal tag can be cut; for an illegal one, the place that makes the best message.
+/// Finds the only place to split a valid tag. For an invalid tag, finds the place that gives the best error message.
 fn split(text: &str) -> Split<'_> {
     let is_digit = |c: char| c.is_ascii_digit();
     if let Some((before_dot, _)) = text.split_once('.') {
@@ -338,7 +343,7 @@ fn split(text: &str) -> Split<'_> {
             }
         }
     }
-    // no legal cut: the first `-v` that a number, or nothing, follows
+    // not valid: use the first `-v` that is followed by a number or by nothing
     let mut candidates = text.match_indices("-v").filter(|(index, _)| {
         let rest = &text[index + 2..];
         rest.is_empty() || rest.starts_with(is_digit)
@@ -359,7 +364,7 @@ fn split(text: &str) -> Split<'_> {
     }
 }
 
-/// The tag that `text` seems to mean: one with `v` missing, in upper case, or joined by another character.
+/// The tag that `text` was probably meant to be: without `v`, in upper case, or with another separator.
 fn suggest(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let (before_dot, _) = lower.split_once('.')?;
@@ -369,7 +374,7 @@ fn suggest(text: &str) -> Option<String> {
         .trim_end_matches('v')
         .trim_end_matches(['-', '.']);
     let suggestion = format!("{unit}-v{version}");
-    // not `parse`, which would ask for a suggestion again
+    // `parse` would ask for a suggestion again
     let legal = match split(&suggestion) {
         Split::At { unit, version } => {
             suggestion.len() <= ReleaseTag::MAX_LENGTH
@@ -381,9 +386,9 @@ fn suggest(text: &str) -> Option<String> {
     legal.then_some(suggestion)
 }
 
-/// The part of any text that was perhaps meant as a unit name, to compare with the registered ones.
+/// The part of the text that was probably meant as the unit name, for comparison with the registered units.
 fn meant_unit(text: &str) -> String {
-    // longer text is as far from everything as this
+    // longer text has the same distance from every name
     let text: String = text.chars().take(2 * ReleaseUnit::MAX_LENGTH).collect();
     let text = text
         .strip_prefix("refs/tags/")

@@ -1,4 +1,4 @@
-//! What can be released: the units that an app registers.
+//! What can be released: the units of an app.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use crate::names::{AppName, ComponentName, LabelValue, ResourceName};
 use crate::repository::Repository;
 use crate::version::Version;
 
-/// One thing that is released under its own tag: a component of an app, such as `harmony-fleet` + `operator`.
+/// A part of an app that is released under its own tag, such as the component `operator` of the app `harmony-fleet`.
 ///
-/// Its name is `<app>-<component>`. It is a DNS-1123 label, because the name becomes those of an image, a chart and a
-/// Kubernetes workload.
+/// Its name is `<app>-<component>`. The name is a DNS-1123 label, because it is also used for images, charts and
+/// Kubernetes workloads.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReleaseUnit {
     name: String,
@@ -18,11 +18,11 @@ pub struct ReleaseUnit {
     component: ComponentName,
 }
 
-/// The units that a release command knows, ordered by name; no two of them render the same name.
+/// The units that a release command can release, sorted by name. All names are unique.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReleaseUnits(Vec<ReleaseUnit>);
 
-/// Why a list of units cannot be registered together.
+/// The reason why units cannot be registered together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseUnitsError {
     /// The same unit appears twice.
@@ -31,27 +31,27 @@ pub enum ReleaseUnitsError {
         /// The unit.
         unit: ReleaseUnit,
     },
-    /// Two units of different apps have one name, so that a tag could mean either.
+    /// Two units of different apps have the same name, so a tag could refer to either of them.
     #[error(
-        "two release units are called `{first}`: `{}` of app `{}`, and `{}` of app `{}`",
+        "two release units have the name `{first}`: `{}` of app `{}`, and `{}` of app `{}`",
         first.component, first.app, second.component, second.app
     )]
     Ambiguous {
-        /// The one with the shorter app name.
+        /// The unit with the shorter app name.
         first: Box<ReleaseUnit>,
-        /// The other one.
+        /// The other unit.
         second: Box<ReleaseUnit>,
     },
 }
 
 impl ReleaseUnitsError {
-    /// What to change.
+    /// Suggests a correction.
     pub fn hint(&self) -> String {
         match self {
             Self::Duplicate { unit } => format!("remove one of the two AppSpecs named `{unit}`"),
             Self::Ambiguous { second, .. } => {
                 format!(
-                    "rename component `{}` of app `{}`, so that each tag names one unit",
+                    "rename component `{}` of app `{}`, so that each tag refers to one unit",
                     second.component, second.app
                 )
             }
@@ -60,14 +60,14 @@ impl ReleaseUnitsError {
 }
 
 impl ReleaseUnit {
-    /// The longest name `<app>-<component>`, in bytes.
+    /// The maximum length of the name `<app>-<component>`, in bytes.
     pub const MAX_LENGTH: usize = 63;
 
-    /// The rule that the name satisfies.
+    /// The rule for the name.
     pub const RULE: &'static NameRule =
         &NameRule::new("release unit", Self::MAX_LENGTH, Grammar::DnsLabel);
 
-    /// The unit of this component; fails only where the name exceeds [`ReleaseUnit::MAX_LENGTH`].
+    /// Creates a unit. Fails only if the name exceeds [`ReleaseUnit::MAX_LENGTH`].
     pub fn new(app: AppName, component: ComponentName) -> Result<Self, NameError> {
         let name = format!("{app}-{component}");
         Self::RULE.check(&name)?;
@@ -83,7 +83,7 @@ impl ReleaseUnit {
         &self.name
     }
 
-    /// The app that the component belongs to.
+    /// The app of the component.
     pub fn app(&self) -> &AppName {
         &self.app
     }
@@ -93,12 +93,12 @@ impl ReleaseUnit {
         &self.component
     }
 
-    /// The tags that release this unit, for people to read: `<app>-<component>-v<semver>`.
+    /// The form of the tags that release this unit, for display: `<app>-<component>-v<semver>`.
     pub fn tag_pattern(&self) -> String {
         format!("{}-v<semver>", self.name)
     }
 
-    /// The text of the git tag that releases this unit in this version.
+    /// The git tag that releases this version of the unit.
     pub fn tag(&self, version: &Version) -> String {
         format!("{}-v{version}", self.name)
     }
@@ -128,7 +128,7 @@ impl From<&ReleaseUnit> for LabelValue {
     }
 }
 
-/// The name of a unit is a DNS label, and so a path component.
+/// The name of a unit is a DNS label, and every DNS label is a valid path component.
 impl From<&ReleaseUnit> for Repository {
     fn from(unit: &ReleaseUnit) -> Self {
         Self::of_component(unit.as_str())
@@ -136,10 +136,10 @@ impl From<&ReleaseUnit> for Repository {
 }
 
 impl ReleaseUnits {
-    /// Registers `units`; an empty list is legal, and then no tag resolves.
+    /// Registers `units`. An empty list is allowed; then no tag resolves.
     pub fn new(units: impl IntoIterator<Item = ReleaseUnit>) -> Result<Self, ReleaseUnitsError> {
         let mut units: Vec<_> = units.into_iter().collect();
-        // within one name, the shorter app name sorts first
+        // among units with the same name, the one with the shorter app name comes first
         units.sort();
         for pair in units.windows(2) {
             let (first, second) = (&pair[0], &pair[1]);
@@ -158,7 +158,7 @@ impl ReleaseUnits {
         Ok(Self(units))
     }
 
-    /// The unit of this name, `<app>-<component>`.
+    /// The unit with this name, `<app>-<component>`.
     pub fn get(&self, name: &str) -> Option<&ReleaseUnit> {
         let index = self
             .0
@@ -167,17 +167,17 @@ impl ReleaseUnits {
         self.0.get(index)
     }
 
-    /// Every unit, by name.
+    /// All units, sorted by name.
     pub fn iter(&self) -> std::slice::Iter<'_, ReleaseUnit> {
         self.0.iter()
     }
 
-    /// Whether nothing is registered.
+    /// Returns true if no unit is registered.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many units there are.
+    /// The number of units.
     pub fn len(&self) -> usize {
         self.0.len()
     }

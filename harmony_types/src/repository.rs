@@ -5,61 +5,62 @@ use crate::name_rule::{Fault, path_component};
 use crate::names::AppName;
 use crate::string_value::string_conversions;
 
-/// Path within a registry, `harmony/fleet-operator`: components of lower-case letters and digits, joined by `/`.
+/// A path in a registry, such as `harmony/fleet-operator`: components of lower-case letters and digits, separated by
+/// `/`.
 ///
-/// Grammar: distribution reference, `path`; the registry host is not part of it.
+/// Grammar: `path` of the distribution reference. It does not include the registry host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository(String);
 
-/// Why a text is not a [`Repository`]; `value` is the refused text as it may be shown.
+/// The reason why a string is not a valid [`Repository`]. `value` is the string, shortened and escaped for display.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RepositoryError {
-    /// The text is empty.
+    /// The string is empty.
     #[error("repository is empty")]
     Empty,
-    /// The text is longer than [`Repository::MAX_LENGTH`].
-    #[error("repository `{value}` is {length} bytes long, {max} is the limit", max = Repository::MAX_LENGTH)]
+    /// The string is longer than [`Repository::MAX_LENGTH`].
+    #[error("repository `{value}` is {length} bytes long, but the limit is {max}", max = Repository::MAX_LENGTH)]
     TooLong {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// Its bytes.
+        /// Its length in bytes.
         length: usize,
     },
-    /// A character that no repository has.
+    /// A character that is not allowed in a repository.
     #[error("repository `{value}` has `{shown}` at position {position}, which is not allowed", shown = character.escape_debug())]
     Character {
-        /// The refused text.
+        /// The invalid string.
         value: String,
         /// The character.
         character: char,
-        /// Where it stands, in characters from 1.
+        /// Its position, in characters from 1.
         position: usize,
     },
-    /// A separator at an end or beside another one.
+    /// A separator at the start or end, or next to another one.
     #[error(
-        "repository `{value}` has `{character}` at position {position}, where a letter or digit is needed"
+        "repository `{value}` has `{character}` at position {position}, where a letter or digit is required"
     )]
     Misplaced {
-        /// The refused text.
+        /// The invalid string.
         value: String,
         /// The separator.
         character: char,
-        /// Where it stands, in characters from 1.
+        /// Its position, in characters from 1.
         position: usize,
     },
 }
 
 impl RepositoryError {
-    /// What to write instead.
+    /// Suggests a correction.
     pub fn hint(&self) -> String {
-        const FORM: &str = "write components of lower-case letters and digits, which `.`, `_`, `__` or `-` may join, \
-             with `/` between components, as in `team/my-app`";
+        const FORM: &str = "use components of lower-case letters and digits, joined by `.`, `_`, `__` or `-` and separated by `/`, \
+         for example `team/my-app`";
         match self {
             Self::Character {
                 character, value, ..
             } if character.is_uppercase() => {
                 format!(
-                    "write `{}`: repositories are lower case",
+                    "use `{}`: repositories are lower case",
                     value.to_lowercase()
                 )
             }
@@ -70,15 +71,15 @@ impl RepositoryError {
 }
 
 impl Repository {
-    /// The longest repository, in bytes.
+    /// The maximum length of a repository, in bytes.
     pub const MAX_LENGTH: usize = 255;
 
-    /// A repository of one path component, for names that are one by their own rule.
+    /// Creates a repository from a name that is a valid path component.
     pub(crate) fn of_component(name: &str) -> Self {
         Self(name.to_owned())
     }
 
-    /// Reads components joined by `/`.
+    /// Parses components separated by `/`.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, RepositoryError> {
         let text = value.as_ref();
         if text.is_empty() {
@@ -116,7 +117,7 @@ impl Repository {
                     character,
                     position,
                 },
-                // a path component has no limit of its own and needs no letter
+                // a path component has no length limit of its own and does not need a letter
                 Fault::TooLong { length, .. } => RepositoryError::TooLong {
                     value: excerpt(text),
                     length,
@@ -128,17 +129,17 @@ impl Repository {
         Ok(Self(text.to_owned()))
     }
 
-    /// This repository with `path` (one component or more) below it.
+    /// This repository followed by `path`, which has one or more components.
     pub fn join(&self, path: impl AsRef<str>) -> Result<Self, RepositoryError> {
         Self::parse(format!("{}/{}", self.0, path.as_ref()))
     }
 
-    /// The path as text.
+    /// The path as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The components between `/`, at least one.
+    /// The components between the `/`; there is at least one.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('/')
     }
@@ -148,7 +149,7 @@ impl Repository {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// The components before the last, where there are any: the project of a registry such as Harbor.
+    /// All components except the last, if there are any: the project in a registry such as Harbor.
     pub fn parent(&self) -> Option<Self> {
         self.0
             .rsplit_once('/')
@@ -158,7 +159,7 @@ impl Repository {
 
 string_conversions!(Repository, RepositoryError, as_str);
 
-/// A DNS label is a path component.
+/// Every DNS label is a valid path component.
 impl From<&AppName> for Repository {
     fn from(name: &AppName) -> Self {
         Self::of_component(name.as_str())

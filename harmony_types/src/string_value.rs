@@ -1,9 +1,10 @@
-//! The conversions that every value of this crate has, written once.
+//! The conversions of all types in this crate.
 
-/// Derives `FromStr`, `TryFrom<&str>`, `TryFrom<String>` and serde (as a string) from an inherent
-/// `parse(impl AsRef<str>) -> Result<Self, $error>` and `Display`.
+/// Implements `FromStr`, `TryFrom<&str>`, `TryFrom<String>` and serde (as a string) with an inherent `parse(impl
+/// AsRef<str>) -> Result<Self, $error>` and `Display`.
 ///
-/// The second form, for types that are one string inside, also gives `Display` and `AsRef<str>` from `as_str`.
+/// The second form is for types that contain a single string. It also implements `Display` and `AsRef<str>` with
+/// `as_str`.
 macro_rules! string_conversions {
     ($type:ty, $error:ty) => {
         impl std::str::FromStr for $type {

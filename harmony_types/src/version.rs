@@ -1,70 +1,71 @@
-//! Semantic versions that can be OCI tags.
+//! Semantic versions that are valid OCI tags.
 
 use crate::digest::Digest;
 use crate::excerpt::excerpt;
 use crate::string_value::string_conversions;
 
-/// A semantic version (2.0.0) without build metadata: what a released image, chart and crate carry.
+/// A semantic version (2.0.0) without build metadata: the version of an image, a chart and a crate.
 ///
-/// Build metadata is refused because `+` cannot stand in an OCI tag and because two versions that differ in it only
-/// are equal to semver, yet would be two artefacts. A leading `v` belongs to git tags, not to versions.
-/// Ordered by semver precedence.
+/// Build metadata is refused because `+` is not allowed in an OCI tag, and because semver considers two versions that
+/// differ only in their build metadata equal although they are different artifacts. A leading `v` is part of git tags
+/// and not of versions. Ordered by semver precedence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(semver::Version);
 
-/// Why a text is not a [`Version`]; `value` is the refused text as it may be shown.
+/// The reason why a string is not a valid [`Version`]. `value` is the string, shortened and escaped for display.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
-    /// The text is empty.
+    /// The string is empty.
     #[error("version is empty")]
     Empty,
-    /// The text is longer than [`Version::MAX_LENGTH`].
-    #[error("version `{value}` is {length} bytes long, {max} is the limit", max = Version::MAX_LENGTH)]
+    /// The string is longer than [`Version::MAX_LENGTH`].
+    #[error("version `{value}` is {length} bytes long, but the limit is {max}", max = Version::MAX_LENGTH)]
     TooLong {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// Its bytes.
+        /// Its length in bytes.
         length: usize,
     },
-    /// The text begins with `v`.
-    #[error("version `{value}` begins with `v`")]
+    /// The string starts with `v`.
+    #[error("version `{value}` starts with `v`")]
     LeadingV {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// The text without it, where that is a version.
+        /// The string without the `v`, if this is a version.
         suggestion: Option<String>,
     },
-    /// The text has build metadata.
+    /// The string has build metadata.
     #[error("version `{value}` has build metadata after `+` at position {position}")]
     BuildMetadata {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// Where the `+` stands, in characters from 1.
+        /// The position of the `+`, in characters from 1.
         position: usize,
-        /// The text up to it, where that is a version.
+        /// The string up to the `+`, if this is a version.
         suggestion: Option<String>,
     },
-    /// The text is not semver.
+    /// The string is not a semantic version.
     #[error("version `{value}` is not a semantic version: {problem}")]
     Syntax {
-        /// The refused text.
+        /// The invalid string.
         value: String,
-        /// What the semver grammar misses, and where.
+        /// The problem according to the semver grammar, and its position.
         problem: String,
-        /// A version near the refused text, where there is one.
+        /// A similar version, if there is one.
         suggestion: Option<String>,
     },
 }
 
 impl VersionError {
-    /// What to write instead.
+    /// Suggests a correction.
     pub fn hint(&self) -> String {
-        const FORM: &str = "three numbers without leading zeros, as in `1.4.0`, or with a pre-release, as in `1.4.0-rc.1`";
+        const FORM: &str = "three numbers without leading zeros, for example `1.4.0`, optionally with a pre-release, for example \
+         `1.4.0-rc.1`";
         match self {
-            Self::Empty => format!("write {FORM}"),
+            Self::Empty => format!("use {FORM}"),
             Self::TooLong { .. } => {
                 format!(
-                    "a version is also an OCI tag: shorten it to {} bytes",
+                    "shorten it to {} bytes: a version is also used as an OCI tag",
                     Version::MAX_LENGTH
                 )
             }
@@ -72,39 +73,39 @@ impl VersionError {
                 suggestion: Some(suggestion),
                 ..
             } => {
-                format!("write `{suggestion}`; the `v` belongs to git tags")
+                format!("use `{suggestion}`; the `v` is only used in git tags")
             }
             Self::BuildMetadata {
                 suggestion: Some(suggestion),
                 ..
             } => {
                 format!(
-                    "write `{suggestion}`: a version is also an OCI tag, and `+` cannot stand there"
+                    "use `{suggestion}`: a version is also used as an OCI tag, where `+` is not allowed"
                 )
             }
             Self::Syntax {
                 suggestion: Some(suggestion),
                 ..
             } => {
-                format!("did you mean `{suggestion}`? write {FORM}")
+                format!("did you mean `{suggestion}`? use {FORM}")
             }
             Self::LeadingV { .. } | Self::BuildMetadata { .. } | Self::Syntax { .. } => {
-                format!("write {FORM}")
+                format!("use {FORM}")
             }
         }
     }
 }
 
 impl Version {
-    /// The longest version, in bytes: the longest OCI tag.
+    /// The maximum length of a version, in bytes: that of an OCI tag.
     pub const MAX_LENGTH: usize = 128;
 
-    /// A release version without pre-release part.
+    /// A version without a pre-release part.
     pub fn new(major: u64, minor: u64, patch: u64) -> Self {
         Self(semver::Version::new(major, minor, patch))
     }
 
-    /// Reads a version; errors name what is wrong with it.
+    /// Parses a version.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, VersionError> {
         let text = value.as_ref();
         let value = || excerpt(text);
@@ -141,35 +142,36 @@ impl Version {
         }
     }
 
-    /// The major number: breaking changes.
+    /// The major number, for breaking changes.
     pub fn major(&self) -> u64 {
         self.0.major
     }
 
-    /// The minor number: additions.
+    /// The minor number, for new features.
     pub fn minor(&self) -> u64 {
         self.0.minor
     }
 
-    /// The patch number: repairs.
+    /// The patch number, for bug fixes.
     pub fn patch(&self) -> u64 {
         self.0.patch
     }
 
-    /// The pre-release part without its `-`; empty for a release.
+    /// The pre-release part without its `-`, or an empty string.
     pub fn pre_release(&self) -> &str {
         self.0.pre.as_str()
     }
 
-    /// Whether there is a pre-release part.
+    /// Returns true if there is a pre-release part.
     pub fn is_pre_release(&self) -> bool {
         !self.0.pre.is_empty()
     }
 
-    /// The version of a work tree's content: `base`, then `-dev.` and the first digits of the content's digest, as in
-    /// `0.1.0-dev.4dd02ac76d13`. No release has such a version, see [`Version::is_work_tree`].
+    /// The version for the content of a work tree: `base`, then `-dev.` and some digits of the content's digest, for
+    /// example `0.1.0-dev.4dd02ac76d13`. Releases cannot have such a version; see [`Version::is_work_tree`].
     ///
-    /// Digits are taken from where a letter is among them: semver refuses an all-numeric identifier with leading zeros.
+    /// The digits are chosen so that they contain a letter, because semver does not allow numeric identifiers with
+    /// leading zeros.
     pub fn of_work_tree(base: &Self, content: &Digest) -> Self {
         let hex = content.hex();
         let starts = 0..=hex.len() - Self::WORK_TREE_DIGITS;
@@ -184,7 +186,7 @@ impl Version {
         })
     }
 
-    /// What a plan calls the version of a work tree's content that is not built yet.
+    /// The placeholder version in a plan for a work tree that has not been built yet.
     pub fn of_unbuilt_work_tree(base: &Self) -> Self {
         let pre = format!("{}unbuilt", Self::WORK_TREE);
         Self(semver::Version {
@@ -193,7 +195,7 @@ impl Version {
         })
     }
 
-    /// Whether it names the content of a work tree instead of a release.
+    /// Returns true if this is the version of a work tree and not of a release.
     pub fn is_work_tree(&self) -> bool {
         self.pre_release().starts_with(Self::WORK_TREE)
     }
@@ -201,7 +203,7 @@ impl Version {
     const WORK_TREE: &str = "dev.";
     const WORK_TREE_DIGITS: usize = 12;
 
-    /// For a `semver` requirement (`VersionReq::matches`).
+    /// For use with a `semver` requirement (`VersionReq::matches`).
     pub fn as_semver(&self) -> &semver::Version {
         &self.0
     }
@@ -218,7 +220,7 @@ string_conversions!(Version, VersionError);
 impl TryFrom<semver::Version> for Version {
     type Error = VersionError;
 
-    /// Refuses build metadata and versions over [`Version::MAX_LENGTH`].
+    /// Refuses build metadata and versions longer than [`Version::MAX_LENGTH`].
     fn try_from(version: semver::Version) -> Result<Self, Self::Error> {
         Self::parse(version.to_string())
     }
@@ -230,7 +232,7 @@ impl From<Version> for semver::Version {
     }
 }
 
-/// A version near `text`: without `v`, build metadata and leading zeros, with the missing numbers.
+/// A version similar to `text`: without `v`, build metadata and leading zeros, and with missing numbers added.
 fn suggest(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches(['v', 'V']);
     let text = text.split_once('+').map_or(text, |(version, _)| version);

@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-/// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent()
@@ -14,19 +13,19 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// Where cargo puts what it builds.
+/// The target directory of cargo.
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Cargo, as it called us, in the root of the workspace.
+/// A cargo command in the root of the workspace, with the cargo that runs us.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     command.args(args).current_dir(root());
     command
 }
 
-/// Runs it to its end; fails when it does.
+/// Runs a command; fails if it fails.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = show(command);
     let status = command
@@ -38,7 +37,7 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs it to its end and hands every line of its standard output to `line`, which also decides what is shown.
+/// Runs a command and passes every line of its stdout to `line`, which also decides what is shown.
 pub(crate) fn run_lines(command: &mut Command, mut line: impl FnMut(&str)) -> anyhow::Result<bool> {
     let shown = show(command);
     let mut child = command
@@ -55,7 +54,7 @@ pub(crate) fn run_lines(command: &mut Command, mut line: impl FnMut(&str)) -> an
     Ok(child.wait()?.success())
 }
 
-/// The path of a program on PATH or in one of the system folders that PATH may lack.
+/// The path of a program on PATH or in a system directory.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

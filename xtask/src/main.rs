@@ -1,4 +1,4 @@
-//! The project's own commands, called as `cargo xtask COMMAND`. People and continuous integration call the same ones.
+//! Build automation, run with `cargo xtask COMMAND`, for people and for CI.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,17 +14,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The project's own commands.
+/// Build automation for this repository
 #[derive(Parser)]
 #[command(name = "cargo xtask", version)]
 enum Xtask {
-    /// Checks what the compiler cannot: crate edges, dependency trees, circles between files, inherited lints, docs.
+    /// Check dependencies, circles between modules, lints and docs
     Tidy(tidy::Args),
-    /// Installs the peers that tests need, then runs tidy and every test.
+    /// Install the servers that tests need, then run tidy and all tests
     ///
-    /// Needs root on Linux, because some tests run a Kubernetes node.
+    /// Requires root on Linux, because some tests run a Kubernetes node.
     Test(test::Args),
-    /// Checks formatting and lints; warnings are errors.
+    /// Check formatting and run clippy; warnings are errors
     Lint,
 }
 

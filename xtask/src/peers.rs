@@ -1,4 +1,4 @@
-//! The real programs that tests talk to. Each is found, else installed; nothing is mocked.
+//! The servers and programs for tests. Each is found or installed; nothing is mocked.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::command;
 
-/// Debian packages: the program that tells whether one is there, and its package.
+/// Debian packages: a program to check for, and the package that contains it.
 const PACKAGES: &[(&str, &str)] = &[
     ("containerd", "containerd"),
     ("runc", "runc"),
@@ -23,7 +23,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("skopeo", "skopeo"),
 ];
 
-/// Go programs: the environment variable that tells tests where it is, its name, its module and version.
+/// Go programs: the environment variable for tests, the name, the module and version.
 const GO_PROGRAMS: &[(&str, &str, &str)] = &[
     (
         "HARMONY_NATS_SERVER",
@@ -33,7 +33,7 @@ const GO_PROGRAMS: &[(&str, &str, &str)] = &[
     ("HARMONY_HELM", "helm", "helm.sh/helm/v4/cmd/helm@v4.3.1"),
 ];
 
-/// Makes every peer available, and returns the environment variables that tell tests where they are.
+/// Installs everything that is missing, and returns the environment variables for tests.
 pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     install_packages()?;
     GO_PROGRAMS
@@ -61,7 +61,7 @@ fn install_packages() -> anyhow::Result<()> {
     println!("xtask: installing {}", missing.join(" "));
     if command::find("apt-get").is_none() {
         bail!(
-            "tests need these programs, and there is no apt-get to install them with: {}",
+            "tests need these programs, and apt-get is not available to install them: {}",
             missing.join(" ")
         );
     }
@@ -71,7 +71,7 @@ fn install_packages() -> anyhow::Result<()> {
             .args(["install", "-y", "-qq", "--no-install-recommends"])
             .args(&missing)
             .env("DEBIAN_FRONTEND", "noninteractive")
-            // No service of a package starts by itself: tests start and stop their own.
+            // Services of the packages do not start by themselves; tests start and stop their own.
             .env("RUNLEVEL", "1"),
     )
     .with_context(|| format!("tests need these Debian packages: {}", missing.join(" ")))
@@ -90,7 +90,7 @@ fn go_program(variable: &str, name: &str, module: &str) -> anyhow::Result<PathBu
     let program = folder.join(name);
     if !program.is_file() {
         if command::find("go").is_none() {
-            bail!("tests need `{name}`: install Go, or name a {name} in {variable}");
+            bail!("tests need `{name}`: install Go, or set {variable} to a {name} program");
         }
         println!("xtask: building {name} {version}");
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Every test, in the order of what they need: nothing, a peer, a node.
+//! Runs all tests, in the order of what they need: nothing, a server, a node.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -7,7 +7,7 @@ use crate::{command, peers, tidy};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The inner loop: unit tests and documentation tests only, nothing is installed or started.
+    /// Run only unit tests and documentation tests, which need no servers
     #[arg(long)]
     fast: bool,
 }
@@ -28,17 +28,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// With real peers and a real node. A node that did not run before is taken down again.
+/// With real servers and a real node. If the node was not running before, it is stopped at the end.
 fn run_everything(began: Instant, tally: &mut Tally) -> anyhow::Result<()> {
     let environment = peers::ensure()?;
     println!(
-        "xtask: peers are there after {} s; compiling",
+        "xtask: servers are installed after {} s; compiling",
         began.elapsed().as_secs()
     );
     let all = ["build", "--workspace", "--all-targets", "--locked"];
     command::run(&mut command::cargo(&all))?;
     println!(
-        "xtask: compiled after {} s; bringing the local node up",
+        "xtask: compiled after {} s; starting the local node",
         began.elapsed().as_secs()
     );
     let node = command::target_dir().join("debug/harmony-node");

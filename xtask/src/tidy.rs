@@ -1,4 +1,4 @@
-//! What the compiler cannot check: the map of the crates, what each may link, and how its files refer to each other.
+//! Checks that the compiler does not do: the dependencies of crates, and circles between modules.
 
 mod circles;
 mod edges;
@@ -13,7 +13,7 @@ use crate::command;
 
 #[derive(Default, clap::Args)]
 pub(crate) struct Args {
-    /// Prints the size of each crate and every circle between its files
+    /// Print the size of each crate and the circles between its modules
     #[arg(long)]
     report: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     complaints.extend(sources::check(&metadata)?);
     if complaints.is_empty() {
         println!(
-            "tidy: {} packages, nothing to complain of",
+            "tidy: {} packages, no problems found",
             metadata.workspace_members.len()
         );
         return Ok(());
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for complaint in &complaints {
         println!("tidy: {complaint}");
     }
-    bail!("{} complaints", complaints.len())
+    bail!("{} problems found", complaints.len())
 }
 
 /// The members of the workspace, by name.

@@ -1,4 +1,4 @@
-//! An app's own deploy crate: what it is, where it goes, and nothing else.
+//! The deploy crate of an app: what it is and where to deploy it.
 
 use harmony::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A release on its way to production: published from its tag, verified in staging, then deployed to production.
+//! A pipeline to production: publish a release from its tag, verify it in staging, then deploy it to production.
 
 use harmony::prelude::*;
 
@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     harmony::main(|| {
         let manifest = env!("CARGO_MANIFEST_DIR");
         let mut server = HttpServer::on(8080);
-        // In both namespaces, where the registry is private.
+        // A Secret in both namespaces, if the registry is private.
         server.pull_secret = std::env::var("PULL_SECRET")
             .ok()
             .map(|name| name.parse())

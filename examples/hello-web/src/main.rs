@@ -1,4 +1,4 @@
-//! A web server of a few lines, which knows nothing of Harmony. Its deploy crate is `hello-deploy`, beside it.
+//! A small web server that does not depend on Harmony. `hello-deploy` is its deploy crate.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ fn main() -> std::io::Result<()> {
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             body.len()
         );
-        // A client that went away is no reason to end.
+        // A disconnected client is not a reason to exit.
         let _ = connection.write_all(format!("{head}{body}").as_bytes());
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A device, as the registry keeps it, as the operator sees it, as tools are told of it.
+//! A device: in the registry, as seen by the operator, and as shown to tools.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,55 +11,55 @@ use jiff::Timestamp;
 
 use crate::presence::Presence;
 
-/// What is known of a device while it sleeps: the content of the registry.
+/// The stored information about a device: the content of the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRecord {
-    /// Its name.
+    /// The name of the Score.
     pub id: DeviceId,
-    /// The run of the agent that holds the name.
+    /// The boot id of the agent that holds the device id.
     pub boot: BootId,
-    /// How often it promised a heartbeat.
+    /// The time between two heartbeats that it promised.
     pub interval: HeartbeatInterval,
-    /// What it says about itself.
+    /// What the device reports about itself.
     pub info: DeviceInfo,
-    /// When this record was written, by the operator's clock. For people.
+    /// The time of this write on the operator's clock. For information.
     pub registered_at: Timestamp,
 }
 
-/// A device as the operator sees it now: the record, and what was heard.
+/// The operator's current view of a device: its record, and what was heard from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetDevice {
-    /// The registry's content.
+    /// The record in the registry.
     pub record: Arc<DeviceRecord>,
-    /// Whether it is there; `None` while the operator has run for too short a time to say.
+    /// Whether it is online; `None` if the operator has not been running long enough to know.
     pub presence: Option<Presence>,
-    /// The last sign of life; `None` when there was none since the operator started.
+    /// When it was last heard; `None` if it has not been heard since the operator started.
     pub last_seen: Option<LastSeen>,
-    /// The other run of an agent that is alive under the same name, if there is one.
+    /// The boot id of another running agent with the same device id, if there is one.
     pub rival: Option<BootId>,
 }
 
-/// The last sign of life of a device.
+/// When a device was last heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastSeen {
-    /// Its age.
+    /// The time since then.
     pub ago: Duration,
-    /// Its time by the operator's clock. For people.
+    /// The time on the operator's clock. For information.
     pub at: Timestamp,
 }
 
-/// A device as a tool is told of it.
+/// The information about a device for tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceSummary {
-    /// Its name.
+    /// The name of the Score.
     pub id: DeviceId,
-    /// Whether it is there; `None` when the operator cannot say yet.
+    /// Whether it is online; `None` if the operator does not know yet.
     pub presence: Option<Presence>,
-    /// Age of the last sign of life; `None` when there was none since the operator started.
+    /// The time since it was last heard; `None` if it has not been heard since the operator started.
     pub last_seen_ago: Option<Duration>,
-    /// Whether two running agents claim this name.
+    /// Whether two running agents use this device id.
     pub duplicate: bool,
-    /// What it says about itself.
+    /// What the device reports about itself.
     pub info: DeviceInfo,
 }
 
@@ -83,7 +83,7 @@ impl From<StoredDevice> for DeviceRecord {
             boot: stored.boot,
             interval: stored.heartbeat_seconds,
             info: stored.info,
-            // A time outside the calendar comes from a damaged value; it is only shown to people.
+            // A time outside of the calendar comes from a damaged value. It is only shown to users.
             registered_at: Timestamp::from_millisecond(stored.registered_at_ms)
                 .unwrap_or(Timestamp::UNIX_EPOCH),
         }

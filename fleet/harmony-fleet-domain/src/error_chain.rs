@@ -3,8 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// Shows an error and its causes, separated by colons. For logs: the errors themselves never repeat
-/// their causes.
+/// Formats an error and its causes, separated by colons. For logs: errors do not repeat their causes.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
@@ -15,7 +14,7 @@ impl fmt::Display for ErrorChain<'_> {
         let mut cause = self.0.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            // Some client libraries put the cause into their own message too.
+            // Some client libraries also include the cause in their own message.
             if !shown.ends_with(&text) {
                 write!(f, ": {text}")?;
             }

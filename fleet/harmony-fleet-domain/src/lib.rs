@@ -1,20 +1,21 @@
-//! The domain of the fleet: what a device is, whether it is there, who may hold its name.
+//! The domain of the fleet: devices, their presence, and who may hold a device id.
 //!
-//! Purpose: every decision about devices as a pure function over plain values, and the ports through
-//! which the decisions meet the world. It must not know: NATS, Kubernetes, tokio, a clock, a file.
+//! All decisions about devices are pure functions of plain values, and the ports connect them to the outside world.
+//! This crate must not use NATS, Kubernetes, tokio, clocks or files.
 //!
-//! Where to start: [`FleetState`], all that an operator knows; it uses [`registration::decide`] (who
-//! may hold a device id) and [`presence`] (is the device there). What comes out is a
-//! [`FleetDevice`] per device.
+//! Start with [`FleetState`], the knowledge of an operator. It uses [`registration::decide`] (who may hold a device id)
+//! and [`presence`] (is the device online). The result is a [`FleetDevice`] for each device.
 //!
-//! The ports, each in its own file under `ports/`:
-//! - [`DeviceRegistry`]: the durable list of devices; the operator is its only writer.
-//! - [`FleetReflector`]: shows the devices somewhere else; may be deleted, is rebuilt.
-//! - [`AgentLink`]: what an agent needs of the fabric.
-//! - [`DeviceCommander`], [`DeviceDirectory`]: what tools need of the fabric.
+//! The ports, each in its own file in `ports/`:
+//! - [`DeviceRegistry`]: the durable list of devices; only the operator writes to it.
+//! - [`FleetReflector`]: copies the devices to another system; the copy can be deleted and is rebuilt.
+//! - [`AgentLink`]: the connection of an agent to the operator.
+//! - [`DeviceCommander`], [`DeviceDirectory`]: the connection of tools to devices and the operator.
 //!
-//! Time: decisions take a [`Moment`], a reading of a monotonic clock. Wall-clock timestamps
-//! are carried for people to read, and are never compared.
+//! Time: decisions use a [`Moment`], a reading of a monotonic clock. Wall-clock timestamps are for display only and are
+//! never compared.
+
+#![warn(missing_docs)]
 
 mod device;
 mod error_chain;
@@ -36,5 +37,5 @@ pub use ports::registry::{DeviceRegistry, Expected, RegistryError, Revision, Slo
 pub use presence::Presence;
 pub use state::{FleetState, HeartbeatEffect, RegistrationStep};
 
-/// The cause inside an error of a port: whatever the adapter's client reported.
+/// The cause of a port's error: the error of the adapter's client.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -1,24 +1,23 @@
-//! A point on a monotonic clock.
+//! A point in time on a monotonic clock.
 
 use std::time::Duration;
 
-/// A reading of one process's monotonic clock: for how long it has been able to hear since it started.
+/// A reading of the monotonic clock of a process: how long it has been able to receive messages since it started.
 ///
-/// While the process is cut off from those it listens to, the clock may stand still: their silence is not
-/// theirs then.
+/// The clock may stand still while the process is disconnected, so that peers do not seem silent during that time.
 ///
-/// Readings of one process can be compared and subtracted; across processes they mean nothing, so a
-/// moment is never stored or sent.
+/// Readings of the same process can be compared and subtracted. They have no meaning in another process, so a moment is
+/// never stored or sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
 impl Moment {
-    /// The moment that lies this long after the start of the clock.
+    /// The moment at this time after the start of the clock.
     pub const fn after_start(elapsed: Duration) -> Self {
         Self(elapsed)
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead.
+    /// The time since `earlier`; zero if it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }

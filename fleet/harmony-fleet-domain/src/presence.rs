@@ -1,24 +1,24 @@
-//! Whether a device is there: a function of how often it promised to speak and how long it has been silent.
+//! Whether a device is online, based on its heartbeat interval and the time since it was last heard.
 
 use std::fmt;
 use std::time::Duration;
 
 use harmony_reconciler_contracts::HeartbeatInterval;
 
-/// Whether a device is there.
+/// Whether a device is online.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Presence {
-    /// It spoke within [`stale_after`] of its interval.
+    /// It was heard within [`stale_after`] of its interval.
     Online,
-    /// It has missed heartbeats, but not enough to give it up: a short loss of the network looks like this.
+    /// It has missed a few heartbeats, for example because of a short network failure.
     Stale,
-    /// It said that it leaves, or it has been silent for [`offline_after`] of its interval.
+    /// It signed off, or has not been heard for [`offline_after`] of its interval.
     Offline,
 }
 
 impl fmt::Display for Presence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `pad` honours the column width of tables.
+        // `pad` respects the column width of tables.
         f.pad(match self {
             Self::Online => "online",
             Self::Stale => "stale",
@@ -27,18 +27,18 @@ impl fmt::Display for Presence {
     }
 }
 
-/// Silence after which a device is stale: two heartbeats missed, and half an interval for jitter and
-/// delay. With the nominal minute: 150 s.
+/// The silence after which a device is stale: two missed heartbeats, and half an interval for jitter and delay. 150 s
+/// with the default interval of a minute.
 pub fn stale_after(interval: HeartbeatInterval) -> Duration {
     interval.as_duration() * 5 / 2
 }
 
-/// Silence after which a device is offline: five heartbeats missed. With the nominal minute: 300 s.
+/// The silence after which a device is offline: five missed heartbeats. 300 s with the default interval of a minute.
 pub fn offline_after(interval: HeartbeatInterval) -> Duration {
     interval.as_duration() * 5
 }
 
-/// The presence of a device that has been silent for this long.
+/// The presence of a device after this silence.
 pub fn presence(interval: HeartbeatInterval, silence: Duration) -> Presence {
     if silence < stale_after(interval) {
         Presence::Online

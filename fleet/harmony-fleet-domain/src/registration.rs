@@ -1,67 +1,67 @@
-//! Who may hold a device id: the decision about one registration.
+//! Who may hold a device id: the decision about a registration.
 //!
-//! The same device after a restart and a second device with the same name look alike: both come
-//! with a fresh boot id. They are told apart by proof and by life:
+//! The same device after a restart and another device with the same id look alike, because both have a new boot id.
+//! They are distinguished as follows:
 //!
-//! | the newcomer's boot | the holder | decision |
+//! | boot id of the new agent | current holder | decision |
 //! | --- | --- | --- |
-//! | (no holder) | | accept |
-//! | the holder's | | accept, nothing or only the facts changed |
-//! | new, names the holder's as its previous one | | accept: the same state folder, so a restart |
-//! | new | silent for long, gone on purpose, or not heard yet | accept: a replacement |
-//! | new | alive | refuse, and flag both: a duplicate |
+//! | (any) | none | accept |
+//! | that of the holder | | accept, because nothing or only the properties have changed |
+//! | new, with the holder's as the previous one | | accept: the same state directory, so this is a restart |
+//! | new | silent for long, signed off, or not heard yet | accept: a replacement |
+//! | new | running | refuse, and flag both: a duplicate |
 //!
-//! A refusal is not final. When the holder falls silent, the next attempt is a replacement. A state
-//! folder that was copied passes as a restart, and is noticed by the heartbeats that the old
-//! holder goes on sending; see [`crate::FleetState::heartbeat`].
+//! A refusal is not final: when the holder becomes silent, the next attempt is a replacement. A copied state directory
+//! looks like a restart, and is detected by the heartbeats that the old holder continues to send; see
+//! [`crate::FleetState::heartbeat`].
 
 use harmony_reconciler_contracts::{BootId, DeviceId, Registration};
 use jiff::Timestamp;
 
 use crate::DeviceRecord;
 
-/// The present holder of a device id.
+/// The current holder of a device id.
 #[derive(Debug, Clone, Copy)]
 pub struct Holder<'a> {
-    /// Its record.
+    /// The record of the holder.
     pub record: &'a DeviceRecord,
-    /// Whether it was heard so recently that it must be taken for running.
+    /// Whether it was heard recently enough to count as running.
     pub alive: bool,
 }
 
-/// What to do about a registration.
+/// The decision about a registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// The registry says so already.
+    /// The registry already contains this registration.
     Unchanged,
     /// Write this record.
     Write {
-        /// What to write.
+        /// The record to write.
         record: DeviceRecord,
-        /// Why.
+        /// The underlying error.
         reason: WriteReason,
     },
-    /// Refuse: the holder is alive.
+    /// Refuse, because the holder is running.
     Duplicate {
-        /// The run that holds the id.
+        /// The boot id of the holder.
         holder: BootId,
     },
 }
 
-/// Why a record is written. For the log.
+/// The reason for writing a record, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteReason {
-    /// A device that the registry did not hold.
+    /// The device is not in the registry.
     New,
-    /// The same run, other facts.
+    /// The same boot with other properties.
     Changed,
     /// The holder after a restart.
     Restarted,
-    /// Another run, after the holder had fallen silent.
+    /// Another agent, after the holder became silent.
     Replaced,
 }
 
-/// Decides about one registration of `device`. Pure; `written_at` goes into the record.
+/// Decides about a registration of `device`. Pure; `written_at` becomes part of the record.
 pub fn decide(
     holder: Option<Holder<'_>>,
     device: &DeviceId,

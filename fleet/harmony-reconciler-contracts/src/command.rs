@@ -1,4 +1,4 @@
-//! Commands: an operator or a tool asks one device to do something now.
+//! Commands: requests of an operator or a tool to a device.
 
 use std::fmt;
 
@@ -6,32 +6,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BootId, Reason, SchemaVersion, ShortText};
 
-/// Request on [`crate::subjects::command`]; the subject names the device.
+/// A request on [`crate::subjects::command`]; the subject contains the device id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// Answer at once with [`CommandOutcome::Pong`].
+    /// Asks for an immediate [`CommandOutcome::Pong`].
     Ping {
-        /// Schema of the sender.
+        /// The schema version of the sender.
         #[serde(rename = "v", default)]
         version: SchemaVersion,
-        /// Comes back in the answer.
+        /// Copied to the answer.
         #[serde(default)]
         sequence: u32,
     },
-    /// Register again: the operator hears heartbeats of a device that its registry does not hold.
+    /// Asks the device to register again: the operator receives heartbeats of a device that is not in its registry.
     Register {
-        /// Schema of the sender.
+        /// The schema version of the sender.
         #[serde(rename = "v", default)]
         version: SchemaVersion,
     },
-    /// Not understood by this build; the agent answers [`CommandError::Unsupported`].
+    /// A command that this build does not know; the agent answers [`CommandError::Unsupported`].
     #[serde(untagged)]
     Unknown(UnknownTag),
 }
 
 impl Command {
-    /// A ping of this build.
+    /// A ping with the schema version of this build.
     pub fn ping(sequence: u32) -> Self {
         Self::Ping {
             version: SchemaVersion::CURRENT,
@@ -39,7 +39,7 @@ impl Command {
         }
     }
 
-    /// A request to register again of this build.
+    /// A request to register again, with the schema version of this build.
     pub fn register() -> Self {
         Self::Register {
             version: SchemaVersion::CURRENT,
@@ -47,65 +47,65 @@ impl Command {
     }
 }
 
-/// The name of a command from a newer peer.
+/// The name of a command that this build does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownTag {
-    /// The name as sent.
+    /// The name in the message.
     pub command: ShortText,
 }
 
 /// The answer to a [`Command`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandReply {
-    /// Schema of the device.
+    /// The schema version of the device.
     #[serde(rename = "v", default)]
     pub version: SchemaVersion,
-    /// The run of the agent that answers.
+    /// The boot id of the agent that answers.
     pub boot: BootId,
-    /// What came of it.
+    /// The result.
     #[serde(flatten)]
     pub outcome: CommandOutcome,
 }
 
-/// What came of a [`Command`].
+/// The result of a [`Command`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum CommandOutcome {
-    /// Answer to [`Command::Ping`].
+    /// The answer to a [`Command::Ping`].
     Pong {
-        /// The number of the ping.
+        /// The sequence number of the ping.
         sequence: u32,
-        /// Version of the agent.
+        /// The version of the agent.
         #[serde(default)]
         agent_version: ShortText,
     },
-    /// Answer to [`Command::Register`]: it will.
+    /// The answer to [`Command::Register`]: the agent will register.
     Registering,
     /// The command failed.
     Failed {
-        /// Why.
+        /// The underlying error.
         error: CommandError,
     },
-    /// An outcome that this build does not know.
+    /// A result that this build does not know.
     #[serde(other)]
     Unknown,
 }
 
-/// Why a device did not carry out a command, as it travels.
+/// The reason why a device did not carry out a command, as sent in messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CommandError {
-    /// This agent does not know the command, or not in this form.
+    /// The agent does not know the command or this form of it.
     Unsupported {
-        /// Its name.
+        /// The name of the Score.
         command: ShortText,
     },
-    /// The request is not a command at all.
+    /// The request is not a command.
     Malformed {
-        /// What is wrong with it.
+        /// The reason.
         detail: Reason,
     },
-    /// The command was understood and failed on the device.
+    /// The command failed on the device.
     Failed {
         /// What went wrong.
         detail: Reason,

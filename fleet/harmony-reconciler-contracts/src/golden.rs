@@ -1,6 +1,6 @@
 //! The exact JSON of each message, and what older and newer peers may send.
 //!
-//! A change here is a change of the contract: it must stay readable by agents in the field.
+//! A change here is a change of the contract. Agents in the field must still be able to read the messages.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn info() -> DeviceInfo {
     }
 }
 
-/// The message is written as this JSON, read back as itself, and read even with fields it does not know.
+/// Checks that the message is written as this JSON, is read back unchanged, and is read even with unknown fields.
 fn golden<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
     message: &T,
     mut expected: Value,

@@ -1,4 +1,4 @@
-//! The heartbeat: the smallest message, sent most often.
+//! The heartbeat: the smallest and most frequent message.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BootId, SchemaVersion};
 
-/// "I am alive", published on [`crate::subjects::heartbeat`] by core NATS: never stored, never
-/// acknowledged. Short field names keep it below [`Heartbeat::MAX_BYTES`]; all that changes rarely
-/// travels in the registration.
+/// Tells the operator that a device is running. Published on [`crate::subjects::heartbeat`] with core NATS: never
+/// stored and never acknowledged. Short field names keep it below [`Heartbeat::MAX_BYTES`]. Everything that rarely
+/// changes is part of the registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// Schema of the sender.
+    /// The schema version of the sender.
     #[serde(rename = "v", default)]
     pub version: SchemaVersion,
-    /// The run of the agent that sends it.
+    /// The boot id of the agent.
     #[serde(rename = "b")]
     pub boot: BootId,
-    /// Counts up from 1 within a boot. The receiver drops a number that it has passed.
+    /// Starts at 1 and increases within a boot. The receiver drops numbers that are not higher than the last one.
     #[serde(rename = "s")]
     pub sequence: u64,
-    /// The last heartbeat of this boot: the agent is stopping on purpose.
+    /// True for the last heartbeat of this boot: the agent is stopping on purpose.
     #[serde(rename = "x", default, skip_serializing_if = "is_false")]
     pub leaving: bool,
 }
 
 impl Heartbeat {
-    /// What a heartbeat with a 16 character boot id weighs at most, in bytes of payload.
+    /// The maximum size of a heartbeat with a boot id of 16 characters, in bytes of payload.
     pub const MAX_BYTES: usize = 64;
 }
 
@@ -39,22 +39,22 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// How often a device sends a heartbeat: whole seconds, [`Self::MIN_SECONDS`] to [`Self::MAX_SECONDS`].
+/// The time between two heartbeats of a device, in whole seconds from [`Self::MIN_SECONDS`] to [`Self::MAX_SECONDS`].
 ///
-/// The device states it when it registers, because what counts as "late" follows from it.
+/// The device states it in its registration, because it determines when a heartbeat is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct HeartbeatInterval(u32);
 
 impl HeartbeatInterval {
-    /// Shortest interval, in seconds.
+    /// The minimum, in seconds.
     pub const MIN_SECONDS: u32 = 1;
-    /// Longest interval, in seconds: one hour.
+    /// The maximum, in seconds: one hour.
     pub const MAX_SECONDS: u32 = 3600;
-    /// What a device uses unless told otherwise: 60 s, or 60 kB a day.
+    /// The default: 60 s, which is 60 kB per day.
     pub const NOMINAL: Self = Self(60);
 
-    /// An interval of whole seconds.
+    /// Creates an interval from seconds.
     pub fn from_seconds(seconds: u32) -> Result<Self, InvalidInterval> {
         if (Self::MIN_SECONDS..=Self::MAX_SECONDS).contains(&seconds) {
             Ok(Self(seconds))
@@ -63,12 +63,12 @@ impl HeartbeatInterval {
         }
     }
 
-    /// Whole seconds.
+    /// The interval in seconds.
     pub fn seconds(self) -> u32 {
         self.0
     }
 
-    /// The same as a duration.
+    /// The interval as a duration.
     pub fn as_duration(self) -> Duration {
         Duration::from_secs(u64::from(self.0))
     }
@@ -88,10 +88,10 @@ impl From<HeartbeatInterval> for u32 {
     }
 }
 
-/// A heartbeat interval outside its limits.
+/// The interval is outside of its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidInterval {
-    /// The seconds asked for.
+    /// The requested seconds.
     pub seconds: u32,
 }
 

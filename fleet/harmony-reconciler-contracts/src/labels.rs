@@ -1,4 +1,4 @@
-//! Labels of a device: small facts that people select devices by.
+//! Labels of a device: short properties for selecting devices.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::excerpt;
 
-/// The labels of one device, for example `site=lyon,line=3`.
+/// The labels of a device, for example `site=lyon,line=3`.
 ///
-/// Keys and values follow the rules of Kubernetes label names without a prefix, so that a label can
-/// become a Kubernetes label unchanged: at most 63 characters of `A-Za-z0-9._-`, starting and ending
-/// with a letter or a digit; a value may be empty. At most [`Labels::MAX_COUNT`] labels.
+/// Keys and values follow the rules for Kubernetes labels without a prefix, so that a label can be copied to Kubernetes
+/// unchanged: at most 63 characters of `A-Za-z0-9._-`, starting and ending with a letter or digit. A value may be
+/// empty. There are at most [`Labels::MAX_COUNT`] labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     try_from = "BTreeMap<String, String>",
@@ -21,12 +21,12 @@ use crate::text::excerpt;
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
-    /// Most labels of one device: a registration stays far below the 1 MiB of a NATS message.
+    /// The maximum number of labels of a device. It keeps a registration far below the NATS limit of 1 MiB.
     pub const MAX_COUNT: usize = 32;
-    /// Longest key and longest value, in bytes.
+    /// The maximum length of a key or value, in bytes.
     pub const MAX_LENGTH: usize = 63;
 
-    /// Adds a label, or replaces the value of one that is there.
+    /// Adds a label or replaces its value.
     pub fn insert(&mut self, key: &str, value: &str) -> Result<(), InvalidLabel> {
         let refuse = |problem| {
             Err(InvalidLabel {
@@ -54,12 +54,12 @@ impl Labels {
         Ok(())
     }
 
-    /// Keys and values in the order of the keys.
+    /// The keys and values, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no labels.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -78,7 +78,7 @@ impl fmt::Display for Labels {
 impl FromStr for Labels {
     type Err = InvalidLabel;
 
-    /// Reads `key=value` pairs separated by commas; empty text means no labels.
+    /// Parses `key=value` pairs separated by commas. An empty string means no labels.
     fn from_str(text: &str) -> Result<Self, InvalidLabel> {
         let mut labels = Self::default();
         for pair in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
@@ -110,12 +110,12 @@ impl From<Labels> for BTreeMap<String, String> {
     }
 }
 
-/// A label that cannot be used.
+/// An invalid label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidLabel {
-    /// The label as written.
+    /// The label as it was written.
     pub label: String,
-    /// What is wrong, as a sentence fragment.
+    /// The problem, as a sentence fragment.
     pub problem: &'static str,
 }
 

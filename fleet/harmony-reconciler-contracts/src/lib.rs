@@ -1,21 +1,23 @@
-//! The wire contract of the fleet: what agents, operator and tools say to one another, and where.
+//! The wire contract of the fleet: the messages between agents, operator and tools, and their subjects.
 //!
-//! Purpose: one crate that both ends of each message import, so that neither end can drift.
-//! It must not know: any transport client, any clock, Kubernetes, or a decision of any kind.
-//! Its only dependency is serde.
+//! Both ends of each message use this crate, so that they cannot drift apart. It must not use any transport client, any
+//! clock or Kubernetes, and must not make decisions. Its only dependency is serde.
 //!
-//! Where to start: [`subjects`] says where each message travels; then one file per conversation:
-//! [`Registration`] (device to operator, request and reply), [`Heartbeat`] (device to operator),
-//! [`Command`] (operator or tool to device, request and reply), [`ListDevices`] (tool to operator,
-//! request and reply). [`StoredDevice`] is what the registry keeps.
+//! Start with [`subjects`], which defines where each message is sent. Each conversation has its own file:
+//! [`Registration`] (device to operator, request and reply), [`Heartbeat`] (device to operator), [`Command`] (operator
+//! or tool to device, request and reply), [`ListDevices`] (tool to operator, request and reply). [`StoredDevice`] is
+//! the content of the registry.
 //!
-//! Compatibility rules, which the golden tests hold:
-//! - a message travels on a subject that carries the major version (`fleet.v1...`);
-//! - within a major version fields are only added, with a default; unknown fields are ignored;
-//! - an enum read from a peer has an `Unknown` or `Other` variant, so that an older peer can answer
-//!   "I do not know this" instead of failing to decode;
-//! - the names of devices and tenants are in the subject and not in the payload, so that NATS permissions can guard them.
-//!   They guard roles today ([`Permissions`]): the agents of a tenant share one user, which may speak as any of them.
+//! Compatibility rules, checked by the golden tests:
+//! - the subject of a message contains the major version (`fleet.v1...`);
+//! - within a major version, fields are only added, and have a default; unknown fields are ignored;
+//! - an enum in a message from a peer has an `Unknown` or `Other` variant, so that an older peer can answer that it
+//!   does not know the value, instead of failing to decode it;
+//! - the ids of devices and tenants are in the subject and not in the payload, so that NATS permissions can restrict
+//!   them. Currently, permissions are per role ([`Permissions`]): all agents of a tenant share one user, which can send
+//!   messages as any of the devices.
+
+#![warn(missing_docs)]
 
 mod command;
 mod heartbeat;

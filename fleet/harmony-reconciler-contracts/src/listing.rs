@@ -1,22 +1,22 @@
-//! The list of devices, as the operator gives it to tools.
+//! The list of devices that the operator provides to tools.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{DeviceId, DeviceInfo, SchemaVersion};
 
-/// Request on [`crate::subjects::list_devices`]: one page of the list.
+/// A request on [`crate::subjects::list_devices`] for one page of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListDevices {
-    /// Schema of the sender.
+    /// The schema version of the sender.
     #[serde(rename = "v", default)]
     pub version: SchemaVersion,
-    /// Devices after this one, in the order of their ids; absent for the first page.
+    /// Return the devices after this one, sorted by id; absent for the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<DeviceId>,
 }
 
 impl ListDevices {
-    /// The request of this build for the page after a device.
+    /// The request for the page after this device.
     pub fn page_after(after: Option<DeviceId>) -> Self {
         Self {
             version: SchemaVersion::CURRENT,
@@ -25,57 +25,56 @@ impl ListDevices {
     }
 }
 
-/// One page of the list of devices, in the order of their ids.
+/// A page of the list of devices, sorted by id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceListing {
-    /// Schema of the operator.
+    /// The schema version of the operator.
     #[serde(rename = "v", default)]
     pub version: SchemaVersion,
-    /// The devices of this page, at most [`DeviceListing::PAGE_SIZE`].
+    /// The devices on this page, at most [`DeviceListing::PAGE_SIZE`].
     pub devices: Vec<ListedDevice>,
-    /// Whether there are devices after the last one of this page.
+    /// Whether there are devices after the last one on this page.
     #[serde(default)]
     pub more: bool,
-    /// What a person should know about the list as a whole, in plain words.
+    /// Warnings about the list as a whole, for users.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
 impl DeviceListing {
-    /// Most devices of a page: when each has all its labels at full length, a page stays below the 1 MiB of a NATS
-    /// message.
+    /// The maximum number of devices on a page. Even if each device has all of its labels at maximum length, a page
+    /// stays below the NATS limit of 1 MiB.
     pub const PAGE_SIZE: usize = 150;
 }
 
-/// One device in a [`DeviceListing`].
+/// A device in a [`DeviceListing`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedDevice {
-    /// Its id.
+    /// The device id.
     pub device: DeviceId,
-    /// Whether it is there.
+    /// Whether it is online.
     pub presence: PresenceWord,
-    /// Age of its last sign of life, in milliseconds; absent when this operator has heard none since it
-    /// started.
+    /// The time since it was last heard, in milliseconds; absent if this operator has not heard it since it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_ms_ago: Option<u64>,
-    /// Whether two running agents claim this id.
+    /// Whether two running agents use this id.
     #[serde(default)]
     pub duplicate: bool,
-    /// What it says about itself.
+    /// What the device reports about itself.
     pub info: DeviceInfo,
 }
 
-/// Presence of a device, as it travels.
+/// The presence of a device, as sent in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceWord {
-    /// Heartbeats come as promised.
+    /// Heartbeats arrive on time.
     Online,
-    /// Some are late.
+    /// Some heartbeats are missing.
     Stale,
-    /// Gone, by its own word or by long silence.
+    /// The device signed off, or has been silent for a long time.
     Offline,
-    /// The operator has just started and has not heard enough, or a word that this build does not know.
+    /// The operator has just started and has not heard enough yet, or the value is not known to this build.
     #[serde(other)]
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! Names that appear in subjects: devices, tenants, boots.
+//! Names in subjects: devices, tenants, boots.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,18 +9,18 @@ macro_rules! dns_label {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
         $(#[$doc])*
         ///
-        /// A DNS label (RFC 1123): 1 to [`Self::MAX_LENGTH`] lower-case letters, digits and
-        /// hyphens, that starts and ends with a letter or a digit. So it is at once one token of a
-        /// NATS subject, one part of a key of the registry, and a name that Kubernetes accepts.
+        /// A DNS label (RFC 1123): 1 to [`Self::MAX_LENGTH`] lower-case letters, digits and hyphens, starting and
+        /// ending with a letter or digit. It is therefore a valid token of a NATS subject, a valid part of a registry
+        /// key, and a valid Kubernetes name.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
-            /// Longest name, in bytes (RFC 1123).
+            /// The maximum length, in bytes (RFC 1123).
             pub const MAX_LENGTH: usize = 63;
 
-            /// The name as text.
+            /// The name as a string.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -67,34 +67,33 @@ macro_rules! name_conversions {
 }
 
 dns_label! {
-    /// The name of one device, unique within its tenant and stable for the device's whole life.
+    /// The id of a device, unique within its tenant and constant for the lifetime of the device.
     DeviceId, "device id"
 }
 
 dns_label! {
-    /// The name of one tenant: whose devices these are. Nothing is ever shared between two tenants.
+    /// The id of a tenant, the owner of devices. Tenants share nothing.
     TenantId, "tenant id"
 }
 
-/// One run of one program: fresh at each start, never used again.
+/// Identifies one run of a program: new at each start and never reused.
 ///
-/// 1 to [`Self::MAX_LENGTH`] lower-case letters, digits and hyphens: agents use 16 hexadecimal digits,
-/// other implementers may use a UUID. Two holders of one [`DeviceId`] that are alive at the same time
-/// are told apart by it.
+/// 1 to [`Self::MAX_LENGTH`] lower-case letters, digits and hyphens. Agents use 16 hexadecimal digits; other
+/// implementations may use a UUID. It distinguishes two running agents with the same [`DeviceId`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BootId(String);
 
 impl BootId {
-    /// Longest boot id, in bytes: room for a UUID.
+    /// The maximum length, in bytes: enough for a UUID.
     pub const MAX_LENGTH: usize = 36;
 
-    /// A boot id from 64 random bits. The caller owns the randomness: this crate has no I/O.
+    /// Creates a boot id from 64 random bits. The caller provides them, because this crate does no I/O.
     pub fn from_random(bits: u64) -> Self {
         Self(format!("{bits:016x}"))
     }
 
-    /// The id as text.
+    /// The id as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -118,37 +117,37 @@ impl FromStr for BootId {
 
 name_conversions!(BootId);
 
-/// A text that cannot be the name it was meant to be.
+/// An invalid name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidName {
-    /// What the text was meant to be, for example `device id`.
+    /// The kind of name, for example `device id`.
     pub kind: &'static str,
-    /// The text, or the beginning of a long one.
+    /// The string, shortened if it is long.
     pub value: String,
     /// Why not.
     pub problem: NameProblem,
 }
 
-/// Why a text is not a name.
+/// The reason why a string is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameProblem {
-    /// There is no text.
+    /// The string is empty.
     Empty,
-    /// It has more bytes than fit.
+    /// The string is too long.
     TooLong {
-        /// Bytes found.
+        /// The length, in bytes.
         length: usize,
-        /// Bytes allowed.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// A character that may not appear, or not there.
+    /// A character that is not allowed, or not at this position.
     Character {
         /// The character.
         found: char,
-        /// Its place, counted in characters from 1.
+        /// Its position, in characters from 1.
         position: usize,
     },
-    /// The first or the last character is a hyphen.
+    /// The first or last character is a hyphen.
     HyphenAtEdge,
 }
 
@@ -158,7 +157,10 @@ impl fmt::Display for InvalidName {
         match &self.problem {
             NameProblem::Empty => f.write_str("it is empty"),
             NameProblem::TooLong { length, limit } => {
-                write!(f, "it has {length} characters, at most {limit} are allowed")
+                write!(
+                    f,
+                    "it has {length} characters, but at most {limit} are allowed"
+                )
             }
             NameProblem::Character { found, position } => write!(
                 f,
@@ -171,7 +173,7 @@ impl fmt::Display for InvalidName {
 
 impl std::error::Error for InvalidName {}
 
-/// Checks the shape that all names share; `allowed` judges the characters other than the hyphen.
+/// Checks the rules that all names share. `allowed` decides about characters other than the hyphen.
 fn check_label(
     text: &str,
     limit: usize,
@@ -221,7 +223,7 @@ mod tests {
             (">", "`>` at position 1"),
             ("-pump", "start or end with a hyphen"),
             ("pump-", "start or end with a hyphen"),
-            (long.as_str(), "64 characters, at most 63"),
+            (long.as_str(), "64 characters, but at most 63"),
         ] {
             let error = text.parse::<DeviceId>().unwrap_err();
             let message = error.to_string();

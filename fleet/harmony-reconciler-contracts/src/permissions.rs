@@ -1,26 +1,26 @@
-//! What a NATS user may do, by its role.
+//! The permissions of NATS users, by role.
 
 use crate::{TenantId, subjects};
 
-/// The subjects that a role may use. Everything else is refused.
+/// The subjects that a role may use. Everything else is denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permissions {
-    /// May be published to.
+    /// The subjects it may publish to.
     pub publish: Vec<String>,
-    /// May be subscribed to.
+    /// The subjects it may subscribe to.
     pub subscribe: Vec<String>,
-    /// Refused for both, although a wildcard above covers it.
+    /// Exceptions from both lists.
     pub deny: Vec<String>,
-    /// Whether requests may be answered at their reply subject.
+    /// Whether it may reply to requests.
     pub reply: bool,
 }
 
 impl Permissions {
-    /// The one user that all agents of a tenant share.
+    /// The permissions of the user that all agents of a tenant share.
     ///
-    /// It cannot read replies to the operator or to tools, and cannot use the operator's subjects. It can send heartbeats
-    /// and registrations as any device, and read the commands to any device: only an identity for each device will
-    /// prevent that.
+    /// It cannot read replies to the operator or to tools, and cannot use the operator's subjects. It can send
+    /// heartbeats and registrations as any device, and read the commands to any device. Preventing this requires an
+    /// identity for each device.
     pub fn of_agents(tenant: &TenantId) -> Self {
         Self {
             publish: vec![
@@ -36,7 +36,7 @@ impl Permissions {
         }
     }
 
-    /// The user of people and programs that list and reach devices.
+    /// The permissions of the user for tools, which list and reach devices.
     pub fn of_tools(tenant: &TenantId) -> Self {
         Self {
             publish: vec![

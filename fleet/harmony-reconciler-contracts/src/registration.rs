@@ -1,83 +1,84 @@
-//! Registration: a device tells the operator that it exists and what it is.
+//! Registration: a device tells the operator that it exists, and its properties.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{BootId, HeartbeatInterval, Labels, Reason, SchemaVersion, ShortText};
 
-/// Request on [`crate::subjects::register`]; the subject names the device.
+/// A request on [`crate::subjects::register`]; the subject contains the device id.
 ///
-/// A device registers when it starts, when what it reports here changed, and when the operator asks
-/// it to. Registering twice changes nothing.
+/// A device registers when it starts, when the content of its registration changes, and when the operator asks for it.
+/// Registering again without a change has no effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
-    /// Schema of the sender.
+    /// The schema version of the sender.
     #[serde(rename = "v", default)]
     pub version: SchemaVersion,
-    /// This run of the agent.
+    /// The boot id of this run of the agent.
     pub boot: BootId,
-    /// The run that this device registered last, from its state folder: it proves that the newcomer is
-    /// the old device after a restart, and not a second one with the same name.
+    /// The boot id of the last registration, from the state directory of the device. It proves that the agent is the
+    /// same device after a restart, and not another device with the same id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_boot: Option<BootId>,
-    /// How often heartbeats will come.
+    /// The time between two heartbeats.
     pub heartbeat_seconds: HeartbeatInterval,
-    /// What the device is.
+    /// The properties of the device.
     pub info: DeviceInfo,
 }
 
-/// What a device says about itself.
+/// What a device reports about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceInfo {
-    /// Version of the agent, for example `0.1.0`.
+    /// The version of the agent, for example `0.1.0`.
     #[serde(default)]
     pub agent_version: ShortText,
-    /// Operating system, for example `linux`.
+    /// The operating system, for example `linux`.
     #[serde(default)]
     pub os: ShortText,
-    /// Processor architecture in Rust's spelling, for example `x86_64`.
+    /// The processor architecture as named by Rust, for example `x86_64`.
     #[serde(default)]
     pub arch: ShortText,
-    /// Host name, for people.
+    /// The host name, for information.
     #[serde(default)]
     pub hostname: ShortText,
-    /// Labels.
+    /// The labels.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
 }
 
-/// The operator's answer to a [`Registration`].
+/// The operator's reply to a [`Registration`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum RegistrationReply {
-    /// The device is in the registry: start sending heartbeats.
+    /// The device is in the registry and can start sending heartbeats.
     Accepted {
-        /// Schema of the operator.
+        /// The schema version of the operator.
         #[serde(rename = "v", default)]
         version: SchemaVersion,
     },
-    /// It is not: try again later. A refusal is never final, because its cause may go away.
+    /// The device is not in the registry and should try again later. A refusal is never final, because its cause may
+    /// disappear.
     Refused {
-        /// Schema of the operator.
+        /// The schema version of the operator.
         #[serde(rename = "v", default)]
         version: SchemaVersion,
-        /// Why, for programs.
+        /// The reason, for programs.
         reason: RefusalReason,
-        /// Why, for people.
+        /// The reason, for users.
         detail: Reason,
-        /// When to ask again, in seconds; the device adds its own jitter.
+        /// When to try again, in seconds. The device adds its own jitter.
         retry_after_seconds: u32,
     },
 }
 
 impl RegistrationReply {
-    /// The positive answer of this build.
+    /// A positive reply with the schema version of this build.
     pub fn accepted() -> Self {
         Self::Accepted {
             version: SchemaVersion::CURRENT,
         }
     }
 
-    /// A refusal of this build.
+    /// A refusal with the schema version of this build.
     pub fn refused(
         reason: RefusalReason,
         detail: impl Into<Reason>,
@@ -92,17 +93,17 @@ impl RegistrationReply {
     }
 }
 
-/// Why a registration was refused.
+/// The reason for a refused registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalReason {
-    /// Another running agent holds this device id.
+    /// Another running agent uses this device id.
     DuplicateIdentity,
-    /// The operator could not read the request.
+    /// The operator could not parse the request.
     Malformed,
-    /// The operator cannot reach its registry at the moment.
+    /// The operator currently cannot reach its registry.
     RegistryUnavailable,
-    /// The registry holds as many devices as it may, or too many new ones ask at once.
+    /// The registry is full, or too many new devices register at the same time.
     TooManyDevices,
     /// A reason that this build does not know.
     #[serde(other)]

@@ -1,4 +1,4 @@
-//! Where messages travel: one function for each subject, so that no subject is ever typed twice.
+//! The subjects of messages. There is one function per subject, so that no subject is written twice.
 //!
 //! ```text
 //! fleet.v1.<tenant>.<device>.hb         heartbeat            device -> operator     publish
@@ -7,57 +7,57 @@
 //! fleet.v1.<tenant>._operator.devices   list of devices      tool -> operator       request
 //! fleet.v1.<tenant>._operator.hb        operator's heartbeat operator -> operator   publish
 //! ```
-//! `_operator` cannot be taken for a device: no [`DeviceId`] has an underscore.
+//! `_operator` cannot be a device, because a [`DeviceId`] has no underscore.
 
 use crate::{DeviceId, TenantId};
 
-/// The bucket (NATS key-value store) of the device registry.
+/// The NATS key-value bucket of the device registry.
 pub const REGISTRY_BUCKET: &str = "devices";
 
-/// The queue group of the operator: of several, one answers a request.
+/// The queue group of operators: if there are several, one of them answers a request.
 pub const OPERATOR_QUEUE: &str = "operator";
 
-/// The prefix of the operator's reply subjects.
+/// The prefix of reply subjects for the operator.
 pub const OPERATOR_INBOX_PREFIX: &str = "_INBOX.operator";
 
-/// The prefix of the tools' reply subjects.
+/// The prefix of reply subjects for tools.
 pub const TOOLS_INBOX_PREFIX: &str = "_INBOX.tools";
 
 const DEVICES_INBOX_PREFIX: &str = "_INBOX.device";
 
 const ROOT: &str = "fleet.v1";
 
-/// Heartbeats of one device.
+/// The heartbeats of a device.
 pub fn heartbeat(tenant: &TenantId, device: &DeviceId) -> String {
     format!("{ROOT}.{tenant}.{device}.hb")
 }
 
-/// Heartbeats of all devices of a tenant; the operator's own arrive too.
+/// The heartbeats of all devices of a tenant. Also matches the heartbeat of the operator.
 pub fn heartbeats_of_all(tenant: &TenantId) -> String {
     format!("{ROOT}.{tenant}.*.hb")
 }
 
-/// Registration of one device.
+/// The registration of a device.
 pub fn register(tenant: &TenantId, device: &DeviceId) -> String {
     format!("{ROOT}.{tenant}.{device}.register")
 }
 
-/// Registrations of all devices of a tenant.
+/// The registrations of all devices of a tenant.
 pub fn registrations_of_all(tenant: &TenantId) -> String {
     format!("{ROOT}.{tenant}.*.register")
 }
 
-/// Commands to one device.
+/// The commands to a device.
 pub fn command(tenant: &TenantId, device: &DeviceId) -> String {
     format!("{ROOT}.{tenant}.{device}.cmd")
 }
 
-/// Commands to all devices of a tenant.
+/// The commands to all devices of a tenant.
 pub fn commands_to_all(tenant: &TenantId) -> String {
     format!("{ROOT}.{tenant}.*.cmd")
 }
 
-/// All subjects between operators and tools: no device has a business there.
+/// All subjects between operators and tools, which devices must not use.
 pub fn of_operators(tenant: &TenantId) -> String {
     format!("{ROOT}.{tenant}._operator.>")
 }
@@ -67,19 +67,19 @@ pub fn list_devices(tenant: &TenantId) -> String {
     format!("{ROOT}.{tenant}._operator.devices")
 }
 
-/// The operator's own heartbeat: by it two operators of one tenant notice each other.
+/// The heartbeat of the operator, with which two operators of the same tenant detect each other.
 pub fn operator_heartbeat(tenant: &TenantId) -> String {
     format!("{ROOT}.{tenant}._operator.hb")
 }
 
-/// The prefix of a device's reply subjects. Devices, the operator and tools have disjoint prefixes, and each device has
-/// its own, so that permissions can keep each of them from reading the replies of others. NATS's default prefix `_INBOX`
-/// would not allow that.
+/// The prefix of reply subjects for a device. Devices, the operator and tools have different prefixes, and each device
+/// has its own, so that permissions can prevent them from reading each other's replies. With the default prefix of
+/// NATS, `_INBOX`, this would not be possible.
 pub fn device_inbox_prefix(device: &DeviceId) -> String {
     format!("{DEVICES_INBOX_PREFIX}.{device}")
 }
 
-/// The reply subjects of all devices.
+/// The reply subjects for all devices.
 pub fn device_inboxes() -> String {
     format!("{DEVICES_INBOX_PREFIX}.>")
 }
@@ -89,13 +89,12 @@ pub fn registry_key(tenant: &TenantId, device: &DeviceId) -> String {
     format!("{tenant}.{device}")
 }
 
-/// The keys of all devices of a tenant in the registry bucket start with this.
+/// The prefix of the keys of all devices of a tenant in the registry bucket.
 pub fn registry_key_prefix(tenant: &TenantId) -> String {
     format!("{tenant}.")
 }
 
-/// The device that a subject of the form `fleet.v1.<tenant>.<device>.<kind>` names, if it names one of
-/// this tenant.
+/// The device in a subject of the form `fleet.v1.<tenant>.<device>.<kind>`, if it is a device of this tenant.
 pub fn device_of(subject: &str, tenant: &TenantId) -> Option<DeviceId> {
     let rest = subject
         .strip_prefix(ROOT)?

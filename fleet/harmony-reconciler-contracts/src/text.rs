@@ -1,25 +1,25 @@
-//! Text from a peer, made safe to store and to show.
+//! Text from a peer, made safe for storage and display.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A line of free text from a peer, at most `MAX` bytes long.
+/// A line of text from a peer, at most `MAX` bytes long.
 ///
-/// Whatever a peer sends, at most `MAX` bytes of it are kept and control characters are dropped: it can neither fill
-/// memory and logs nor send escape sequences to somebody's terminal.
+/// At most `MAX` bytes are kept, and control characters are removed. So a peer can neither fill memory and logs nor
+/// send escape sequences to a terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Text<const MAX: usize>(String);
 
-/// What a device reports about itself, such as its host name: as long as Linux allows for a host name.
+/// A value that a device reports about itself, such as its host name. The limit is that of a Linux host name.
 pub type ShortText = Text<64>;
 
-/// A reason, for people to read.
+/// A reason, for users.
 pub type Reason = Text<512>;
 
 impl<const MAX: usize> Text<MAX> {
-    /// Longest text kept, in bytes.
+    /// The maximum length, in bytes.
     pub const MAX_BYTES: usize = MAX;
 
     /// The text.
@@ -59,7 +59,7 @@ impl<const MAX: usize> fmt::Display for Text<MAX> {
     }
 }
 
-/// The beginning of a text, for error messages and logs: at most 128 bytes, without control characters.
+/// The start of a text, for error messages and logs: at most 128 bytes, without control characters.
 pub(crate) fn excerpt(text: &str) -> String {
     let line = Text::<128>::from(text);
     if text.len() > Text::<128>::MAX_BYTES {
@@ -69,7 +69,8 @@ pub(crate) fn excerpt(text: &str) -> String {
     }
 }
 
-/// Characters without a shape that change the direction of text or hide in it: a name would look like another.
+/// Invisible characters that change the text direction or are otherwise hidden, with which a name could look like
+/// another one.
 fn turns_text(c: char) -> bool {
     matches!(
         c,

@@ -1,4 +1,4 @@
-//! The `.tgz` of a chart: read into memory with limits, and written with the same bytes for the same chart.
+//! The `.tgz` of a chart: read into memory with limits, and written reproducibly.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -14,16 +14,16 @@ use tar::{Archive, EntryType};
 use crate::chart::Chart;
 use crate::error::{ChartError, RenderError};
 
-/// The limits of charts that are read, and both ways.
+/// The size limits of charts, for reading and writing.
 impl Chart {
-    /// The largest chart, unpacked, in bytes: as Helm.
+    /// The maximum size of an unpacked chart in bytes, as in Helm.
     pub const MAX_SIZE: u64 = 100 * 1024 * 1024;
-    /// The largest file, in bytes: as Helm.
+    /// The maximum size of a file in bytes, as in Helm.
     pub const MAX_FILE_SIZE: u64 = 5 * 1024 * 1024;
-    /// The most files.
+    /// The maximum number of files.
     pub const MAX_FILES: usize = 10_000;
 
-    /// Reads what `helm package` or Harmony wrote: one folder with the chart's name, regular files only.
+    /// Reads what `helm package` or Harmony wrote: one directory with the chart's name, with regular files only.
     ///
     /// # Errors
     /// [`RenderError::Archive`] for what is no gzipped tar, is too large, leads out of its folder, holds links, or holds a
@@ -32,7 +32,8 @@ impl Chart {
         let mut name = None;
         let mut files = BTreeMap::new();
         let mut left = Self::MAX_SIZE;
-        // One byte more than allowed, so that what is too large is told from what fits; headers and padding count too.
+        // Reads one byte more than allowed, to tell what is too large from what just fits; headers and padding count
+        // too.
         let unpacked = GzDecoder::new(archive).take(2 * Self::MAX_SIZE + 1);
         let mut tar = Archive::new(unpacked);
         for entry in tar.entries().map_err(unreadable)? {
@@ -40,7 +41,7 @@ impl Chart {
             let path = entry.path_bytes().into_owned();
             let path = String::from_utf8(path).map_err(|error| {
                 refuse(format!(
-                    "holds a file whose name is not UTF-8: `{}`",
+                    "contains a file whose name is not UTF-8: `{}`",
                     error.as_bytes().escape_ascii()
                 ))
             })?;
@@ -49,7 +50,7 @@ impl Chart {
                 EntryType::Directory | EntryType::XGlobalHeader => continue,
                 _ => {
                     return Err(refuse(format!(
-                        "holds `{path}`, which is neither a file nor a folder"
+                        "contains `{path}`, which is neither a file nor a directory"
                     )));
                 }
             }
@@ -57,14 +58,14 @@ impl Chart {
             let name = name.get_or_insert_with(|| folder.to_owned());
             if name != folder {
                 return Err(refuse(format!(
-                    "holds two folders, `{name}` and `{folder}`"
+                    "contains two directories, `{name}` and `{folder}`"
                 )));
             }
             let size = entry.size();
             if size > Self::MAX_FILE_SIZE {
                 let limit = Self::MAX_FILE_SIZE / 1024 / 1024;
                 return Err(refuse(format!(
-                    "holds `{path}` of {size} bytes, more than {limit} MiB"
+                    "contains `{path}` with {size} bytes, more than {limit} MiB"
                 )));
             }
             left = left.checked_sub(size).ok_or_else(|| {
@@ -76,24 +77,27 @@ impl Chart {
             let mut content = Vec::new();
             entry.read_to_end(&mut content).map_err(unreadable)?;
             if files.insert(file.to_owned(), content).is_some() {
-                return Err(refuse(format!("holds `{path}` twice")));
+                return Err(refuse(format!("contains `{path}` twice")));
             }
             if files.len() > Self::MAX_FILES {
-                return Err(refuse(format!("holds more than {} files", Self::MAX_FILES)));
+                return Err(refuse(format!(
+                    "contains more than {} files",
+                    Self::MAX_FILES
+                )));
             }
         }
         match name {
             Some(name) => Ok(Self::from_files(name, files)),
-            None => Err(refuse("holds no file")),
+            None => Err(refuse("contains no files")),
         }
     }
 
-    /// Packs it as that version: files by path, dated `created` (in seconds since 1970), owned by nobody in particular, and
-    /// a gzip header without name or time. The same arguments give the same bytes.
+    /// Packages the files by path, dated `created` (in seconds since 1970), without owners, and with a gzip header
+    /// without name or time. The same arguments give the same bytes.
     ///
     /// # Errors
-    /// [`ChartError::File`] for a `Chart.yaml` that is not one of this chart, [`ChartError::Archive`] when its files do not
-    /// fit an archive.
+    /// [`ChartError::File`] if the `Chart.yaml` does not belong to this chart, [`ChartError::Archive`] if its files do
+    /// not fit into an archive.
     pub fn pack(&self, version: &Version, created: i64) -> Result<PackagedChart, ChartError> {
         let unusable = |error: &dyn std::fmt::Display| ChartError::File {
             path: "Chart.yaml".into(),
@@ -115,19 +119,22 @@ impl Chart {
     }
 }
 
-/// The chart's folder and the path below it. Whoever writes these files somewhere can rely on them.
+/// The chart's directory and the path below it. Safe to use when these files are written to disk.
 fn split(path: &str) -> Result<(&str, &str), RenderError> {
     let leads_out = path.starts_with('/')
         || path.contains(['\\', '\0'])
         || path.split('/').any(|part| matches!(part, "" | "." | ".."));
     if leads_out {
         return Err(refuse(format!(
-            "holds `{}`, which is no path below its folder",
+            "contains `{}`, which is not a path below its directory",
             path.escape_debug()
         )));
     }
-    path.split_once('/')
-        .ok_or_else(|| refuse(format!("holds `{path}` beside the chart's folder")))
+    path.split_once('/').ok_or_else(|| {
+        refuse(format!(
+            "contains `{path}` outside of the directory of the chart"
+        ))
+    })
 }
 
 fn refuse(problem: impl Into<String>) -> RenderError {
@@ -137,10 +144,10 @@ fn refuse(problem: impl Into<String>) -> RenderError {
 }
 
 fn unreadable(error: io::Error) -> RenderError {
-    refuse(format!("is no gzipped tar: {error}"))
+    refuse(format!("is not a gzipped tar archive: {error}"))
 }
 
-/// The byte of a gzip header that says which system wrote it: unknown (RFC 1952).
+/// The operating system in a gzip header: unknown (RFC 1952).
 const UNKNOWN_SYSTEM: u8 = 255;
 
 fn archive(chart: &Chart, created: i64) -> io::Result<Vec<u8>> {
@@ -165,7 +172,7 @@ fn archive(chart: &Chart, created: i64) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// The same value with its maps filled by name, so that it is written the same however the map keeps its order.
+/// The same value with sorted maps, so that its text does not depend on the order of the map.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {

@@ -9,42 +9,42 @@ use crate::error::{Place, RenderError};
 use crate::values::ChartValues;
 use crate::yaml;
 
-/// What a chart is made for.
+/// The input for a chart.
 #[derive(Debug, Clone, Copy)]
 pub struct ChartContext<'a> {
-    /// The name of chart and image.
+    /// The name of the chart and the image.
     pub unit: &'a ReleaseUnit,
-    /// The version of chart, image and app.
+    /// The version of the chart, the image and the app.
     pub version: &'a Version,
-    /// The image by digest; the chart must name it.
+    /// The image by digest, which the chart must refer to.
     pub image: &'a ImageRef,
 }
 
-/// A chart: its files, by their path below its folder (`templates/web.yaml`).
+/// A chart: its files, by their path below its directory (`templates/web.yaml`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Chart {
     name: String,
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// What a `Chart.yaml` says beside name and version, which are those of the release.
+/// The fields of `Chart.yaml` except for the name and the version, which are those of the release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChartMetadata {
-    /// One sentence for people who look for a chart.
+    /// One sentence for users who search for a chart.
     pub description: String,
 }
 
-/// One file of `templates/`.
+/// A file in `templates/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    /// Its path below `templates/`, such as `10-deployment-web.yaml`.
+    /// The path below `templates/`, such as `10-deployment-web.yaml`.
     pub path: String,
-    /// Kubernetes objects with holes.
+    /// Kubernetes objects with placeholders.
     pub text: String,
 }
 
 impl Chart {
-    /// A chart of these parts, named and versioned as `context` says.
+    /// A chart with these parts, and with the name and version in `context`.
     pub fn new(
         context: &ChartContext<'_>,
         metadata: &ChartMetadata,
@@ -76,7 +76,7 @@ impl Chart {
         }
     }
 
-    /// A chart of these files; `name` is that of its folder.
+    /// Creates a chart of these files; `name` is the name of its directory.
     pub fn from_files(name: impl Into<String>, files: BTreeMap<String, Vec<u8>>) -> Self {
         Self {
             name: name.into(),
@@ -84,27 +84,27 @@ impl Chart {
         }
     }
 
-    /// The name of its folder.
+    /// The name of its directory.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The content of a file, by its path within the chart.
+    /// The content of a file, by its path in the chart.
     pub fn file(&self, path: &str) -> Option<&[u8]> {
         self.files.get(path).map(Vec::as_slice)
     }
 
-    /// Every file, by path.
+    /// All files, sorted by path.
     pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let files = self.files.iter();
         files.map(|(path, content)| (path.as_str(), content.as_slice()))
     }
 
-    /// A file as text, without the mark that some editors put before it, as Helm reads it.
+    /// A file as text, without a byte order mark, as Helm reads it.
     pub(crate) fn text(&self, path: &str) -> Result<&str, RenderError> {
         let content = self.file(path).ok_or_else(|| RenderError::File {
             place: Place::file(path),
-            problem: "the chart lacks this file".into(),
+            problem: "this file is missing".into(),
         })?;
         let text = std::str::from_utf8(content).map_err(|error| {
             let line = 1 + content
@@ -120,7 +120,7 @@ impl Chart {
         Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 
-    /// Its `Chart.yaml`, a mapping with the name of its folder.
+    /// Its `Chart.yaml`, a mapping with the name of its directory.
     pub(crate) fn metadata(&self) -> Result<Value, RenderError> {
         const FILE: &str = "Chart.yaml";
         let mut documents =
@@ -134,12 +134,12 @@ impl Chart {
         };
         let metadata = match (documents.pop(), documents.is_empty()) {
             (Some(document), true) if document.value.is_object() => document.value,
-            _ => return Err(refuse("is not one mapping".into())),
+            _ => return Err(refuse("is not a mapping".into())),
         };
         match metadata["name"].as_str() {
             Some(name) if name == self.name => Ok(metadata),
             Some(name) => Err(refuse(format!(
-                "names the chart `{name}`, and its folder is `{}`",
+                "has the chart name `{name}`, but its directory is `{}`",
                 self.name
             ))),
             None => Err(refuse("has no `name`".into())),
@@ -147,7 +147,7 @@ impl Chart {
     }
 }
 
-/// The name and the number of files; contents are long.
+/// Only the name and the number of files, since contents are long.
 impl std::fmt::Debug for Chart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Chart({}, {} files)", self.name, self.files.len())

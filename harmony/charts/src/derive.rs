@@ -1,10 +1,11 @@
-//! A chart derived from the objects that a Score deploys.
+//! Generates a chart from the objects that a Score deploys.
 //!
-//! The model is a function from values to objects. It is called with *marked* values: texts and numbers that occur
-//! nowhere else. Wherever a mark comes out, the template has a hole. A flag has only two values, so each is flipped in
-//! a call of its own, and what flips with it is its hole. At last the template is read back as a deploy reads it, and
-//! compared with what the model gives for the defaults: a model that computes with its values (compares, shortens,
-//! hashes) is refused with the field that shows it, instead of becoming a chart that says something else than the Score.
+//! The model is a function from values to objects. It is called with *marked* values: strings and numbers that occur
+//! nowhere else. Wherever a mark appears in the output, the template gets a placeholder. A flag has only two values, so
+//! each flag is flipped in a separate call, and what changes with it is its placeholder. Finally the template is read
+//! back, as for a deploy, and compared with the output of the model for the default values. A model that computes with
+//! its values (compares, shortens, hashes) is refused, with the field that shows it. Otherwise the chart would differ
+//! from the Score.
 
 mod mark;
 
@@ -27,8 +28,8 @@ const NAMESPACE_MARK: &str = "harmony-hole-namespace-end";
 /// The chart of a model.
 ///
 /// # Errors
-/// [`ChartError::NotDerivable`] when a field depends on a value in a way that no hole expresses, [`ChartError::Secret`]
-/// for an object that must not be stored in a registry, and what the model itself returns.
+/// [`ChartError::NotDerivable`] if a field depends on a value in a way that no placeholder can express,
+/// [`ChartError::Secret`] for an object that must not be stored in a registry, and the errors of the model itself.
 pub fn derive(model: &dyn ChartModel, context: &ChartContext<'_>) -> Result<Chart, ChartError> {
     let defaults = model.values()?;
     let objects = chart_objects(model, &defaults, context)?;
@@ -65,7 +66,7 @@ pub fn derive(model: &dyn ChartModel, context: &ChartContext<'_>) -> Result<Char
     Ok(Chart::new(context, &metadata, &defaults, templates))
 }
 
-/// The objects of the chart: all of the model's but the target namespace itself, which the delivery creates.
+/// The objects of the chart: all objects of the model except for the target namespace, which the delivery creates.
 fn chart_objects(
     model: &dyn ChartModel,
     values: &ChartValues,
@@ -134,7 +135,7 @@ fn objects_with_holes(
     Ok(trees)
 }
 
-/// A flag may not make objects come and go.
+/// A boolean must not determine which objects exist.
 fn same_objects(
     objects: &[KubeObject],
     others: &[KubeObject],
@@ -159,11 +160,11 @@ fn same_objects(
         unit: Box::new(context.unit.clone()),
         object: odd.map(ToString::to_string).unwrap_or_default(),
         field: "metadata.name".to_owned(),
-        problem: format!("is there or not depending on `{path}`"),
+        problem: format!("exists only for some values of `{path}`"),
     })
 }
 
-/// Where in which object, for errors.
+/// A position in an object, for errors.
 struct Place<'a> {
     context: &'a ChartContext<'a>,
     object: String,
@@ -206,7 +207,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Reads marks back.
+/// Finds the markers.
 struct Reader {
     texts: Vec<(String, Reference)>,
     numbers: Vec<(i64, Reference)>,
@@ -220,9 +221,8 @@ impl Reader {
                 for (key, item) in map {
                     let place = place.key(key);
                     if mark::hole_of(key, &self.texts).is_some() {
-                        return Err(
-                            place.refuse("has a value in its key, and a hole cannot be there")
-                        );
+                        return Err(place
+                            .refuse("has a value in a key, where a placeholder is not possible"));
                     }
                     entries.insert(key.clone(), self.read(item, &place)?);
                 }
@@ -242,10 +242,10 @@ impl Reader {
                     .find(|(mark, _)| text.contains(&mark.to_string()))
                 {
                     let Reference::Value(path) = reference else {
-                        return Err(place.refuse("holds a marked number"));
+                        return Err(place.refuse("contains a marked number"));
                     };
                     return Err(place.refuse(format!(
-                        "has the number `{path}` within a text; make that value a text"
+                        "has the number `{path}` inside a string; make this value a string"
                     )));
                 }
                 let Some(hole) = mark::hole_of(text, &self.texts) else {
@@ -272,7 +272,7 @@ impl Reader {
     }
 }
 
-/// Finds what flips with a flag.
+/// Finds what changes with a boolean.
 struct Flip<'a> {
     flag: bool,
     hole: &'a Hole,
@@ -294,7 +294,7 @@ impl Flip<'_> {
                 for (key, tree) in entries {
                     let place = place.key(key);
                     let (Some(before), Some(after)) = (before.get(key), after.get(key)) else {
-                        return Err(place.refuse("is there or not depending on a flag"));
+                        return Err(place.refuse("exists only for some values of a boolean"));
                     };
                     self.apply(tree, before, after, &place)?;
                 }
@@ -316,7 +316,7 @@ impl Flip<'_> {
                 *tree = Tree::Hole(self.hole.clone());
                 Ok(())
             }
-            _ => Err(place.refuse("changes with a flag in another way than being that flag")),
+            _ => Err(place.refuse("depends on a boolean, but is not the boolean itself")),
         }
     }
 }
@@ -332,7 +332,7 @@ fn literals(hole: &Hole) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The template, read as a deploy with the defaults reads it, must be what the Score deploys by default.
+/// The template, read as for a deploy with the defaults, must equal what the Score deploys by default.
 fn compare(
     object: &KubeObject,
     template: &str,
@@ -348,7 +348,7 @@ fn compare(
     let filled =
         template::fill(template, defaults.values(), defaults.namespace()).map_err(|error| {
             let problem = match error.problem {
-                Problem::Beyond => "is beyond the chart format".to_owned(),
+                Problem::Beyond => "is outside of the chart format".to_owned(),
                 Problem::Wrong(problem) => problem,
             };
             unreadable(error.line, problem)
@@ -387,7 +387,7 @@ fn first_difference<'a>(left: &Value, right: &Value, place: Place<'a>) -> Option
     }
 }
 
-/// Go's JSON has one kind of numbers: `2.0` comes back as `2`.
+/// Go's JSON has only one kind of number: `2.0` comes back as `2`.
 fn is_same_number(left: &Number, right: &Number) -> bool {
     (left.is_f64() || right.is_f64()) && left.as_f64() == right.as_f64()
 }

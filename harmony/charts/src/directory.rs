@@ -1,4 +1,4 @@
-//! A chart that lies in a directory of the project: its published files, with version and image set.
+//! A chart in a directory of the project: its published files, with version and image set.
 
 mod files;
 mod ignore;
@@ -14,7 +14,7 @@ use crate::error::ChartError;
 use crate::yaml;
 use settings::{Problem, Setting};
 
-/// Reads the published files below `root` and sets version and image.
+/// Reads the published files below `root`, and sets the version and the image.
 pub(crate) fn read(root: &Path, context: &ChartContext<'_>) -> Result<Chart, ChartError> {
     let mut files = files::read(root)?;
     let paths: Vec<_> = files.keys().cloned().collect();
@@ -29,7 +29,7 @@ pub(crate) fn read(root: &Path, context: &ChartContext<'_>) -> Result<Chart, Cha
     Ok(Chart::from_files(context.unit.to_string(), files))
 }
 
-/// Sets a few values of a YAML file and leaves every other line, comments included, as it is.
+/// Sets a few values of a YAML file, and leaves all other lines, including comments, unchanged.
 fn edit(
     files: &mut BTreeMap<String, Vec<u8>>,
     root: &Path,
@@ -46,7 +46,7 @@ fn edit(
     let content = files.get(name).ok_or_else(|| {
         refuse(Problem::new(
             "does not exist",
-            "a chart has a `Chart.yaml` and a `values.yaml`: `helm create` shows how they look",
+            "a chart needs a `Chart.yaml` and a `values.yaml`; `helm create` creates examples",
         ))
     })?;
     let text = std::str::from_utf8(content)
@@ -54,7 +54,7 @@ fn edit(
     let before = mapping(text).map_err(refuse)?;
     let settings = settings(&before).map_err(refuse)?;
     let edited = settings::write(text, &before, &settings);
-    // Whatever way the file is written in, it says what it said, and the settings.
+    // Whatever the style of the file, it must have its old content and the new settings.
     if mapping(&edited).ok() != Some(settings::applied(before, &settings)) {
         let names: Vec<_> = settings.iter().map(Setting::line).collect();
         return Err(refuse(Problem::new(
@@ -62,7 +62,7 @@ fn edit(
                 "does not have `{}` on lines of their own",
                 names.join("`, `")
             ),
-            "write each of them on one line as `name: \"\"`, the parts of a mapping indented below it",
+            "write each of them on one line, such as `name: \"\"`; indent the parts of a mapping",
         )));
     }
     files.insert(name.to_owned(), edited.into_bytes());
@@ -80,22 +80,22 @@ fn mapping(text: &str) -> Result<Value, Problem> {
     match (documents.pop(), documents.is_empty()) {
         (Some(document), true) if document.value.is_object() => Ok(document.value),
         _ => Err(Problem::new(
-            "is not one mapping",
+            "is not a mapping",
             "write it as `name: value` lines",
         )),
     }
 }
 
-/// A chart of another name could not be found again under the name of its unit.
+/// A chart with another name could not be found by the name of its unit.
 fn check_name(metadata: &Value, context: &ChartContext<'_>) -> Result<(), Problem> {
     let name = metadata["name"].as_str().unwrap_or_default();
     if name == context.unit.as_str() {
         return Ok(());
     }
     Err(Problem::new(
-        format!("names the chart `{name}`"),
+        format!("has the chart name `{name}`"),
         format!(
-            "write `name: {}`: chart, image and tag share the unit's name",
+            "write `name: {}`: the chart, the image and the tag have the same name",
             context.unit
         ),
     ))

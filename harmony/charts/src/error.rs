@@ -1,4 +1,4 @@
-//! What can be wrong with a chart.
+//! The errors of charts.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,17 +9,16 @@ use harmony_core::diagnostic::{BoxError, Diagnostic, FailureKind, Origin};
 use harmony_core::kubernetes::ObjectError;
 use harmony_types::ReleaseUnit;
 
-/// A file of a chart, and a line of it.
+/// A file of a chart, and a line in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Its path within the chart.
+    /// The path within the chart.
     pub file: String,
-    /// Counted from 1; `None` when the whole file is meant.
+    /// Starts at 1; `None` for the whole file.
     pub line: Option<usize>,
 }
 
 impl Place {
-    /// The whole file.
     pub fn file(file: impl Into<String>) -> Self {
         Self {
             file: file.into(),
@@ -27,7 +26,7 @@ impl Place {
         }
     }
 
-    /// A line of it, counted from 1.
+    /// A line of the file, starting at 1.
     pub fn line(file: impl Into<String>, line: usize) -> Self {
         Self {
             file: file.into(),
@@ -47,62 +46,43 @@ impl fmt::Display for Place {
     }
 }
 
-/// A chart that gives no objects. Nothing was written.
+/// An error of a chart. Nothing was written to the cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// The archive is not one of a chart.
+    /// The archive is not a chart archive.
     #[error("the archive {problem}")]
-    Archive {
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// It uses more of Helm's language than the chart format has. Whether it is right, only `helm` knows.
-    #[error("{place}: {what} is beyond what Harmony renders itself")]
+    Archive { problem: String },
+    /// The chart uses more of Helm than the chart format allows. Only `helm` can tell whether it is valid.
+    #[error("{place}: Harmony cannot render {what} without helm")]
     Beyond {
-        /// Where.
         place: Place,
-        /// What: a hole, a file, an annotation.
+        /// What: an expression, a file, an annotation.
         what: String,
     },
-    /// A file of the chart is wrong, whoever renders it.
+    /// A file of the chart is invalid for any renderer.
     #[error("{place}: {problem}")]
-    File {
-        /// Where.
-        place: Place,
-        /// What is wrong.
-        problem: String,
-    },
+    File { place: Place, problem: String },
     /// A value of the target does not fit the chart.
     #[error("the value `{path}` {problem}")]
     Value {
-        /// Its dotted path.
+        /// The dotted path.
         path: String,
-        /// What is wrong.
         problem: String,
-        /// The way out.
         help: String,
     },
-    /// Each rendering of the chart is another one.
+    /// Each rendering of the chart is different.
     #[error(
-        "the chart makes up `{field}` of {object} at each rendering, so that each deploy would change it"
+        "the chart generates a new `{field}` of {object} whenever it is rendered, so every deploy would change it"
     )]
-    Unstable {
-        /// Which object.
-        object: String,
-        /// Which field.
-        field: String,
-    },
-    /// `helm` is needed and not there.
+    Unstable { object: String, field: String },
+    /// `helm` is required but not installed.
     #[error("helm is not installed")]
     NoHelm,
     /// `helm` could not be run, or refused the chart.
     #[error("`{command}` {problem}")]
     Helm {
-        /// What was run.
         command: String,
-        /// How it ended.
         problem: String,
-        /// The last lines that it wrote.
         output: Vec<String>,
     },
     /// The run was cancelled.
@@ -111,31 +91,31 @@ pub enum RenderError {
 }
 
 impl RenderError {
-    /// The likeliest way out, in one sentence.
+    /// The most likely fix, in one sentence.
     pub(crate) fn help(&self) -> String {
         match self {
             Self::Archive { .. } => {
                 "package the chart again, with Harmony or with `helm package`".into()
             }
             Self::Beyond { .. } | Self::NoHelm => format!(
-                "install helm and run the command again: `{INSTALL_HELM}`, or name it in HARMONY_HELM"
+                "install helm and run the command again: `{INSTALL_HELM}`, or set HARMONY_HELM to its path"
             ),
             Self::Unstable { .. } => {
-                "set the value that it makes up, such as a password, in the values of the target, or create its Secret \
-                 beforehand and name that"
+                "set the generated value, such as a password, in the values of the target, or create its Secret \
+                 first and refer to it"
                     .into()
             }
-            Self::File { .. } => "mend that file and release the chart again".into(),
+            Self::File { .. } => "fix this file and release the chart again".into(),
             Self::Value { help, .. } => help.clone(),
             Self::Helm { .. } => {
-                "mend what helm complains of: the values, or the chart itself".into()
+                "fix what helm reports: the values, or the chart itself".into()
             }
             Self::Cancelled(cancelled) => cancelled.hints().join("; "),
         }
     }
 }
 
-/// The command that installs the version of helm that Harmony is tested with.
+/// The command that installs the version of Helm that Harmony is tested with.
 pub const INSTALL_HELM: &str = "go install helm.sh/helm/v4/cmd/helm@v4.3.1";
 
 impl Diagnostic for RenderError {
@@ -170,72 +150,55 @@ impl Diagnostic for RenderError {
     }
 }
 
-/// A chart that cannot be made.
+/// The reason why a chart cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ChartError {
-    /// A field depends on a value in a way that no hole can express.
-    #[error("the chart of {unit} cannot be derived: `{field}` of {object} {problem}")]
+    /// A field depends on a value in a way that no placeholder can express.
+    #[error("cannot generate the chart of {unit}: `{field}` of {object} {problem}")]
     NotDerivable {
-        /// Whose chart.
         unit: Box<ReleaseUnit>,
-        /// Which object.
         object: String,
-        /// Which field.
         field: String,
-        /// Why not.
         problem: String,
     },
-    /// A value is not one.
+    /// A value is not valid.
     #[error("the chart value `{path}` {problem}")]
     Value {
-        /// Its path, as it was written.
+        /// The path as it was written.
         path: String,
-        /// What is wrong.
         problem: String,
     },
-    /// An object would put a secret into a registry.
-    #[error("the chart of {unit} would hold a secret: {object}")]
+    /// An object would store a secret in a registry.
+    #[error("the chart of {unit} would contain a secret: {object}")]
     Secret {
-        /// Whose chart.
         unit: Box<ReleaseUnit>,
-        /// Which object.
         object: String,
     },
-    /// An object of the model is not one.
+    /// The model returned an invalid object.
     #[error(transparent)]
     Object(#[from] ObjectError),
-    /// The app's own chart function failed.
+    /// The chart function of the app failed.
     #[error("the chart of {unit} cannot be built")]
     Builder {
-        /// Whose chart.
         unit: Box<ReleaseUnit>,
-        /// Why.
         #[source]
         source: BoxError,
     },
     /// A file of a chart's directory cannot be used.
     #[error("the chart's file `{}` {problem}", path.display())]
     File {
-        /// Which file or directory.
         path: PathBuf,
-        /// What is wrong.
         problem: String,
-        /// The way out.
         help: String,
-        /// Why, where the system says so.
+        /// The error of the operating system, if there is one.
         #[source]
         source: Option<std::io::Error>,
     },
-    /// The chart names its image by tag, or not at all.
+    /// The chart refers to its image by tag, or not at all.
     #[error("the chart of {unit} does not name its image by digest")]
-    ImageNotNamed {
-        /// Whose chart.
-        unit: Box<ReleaseUnit>,
-    },
-    /// The archive could not be written.
-    #[error("the chart cannot be packed")]
+    ImageNotNamed { unit: Box<ReleaseUnit> },
+    #[error("the chart cannot be packaged")]
     Archive {
-        /// Why.
         #[source]
         source: std::io::Error,
     },
@@ -270,17 +233,19 @@ impl Diagnostic for ChartError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::NotDerivable { .. } => vec![
-                "let the value come out as it went in, or leave it out of `values` and make it part of the model".into(),
+                "use the value unchanged, or remove it from `values` and make it part of the model".into(),
             ],
             Self::Value { .. } => vec![
-                "write a dotted path of names as in `nats.url`, each of letters, digits and `_`, and a text, a whole number or a boolean".into(),
+                "use a dotted path of names such as `nats.url`, each with letters, digits and `_`; the value is a \
+                 string, a whole number or a boolean".into(),
             ],
             Self::Secret { .. } => vec![
-                "a chart is stored in a registry: create the Secret apart from it, and name it in the chart".into(),
+                "a chart is stored in a registry: create the Secret separately, and refer to it in the chart".into(),
             ],
             Self::File { help, .. } => vec![help.clone()],
             Self::ImageNotNamed { .. } => vec![
-                "write the image that the chart is given (`name@sha256:...`) where the workload names its image".into(),
+                "use the image reference that the chart is given (`name@sha256:...`) where the workload names its \
+                 image".into(),
             ],
             Self::Builder { .. } => vec!["fix the app's chart function".into()],
             Self::Object(_) | Self::Archive { .. } => Vec::new(),

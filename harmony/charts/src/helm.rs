@@ -1,6 +1,6 @@
-//! Charts beyond the format, rendered by the `helm` binary and applied by Harmony.
+//! Renders charts beyond the format with the `helm` binary; Harmony applies the objects.
 //!
-//! `helm` only renders: it never sees the cluster, and keeps no release there.
+//! `helm` only renders: it never accesses the cluster, and stores no release there.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -19,10 +19,10 @@ use crate::render::{ChartObjects, objects_of_output};
 use crate::stable;
 use crate::yaml;
 
-/// The variable that names the `helm` binary; without it the first `helm` of `PATH` is taken.
+/// The variable that names the `helm` binary; by default it is the first `helm` on `PATH`.
 pub const HELM_VARIABLE: &str = "HARMONY_HELM";
 
-/// Where helm keeps its files and logins. No token for a cluster: it never talks to one.
+/// Where helm keeps its files and logins. No cluster credentials: it never talks to one.
 const HELM: &[&str] = &[
     "HELM_CACHE_HOME",
     "HELM_CONFIG_HOME",
@@ -33,7 +33,7 @@ const HELM: &[&str] = &[
     "DOCKER_CONFIG",
 ];
 
-/// How many lines of its complaint are kept.
+/// The maximum number of lines of its error output that are kept.
 const KEPT_LINES: usize = 20;
 
 /// A `helm` binary, version 3 or 4.
@@ -42,35 +42,33 @@ pub struct Helm {
     program: PathBuf,
 }
 
-/// A chart to render.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HelmChart {
-    /// The name of the release: `.Release.Name` of its templates.
+    /// The name of the release: `.Release.Name` in its templates.
     pub release: String,
-    /// Where the chart is.
     pub source: HelmSource,
-    /// What is merged over the chart's own values: a mapping, as in a `-f` file.
+    /// Values that override the chart's own: a map, as in a `-f` file.
     pub values: Value,
-    /// `.Release.Namespace` of its templates, and where objects without a namespace go.
+    /// `.Release.Namespace` in its templates, and the namespace of objects without one.
     pub namespace: Namespace,
 }
 
-/// Where a chart is.
+/// The source of a chart.
 #[derive(Clone, PartialEq, Eq)]
 pub enum HelmSource {
     /// The bytes of a `.tgz`.
     Archive(Arc<[u8]>),
-    /// A `.tgz` or a chart's directory.
+    /// A `.tgz` or a chart directory.
     Path(PathBuf),
-    /// An OCI registry; `helm` takes its own credentials.
+    /// An OCI registry; `helm` uses its own credentials.
     Oci(ChartRef),
-    /// A chart repository of the older kind, which has an `index.yaml`.
+    /// A classic chart repository with an `index.yaml`.
     Repository {
-        /// Such as `https://charts.example.com`.
+        /// The URL, for example `https://charts.example.com`.
         url: String,
         /// The chart's name there.
         chart: String,
-        /// Always given: "the latest" is another chart tomorrow.
+        /// Required: "the latest" may be another chart tomorrow.
         version: Version,
     },
 }
@@ -90,10 +88,10 @@ impl std::fmt::Debug for HelmSource {
     }
 }
 
-/// The objects of a chart, rendered by the `helm` of this machine ([`Helm::find`]).
+/// The objects of a chart, rendered by the installed `helm` ([`Helm::find`]).
 ///
 /// # Errors
-/// [`RenderError::NoHelm`], and as [`Helm::template`].
+/// [`RenderError::NoHelm`], and those of [`Helm::template`].
 pub async fn inflate(
     context: &Context,
     chart: &HelmChart,
@@ -104,7 +102,7 @@ pub async fn inflate(
 }
 
 impl Helm {
-    /// The binary that `HARMONY_HELM` names, else the first `helm` of `PATH`.
+    /// The binary in `HARMONY_HELM`, else the first `helm` on `PATH`.
     pub fn find() -> Option<Self> {
         if let Some(named) = std::env::var_os(HELM_VARIABLE).filter(|named| !named.is_empty()) {
             return Some(Self::at(named));
@@ -112,25 +110,24 @@ impl Helm {
         process::find("helm").map(Self::at)
     }
 
-    /// This binary.
+    /// Uses this binary.
     pub fn at(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
         }
     }
 
-    /// Where it is.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// The objects of a chart, custom resource definitions included, and its hooks.
-    /// Nothing is written to a cluster, and none is asked: what a template may know of it is `cluster`. A chart that makes
-    /// something up at each rendering, such as a password, is refused: each deploy would change it.
+    /// The objects of a chart, including custom resource definitions, and its hooks. Does not access a cluster; `cluster`
+    /// is what templates may know about it. A chart with values that change with each rendering, such as a generated
+    /// password, is refused, because each deploy would change it.
     ///
     /// # Errors
-    /// [`RenderError::Unstable`] for such a chart, [`RenderError::Helm`] when `helm` does not run or refuses the chart, [`RenderError::File`] when its output is not
-    /// made of objects.
+    /// [`RenderError::Unstable`] for such a chart, [`RenderError::Helm`] if `helm` does not run or refuses the chart,
+    /// [`RenderError::File`] if its output is not a list of objects.
     pub async fn template(
         &self,
         context: &Context,
@@ -157,7 +154,7 @@ impl Helm {
         let folder = tempfile::tempdir().map_err(|error| self.failed(chart, &error.to_string()))?;
         let values = folder.path().join("values.json");
         let archive = folder.path().join("chart.tgz");
-        // A values file and not `--set`: a value keeps its type, and no secret shows in the list of processes.
+        // A values file instead of `--set`: values keep their types, and no secret appears in the process list.
         write_private(&values, yaml::json(&chart.values).as_bytes())
             .map_err(|error| self.failed(chart, &error.to_string()))?;
         let mut command = process::async_command(&self.program, &[process::NETWORK, HELM].concat());
@@ -261,7 +258,7 @@ impl Helm {
     }
 }
 
-/// A new file that only we may read.
+/// A new file that only this user can read.
 fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();

@@ -1,4 +1,5 @@
-//! Holes: what stands in a template where a value will be, the part of Helm's template language that the format has.
+//! Placeholders: the parts of a template that are replaced by values. They are the part of Helm's template language
+//! that the format uses.
 //!
 //! ```text
 //! hole      = "{{ " ( value " | toJson" | ".Release.Namespace" | literal ) " }}"
@@ -7,7 +8,7 @@
 //! reference = ".Release.Namespace" | ".Values" ( "." name )+
 //! ```
 //!
-//! A hole writes itself, with [`Display`](fmt::Display), as [`Hole::read`] reads it.
+//! A placeholder is written with [`Display`](fmt::Display), in the form that [`Hole::read`] reads.
 
 use std::fmt::{self, Write as _};
 
@@ -16,16 +17,16 @@ use serde_json::Value;
 
 use crate::values::{ValuePath, Values};
 
-/// Something that is filled when the chart is rendered.
+/// A placeholder, which is filled when the chart is rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Hole {
-    /// `{{ .Release.Namespace }}`: the namespace as it is, within other text.
+    /// `{{ .Release.Namespace }}`: the unquoted namespace, within other text.
     Namespace,
     /// `{{ "{{" }}`: the two characters.
     Braces,
-    /// `{{ reference | toJson }}`: one value as it is, or the namespace in quotes.
+    /// `{{ reference | toJson }}`: one value, or the quoted namespace.
     Whole(Reference),
-    /// `{{ printf "text" references | toJson }}`: a text with references in it, in quotes.
+    /// `{{ printf "text" references | toJson }}`: a quoted string that contains references.
     Text(Vec<Piece>),
 }
 
@@ -35,33 +36,32 @@ pub(crate) enum Piece {
     Reference(Reference),
 }
 
-/// What a hole refers to.
+/// What a placeholder refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reference {
     /// The namespace of the release.
     Namespace,
-    /// A value.
     Value(ValuePath),
 }
 
-/// Why a hole cannot be read or filled.
+/// Why a placeholder cannot be read or filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// It is of a form that this module does not know.
+    /// The form is not known to this module.
     Beyond,
-    /// It is wrong, and Helm would give an error or nonsense.
+    /// It is invalid; Helm would return an error or nonsense.
     Wrong(String),
 }
 
 impl Hole {
-    /// The hole at the start of `text`, and what follows it.
+    /// The placeholder at the start of `text`, and the rest of the text.
     pub(crate) fn read(text: &str) -> Result<(Self, &str), Problem> {
         let mut reader = Reader(text);
         let hole = reader.hole().ok_or(Problem::Beyond)?;
         Ok((hole.map_err(Problem::Wrong)?, reader.0))
     }
 
-    /// The text that stands in its place; it has no line break.
+    /// The text that replaces it; it contains no line break.
     pub(crate) fn fill(&self, values: &Values, namespace: &Namespace) -> Result<String, Problem> {
         let value = match self {
             Self::Namespace => return Ok(namespace.to_string()),
@@ -88,10 +88,9 @@ impl Reference {
     fn value(&self, values: &Values, namespace: &Namespace) -> Result<Value, Problem> {
         match self {
             Self::Namespace => Ok(Value::from(namespace.as_str())),
-            Self::Value(path) => values
-                .get(path.as_str())
-                .cloned()
-                .ok_or_else(|| Problem::Wrong(format!("names `{path}`, which values.yaml lacks"))),
+            Self::Value(path) => values.get(path.as_str()).cloned().ok_or_else(|| {
+                Problem::Wrong(format!("refers to `{path}`, which is not in values.yaml"))
+            }),
         }
     }
 
@@ -109,7 +108,7 @@ impl Reference {
             Self::Value(path) => path.as_str(),
         };
         Err(Problem::Wrong(format!(
-            "puts `{name}` into a text, and that is {kind}: quote it in the values"
+            "inserts `{name}` into a string, but its value is {kind}: quote it in the values"
         )))
     }
 }
@@ -123,7 +122,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// As it stands in a template.
+/// The text in the template.
 impl fmt::Display for Hole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,7 +149,7 @@ impl fmt::Display for Hole {
     }
 }
 
-/// A Go string literal within a `printf` format.
+/// Escapes text for a Go string literal in a `printf` format.
 fn write_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for character in text.chars() {
         match character {
@@ -167,8 +166,8 @@ fn write_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// What Helm's `toJson` writes, which is Go's `encoding/json`: `<`, `>`, `&` and two line breaks of Unicode escaped.
-/// They can stand in texts only, so the whole is searched.
+/// The output of Helm's `toJson`, which is Go's `encoding/json`: `<`, `>`, `&` and two Unicode line breaks are escaped.
+/// They can only occur in strings, so the whole output is searched.
 fn go_json(value: &Value) -> String {
     let json = value.to_string();
     let mut escaped = String::with_capacity(json.len());
@@ -185,11 +184,11 @@ fn go_json(value: &Value) -> String {
     escaped
 }
 
-/// Reads one hole; afterwards holds what follows it.
+/// Reads one placeholder and moves behind it.
 struct Reader<'a>(&'a str);
 
 impl Reader<'_> {
-    /// `None` for what is beyond the format, an error for what is wrong.
+    /// `None` if it is outside of the format, an error if it is invalid.
     fn hole(&mut self) -> Option<Result<Hole, String>> {
         self.take("{{")?;
         self.spaces()?;
@@ -234,7 +233,7 @@ impl Reader<'_> {
         self.take("toJson")
     }
 
-    /// Leaves everything as it is when this is not the end.
+    /// Does nothing if this is not the end.
     fn end(&mut self) -> Option<()> {
         let mut reader = Reader(self.0);
         reader.spaces()?;
@@ -243,7 +242,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Leaves everything as it is when there is no reference, and nothing of a longer word.
+    /// Does nothing if there is no reference, or if it is part of a longer word.
     fn reference(&mut self) -> Option<Reference> {
         let length = self
             .0
@@ -307,7 +306,7 @@ impl Reader<'_> {
     }
 }
 
-/// The format of a `printf` with its references in place.
+/// The format string of a `printf`, with its references filled in.
 fn pieces(format: &str, references: Vec<Reference>) -> Result<Vec<Piece>, String> {
     let given = references.len();
     let mut references = references.into_iter();
@@ -328,10 +327,10 @@ fn pieces(format: &str, references: Vec<Reference>) -> Result<Vec<Piece>, String
                 }
                 Some(other) => {
                     return Err(format!(
-                        "has `%{other}` in its text, where only `%s` and `%%` may stand"
+                        "contains `%{other}`, but only `%s` and `%%` are allowed"
                     ));
                 }
-                None => return Err("ends its text with `%`: write `%%`".into()),
+                None => return Err("ends with `%`: write `%%`".into()),
             },
             other => literal.push(other),
         }
@@ -340,7 +339,7 @@ fn pieces(format: &str, references: Vec<Reference>) -> Result<Vec<Piece>, String
         pieces.push(Piece::Literal(literal));
     }
     if count != given {
-        return Err(format!("has {count} times `%s` and {given} references"));
+        return Err(format!("has {count} `%s`, but {given} references"));
     }
     Ok(pieces)
 }

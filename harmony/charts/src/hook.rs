@@ -1,4 +1,4 @@
-//! Objects of a chart that are not part of what is installed, but run at a moment of it.
+//! Hooks: objects of a chart that are not installed, but run at certain events.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use harmony_core::kubernetes::KubeObject;
 use serde_json::Value;
 
-/// A moment at which a hook runs.
+/// An event for which a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HookEvent {
     /// Before the objects of the first version are applied.
@@ -19,33 +19,33 @@ pub enum HookEvent {
     PostUpgrade,
     /// Before a release is deleted.
     PreDelete,
-    /// When a release was deleted.
+    /// After a release was deleted.
     PostDelete,
     /// Before an earlier version is restored.
     PreRollback,
-    /// When an earlier version was restored.
+    /// After an earlier version was restored.
     PostRollback,
-    /// Whenever it is to be shown that the release works.
+    /// To test that the release works.
     Test,
 }
 
 /// When a hook is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeletePolicy {
-    /// Before it is created for its next run.
+    /// Before it is created for the next run.
     BeforeHookCreation,
-    /// When it has succeeded, and all others of its event.
+    /// When it and all other hooks of its event have succeeded.
     HookSucceeded,
     /// When it has failed.
     HookFailed,
 }
 
-/// A hook, as its annotations describe it.
+/// A hook as described by its annotations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hook {
-    /// What is created when it runs.
+    /// The object to create when it runs.
     pub object: KubeObject,
-    /// The moments at which it runs. A hook of Helm 2's `test-failure` alone has none.
+    /// The events for which it runs; none for a hook with only the `test-failure` of Helm 2.
     pub events: BTreeSet<HookEvent>,
     /// Hooks of one event run in the order of their weights.
     pub weight: i32,
@@ -54,11 +54,11 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// `None` for an object that is no hook. A definition that Helm 2 would have installed first (`crd-install`) is none:
-    /// definitions are applied first anyway.
+    /// `None` for an object that is not a hook. The `crd-install` of Helm 2 does not count, because definitions are
+    /// always applied first.
     ///
     /// # Errors
-    /// What is wrong with one of the annotations.
+    /// The problem with one of the annotations.
     pub fn of(object: &KubeObject) -> Result<Option<Self>, String> {
         let Some(events) = annotation(object.body(), "helm.sh/hook")? else {
             return Ok(None);
@@ -79,14 +79,14 @@ impl Hook {
             }
             hook.events.insert(event(&word).ok_or_else(|| {
                 format!(
-                    "the annotation `helm.sh/hook` names the event `{word}`, which helm does not have"
+                    "the annotation `helm.sh/hook` contains the event `{word}`, which helm does not support"
                 )
             })?);
         }
         if let Some(weight) = annotation(object.body(), "helm.sh/hook-weight")? {
             hook.weight = weight.trim().parse().map_err(|_| {
                 format!(
-                    "the annotation `helm.sh/hook-weight` is `{weight}`, which is no whole number"
+                    "the annotation `helm.sh/hook-weight` is `{weight}`, which is not a whole number"
                 )
             })?;
         }
@@ -94,7 +94,7 @@ impl Hook {
         for word in policies.map(self::words).unwrap_or_default() {
             hook.delete.insert(policy(&word).ok_or_else(|| {
                 format!(
-                    "the annotation `helm.sh/hook-delete-policy` names the policy `{word}`, which helm does not have"
+                    "the annotation `helm.sh/hook-delete-policy` contains the policy `{word}`, which helm does not support"
                 )
             })?);
         }
@@ -104,12 +104,12 @@ impl Hook {
         Ok(Some(hook))
     }
 
-    /// Whether it runs at that moment.
+    /// Whether it runs for that event.
     pub fn runs_at(&self, event: HookEvent) -> bool {
         self.events.contains(&event)
     }
 
-    /// Whether it is deleted at that moment.
+    /// Whether it is deleted in that case.
     pub fn is_deleted(&self, policy: DeletePolicy) -> bool {
         self.delete.contains(&policy)
     }
@@ -137,7 +137,7 @@ fn annotation<'a>(body: &'a Value, name: &str) -> Result<Option<&'a str>, String
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
         other => Err(format!(
-            "the annotation `{name}` is `{other}`, which is not a text: quote it"
+            "the annotation `{name}` is `{other}`, which is not a string: quote it"
         )),
     }
 }
@@ -147,7 +147,7 @@ fn words(list: &str) -> Vec<String> {
     words.collect()
 }
 
-/// Words of Helm 2 that no later helm acts on.
+/// Events of Helm 2 that later versions ignore.
 const FORMER_EVENTS: [&str; 2] = ["test-failure", "crd-install"];
 
 fn event(word: &str) -> Option<HookEvent> {
@@ -238,7 +238,7 @@ mod tests {
             (json!({ "helm.sh/hook": 3 }), "quote it"),
             (
                 json!({ "helm.sh/hook": "test", "helm.sh/hook-weight": "heavy" }),
-                "no whole number",
+                "not a whole number",
             ),
             (
                 json!({ "helm.sh/hook": "test", "helm.sh/hook-weight": 5 }),

@@ -1,4 +1,4 @@
-//! Charts for Harmony: typed objects to a chart, and a chart with values to objects.
+//! Charts for Harmony: packages objects as a chart, and turns a chart with values into objects.
 //!
 //! ```text
 //! directory, function --+
@@ -6,36 +6,36 @@
 //!                                                                     +-- beyond it --`helm template`--^
 //! ```
 //!
-//! The chart format (`docs/reference/chart-format.md`) is a small closed part of Helm's language, chosen so that this
-//! crate and `helm template` give the same objects. It is written and read with the same types: a hole writes
-//! itself into a template and reads itself back, the values of a chart are one mapping on both ways, and the writer of
-//! YAML asks the reader which texts need quotes.
+//! The chart format (`docs/reference/chart-format.md`) is a small, closed part of Helm's language, chosen so that this
+//! crate and `helm template` produce the same objects. It is written and read with the same types: a placeholder writes
+//! itself into a template and parses itself back, the values of a chart are one mapping in both directions, and the
+//! YAML writer asks the reader which strings need quotes.
 //!
-//! It must not know: clusters, registries, releases. Only [`helm`] and [`objects()`] run something; the rest is pure, but
-//! for the files of a chart's directory.
+//! This crate must not know clusters, registries or releases. Only [`helm`] and [`objects()`] run programs; the rest is
+//! pure, except for reading the files of a chart directory.
 //!
 //! | module | what it does |
 //! | --- | --- |
 //! | [`yaml`] | YAML as Go's parser reads it: written, and read with line numbers |
-//! | [`values`] | the values of a chart, and what a target puts in their place |
-//! | `hole` | a hole: written, read, filled |
-//! | `template` | objects with holes: written, and filled |
+//! | [`values`] | the values of a chart, and what a target overrides |
+//! | `hole` | a placeholder: written, read, filled |
+//! | `template` | objects with placeholders: written, and filled |
 //! | [`chart`] | [`Chart`]: the files of a chart |
-//! | [`archive`] | its `.tgz`: read with limits, written with the same bytes for the same chart |
-//! | **to a chart** | |
-//! | [`source`] | start here: [`ChartSource`], where an app's chart comes from, and its packaging |
+//! | [`archive`] | its `.tgz`: read with limits, written reproducibly |
+//! | **from objects to a chart** | |
+//! | [`source`] | start here: [`ChartSource`], the source of an app's chart, and packaging |
 //! | [`model`] | [`ChartModel`]: the objects of a Score as a function of values |
 //! | [`mod@derive`] | the chart of a model |
-//! | `directory` | the chart of a directory: what git tracks and `.helmignore` does not name, with version and image |
-//! | **to objects** | |
-//! | [`mod@objects`] | start here: from a packaged chart to objects, by whichever way fits it |
+//! | `directory` | the chart of a directory: the files tracked by git and not excluded by `.helmignore`, with version and image |
+//! | **from a chart to objects** | |
+//! | [`mod@objects`] | start here: turns a packaged chart into objects |
 //! | [`mod@render`] | the objects of a chart within the format |
-//! | `scope` | which kinds live in a namespace |
+//! | `scope` | which kinds are namespaced |
 //! | [`hook`] | which objects run at a moment of a release |
-//! | [`helm`] | runs the `helm` binary for charts beyond it |
-//! | `stable` | whether two renderings are the same |
+//! | [`helm`] | runs the `helm` binary for charts outside of the format |
+//! | `stable` | whether two renderings are equal |
 //! | **both** | |
-//! | [`error`] | [`ChartError`]: a chart cannot be made; [`RenderError`]: it gives no objects |
+//! | [`error`] | [`ChartError`]: a chart cannot be created; [`RenderError`]: a chart cannot be rendered |
 
 pub mod archive;
 pub mod chart;

@@ -1,4 +1,4 @@
-//! What a chart is made from: objects as a function of values.
+//! The source of a generated chart: objects as a function of values.
 
 use harmony_core::kubernetes::KubeObject;
 use harmony_types::ImageRef;
@@ -6,23 +6,24 @@ use harmony_types::ImageRef;
 use crate::error::ChartError;
 use crate::values::ChartValues;
 
-/// Says which objects a Score deploys, as a function of a few values that may differ from target to target.
+/// Returns the objects that a Score deploys, as a function of a few values that can differ between targets.
 ///
-/// The Score itself applies `objects(&values, image)`; the chart of the same app is derived from the same function, by
-/// calling it with marked values and writing a hole wherever a mark comes out (see [`derive`](mod@crate::derive)). So a value may be any
-/// text and any number, and must come out as it went in: whole, or within a longer text.
+/// The Score itself applies `objects(&values, image)`. The chart of the same app is generated from the same function,
+/// by calling it with marked values and writing a placeholder wherever a mark appears (see
+/// [`derive`](mod@crate::derive)). So a value can be any string or number, and must appear unchanged in the output:
+/// alone, or within a longer string.
 pub trait ChartModel: Send + Sync {
-    /// One sentence for people who look for a chart.
+    /// One sentence for users who search for a chart.
     fn description(&self) -> String;
 
-    /// Every value with its default.
+    /// All values with their defaults.
     ///
     /// # Errors
     /// [`ChartError::Value`].
     fn values(&self) -> Result<ChartValues, ChartError>;
 
-    /// The objects, in the order in which they are applied. Those in the target namespace say so
-    /// ([`ChartValues::namespace`]).
+    /// The objects, in the order in which they are applied. Objects in the target namespace use
+    /// [`ChartValues::namespace`].
     ///
     /// # Errors
     /// [`ChartError::Object`] or [`ChartError::Builder`].

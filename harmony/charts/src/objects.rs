@@ -1,4 +1,4 @@
-//! From a packaged chart to objects, by whichever way fits it.
+//! Turns a packaged chart into objects.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::helm::{Helm, HelmChart, HelmSource};
 use crate::render::{self, ChartObjects};
 use crate::values::Values;
 
-/// The objects of a packaged chart for that namespace, with `values` (by dotted path) in place of its own.
+/// The objects of a packaged chart for a namespace, with `values` (by dotted path) instead of its own.
 ///
-/// A chart beyond the format goes through the `helm` binary; when there is none, the error is the one that says what is
-/// beyond the format, and how to get `helm`.
+/// A chart beyond the format is rendered with the `helm` binary. If `helm` is not installed, the error says what is
+/// beyond the format, and how to install `helm`.
 ///
 /// # Errors
 /// See [`RenderError`].

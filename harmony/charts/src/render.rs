@@ -1,4 +1,4 @@
-//! Files, values and a namespace in; objects out. Pure.
+//! Renders files and values for a namespace into objects. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::yaml::{self, Document};
 
 /// The objects of a chart within the format: those of `crds/` first, then those of `templates/`, by file name.
 ///
-/// `replacements` are values by dotted path. An object without a namespace whose kind lives in one gets `namespace`.
+/// `replacements` are values by dotted path. Namespaced objects without a namespace get `namespace`.
 ///
 /// # Errors
 /// [`RenderError::Beyond`] for a chart that only `helm` can render, and what else is wrong with the chart or the values.
@@ -29,7 +29,7 @@ pub fn render(
     render_for(chart, replacements, namespace, None)
 }
 
-/// As [`render`], for a cluster whose kinds are known.
+/// Like [`render`], for a cluster whose kinds are known.
 pub(crate) fn render_for(
     chart: &Chart,
     replacements: &BTreeMap<String, Value>,
@@ -70,17 +70,17 @@ pub(crate) fn render_for(
     to_objects(found, namespace, cluster)
 }
 
-/// What a chart renders to.
+/// A rendered chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChartObjects {
-    /// What is installed.
+    /// The objects to install.
     pub objects: Vec<KubeObject>,
-    /// What runs at moments of that, in the order of the output.
+    /// The hooks, in the order of the output.
     pub hooks: Vec<Hook>,
 }
 
 impl ChartObjects {
-    /// Of a chart without hooks.
+    /// A chart without hooks.
     pub fn without_hooks(objects: Vec<KubeObject>) -> Self {
         Self {
             objects,
@@ -89,7 +89,7 @@ impl ChartObjects {
     }
 }
 
-/// The objects of what `helm template` printed.
+/// The objects in the output of `helm template`.
 pub(crate) fn objects_of_output(
     output: &str,
     namespace: &Namespace,
@@ -125,7 +125,6 @@ pub(crate) fn objects_of_output(
     })
 }
 
-/// An object as it was read.
 struct Found {
     place: Place,
     body: Value,
@@ -178,7 +177,7 @@ fn is_definition(path: &str) -> bool {
     path.starts_with("crds/") && is_yaml(path)
 }
 
-/// Helm gives no objects of a file whose name begins with `_`.
+/// Helm ignores templates whose name begins with `_`.
 fn is_template(path: &str) -> bool {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     path.starts_with("templates/") && is_yaml(path) && !name.starts_with('_')
@@ -216,7 +215,7 @@ fn read(path: &str, text: &str) -> Result<Vec<Found>, RenderError> {
         None => Ok(found),
         Some(odd) => Err(RenderError::File {
             place: odd.place.clone(),
-            problem: "is not a Kubernetes object: it is no mapping".into(),
+            problem: "is not a Kubernetes object: it is not a mapping".into(),
         }),
     }
 }
@@ -262,14 +261,14 @@ fn refuse_twice<'a>(
         if !names.insert(object.reference()) {
             return Err(RenderError::File {
                 place: place.clone(),
-                problem: format!("{} is there twice", object.reference()),
+                problem: format!("{} occurs twice", object.reference()),
             });
         }
     }
     Ok(())
 }
 
-/// An object of the cluster has none, any other one has its own or the target's.
+/// Cluster-scoped objects have none; others have their own or the target's.
 fn set_namespace(body: &mut Value, scopes: &Scopes, namespace: &Namespace) -> Result<(), String> {
     let text = |key: &str| body[key].as_str().unwrap_or_default();
     let (api_version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
@@ -283,7 +282,7 @@ fn set_namespace(body: &mut Value, scopes: &Scopes, namespace: &Namespace) -> Re
             metadata.remove("namespace");
             return Ok(());
         }
-        // Nobody knows the kind yet: what the chart says stays as it is, and the cluster decides.
+        // The kind is not known yet: keep what the chart says, and let the cluster decide.
         None => return Ok(()),
     }
     match metadata.get("namespace") {
@@ -296,7 +295,7 @@ fn set_namespace(body: &mut Value, scopes: &Scopes, namespace: &Namespace) -> Re
         Some(Value::String(_)) => {}
         Some(other) => {
             return Err(format!(
-                "`metadata.namespace` is `{other}`, which is no text: quote it"
+                "`metadata.namespace` is `{other}`, which is not a string: quote it"
             ));
         }
     }

@@ -1,12 +1,12 @@
-//! Which kinds live in a namespace, without asking a cluster.
+//! Which kinds are namespaced, without asking a cluster.
 
 use std::collections::BTreeMap;
 
 use harmony_core::kubernetes::ClusterCapabilities;
 use serde_json::Value;
 
-/// The kinds of the API server that belong to the whole cluster, by API group. Every other kind of these groups lives in
-/// a namespace. From the API reference of Kubernetes 1.25 to 1.37.
+/// The cluster-scoped kinds of the API server, by API group. All other kinds of these groups are namespaced. From the
+/// API reference of Kubernetes 1.25 to 1.37.
 const CLUSTER_KINDS: &[(&str, &[&str])] = &[
     (
         "",
@@ -80,14 +80,14 @@ const CLUSTER_KINDS: &[(&str, &[&str])] = &[
     ("storagemigration.k8s.io", &["StorageVersionMigration"]),
 ];
 
-/// The scopes of the kinds that a chart itself defines, beside those of the API server.
+/// The scopes of kinds that a chart itself defines, in addition to those of the API server.
 #[derive(Debug, Default)]
 pub(crate) struct Scopes {
     defined: BTreeMap<(String, String), bool>,
 }
 
 impl Scopes {
-    /// Reads the definitions among the objects of a chart, beside what the cluster knows.
+    /// Reads the definitions among the objects of a chart, in addition to what the cluster knows.
     pub(crate) fn of<'a>(
         objects: impl IntoIterator<Item = &'a Value>,
         cluster: Option<&ClusterCapabilities>,
@@ -112,13 +112,13 @@ impl Scopes {
                 ))
             });
         Self {
-            // What the chart itself defines is what will be there.
+            // The chart's own definition will be the one in the cluster.
             defined: known.chain(definitions).collect(),
         }
     }
 
-    /// Whether an object of that `apiVersion` and `kind` lives in a namespace; `None` for a kind that neither the API
-    /// server, nor the chart, nor the cluster defines. The name of a kind says nothing.
+    /// Whether an object of that `apiVersion` and `kind` is namespaced; `None` for a kind that neither the API server,
+    /// nor the chart, nor the cluster defines. The name of a kind says nothing.
     pub(crate) fn is_namespaced(&self, api_version: &str, kind: &str) -> Option<bool> {
         let group = group_of(api_version);
         if let Some((_, cluster_kinds)) = CLUSTER_KINDS.iter().find(|(known, _)| *known == group) {

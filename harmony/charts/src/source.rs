@@ -1,4 +1,4 @@
-//! Where an app's chart comes from.
+//! The source of an app's chart.
 //!
 //! ```text
 //! Path ------> directory --+
@@ -21,33 +21,32 @@ use crate::error::ChartError;
 use crate::model::ChartModel;
 use crate::values::ChartValues;
 
-/// Where an app's chart comes from.
+/// The source of an app's chart.
 #[derive(Clone)]
 pub enum ChartSource {
-    /// There is none: the release is an image, for devices or as a part of another app.
+    /// There is no chart: the release is an image, for devices or as part of another app.
     None,
-    /// A chart's directory, relative to the project root. The release writes the image that it published where the
-    /// `values.yaml` has `image`, a text or a mapping of `registry`, `repository`, `tag` and `digest`; `version` and
-    /// `appVersion` of the `Chart.yaml` become the released version.
+    /// The directory of a chart, relative to the project root. The release writes the published image to `image` in
+    /// `values.yaml`, which is a string or a mapping of `registry`, `repository`, `tag` and `digest`, and the released
+    /// version to `version` and `appVersion` in `Chart.yaml`.
     Path(PathBuf),
     /// A function of the released version and image.
     Builder(Arc<dyn ChartBuilder>),
-    /// The objects that a Score deploys: the chart is derived from them and can never say anything else.
+    /// The objects that a Score deploys. The chart is generated from them, so the two cannot differ.
     FromScore(Arc<dyn ChartModel>),
 }
 
 impl ChartSource {
-    /// Whether there is a chart.
     pub fn is_some(&self) -> bool {
         !matches!(self, Self::None)
     }
 
-    /// A chart that `builder` makes.
+    /// A chart that is created by `builder`.
     pub fn builder(builder: impl ChartBuilder + 'static) -> Self {
         Self::Builder(Arc::new(builder))
     }
 
-    /// A chart derived from what `objects` gives for a namespace and an image: a [`ChartModel`] without values.
+    /// A chart that is generated from the objects for a namespace and an image: a [`ChartModel`] without values.
     pub fn from_objects<F>(description: impl Into<String>, objects: F) -> Self
     where
         F: Fn(&Namespace, &ImageRef) -> Result<Vec<KubeObject>, ObjectError>
@@ -61,7 +60,7 @@ impl ChartSource {
         })
     }
 
-    /// A chart derived from the objects of `model`.
+    /// A chart that is generated from the objects of `model`.
     pub fn from_score(model: impl ChartModel + 'static) -> Self {
         Self::FromScore(Arc::new(model))
     }
@@ -78,14 +77,13 @@ impl fmt::Debug for ChartSource {
     }
 }
 
-/// Makes a chart; any function from a [`ChartContext`] to a [`Chart`] is one.
+/// Creates a chart. Any function from a [`ChartContext`] to a [`Chart`] implements it.
 ///
-/// It is called with other images and versions too, so it must only depend on its argument.
+/// It is also called with other images and versions, so the result must depend only on the argument.
 pub trait ChartBuilder: Send + Sync {
-    /// The chart.
     ///
     /// # Errors
-    /// [`ChartError::Builder`] with what stands in the way.
+    /// [`ChartError::Builder`] with the reason.
     fn build(&self, context: &ChartContext<'_>) -> Result<Chart, ChartError>;
 }
 
@@ -98,7 +96,6 @@ where
     }
 }
 
-/// See [`ChartSource::from_objects`].
 struct ObjectsModel<F> {
     description: String,
     objects: F,
@@ -113,7 +110,7 @@ where
     }
 
     fn values(&self) -> Result<ChartValues, ChartError> {
-        Ok(ChartValues::new("default".parse().expect("a legal name")))
+        Ok(ChartValues::new("default".parse().expect("a valid name")))
     }
 
     fn objects(
@@ -125,10 +122,10 @@ where
     }
 }
 
-/// Makes and packages the chart that `source` gives for `context`; `None` where there is none. The same arguments give the
-/// same bytes.
+/// Creates and packages the chart of `source` for `context`; `None` if there is none. The same arguments give the same
+/// bytes.
 ///
-/// `created` dates every file, in seconds since 1970.
+/// `created` is the modification time of all files, in seconds since 1970.
 ///
 /// # Errors
 /// See [`ChartError`].
@@ -159,20 +156,20 @@ fn make(
     }))
 }
 
-/// A chart of another name could not be found again under the name of its unit.
+/// A chart with another name could not be found by the name of its unit.
 fn names_unit(chart: &Chart, context: &ChartContext<'_>) -> Result<(), ChartError> {
     if chart.name() == context.unit.as_str() {
         return Ok(());
     }
     Err(ChartError::File {
         path: "Chart.yaml".into(),
-        problem: format!("names the chart `{}`", chart.name()),
+        problem: format!("contains the chart name `{}`", chart.name()),
         help: format!("give the chart the name of its unit, `{}`", context.unit),
         source: None,
     })
 }
 
-/// A chart that names its image by tag alone, or another image, would deploy something else than was released.
+/// A chart that refers to its image only by tag, or to another image, would deploy something other than the release.
 fn names_image(chart: &Chart, context: &ChartContext<'_>) -> Result<(), ChartError> {
     let named = context.image.digest().is_some_and(|digest| {
         let digest = digest.as_str().as_bytes();

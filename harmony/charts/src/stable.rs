@@ -1,9 +1,9 @@
-//! Whether a chart renders to the same objects each time.
+//! Checks whether a chart renders to the same objects each time.
 
 use harmony_core::kubernetes::KubeObject;
 use serde_json::Value;
 
-/// Where two renderings differ: the object, and the field in it.
+/// The first difference of two renderings: the object and the field.
 pub(crate) fn difference(first: &[KubeObject], second: &[KubeObject]) -> Option<(String, String)> {
     for (one, other) in first.iter().zip(second) {
         if one.reference() != other.reference() {
@@ -17,7 +17,7 @@ pub(crate) fn difference(first: &[KubeObject], second: &[KubeObject]) -> Option<
     Some((more.reference().to_string(), "metadata".into()))
 }
 
-/// The path of the first field that differs, as in `data.password`.
+/// The path of the first field that differs, such as `data.password`.
 fn field(one: &Value, other: &Value) -> Option<String> {
     let below = |key: String, rest: String| {
         if rest.is_empty() {

@@ -1,4 +1,4 @@
-//! Templates: Kubernetes objects with holes, written from a tree and filled with values.
+//! Templates: Kubernetes objects with placeholders, written from a tree and filled with values.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::hole::{Hole, Problem};
 use crate::values::Values;
 use crate::yaml::{self, Node};
 
-/// The most that a template may become, in bytes, with its holes filled.
+/// The maximum size of a filled template, in bytes.
 const MAX_FILLED: usize = 16 * 1024 * 1024;
 
-/// A JSON value in which some scalars are holes.
+/// A JSON value in which some scalars are placeholders.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Tree {
     Hole(Hole),
@@ -46,22 +46,22 @@ impl Tree {
     }
 }
 
-/// A `{{` that is meant as text.
+/// A literal `{{`.
 fn without_holes(text: &str) -> String {
     text.replace("{{", &Hole::Braces.to_string())
 }
 
-/// A hole that cannot be filled.
+/// A placeholder that cannot be filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HoleError {
-    /// Counted from 1.
+    /// Starts at 1.
     pub(crate) line: usize,
-    /// As it stands in the template, shortened.
+    /// The source text, shortened.
     pub(crate) hole: String,
     pub(crate) problem: Problem,
 }
 
-/// The template with every hole filled. Line numbers stay: no hole gives a line break.
+/// Fills all placeholders of a template. Line numbers stay the same, because no placeholder produces a line break.
 pub(crate) fn fill(
     template: &str,
     values: &Values,
@@ -93,7 +93,7 @@ pub(crate) fn fill(
     Ok(filled)
 }
 
-/// The hole at the start of `text` as it is shown: to its end, or to the end of the line.
+/// The placeholder at the start of `text` for messages: to its end, or to the end of the line.
 fn excerpt(text: &str) -> String {
     const LONGEST: usize = 100;
     let line = text.lines().next().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Texts for the tests of everything that writes or reads them.
+//! Difficult strings, for the tests of everything that writes or reads them.
 
-/// Texts that a YAML parser of version 1.1 takes for something else, and some that break a careless writer.
+/// Strings that a YAML 1.1 parser reads as another type, and some that are easy to write incorrectly.
 pub(crate) const TEXTS: &[&str] = &[
     "yes",
     "no",

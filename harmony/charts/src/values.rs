@@ -1,4 +1,4 @@
-//! The values of a chart: what may differ from target to target.
+//! The values of a chart, which can differ between targets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,41 +11,41 @@ use crate::yaml;
 
 const FILE: &str = "values.yaml";
 
-/// The largest whole number, and with a minus the smallest, that floating point holds exactly. Helm reads numbers as
-/// floating point; one beyond would come out as another.
+/// The largest integer (and, negated, the smallest) that a float represents exactly. Helm reads numbers as floats, so a
+/// larger one would change.
 const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
 
-/// The mapping of a `values.yaml`.
+/// The content of a `values.yaml`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Values(Map<String, Value>);
 
-/// The path of a value, such as `nats.url`; each part is of letters, digits and `_` and does not begin with a digit.
+/// The path of a value, such as `nats.url`. Each part consists of letters, digits and `_`, and does not start with a
+/// digit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ValuePath(String);
 
-/// The target namespace and the values of a chart by dotted path. Their kinds are fixed by their defaults.
+/// The target namespace and the values of a chart by their dotted path. The default of a value determines its type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChartValues {
     namespace: Namespace,
     values: Values,
 }
 
-/// What a value of a [`ChartModel`](crate::ChartModel) may be.
+/// A value of a [`ChartModel`](crate::ChartModel).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChartValue {
-    /// Any text.
     Text(String),
-    /// A whole number that Helm, which reads numbers as floating point, keeps exact.
+    /// A whole number that floating-point numbers can represent exactly, because Helm reads numbers as floating point.
     Number(i64),
-    /// A switch.
+    /// A boolean.
     Flag(bool),
 }
 
 impl Values {
-    /// Reads a `values.yaml`.
+    /// Parses a `values.yaml`.
     ///
     /// # Errors
-    /// [`RenderError::File`] when it is no mapping, or has a number that Helm would change.
+    /// [`RenderError::File`] if it is not a mapping, or contains a number that Helm would change.
     pub(crate) fn read(values_yaml: &str) -> Result<Self, RenderError> {
         let refuse = |line, problem: String| RenderError::File {
             place: Place::line(FILE, line),
@@ -56,7 +56,7 @@ impl Values {
         if let [_, second, ..] = documents.as_slice() {
             return Err(refuse(
                 second.line,
-                "a second document: the values are one mapping".into(),
+                "there is a second document: the values must be a single mapping".into(),
             ));
         }
         let Some(document) = documents.pop() else {
@@ -70,15 +70,15 @@ impl Values {
         }
     }
 
-    /// As a `values.yaml`.
+    /// Formats it as a `values.yaml`.
     pub(crate) fn to_yaml(&self) -> String {
         yaml::write(&Value::Object(self.0.clone()))
     }
 
-    /// With `replacements` (by dotted path) in place of its own.
+    /// Overrides values with `replacements` (by dotted path).
     ///
     /// # Errors
-    /// [`RenderError::Value`] for a path that it lacks, and for a number that Helm would change.
+    /// [`RenderError::Value`] for a path that does not exist, and for a number that Helm would change.
     pub(crate) fn replaced(
         &self,
         replacements: &BTreeMap<String, Value>,
@@ -100,13 +100,13 @@ impl Values {
             check_numbers(place).map_err(|problem| RenderError::Value {
                 path: path.clone(),
                 problem,
-                help: "make it a text, which is kept as it is".into(),
+                help: "make it a string, which is not changed".into(),
             })?;
         }
         Ok(Self::of(values))
     }
 
-    /// The values of a target alone, by dotted path, as the `-f` file of Helm has them.
+    /// Only the values of a target, by dotted path, in the form of a Helm `-f` file.
     ///
     /// # Errors
     /// [`RenderError::Value`] when one path leads through another's value.
@@ -136,7 +136,7 @@ impl Values {
         Value::Object(self.0)
     }
 
-    /// The value at a dotted path; `None` when there is none. A `null` is a value.
+    /// The value at a dotted path, which may be `null`; `None` if there is none.
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {
         let (first, rest) = path
             .split_once('.')
@@ -148,7 +148,7 @@ impl Values {
         })
     }
 
-    /// Sets a value; `None` when one of the two paths leads through the other.
+    /// Sets a value; `None` if one of the two paths leads through the other.
     fn set(&mut self, path: &ValuePath, value: Value) -> Option<()> {
         let (folder, name) = path.0.rsplit_once('.').unwrap_or(("", &path.0));
         let mut map = &mut self.0;
@@ -163,7 +163,7 @@ impl Values {
         Some(())
     }
 
-    /// Every value that is no mapping, and every empty mapping, by path.
+    /// Every value that is not a mapping, and every empty mapping, by path.
     fn leaves(&self) -> Vec<(String, &Value)> {
         fn collect<'a>(
             map: &'a Map<String, Value>,
@@ -189,14 +189,14 @@ impl Values {
     fn known(&self) -> String {
         let mut paths: Vec<_> = self.leaves().into_iter().map(|(path, _)| path).collect();
         if paths.is_empty() {
-            return "the chart has no values: leave it out".into();
+            return "the chart has no values: remove it".into();
         }
         let more = paths.len().saturating_sub(20);
         paths.truncate(20);
         let list = paths.join("`, `");
         match more {
-            0 => format!("name one of `{list}`"),
-            more => format!("name one of `{list}` and {more} more in its values.yaml"),
+            0 => format!("use one of `{list}`"),
+            more => format!("use one of `{list}` and {more} more in its values.yaml"),
         }
     }
 }
@@ -204,12 +204,12 @@ impl Values {
 fn leads_through_another(path: &str) -> RenderError {
     RenderError::Value {
         path: path.to_owned(),
-        problem: "leads through another value of the target".into(),
-        help: "leave one of the two out".into(),
+        problem: "conflicts with another value of the target".into(),
+        help: "remove one of the two".into(),
     }
 }
 
-/// A mapping into a mapping, anything else replaces.
+/// Maps are merged, anything else is replaced.
 fn merge(place: &mut Value, value: &Value) {
     match (place, value) {
         (Value::Object(place), Value::Object(value)) => {
@@ -231,7 +231,7 @@ fn check_numbers(value: &Value) -> Result<(), String> {
                 Ok(())
             } else {
                 Err(format!(
-                    "is {number}, beyond what floating point holds exactly"
+                    "is {number}, which floating-point numbers cannot represent exactly"
                 ))
             }
         }
@@ -241,8 +241,8 @@ fn check_numbers(value: &Value) -> Result<(), String> {
     }
 }
 
-/// A character that cannot come out of a hole as it went in: Helm's `toJson` leaves it as it is, and YAML parsers take it
-/// in different ways.
+/// A character that does not survive a placeholder: Helm's `toJson` does not escape it, and YAML parsers interpret it
+/// differently.
 pub(crate) fn unwritable(text: &str) -> Option<char> {
     text.chars().find(|character| {
         let is_escaped = matches!(character, '\0'..='\u{1f}' | '\u{2028}' | '\u{2029}');
@@ -251,7 +251,7 @@ pub(crate) fn unwritable(text: &str) -> Option<char> {
 }
 
 impl ChartValues {
-    /// No value yet, for this namespace.
+    /// No values yet, for this namespace.
     pub fn new(namespace: Namespace) -> Self {
         Self {
             namespace,
@@ -259,11 +259,11 @@ impl ChartValues {
         }
     }
 
-    /// With a value; one of that path is replaced.
+    /// Adds a value, or replaces the value with this path.
     ///
     /// # Errors
-    /// [`ChartError::Value`] when the path is not one or leads through another value, the number is too large, or the text
-    /// has a character that a template cannot write.
+    /// [`ChartError::Value`] if the path is invalid or leads through another value, the number is too large, or the
+    /// string contains a character that a template cannot write.
     pub fn with(mut self, path: &str, value: impl Into<ChartValue>) -> Result<Self, ChartError> {
         let refuse = |problem: String| ChartError::Value {
             path: path.to_owned(),
@@ -285,48 +285,47 @@ impl ChartValues {
         Ok(self)
     }
 
-    /// The namespace that the objects go to.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// A text by its path.
+    /// The string with this path.
     ///
     /// # Errors
-    /// [`ChartError::Value`] when there is none.
+    /// [`ChartError::Value`] if there is none.
     pub fn text(&self, path: &str) -> Result<&str, ChartError> {
         let value = self.values.get(path);
         let text = value.and_then(Value::as_str);
         text.ok_or_else(|| mismatch(path, "a text", value))
     }
 
-    /// A number by its path.
+    /// The number with this path.
     ///
     /// # Errors
-    /// [`ChartError::Value`] when there is none.
+    /// [`ChartError::Value`] if there is none.
     pub fn number(&self, path: &str) -> Result<i64, ChartError> {
         let value = self.values.get(path);
         let number = value.and_then(Value::as_i64);
         number.ok_or_else(|| mismatch(path, "a number", value))
     }
 
-    /// A flag by its path.
+    /// The boolean with this path.
     ///
     /// # Errors
-    /// [`ChartError::Value`] when there is none.
+    /// [`ChartError::Value`] if there is none.
     pub fn flag(&self, path: &str) -> Result<bool, ChartError> {
         let value = self.values.get(path);
         let flag = value.and_then(Value::as_bool);
         flag.ok_or_else(|| mismatch(path, "a flag", value))
     }
 
-    /// Every value, by path: a text, a number or a boolean.
+    /// All values, by path: strings, numbers and booleans.
     pub fn iter(&self) -> impl Iterator<Item = (ValuePath, &Value)> {
         let leaves = self.values.leaves().into_iter();
         leaves.map(|(path, value)| (ValuePath(path), value))
     }
 
-    /// As the nested mapping of a `values.yaml`.
+    /// The nested mapping for `values.yaml`.
     pub(crate) fn values(&self) -> &Values {
         &self.values
     }
@@ -336,9 +335,9 @@ impl ChartValues {
         self
     }
 
-    /// Puts another value of the same kind in place of one that is there.
+    /// Replaces an existing value by another one of the same kind.
     pub(crate) fn replace(&mut self, path: &ValuePath, value: Value) {
-        // a path that is there leads through no other
+        // a path that exists leads through no other
         let _ = self.values.set(path, value);
     }
 }
@@ -355,7 +354,7 @@ fn mismatch(path: &str, wanted: &str, found: Option<&Value>) -> ChartError {
 }
 
 impl ValuePath {
-    /// Reads a dotted path; `None` for what is not one.
+    /// Parses a dotted path; `None` if it is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let is_name = |part: &str| {
             let mut bytes = part.bytes();
@@ -367,7 +366,7 @@ impl ValuePath {
         text.split('.').all(is_name).then(|| Self(text.to_owned()))
     }
 
-    /// The path as it is written in a template, after `.Values.`.
+    /// The path in a template, after `.Values.`.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,9 +1,9 @@
 //! YAML as Helm, `kubectl` and Argo CD read it.
 //!
 //! They share one Go parser, which follows YAML 1.1 in what a plain word means: `yes` is true, `0644` is 420, `1_000` is
-//! 1000. The libraries of Rust follow YAML 1.2, where these are texts. So the events come from a library, and what a
-//! word means is decided in `plain`, by the rules of `go.yaml.in/yaml/v2` (its `resolve.go`) and `sigs.k8s.io/yaml`. The
-//! writer asks the same function which texts need quotes.
+//! 1000. Rust libraries follow YAML 1.2, where these are strings. So a library provides the events, and `plain` decides
+//!       what a word means, by the rules of `go.yaml.in/yaml/v2` (its `resolve.go`) and `sigs.k8s.io/yaml`. The writer
+//!       asks the same function which strings need quotes.
 
 mod plain;
 mod read;
@@ -17,7 +17,7 @@ pub use read::{Document, YamlError, documents};
 pub use write::write;
 pub(crate) use write::{Node, rank, scalar, text};
 
-/// JSON that is the same value for every YAML parser: raw, a line break of Unicode within a text would be folded.
+/// JSON that every YAML parser reads as the same value: an unescaped Unicode line break in a string would be folded.
 pub(crate) fn json(value: &Value) -> String {
     let json = value.to_string();
     let mut escaped = String::with_capacity(json.len());
@@ -25,7 +25,7 @@ pub(crate) fn json(value: &Value) -> String {
         if is_same_everywhere(character) {
             escaped.push(character);
         } else {
-            // Such characters can stand in texts only.
+            // Such characters can only occur in strings.
             let mut units = [0; 2];
             for unit in character.encode_utf16(&mut units) {
                 // writing to a String cannot fail
@@ -36,7 +36,7 @@ pub(crate) fn json(value: &Value) -> String {
     escaped
 }
 
-/// Printable for YAML 1.1, and no line break for one version only.
+/// Printable in YAML 1.1, and not a line break in only one of the versions.
 pub(crate) fn is_same_everywhere(character: char) -> bool {
     matches!(
         character,

@@ -1,10 +1,10 @@
-//! Work that blocks, with the cancellation of the run it belongs to.
+//! Blocking work that is cancelled with its run.
 
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::context::{Cancelled, Context};
 use tokio_util::sync::CancellationToken;
 
-/// Runs `work` on a thread of its own. Its token is cancelled with the run, and when the future is dropped.
+/// Runs `work` on a separate thread. Its token is cancelled with the run, and when the future is dropped.
 pub(crate) async fn blocking<T: Send + 'static>(
     context: &Context,
     work: impl FnOnce(&CancellationToken) -> Result<T, BuildError> + Send + 'static,
@@ -16,7 +16,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that shuts down cancels a blocking task.
+            // A blocking task is only cancelled when the runtime shuts down.
             Err(_) => Err(Cancelled.into()),
         },
     }

@@ -1,12 +1,12 @@
-//! What images are made of: each type here says its recipe, for every builder.
+//! Sources for images. Each type provides a recipe for every builder.
 //!
-//! | type | makes |
+//! | type | builds |
 //! | --- | --- |
-//! | [`RustBinary`] | a binary of a cargo package, linked statically |
+//! | [`RustBinary`] | a statically linked binary of a cargo package |
 //! | [`GoBinary`] | a command of a Go module at a version |
-//! | [`Prebuilt`] | a static program that is there already |
+//! | [`Prebuilt`] | an existing static program |
 //!
-//! All of them stand on nothing (`FROM scratch`): what the image carries beside the program is in [`Runtime`].
+//! All images are built from scratch. [`Runtime`] defines what they contain in addition to the program.
 
 mod cargo_project;
 mod go_binary;

@@ -1,4 +1,4 @@
-//! What builders keep between runs.
+//! The cache of the builders.
 //!
 //! ```text
 //! <root>/tmp/                   half-written things; nobody reads them
@@ -8,8 +8,8 @@
 //! <root>/builds/<key>.json      what the inputs of a build became
 //! ```
 //!
-//! Everything is written to `tmp` and renamed, so what has a name is complete. It may be deleted at any time when no
-//! build runs; [`Cache::prune`] deletes what was not used for a while.
+//! Everything is written to `tmp` and renamed, so anything with a name is complete. The directory can be deleted when
+//! no build is running. [`Cache::prune`] deletes what has not been used for a while.
 
 use std::fs;
 use std::io;
@@ -23,13 +23,13 @@ use harmony_types::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How long unused things stay.
+/// How long unused entries are kept.
 const KEEP_UNUSED: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// How long half-written things stay: longer than any build.
+/// How long incomplete entries are kept: longer than any build.
 const KEEP_HALF_WRITTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The largest record that is read, in bytes.
+/// The maximum size of a record, in bytes.
 const RECORD_LIMIT: u64 = 64 * 1024;
 
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub(crate) struct Cache {
     root: PathBuf,
 }
 
-/// What kind of thing a record is about.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Record {
     Layer,
@@ -60,7 +60,7 @@ impl Cache {
         Ok(Self { root })
     }
 
-    /// Makes the directories.
+    /// Creates the directories.
     pub(crate) fn prepare(&self) -> Result<(), BuildError> {
         let root = CacheDir::from(&self.root);
         for folder in ["tmp", "blobs/sha256", "layers", "images", "builds"] {
@@ -81,7 +81,7 @@ impl Cache {
         self.root.join("images").join(manifest.hex())
     }
 
-    /// The record under `key`; `None` when there is none that can be used, damaged ones included.
+    /// The record for `key`; `None` if there is none or it is damaged.
     pub(crate) fn read<T: DeserializeOwned>(&self, record: Record, key: &Digest) -> Option<T> {
         let path = self.record(record, key);
         let value = serde_json::from_slice(&read_regular(&path, RECORD_LIMIT).ok()?).ok()?;
@@ -89,7 +89,7 @@ impl Cache {
         Some(value)
     }
 
-    /// Keeps `value` under `key`.
+    /// Stores `value` for `key`.
     pub(crate) fn write(
         &self,
         record: Record,
@@ -115,8 +115,8 @@ impl Cache {
             .join(format!("{}.json", key.hex()))
     }
 
-    /// Deletes what was not used for two weeks, and half-written things of runs that were killed. What cannot be
-    /// deleted stays.
+    /// Deletes entries that were not used for two weeks, and incomplete entries of killed runs. Ignores entries that
+    /// cannot be deleted.
     pub(crate) fn prune(&self) {
         let now = SystemTime::now();
         for (folder, keep) in [
@@ -143,7 +143,7 @@ impl Cache {
     }
 }
 
-/// Marks a file or directory as used now, for [`Cache::prune`]. Only its own age suffers when this fails.
+/// Marks a file or directory as used now, for [`Cache::prune`]. A failure only affects its age.
 pub(crate) fn touch(path: &Path) {
     if let Ok(file) = fs::File::open(path) {
         let _ = file.set_modified(SystemTime::now());

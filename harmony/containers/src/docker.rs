@@ -1,12 +1,12 @@
-//! Images by a docker daemon.
+//! Building images with a Docker daemon.
 //!
 //! ```text
 //! Dockerfile + project --context--+
 //! recipe --plan--> Dockerfile ----+--> POST /build --> image in the daemon --export--> OCI layout
 //! ```
 //!
-//! Start with [`DockerBuilder`]; `dockerfile` renders a recipe, `context` says what the daemon is sent,
-//! `export` turns what the daemon has into a layout.
+//! Start with [`DockerBuilder`]. `dockerfile` renders a recipe, `context` creates the build context, and `export`
+//! converts the image in the daemon to a layout.
 
 mod connection;
 mod context;
@@ -28,7 +28,7 @@ use harmony_core::context::Context;
 use harmony_core::event::Step;
 use harmony_core::image::{BuildContext, Built, BuiltImage, HostStep, ImageSource};
 use harmony_core::inventory::Platform;
-use harmony_types::{Digest, ImageRef};
+use harmony_types::{Digest, ImageRef, printable};
 
 use crate::blocking::blocking;
 use crate::cache::{Cache, Record};
@@ -40,18 +40,17 @@ use crate::native::BuildRecord;
 use crate::plan::ImagePlan;
 use crate::startable;
 
-/// How this builder calls itself in cache keys.
+/// The name of this builder in cache keys.
 const NAME: &str = "docker";
 
-/// Builds images in a docker daemon, from a Dockerfile or from a recipe, and brings them out as OCI layouts.
+/// Builds images in a Docker daemon, from a Dockerfile or a recipe, and exports them as OCI layouts.
 ///
-/// The daemon is the one that `DOCKER_HOST` names (`unix://` or plain `tcp://`), else the one at
-/// `/var/run/docker.sock`. The classic builder is used, which every daemon has; `RUN --mount` and other extensions of
-/// BuildKit are not available.
+/// Uses the daemon in `DOCKER_HOST` (`unix://` or plain `tcp://`), or the one at `/var/run/docker.sock`. It uses the
+/// classic builder, which every daemon has. `RUN --mount` and other BuildKit extensions are not available.
 ///
-/// The image stays in the daemon under its name, and [`Built::Image`] names an OCI layout of it, which every registry
-/// adapter can push. Docker dates its images, so two daemons give different digests for one recipe; one daemon gives
-/// the same as long as its build cache lasts.
+/// The image stays in the daemon under its name. [`Built::Image`] refers to an OCI layout of it, which every registry
+/// adapter can push. Docker adds the build time to images, so two daemons give different digests for the same recipe.
+/// One daemon gives the same digest as long as its build cache exists.
 #[derive(Debug, Clone)]
 pub struct DockerBuilder {
     context: Context,
@@ -60,7 +59,7 @@ pub struct DockerBuilder {
 }
 
 impl DockerBuilder {
-    /// A builder by the daemon of this machine's settings; layouts are kept below `cache_dir`.
+    /// A builder that uses the daemon configured on this machine, and stores layouts in `cache_dir`.
     pub fn new(context: Context, cache_dir: impl Into<CacheDir>) -> Self {
         Self {
             context,
@@ -69,7 +68,7 @@ impl DockerBuilder {
         }
     }
 
-    /// With the daemon at this address, such as `unix:///run/user/1000/docker.sock`.
+    /// Uses the daemon at this address, such as `unix:///run/user/1000/docker.sock`.
     #[must_use]
     pub fn with_endpoint(self, endpoint: impl Into<String>) -> Self {
         Self {
@@ -78,11 +77,11 @@ impl DockerBuilder {
         }
     }
 
-    /// Brings an image out of the daemon, with its layers compressed, as an OCI layout that can be pushed. An image
-    /// that was brought out before is found in the cache.
+    /// Exports an image from the daemon as an OCI layout with compressed layers, which can be pushed. Earlier exports
+    /// are cached.
     ///
     /// # Errors
-    /// [`BuildError::Daemon`] when the daemon has no such image or cannot be reached; [`BuildError::Write`].
+    /// [`BuildError::Daemon`] if the daemon does not have the image or cannot be reached; [`BuildError::Write`].
     pub async fn to_oci_layout(&self, image: &ImageRef) -> Result<BuiltImage, BuildError> {
         let cache = Cache::open(&self.cache)?;
         cache.prepare()?;
@@ -103,9 +102,9 @@ impl DockerBuilder {
         let built =
             export::to_oci_layout(&self.context, cache, &self.endpoint, docker, &name).await?;
         progress.done(format!(
-            "{} ({} kB)",
+            "{} ({})",
             built.digest.short(),
-            built.size / 1000
+            printable::size(built.size)
         ));
         Ok(built)
     }
@@ -148,7 +147,7 @@ impl DockerBuilder {
         let options = prepared.options(image);
         let stream = docker.build_image(options, None, Some(bollard::body_try_stream(body)));
         let result = self.follow(stream, image, &step).await;
-        // A file that could not be read is the cause of whatever docker says then.
+        // An unreadable file is the cause of the error that docker reports.
         if let Some(error) = archive.await {
             return Err(error);
         }
@@ -157,7 +156,7 @@ impl DockerBuilder {
         Ok(())
     }
 
-    /// Turns the daemon's lines into progress, and its error into ours.
+    /// Converts the output of the daemon to progress, and its error to ours.
     async fn follow(
         &self,
         stream: impl futures_util::Stream<
@@ -179,7 +178,7 @@ impl DockerBuilder {
             let info = info.map_err(|error| {
                 failed(
                     lines.clone(),
-                    "see that the daemon still runs, then run the same command again",
+                    "check that the daemon is still running, then run the same command again",
                     Some(error.into()),
                 )
             })?;
@@ -208,12 +207,12 @@ impl DockerBuilder {
     }
 
     async fn fingerprint(&self, prepared: &Prepared) -> Result<Option<Digest>, BuildError> {
-        // The context of a Dockerfile has files that no repository knows, and its `RUN` may read the network.
+        // The context of a Dockerfile can contain files that git does not know, and `RUN` can use the network.
         let Prepared::Recipe { plan, steps, .. } = prepared else {
             return Ok(None);
         };
         let (plan, steps) = (Arc::clone(plan), Arc::clone(steps));
-        // Two daemons make two images of one recipe.
+        // Two daemons build different images from the same recipe.
         let builder = format!("{NAME} at {}", self.endpoint);
         blocking(&self.context, move |cancel| {
             fingerprint::of_build(&builder, &plan, &steps, cancel)
@@ -255,7 +254,7 @@ impl ContainerBuilder for DockerBuilder {
     }
 }
 
-/// What the daemon is to build.
+/// What the daemon should build.
 #[derive(Debug)]
 enum Prepared {
     Dockerfile {
@@ -298,7 +297,7 @@ impl Prepared {
             }
             Self::Recipe { plan, .. } => &plan.platform,
         };
-        // Older daemons take a platform only with experimental features; their own is the default anyway.
+        // Older daemons support a platform only as an experimental feature, and their own is the default.
         if *platform != Platform::current() {
             options = options.platform(&platform.to_string());
         }
@@ -306,7 +305,7 @@ impl Prepared {
     }
 }
 
-/// The name in the daemon: it knows no name with both tag and digest.
+/// The name in the daemon, which does not support names with both a tag and a digest.
 fn daemon_name(image: &ImageRef) -> String {
     match image.tag() {
         Some(tag) => format!("{}:{tag}", image.name()),
@@ -318,7 +317,7 @@ fn to_hash_map(map: &BTreeMap<String, String>) -> HashMap<String, String> {
     map.clone().into_iter().collect()
 }
 
-/// The name under which a file of the build context is sent.
+/// The name of a file in the build context.
 fn context_name(path: &Path) -> Option<String> {
     path.to_str().map(str::to_owned)
 }

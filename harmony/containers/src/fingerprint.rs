@@ -1,6 +1,6 @@
-//! What decides an image, as one hash: equal fingerprints, equal images.
+//! The inputs of an image as a single hash: the same fingerprint means the same image.
 //!
-//! A fingerprint is of this machine only: it lets a plan tell the digest of what was built here before.
+//! Fingerprints are valid only on this machine. They allow a plan to show the digest of an earlier build.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::host_file::hash_file;
 use crate::plan::{ImagePlan, PlannedEntry};
 
-/// Collects values into a hash; where one ends and the next begins is part of it.
+/// Adds values to a hash, together with their boundaries.
 #[derive(Debug, Default)]
 pub(crate) struct Fingerprint(Sha256);
 
@@ -48,7 +48,7 @@ impl Fingerprint {
     }
 }
 
-/// The fingerprint of a build by `builder`; `None` when what it depends on cannot be known without running it.
+/// The fingerprint of a build by `builder`; `None` if its inputs are not known before it runs.
 pub(crate) fn of_build(
     builder: &str,
     plan: &ImagePlan,
@@ -104,7 +104,7 @@ pub(crate) fn of_build(
     Ok(Some(all.digest()))
 }
 
-/// Where an entry is in the image, and with which permissions.
+/// Adds the path and the permissions of an entry.
 pub(crate) fn add_place(all: &mut Fingerprint, entry: &PlannedEntry) {
     all.add(&entry.path).add(entry.mode.to_le_bytes());
 }
@@ -113,7 +113,7 @@ fn add_map(all: &mut Fingerprint, map: &std::collections::BTreeMap<String, Strin
     all.add_all(map.iter().flat_map(|(name, value)| [name, value]));
 }
 
-/// False when the step's inputs cannot be known.
+/// Returns false if the inputs of the step are not known.
 fn add_step(all: &mut Fingerprint, step: &HostStep) -> bool {
     all.add(&step.program).add_all(&step.args);
     add_map(all, &step.env);
@@ -139,8 +139,8 @@ fn add_step(all: &mut Fingerprint, step: &HostStep) -> bool {
     }
 }
 
-/// The content of `directory` as its git repository sees it: the tree of the commit, and every file that differs from
-/// it or would be added. Ignored files do not count. `None` where git cannot say.
+/// The state of `directory` in its git repository: the tree of the commit, and all files that differ from it or would
+/// be added. Ignored files do not count. `None` if git cannot determine this.
 pub(crate) fn tree_state(directory: &Path) -> Option<Digest> {
     let tree = git(directory, &["rev-parse", "--verify", "HEAD:./"])?;
     let top = git(directory, &["rev-parse", "--show-toplevel"])?;
@@ -159,7 +159,7 @@ pub(crate) fn tree_state(directory: &Path) -> Option<Digest> {
     )?;
     let mut all = Fingerprint::default();
     all.add(tree);
-    // An entry is two letters, a space, and the path from the top of the repository.
+    // An entry consists of two letters, a space, and the path from the root of the repository.
     for entry in status
         .split(|byte| *byte == 0)
         .filter(|entry| entry.len() > 3)
@@ -175,7 +175,7 @@ pub(crate) fn tree_state(directory: &Path) -> Option<Digest> {
                 all.add(hash)
                     .add([u8::from(meta.permissions().mode() & 0o111 != 0)]);
             }
-            // A changed submodule: what changed in it is not told.
+            // A changed submodule, whose changes are not listed.
             Ok(_) => return None,
             Err(_) => {
                 all.add("gone");
@@ -186,7 +186,7 @@ pub(crate) fn tree_state(directory: &Path) -> Option<Digest> {
 }
 
 fn git(directory: &Path, args: &[&str]) -> Option<Vec<u8>> {
-    // Without optional locks, looking does not write to the index.
+    // Without optional locks, git does not write to the index.
     let output = process::command("git", &[])
         .arg("--no-optional-locks")
         .args(args)

@@ -1,4 +1,4 @@
-//! Reading the host's files: what a file holds, and whether it has changed since.
+//! Reading files of the host: their content, and whether they have changed since.
 
 use std::fs;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const COPY_BUFFER: usize = 256 * 1024;
 
-/// The size and time of a file when it was hashed; other values later mean that it changed.
+/// The size and modification time of a file when it was hashed. If they differ later, the file has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileState {
     pub(crate) size: u64,
@@ -29,7 +29,7 @@ impl FileState {
     }
 }
 
-/// Hashes a host file in pieces, so that a cancelled run ends soon.
+/// Hashes a file in chunks, so that a cancelled run stops quickly.
 pub(crate) fn hash_file(
     path: &Path,
     cancel: &CancellationToken,

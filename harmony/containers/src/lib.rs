@@ -1,8 +1,8 @@
-//! Builds container images: what is in them as data, and the adapters that make them.
+//! Building container images: their content as data, and the adapters that build them.
 //!
-//! Layouts, archives and layers are written by [`harmony_oci`]. This crate implements the port [`ContainerBuilder`](harmony_core::capability::container_builder::ContainerBuilder).
-//! It must not know registries, charts or Kubernetes: it hands over an OCI layout on disk, and others push or import
-//! it.
+//! [`harmony_oci`] writes layouts, archives and layers. This crate implements the capability
+//! [`ContainerBuilder`](harmony_core::capability::container_builder::ContainerBuilder). It must not know registries,
+//! charts or Kubernetes: it returns an OCI layout on disk, which others push or import.
 //!
 //! ```text
 //! Buildable --recipe()--> ImageRecipe --plan--> ImagePlan --+--> native: host steps, layers, OCI layout
@@ -10,19 +10,18 @@
 //!  Prebuilt, yours)         harmony_core)           checked)
 //! ```
 //!
-//! Both builders work from the same plan, so an image has the same files, modes, user and entrypoint whichever makes
-//! it.
+//! Both builders use the same plan, so an image has the same files, modes, user and entrypoint with either of them.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
-//! | [`native`] | [`NativeBuilder`]: no daemon, no root, same inputs same digest. Start here |
-//! | [`docker`] | [`DockerBuilder`]: Dockerfiles and recipes by a docker daemon, and the way out of it |
-//! | [`buildable`] | [`RustBinary`], [`GoBinary`], [`Prebuilt`], and what their images carry: [`Runtime`] |
-//! | `plan` | recipe to sorted, checked, complete layers; pure |
+//! | [`native`] | [`NativeBuilder`]: no daemon, no root, reproducible digests. Start here |
+//! | [`docker`] | [`DockerBuilder`]: Dockerfiles and recipes with a Docker daemon, and exporting the image |
+//! | [`buildable`] | [`RustBinary`], [`GoBinary`], [`Prebuilt`], and the other content of their images: [`Runtime`] |
+//! | `plan` | from a recipe to sorted, validated, complete layers; pure |
 //! | `host_step` | runs cargo and go, with progress and cancellation |
-//! | `host_file` | reads and hashes the host's files |
-//! | `fingerprint` | what a build depends on, so that plans can tell digests |
-//! | `startable` | whether the program of an image can start in it |
+//! | `host_file` | reads and hashes files of the host |
+//! | `fingerprint` | the inputs of a build, so that plans can predict digests |
+//! | `startable` | whether the program can start in its image |
 //! | `cache` | what is kept between runs, and for how long |
 
 mod blocking;

@@ -1,11 +1,11 @@
-//! Images without a daemon: the host's own compilers, then a deterministic assembler.
+//! Building images without a daemon: the compilers of the host, then a deterministic assembler.
 //!
 //! ```text
 //! recipe --plan--> host steps --> layers --> config, manifest --> OCI layout
 //!                  (cargo, go)    (cached by content)            (written beside, then renamed)
 //! ```
 //!
-//! Start with [`NativeBuilder`]; `assemble` is the writing half.
+//! Start with [`NativeBuilder`]; `assemble` writes the images.
 
 pub(crate) mod assemble;
 pub(crate) mod layer;
@@ -18,7 +18,7 @@ use harmony_core::cache_dir::CacheDir;
 use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
 use harmony_core::context::Context;
 use harmony_core::image::{Base, BuildContext, Built, BuiltImage, HostStep, ImageSource};
-use harmony_types::{Digest, ImageRef};
+use harmony_types::{Digest, ImageRef, printable};
 use serde::{Deserialize, Serialize};
 
 use crate::blocking::blocking;
@@ -29,19 +29,20 @@ use crate::native::assemble::assemble;
 use crate::plan::ImagePlan;
 use crate::startable;
 
-/// How this builder calls itself in errors and in cache keys.
+/// The name of this builder in errors and cache keys.
 const NAME: &str = "native";
 
-/// Builds images from recipes in this process, without docker and without root.
+/// Builds images from recipes in this process, without Docker and without root.
 ///
 /// **Deterministic**: the same recipe, files and [`BuildContext`] give the same digest on every machine. Entries are
-/// sorted, owned by root and dated 1970; gzip has no time; JSON keys are in order; `created` is that of the context.
+/// sorted, owned by root and dated 1970; gzip headers have no time; JSON keys are sorted; `created` is that of the
+/// context.
 ///
-/// **Incremental**: layers are cached by content, so that an image which did not change costs its host steps and one
-/// hash of its files. **Safe to kill**: an image has its name only when it is complete; a second run continues from
-/// the layers that are there. Several processes may share a cache.
+/// **Incremental**: layers are cached by content, so an unchanged image needs only its host steps and one hash of its
+/// files. **Safe to kill**: an image gets its name only when it is complete, and the next run continues with the
+/// existing layers. Several processes can share a cache.
 ///
-/// It cannot run a Dockerfile, and it cannot stand an image on another one, for which it would have to pull.
+/// It does not support Dockerfiles, or base images, which it would have to pull.
 #[derive(Debug, Clone)]
 pub struct NativeBuilder {
     context: Context,
@@ -49,7 +50,7 @@ pub struct NativeBuilder {
 }
 
 impl NativeBuilder {
-    /// A builder that keeps layers and images below `cache_dir`; the directory is made when it is missing.
+    /// A builder that caches layers and images in `cache_dir`, which is created if necessary.
     pub fn new(context: Context, cache_dir: impl Into<CacheDir>) -> Self {
         Self {
             context,
@@ -75,9 +76,10 @@ impl NativeBuilder {
             if let Base::Image(base) = &plan.base {
                 return Err(BuildError::Recipe {
                     image,
-                    reason: format!("the native builder cannot build on the image `{base}`"),
-                    help: "build it with `DockerBuilder`, or link the program statically and build from scratch"
-                        .to_owned(),
+                    reason: format!("the native builder does not support the base image `{base}`"),
+                    help:
+                        "use `DockerBuilder`, or link the program statically and build from scratch"
+                            .to_owned(),
                 });
             }
             Ok(Planned {
@@ -116,9 +118,9 @@ impl NativeBuilder {
         .await?;
         if let Some(progress) = Arc::into_inner(progress) {
             progress.done(format!(
-                "{} ({} kB)",
+                "{} ({})",
                 built.digest.short(),
-                built.size / 1000
+                printable::size(built.size)
             ));
         }
         Ok(built)
@@ -142,7 +144,7 @@ impl ContainerBuilder for NativeBuilder {
             host_step::run(step, image, &self.context).await?;
         }
         let built = self.assemble(&planned, image, &cache).await?;
-        // Sources that were edited during the build may be in it or not.
+        // The build may or may not contain sources that were edited while it was running.
         let after = self.fingerprint(&planned).await?;
         if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
             let digest = built.digest.clone();
@@ -153,14 +155,14 @@ impl ContainerBuilder for NativeBuilder {
     }
 }
 
-/// What is to be done, shared with the threads that do it.
+/// The work to do, shared with the threads that do it.
 #[derive(Debug, Clone)]
 struct Planned {
     plan: Arc<ImagePlan>,
     steps: Arc<Vec<HostStep>>,
 }
 
-/// What a build with these inputs became.
+/// The result of a build with these inputs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BuildRecord {
     pub(crate) digest: Digest,

@@ -1,11 +1,11 @@
-//! What an image will hold, worked out from its recipe before anything is written.
+//! The content of an image, computed from its recipe before anything is written.
 //!
 //! ```text
 //! ImageRecipe + BuildContext --ImagePlan::new--> ImagePlan --native--> tar layers, config
 //!   (any order, parents implied)                 (sorted, complete)  --docker--> build context, Dockerfile
 //! ```
 //!
-//! Every builder works from the plan, so that all of them agree on files, modes, user and entrypoint. Pure.
+//! All builders use the plan, so that they agree on files, modes, user and entrypoint. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,19 +13,19 @@ use harmony_core::capability::container_builder::BuildError;
 use harmony_core::image::{Base, BuildContext, FileSource, ImageRecipe, LayerKind};
 use harmony_core::inventory::Platform;
 
-/// The search path of an image that sets none; docker gives the same to images from scratch.
+/// The `PATH` of an image that sets none, as in Docker images from scratch.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What a directory gets that no entry of the recipe describes.
+/// The mode of directories that the recipe does not mention.
 const IMPLIED_DIRECTORY_MODE: u32 = 0o755;
 
-/// The longest path Linux takes (`PATH_MAX` less the closing zero), in bytes.
+/// The maximum length of a path in Linux (`PATH_MAX` without the terminating NUL), in bytes.
 const MAX_PATH: usize = 4095;
 
-/// The longest file name Linux takes (`NAME_MAX`), in bytes.
+/// The maximum length of a file name in Linux (`NAME_MAX`), in bytes.
 const MAX_NAME: usize = 255;
 
-/// An image, complete and checked.
+/// An image, complete and validated.
 #[derive(Debug, Clone)]
 pub(crate) struct ImagePlan {
     pub(crate) base: Base,
@@ -34,28 +34,28 @@ pub(crate) struct ImagePlan {
     pub(crate) platform: Platform,
     /// Seconds since 1970, never negative.
     pub(crate) created: u64,
-    /// The labels of the build context: version, revision, source. They become annotations too.
+    /// The labels of the build context: version, revision, source. They are also used as annotations.
     pub(crate) annotations: BTreeMap<String, String>,
 }
 
-/// One layer: what a tar archive of it holds, in that order.
+/// A layer: the content of its tar archive, in order.
 #[derive(Debug, Clone)]
 pub(crate) struct PlannedLayer {
     pub(crate) kind: LayerKind,
-    /// By path, and so parents before their children.
+    /// Sorted by path, so that parents come before their children.
     pub(crate) entries: Vec<PlannedEntry>,
 }
 
-/// One entry of a layer; owned by root.
+/// An entry of a layer; owned by root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlannedEntry {
-    /// Without the leading slash, as archives have it.
+    /// Without the leading slash, as in archives.
     pub(crate) path: String,
     pub(crate) source: FileSource,
     pub(crate) mode: u32,
 }
 
-/// How the image's program starts.
+/// How the image starts its program.
 #[derive(Debug, Clone)]
 pub(crate) struct RunConfig {
     pub(crate) entrypoint: Vec<String>,
@@ -68,9 +68,9 @@ pub(crate) struct RunConfig {
 }
 
 impl ImagePlan {
-    /// Checks `recipe` and completes it: parent directories, the working directory, `PATH`, the labels of `context`.
+    /// Validates `recipe` and completes it: parent directories, the working directory, `PATH`, the labels of `context`.
     ///
-    /// `image` is named in errors only.
+    /// `image` is used only in errors.
     pub(crate) fn new(
         recipe: &ImageRecipe,
         context: &BuildContext,
@@ -90,13 +90,13 @@ impl ImagePlan {
         {
             return Err(Fault::new(
                 format!("its base `{base}` can change: it has no digest"),
-                "write the base as `name:tag@sha256:...`; `crane digest name:tag` prints the digest",
+                "use a base such as `name:tag@sha256:...`; `crane digest name:tag` prints the digest",
             ));
         }
         let created = u64::try_from(context.created).map_err(|_| {
             Fault::new(
                 format!(
-                    "it would be dated {} seconds before 1970",
+                    "its creation time is {} seconds before 1970",
                     context.created.unsigned_abs()
                 ),
                 "set `created` to the time of the commit, in seconds since 1970",
@@ -113,7 +113,7 @@ impl ImagePlan {
     }
 }
 
-/// What is wrong with a recipe, and the way out.
+/// The problem with a recipe, and how to fix it.
 #[derive(Debug)]
 struct Fault {
     reason: String,
@@ -130,7 +130,7 @@ fn run_config(recipe: &ImageRecipe, context: &BuildContext) -> Result<RunConfig,
     if recipe.entrypoint.is_empty() && recipe.cmd.is_empty() {
         return Err(Fault::new(
             "it has neither entrypoint nor command".to_owned(),
-            "name the program in `entrypoint`, as in `[\"/usr/local/bin/my-app\"]`",
+            "set `entrypoint` to the program, for example `[\"/usr/local/bin/my-app\"]`",
         ));
     }
     check_path(&recipe.working_dir).or_else(|fault| {
@@ -151,10 +151,10 @@ fn run_config(recipe: &ImageRecipe, context: &BuildContext) -> Result<RunConfig,
         if !legal || value.contains('\0') {
             return Err(Fault::new(
                 format!(
-                    "the environment variable `{}` cannot be set",
+                    "the environment variable `{}` is not valid",
                     name.escape_debug()
                 ),
-                "a name has no `=`, no space and is not empty; a value has no zero byte",
+                "a name must not be empty or contain `=` or spaces, and a value must not contain a NUL byte",
             ));
         }
     }
@@ -163,14 +163,14 @@ fn run_config(recipe: &ImageRecipe, context: &BuildContext) -> Result<RunConfig,
     if labels.keys().any(String::is_empty) {
         return Err(Fault::new(
             "it has a label without a name".to_owned(),
-            "name each label, as in `org.opencontainers.image.title`",
+            "give each label a name, for example `org.opencontainers.image.title`",
         ));
     }
     let texts = recipe.entrypoint.iter().chain(&recipe.cmd);
     if let Some(text) = texts.into_iter().find(|text| text.contains('\0')) {
         return Err(Fault::new(
-            format!("its argument `{}` has a zero byte", text.escape_debug()),
-            "no program can be given such an argument: remove it",
+            format!("its argument `{}` contains a NUL byte", text.escape_debug()),
+            "remove it: a program cannot receive such an argument",
         ));
     }
     Ok(RunConfig {
@@ -183,7 +183,8 @@ fn run_config(recipe: &ImageRecipe, context: &BuildContext) -> Result<RunConfig,
     })
 }
 
-/// All layers with their parents. A directory that a lower layer has is not repeated, for its mode would be lost.
+/// All layers with parent directories. A directory that exists in a lower layer is not repeated, because this would
+/// overwrite its mode.
 fn planned_layers(recipe: &ImageRecipe, working_dir: &str) -> Result<Vec<PlannedLayer>, Fault> {
     let declared = declared_entries(recipe)?;
     let mut present: BTreeSet<&str> = BTreeSet::new();
@@ -192,15 +193,16 @@ fn planned_layers(recipe: &ImageRecipe, working_dir: &str) -> Result<Vec<Planned
     for (index, layer) in recipe.layers.iter().enumerate() {
         let mut entries: BTreeMap<&str, PlannedEntry> = BTreeMap::new();
         let wanted = layer.files.iter().map(|file| file.path.as_str());
-        // Docker makes the working directory when it is missing, so the native builder has to.
+        // Docker creates a missing working directory, so the native builder has to do the same.
         let wanted = wanted.chain((index == last && working_dir != "/").then_some(working_dir));
         for path in wanted {
             for path in parents(path).chain([path]) {
                 match declared.get(path) {
                     Some((home, _)) if *home > index => {
                         return Err(Fault::new(
-                            format!("`{path}` is in a later layer than what lies in it"),
-                            "put a directory into the layer of its first file, or leave it out: it is made by itself",
+                            format!("`{path}` is in a later layer than its content"),
+                            "put the directory into the layer of its first file, or remove it: directories are \
+                             created automatically",
                         ));
                     }
                     Some((_, entry))
@@ -213,7 +215,7 @@ fn planned_layers(recipe: &ImageRecipe, working_dir: &str) -> Result<Vec<Planned
                     Some(_) => {
                         return Err(Fault::new(
                             format!("its working directory `{path}` is a file"),
-                            "name a directory in `working_dir`",
+                            "set `working_dir` to a directory",
                         ));
                     }
                     None => {
@@ -234,13 +236,13 @@ fn planned_layers(recipe: &ImageRecipe, working_dir: &str) -> Result<Vec<Planned
     if layers.is_empty() && recipe.base == Base::Scratch {
         return Err(Fault::new(
             "it has no files".to_owned(),
-            "give it at least the layer with its program",
+            "add at least the layer with its program",
         ));
     }
     Ok(layers)
 }
 
-/// Every path the recipe names, with the layer it is in.
+/// Every path in the recipe, with its layer.
 fn declared_entries(recipe: &ImageRecipe) -> Result<BTreeMap<&str, (usize, PlannedEntry)>, Fault> {
     let mut declared: BTreeMap<&str, (usize, PlannedEntry)> = BTreeMap::new();
     for (index, layer) in recipe.layers.iter().enumerate() {
@@ -249,18 +251,18 @@ fn declared_entries(recipe: &ImageRecipe) -> Result<BTreeMap<&str, (usize, Plann
             if file.mode > 0o7777 {
                 return Err(Fault::new(
                     format!(
-                        "`{}` has the mode {:o}, which is more than permission bits",
+                        "`{}` has the mode {:o}, which contains more than permission bits",
                         file.path, file.mode
                     ),
-                    "write the permission bits alone, as in `0o755`",
+                    "use only permission bits, for example `0o755`",
                 ));
             }
             if let FileSource::Symlink(target) = &file.source
                 && (target.is_empty() || target.contains('\0') || target.len() > MAX_PATH)
             {
                 return Err(Fault::new(
-                    format!("the link `{}` has no possible target", file.path),
-                    "give the link a path as its target",
+                    format!("the target of the link `{}` is not valid", file.path),
+                    "use a path as the target of the link",
                 ));
             }
             let entry = PlannedEntry {
@@ -291,7 +293,7 @@ fn declared_entries(recipe: &ImageRecipe) -> Result<BTreeMap<&str, (usize, Plann
                 && entry.source != FileSource::Directory
             {
                 return Err(Fault::new(
-                    format!("`{path}` lies in `{parent}`, which is not a directory"),
+                    format!("`{path}` is in `{parent}`, which is not a directory"),
                     "move the file, or make its parent a directory",
                 ));
             }
@@ -301,7 +303,7 @@ fn declared_entries(recipe: &ImageRecipe) -> Result<BTreeMap<&str, (usize, Plann
 }
 
 fn check_path(path: &str) -> Result<(), Fault> {
-    const HELP: &str = "write an absolute path inside the image, such as `/usr/local/bin/my-app`";
+    const HELP: &str = "use an absolute path in the image, such as `/usr/local/bin/my-app`";
     let shown = path.escape_debug();
     let Some(rest) = path.strip_prefix('/').filter(|rest| !rest.is_empty()) else {
         return Err(Fault::new(
@@ -311,14 +313,14 @@ fn check_path(path: &str) -> Result<(), Fault> {
     };
     if path.len() > MAX_PATH || path.contains('\0') {
         return Err(Fault::new(
-            format!("no file can have the path `{shown}`"),
+            format!("`{shown}` is not a possible path of a file"),
             HELP,
         ));
     }
     for name in rest.split('/') {
         if name.is_empty() || name == "." || name == ".." {
             return Err(Fault::new(
-                format!("the path `{shown}` goes by `{name}`"),
+                format!("the path `{shown}` has the invalid component `{name}`"),
                 HELP,
             ));
         }
@@ -331,7 +333,7 @@ fn check_path(path: &str) -> Result<(), Fault> {
         // Image specification, "Whiteouts": such a name deletes files of lower layers.
         if name.starts_with(".wh.") {
             return Err(Fault::new(
-                format!("the name `{name}` means a deletion inside an image"),
+                format!("the name `{name}` marks a deletion in an image layer"),
                 "rename the file: `.wh.` is reserved by the image format",
             ));
         }

@@ -1,7 +1,7 @@
-//! Whether the program of an image from scratch can start there, from the first bytes of its file.
+//! Checks whether the program of an image from scratch can start, using the first bytes of its file.
 //!
-//! The kernel reports a missing loader or interpreter as "no such file or directory" about the program itself, in a pod
-//! that then crashes for ever. Here the missing file is named before the image exists.
+//! The kernel reports a missing loader or interpreter as "no such file or directory" for the program itself, in a pod
+//! that keeps crashing. This check names the missing file before the image exists.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,14 +17,14 @@ use object::{Endianness, ReadCache, ReadRef};
 
 use crate::plan::{ImagePlan, PlannedEntry};
 
-/// How many symbolic links are followed, as in Linux.
+/// The maximum number of symbolic links to follow, as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// The longest first line of a script that Linux reads, in bytes.
+/// The maximum length of the first line of a script in Linux, in bytes.
 const MAX_LINE: u64 = 256;
 
-/// Checks the program that `plan` starts; `image` is named in errors only. Host steps have run. On another base, only
-/// the base knows what is there.
+/// Checks the program of `plan`; `image` is used only in errors. The host steps must have run. With a base image, the
+/// content of the base is not known.
 pub(crate) fn check(plan: &ImagePlan, image: &str) -> Result<(), BuildError> {
     if plan.base != Base::Scratch {
         return Ok(());
@@ -54,7 +54,7 @@ fn cannot(reason: impl Into<String>, help: &'static str) -> Fault {
     Fault::Cannot { reason, help }
 }
 
-/// The entries of all layers by their paths, without the leading slash.
+/// The entries of all layers by path, without the leading slash.
 struct Files<'a>(BTreeMap<&'a str, &'a PlannedEntry>);
 
 impl<'a> Files<'a> {
@@ -64,8 +64,7 @@ impl<'a> Files<'a> {
     }
 
     fn check(&self, program: &str, plan: &ImagePlan) -> Result<(), Fault> {
-        const NAMED: &str =
-            "put the program into a layer of the recipe, and name it by its absolute path";
+        const NAMED: &str = "put the program into a layer of the recipe, and use its absolute path";
         let Some(entry) = self.locate(program, plan) else {
             return Err(cannot("the image has no such file", NAMED));
         };
@@ -74,8 +73,8 @@ impl<'a> Files<'a> {
         }
         if entry.mode & 0o111 == 0 {
             return Err(cannot(
-                format!("its mode {:o} does not allow it", entry.mode),
-                "give it the mode 0o755",
+                format!("its mode {:o} does not allow execution", entry.mode),
+                "set its mode to 0o755",
             ));
         }
         match kind_of(entry).map_err(Fault::Read)? {
@@ -102,7 +101,7 @@ impl<'a> Files<'a> {
             ),
             Kind::Other => Err(cannot(
                 "it is neither a Linux program nor a script with `#!`",
-                "name a program that is compiled for Linux",
+                "use a program that is compiled for Linux",
             )),
         }
     }
@@ -117,7 +116,8 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The file that a runtime would start: an absolute path, one from the working directory, or a name on `PATH`.
+    /// The file that a container runtime would start: an absolute path, a path relative to the working directory, or a
+    /// name on `PATH`.
     fn locate(&self, program: &str, plan: &ImagePlan) -> Option<&'a PlannedEntry> {
         if program.starts_with('/') {
             return self.follow(program);
@@ -130,7 +130,7 @@ impl<'a> Files<'a> {
             .find_map(|folder| self.follow(&format!("{folder}/{program}")))
     }
 
-    /// The entry at `path`, through symbolic links, also of the folders above it.
+    /// The entry at `path`, following symbolic links, including those of its parent directories.
     fn follow(&self, path: &str) -> Option<&'a PlannedEntry> {
         let mut pending: Vec<String> = parts(path);
         let mut at: Vec<String> = Vec::new();
@@ -161,7 +161,7 @@ impl<'a> Files<'a> {
     }
 }
 
-/// The parts of a path, the last one first.
+/// The components of a path, the last one first.
 fn parts(path: &str) -> Vec<String> {
     path.split('/')
         .filter(|part| !part.is_empty() && *part != ".")
@@ -170,7 +170,7 @@ fn parts(path: &str) -> Vec<String> {
         .collect()
 }
 
-/// What Linux would do with a file.
+/// How Linux would start a file.
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     Elf {

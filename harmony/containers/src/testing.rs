@@ -1,4 +1,4 @@
-//! Small values that several tests share.
+//! Values for several tests.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use harmony_types::ImageRef;
 pub(crate) const CREATED: i64 = 1_700_000_000;
 
 pub(crate) fn image() -> ImageRef {
-    ImageRef::parse("registry.test/app:1.0.0").expect("the reference is legal")
+    ImageRef::parse("registry.test/app:1.0.0").expect("the reference is valid")
 }
 
 pub(crate) fn file(path: &str, content: &str, mode: u32) -> FileEntry {

@@ -138,7 +138,7 @@ fn build(program: &Path, cache: &Path) -> (String, PathBuf) {
         created: 1_700_000_000,
         labels: BTreeMap::new(),
     };
-    let image = ImageRef::parse("registry.test/app:1.0.0").expect("the reference is legal");
+    let image = ImageRef::parse("registry.test/app:1.0.0").expect("the reference is valid");
     let builder = NativeBuilder::new(Context::new(), cache);
     let built = runtime
         .block_on(builder.build(&context, &image))

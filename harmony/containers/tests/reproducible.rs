@@ -172,7 +172,7 @@ fn build(project: &Path, package: String) -> String {
         created: 1_700_000_000,
         labels: BTreeMap::new(),
     };
-    let image = ImageRef::parse("registry.test/app:1.0.0").expect("the reference is legal");
+    let image = ImageRef::parse("registry.test/app:1.0.0").expect("the reference is valid");
     let builder = NativeBuilder::new(Context::new(), cache.path());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let built = runtime.block_on(builder.build(&context, &image));

@@ -1,4 +1,4 @@
-//! Consent to deletions and takeovers, asked before a step of a run writes anything.
+//! Approval of deletions and takeovers, before a step of a run writes anything.
 
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
@@ -11,12 +11,12 @@ use crate::diagnostic::{Diagnostic, FailureKind, Origin};
 use crate::kubernetes::ObjectRef;
 use crate::outcome::Subject;
 
-/// An object that belongs to somebody else, and would belong to this run's Score or delivery.
+/// An object of another owner that would become part of this run's Score or delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Takeover {
-    /// Which object.
+    /// The object.
     pub object: ObjectRef,
-    /// Who owns it: `chart:web@shop`, `Helm release web`, the name of a field manager.
+    /// Its current owner: `chart:web@shop`, `Helm release web`, or the name of a field manager.
     pub owner: String,
 }
 
@@ -27,33 +27,33 @@ impl std::fmt::Display for Takeover {
     }
 }
 
-/// Who is asked before things are deleted; see [`Context::approve_deletions`](crate::Context::approve_deletions).
+/// Approves deletions; see [`Context::approve_deletions`](crate::Context::approve_deletions).
 #[async_trait]
 pub trait Approver: Debug + Send + Sync {
-    /// Asks about all of `deletions` at once.
+    /// Asks for approval of all `deletions` at once.
     ///
     /// # Errors
     /// See [`NotApproved`].
     async fn approve(&self, deletions: &[Subject]) -> Result<(), NotApproved>;
 
-    /// Asks about all of `takeovers` at once; false means no. Consent to deletions is none to this, so an approver that
-    /// cannot ask says no.
+    /// Asks for approval of all `takeovers` at once; false means no. Approval of deletions does not include takeovers,
+    /// so an approver that cannot ask returns false.
     ///
     /// # Errors
-    /// [`Cancelled`] when the run was cancelled while it was asked.
+    /// [`Cancelled`] if the run was cancelled while waiting for the answer.
     async fn approve_takeovers(&self, _takeovers: &[Takeover]) -> Result<bool, Cancelled> {
         Ok(false)
     }
 }
 
-/// The approver of a run, shared by the clones of its context. A run without one deletes what its Scores say: who
-/// writes a program around Scores has consented by that.
+/// The approver of a run, shared by the clones of its context. Without an approver, all deletions are approved: the
+/// author of a program that runs Scores directly has decided to do so.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Approval(Arc<OnceLock<Arc<dyn Approver>>>);
 
 impl Approval {
     pub(crate) fn set(&self, approver: Arc<dyn Approver>) {
-        // the first one stays: a run is asked for by one person
+        // the first approver wins: a run is started by one person
         let _ = self.0.set(approver);
     }
 
@@ -75,22 +75,22 @@ impl Approval {
     }
 }
 
-/// Something would have been deleted that nobody agreed to. Nothing of the step was written.
+/// Deletions were not approved. The step has written nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotApproved {
-    /// A person said no.
+    /// The user declined.
     #[error("the deletions were declined")]
     Declined {
-        /// What would have been deleted.
+        /// The subjects that would have been deleted.
         deletions: Vec<Subject>,
     },
-    /// There is no terminal to ask at, and no consent was given beforehand.
-    #[error("nobody is there to agree to the deletions")]
+    /// There is no terminal, and the deletions were not approved in advance.
+    #[error("deletions need approval, and there is no terminal to ask on")]
     NobodyToAsk {
-        /// What would have been deleted.
+        /// The subjects that would have been deleted.
         deletions: Vec<Subject>,
     },
-    /// The run was cancelled while it was asked.
+    /// The run was cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
 }
@@ -122,10 +122,13 @@ impl Diagnostic for NotApproved {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Declined { .. } => {
-                vec!["run it again and agree, or keep these things in the Score".into()]
+                vec![
+                    "run the command again and approve them, or keep these objects in the Score"
+                        .into(),
+                ]
             }
             Self::NobodyToAsk { .. } => {
-                vec!["look at it with `plan`, then agree with --yes".into()]
+                vec!["review the deletions with `plan`, then approve them with `--yes`".into()]
             }
             Self::Cancelled(_) => Vec::new(),
         }

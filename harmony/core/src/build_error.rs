@@ -1,5 +1,4 @@
-//! Why an image could not be built. Recipes ([`crate::image`]) and builders
-//! ([`crate::capability::container_builder`]) both return it.
+//! Errors of building an image, for recipes ([`crate::image`]) and builders ([`crate::capability::container_builder`]).
 
 use std::path::PathBuf;
 
@@ -8,105 +7,105 @@ use crate::codes;
 use crate::context::Cancelled;
 use crate::diagnostic::{BoxError, Diagnostic, FailureKind, Origin};
 
-/// An image that could not be built.
+/// An error of building an image.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The source needs a builder that can run a Dockerfile.
-    #[error("the builder `{builder}` cannot run the Dockerfile `{}`", path.display())]
+    /// The source is a Dockerfile, and the builder does not support Dockerfiles.
+    #[error("the builder `{builder}` cannot build the Dockerfile `{}`", path.display())]
     DockerfileUnsupported {
-        /// Which builder.
+        /// The name of the builder.
         builder: &'static str,
-        /// Which Dockerfile.
+        /// The path of the Dockerfile.
         path: PathBuf,
-        /// The topologies or builders that can.
+        /// The builders that support Dockerfiles.
         able: Vec<&'static str>,
     },
     /// A host step failed.
     #[error("`{program}` failed while building {image}: {status}")]
     HostStep {
-        /// What was being built.
+        /// The image that was being built.
         image: String,
         /// The program.
         program: String,
-        /// How it ended, such as `exit status 101`.
+        /// How it exited, for example `exit status 101`.
         status: String,
-        /// The end of what it printed.
+        /// The end of its output.
         output: Vec<String>,
     },
     /// A program that the host step needs is not installed.
     #[error("the program `{program}` is not on PATH")]
     ProgramMissing {
-        /// Which one.
+        /// The name of the program.
         program: String,
-        /// How to get it.
+        /// How to install it.
         help: String,
     },
-    /// A file of the recipe is missing or cannot be read.
+    /// A file of the recipe does not exist or cannot be read.
     #[error("cannot read `{}` for the image", path.display())]
     File {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: std::io::Error,
     },
-    /// The image could not be written.
+    /// The image cannot be written.
     #[error("cannot write the image to `{}`", path.display())]
     Write {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: std::io::Error,
     },
-    /// The recipe asks for what cannot be.
+    /// The recipe is not valid.
     #[error("the recipe of {image} is not valid: {reason}")]
     Recipe {
-        /// Which image.
+        /// The image.
         image: String,
         /// What is wrong.
         reason: String,
-        /// The way out.
+        /// How to fix it.
         help: String,
     },
-    /// A builder outside this process did not do its work.
-    #[error("the builder at `{endpoint}` failed: {doing}")]
+    /// A builder outside of this process failed.
+    #[error("the builder at `{endpoint}` failed while {doing}")]
     Daemon {
-        /// Where it is.
+        /// The address of the builder.
         endpoint: String,
-        /// What it was doing.
+        /// What it was doing, as a gerund: `building web`.
         doing: String,
-        /// The end of what it printed.
+        /// The end of its output.
         output: Vec<String>,
-        /// The way out.
+        /// How to fix it.
         help: String,
-        /// Why, as far as known.
+        /// The underlying error, if known.
         #[source]
         source: Option<BoxError>,
     },
-    /// A Go module whose `go.mod` is only meant for its own repository.
+    /// A Go module whose `go.mod` works only in its own repository.
     #[error(
-        "Go does not install `{module}` by its version: its go.mod has `{directive}` directives"
+        "`go install` cannot install `{module}` by version: its go.mod contains `{directive}` directives"
     )]
     GoModDirectives {
-        /// The package with its version.
+        /// The package and its version.
         module: String,
         /// `replace` or `exclude`.
         directive: &'static str,
     },
-    /// The program of an image could not start in it.
-    #[error("`{program}` cannot start in the image of {image}: {reason}")]
+    /// The program cannot start in the image.
+    #[error("`{program}` cannot start in the image {image}: {reason}")]
     CannotStart {
-        /// The path in the image.
+        /// The path of the program in the image.
         program: String,
-        /// Which image.
+        /// The image.
         image: String,
-        /// What is missing.
+        /// The reason, such as a missing loader.
         reason: String,
-        /// The way out.
+        /// How to fix it.
         help: String,
     },
-    /// The folder for cached files cannot be used.
+    /// The cache directory cannot be used.
     #[error(transparent)]
     CacheDir(#[from] CacheDirError),
     /// The run was cancelled.
@@ -166,18 +165,18 @@ impl Diagnostic for BuildError {
             | Self::CannotStart { help, .. }
             | Self::Daemon { help, .. } => vec![help.clone()],
             Self::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                vec!["free some space on that disk, then run the same command again: nothing half-written is used".into()]
+                vec!["free some space on that disk, then run the same command again; incomplete images are never used".into()]
             }
             Self::Write { .. } => {
-                vec!["check that the directory exists and is yours to write".into()]
+                vec!["check that the directory exists and that you can write to it".into()]
             }
             Self::File { .. } => vec!["check the path in the recipe of the app".into()],
             Self::GoModDirectives { module, .. } => vec![
                 format!(
-                    "compile it in a module of your own that requires it: `go mod init tools && go get {module}`, then \
-                     `go build` with CGO_ENABLED=0, and give the program to `Prebuilt`"
+                    "build it in a module of your own: `go mod init tools && go get {module}`, then `go build` \
+                     with CGO_ENABLED=0, and pass the program to `Prebuilt`"
                 ),
-                "or use a version whose go.mod has none, or what its project releases as a program"
+                "or use a version without these directives, or a binary that the project publishes"
                     .into(),
             ],
             Self::CacheDir(error) => error.hints(),
@@ -186,7 +185,7 @@ impl Diagnostic for BuildError {
     }
 }
 
-/// Every compiler hands on what the system says.
+/// Every compiler passes on the message of the operating system.
 fn is_disk_full(line: &str) -> bool {
     line.to_lowercase().contains("no space left on device")
 }
@@ -241,22 +240,7 @@ mod tests {
             .into(),
             Cancelled.into(),
         ];
-        let shown = errors.map(|error| {
-            let report = Report::of(&error);
-            let mut lines = vec![format!(
-                "{} ({:?}): {}",
-                report.code, report.kind, report.message
-            )];
-            let parts = [
-                ("cause", report.causes),
-                ("seen", report.evidence),
-                ("help", report.hints),
-            ];
-            for (name, texts) in parts {
-                lines.extend(texts.into_iter().map(|text| format!("  {name}: {text}")));
-            }
-            lines.join("\n")
-        });
+        let shown = errors.map(|error| Report::of(&error).to_string());
         insta::assert_snapshot!(shown.join("\n"));
     }
 }

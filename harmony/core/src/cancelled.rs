@@ -1,4 +1,4 @@
-//! What every error family of the ports has: the run was cancelled.
+//! The error of a cancelled run, shared by all capabilities.
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, FailureKind, Origin};
@@ -18,6 +18,6 @@ impl Diagnostic for Cancelled {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec!["what was done stays; run the same command again to continue from there".into()]
+        vec!["changes made so far stay; run the same command again to continue".into()]
     }
 }

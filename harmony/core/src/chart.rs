@@ -1,4 +1,4 @@
-//! A packaged chart, and where it goes.
+//! Packaged charts and deploy targets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,20 +8,20 @@ use harmony_types::{ChartName, Digest, Namespace, Version};
 use serde::Serialize;
 use serde_json::Value;
 
-/// A chart as the `.tgz` that Helm reads. The same content always has the same bytes.
+/// A chart as a `.tgz` for Helm. The same content always has the same bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PackagedChart {
-    /// The name in its `Chart.yaml`.
+    /// The name in `Chart.yaml`.
     pub name: ChartName,
-    /// The version in its `Chart.yaml`.
+    /// The version in `Chart.yaml`.
     pub version: Version,
-    /// The `Chart.yaml` as JSON: the config blob of its OCI manifest.
+    /// The `Chart.yaml` as JSON, which is the config blob of the OCI manifest.
     pub metadata: Value,
     /// The archive.
     pub archive: Arc<[u8]>,
     /// The digest of the archive.
     pub archive_digest: Digest,
-    /// What the manifest's `created` annotation says: the time of the commit, in seconds since 1970.
+    /// The `created` annotation of the manifest: the time of the commit, in seconds since 1970.
     pub created: i64,
 }
 
@@ -37,28 +37,28 @@ impl fmt::Debug for PackagedChart {
     }
 }
 
-/// Where an app is deployed to: a stage, and the namespace of the topology's cluster that is this stage.
+/// Where to deploy an app: a stage, and the namespace for this stage in the cluster of the topology.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeployTarget {
-    /// What it is for.
+    /// The stage.
     pub stage: Stage,
-    /// Created when it is missing.
+    /// The namespace; created if it does not exist.
     pub namespace: Namespace,
-    /// The values that replace the chart's own, by dotted path (`nats.url`).
+    /// Values that override those of the chart, by their dotted path (`nats.url`).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,
 }
 
-/// What a target is for.
+/// The purpose of a deploy target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// The one place where the app runs: a laptop, a test, an app without stages.
+    /// The only target of an app without stages, for example on a laptop or in a test.
     Only,
-    /// Where a release proves itself first.
+    /// A release is verified here first.
     Staging,
-    /// Where it serves its users.
+    /// The release serves its users here.
     Production,
 }
 
@@ -73,17 +73,17 @@ impl fmt::Display for Stage {
 }
 
 impl DeployTarget {
-    /// A namespace of the topology's cluster, for an app without stages.
+    /// A target for an app without stages.
     pub fn namespace(namespace: Namespace) -> Self {
         Self::new(Stage::Only, namespace)
     }
 
-    /// The namespace of the topology's cluster where releases prove themselves.
+    /// A staging target, where releases are verified.
     pub fn staging(namespace: Namespace) -> Self {
         Self::new(Stage::Staging, namespace)
     }
 
-    /// The namespace of the topology's cluster that serves users.
+    /// A production target, which serves users.
     pub fn production(namespace: Namespace) -> Self {
         Self::new(Stage::Production, namespace)
     }
@@ -96,13 +96,13 @@ impl DeployTarget {
         }
     }
 
-    /// With values in place of the chart's own.
+    /// Overrides values of the chart.
     #[must_use]
     pub fn with_values(self, values: BTreeMap<String, Value>) -> Self {
         Self { values, ..self }
     }
 
-    /// The namespace that the chart's objects go to unless they name one.
+    /// The namespace for objects of the chart that have none.
     pub fn target_namespace(&self) -> &Namespace {
         &self.namespace
     }

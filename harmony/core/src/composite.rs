@@ -1,10 +1,10 @@
-//! Scores made of Scores: run in order as one, or taken apart so that each part is seen by itself.
+//! Composite Scores: run in order as a unit, or split into parts that are handled individually.
 
 use async_trait::async_trait;
 
 use crate::{Interpret, InterpretError, Inventory, Outcome, Score, Topology};
 
-/// The execution of a composite: each part in order, up to the first that fails.
+/// An Interpret that runs the parts in order and stops at the first failure.
 pub fn in_order<T: Topology + 'static>(parts: Vec<Box<dyn Score<T>>>) -> Box<dyn Interpret<T>> {
     Box::new(InOrder(parts))
 }
@@ -26,16 +26,16 @@ impl<T: Topology> Interpret<T> for InOrder<T> {
     }
 }
 
-/// A Score that does its work itself, and the composites that it is a part of.
+/// A Score that is not a composite, with the names of the composites that contain it.
 #[derive(Debug)]
 pub struct Part<T: Topology> {
     /// The Score.
     pub score: Box<dyn Score<T>>,
-    /// The names of the composites it belongs to, outermost first; empty for a Score on its own.
+    /// The names of the composites that contain it, outermost first; empty if there are none.
     pub within: Vec<String>,
 }
 
-/// Takes every composite apart, at any depth. The order is that in which the parts run.
+/// Splits all composites into their parts, recursively. The parts are in the order in which they run.
 pub fn flatten<T: Topology>(scores: Vec<Box<dyn Score<T>>>) -> Vec<Part<T>> {
     let mut flat = Vec::new();
     for score in scores {

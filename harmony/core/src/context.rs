@@ -1,4 +1,4 @@
-//! What every adapter of a topology carries: plan or apply, cancellation, events.
+//! The state that all adapters of a topology share: plan or apply, cancellation, events.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ pub use crate::cancelled::Cancelled;
 use crate::event::{Event, EventBus, Events, Step};
 use crate::outcome::Subject;
 
-/// Whether a run writes. Adapters decide by it; Scores and Interprets never ask.
+/// Whether a run writes. Adapters check the mode; Scores and Interprets do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Read, and say what would change.
+    /// Read only, and report what would change.
     Plan,
-    /// Make it so.
+    /// Make the changes.
     Apply,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Shared by the adapters of one topology; cheap to clone. A clone cancels with, and reports to, its original.
+/// Shared by the adapters of one topology, and cheap to clone. Clones share cancellation and events with the original.
 #[derive(Debug, Clone)]
 pub struct Context {
     mode: Mode,
@@ -46,7 +46,7 @@ impl Default for Context {
 }
 
 impl Context {
-    /// A context that applies, with nobody listening yet.
+    /// A context for applying, without listeners.
     pub fn new() -> Self {
         Self {
             mode: Mode::Apply,
@@ -56,7 +56,7 @@ impl Context {
         }
     }
 
-    /// The same run in planning mode: cancellation and listeners are shared with `self`.
+    /// The same run in planning mode, with the same cancellation and listeners.
     #[must_use]
     pub fn planning(&self) -> Self {
         Self {
@@ -70,20 +70,20 @@ impl Context {
         self.mode
     }
 
-    /// True when nothing may be written.
+    /// Returns true if nothing may be written.
     pub fn is_planning(&self) -> bool {
         self.mode == Mode::Plan
     }
 
-    /// Cancelled by Ctrl-C and SIGTERM; whoever waits selects on it.
+    /// Cancelled by Ctrl-C and SIGTERM. Code that waits selects on it.
     pub fn cancellation(&self) -> &CancellationToken {
         &self.cancel
     }
 
-    /// An early way out for code between two steps.
+    /// Returns an error if the run was cancelled. Call it between two steps.
     ///
     /// # Errors
-    /// [`Cancelled`] once the run was cancelled.
+    /// [`Cancelled`] if the run was cancelled.
     pub fn check_cancelled(&self) -> Result<(), Cancelled> {
         if self.cancel.is_cancelled() {
             Err(Cancelled)
@@ -92,10 +92,10 @@ impl Context {
         }
     }
 
-    /// Runs `work` until it ends or the run is cancelled; cancelled work is dropped at its current await.
+    /// Runs `work` until it completes or the run is cancelled. Cancelled work is dropped at its current await point.
     ///
     /// # Errors
-    /// [`Cancelled`] when the run was cancelled first.
+    /// [`Cancelled`] if the run was cancelled first.
     pub async fn unless_cancelled<F: Future>(&self, work: F) -> Result<F::Output, Cancelled> {
         tokio::select! {
             biased;
@@ -104,17 +104,17 @@ impl Context {
         }
     }
 
-    /// Has deletions of this run and its clones approved by `approver`; the first one stays.
+    /// Sets the approver of this run and its clones. Only the first call has an effect.
     pub fn set_approver(&self, approver: Arc<dyn Approver>) {
         self.approval.set(approver);
     }
 
-    /// Asks for consent to everything a step is about to delete. An adapter that removes what a Score no longer holds
-    /// (and nobody asked it by name to remove) calls this once, before the first write of that step. Planning, an empty
-    /// list and a run without an approver need no consent.
+    /// Asks for approval of everything that a step is about to delete. An adapter that deletes objects that a Score no
+    /// longer contains calls this once, before the first write of the step. Objects that the user asked to delete by
+    /// name need no approval, and neither do plans, empty lists, and runs without an approver.
     ///
     /// # Errors
-    /// [`NotApproved`]: the step must end without having written.
+    /// [`NotApproved`]: the step must end without writing anything.
     pub async fn approve_deletions(&self, deletions: &[Subject]) -> Result<(), NotApproved> {
         if self.is_planning() {
             return Ok(());
@@ -122,11 +122,11 @@ impl Context {
         self.approval.ask(deletions).await
     }
 
-    /// Asks for consent to take over objects that belong to somebody else. Unlike deletions this always needs an
-    /// approver: without one the answer is no. Planning asks nobody, and says no.
+    /// Asks for approval to take over objects of other owners. Unlike deletions, this always needs an approver; without
+    /// one, the answer is no. While planning, nobody is asked and the answer is no.
     ///
     /// # Errors
-    /// [`Cancelled`] when the run was cancelled while it was asked.
+    /// [`Cancelled`] if the run was cancelled while waiting for the answer.
     pub async fn approve_takeovers(&self, takeovers: &[Takeover]) -> Result<bool, Cancelled> {
         if self.is_planning() {
             return Ok(false);
@@ -134,19 +134,19 @@ impl Context {
         self.approval.ask_about_takeovers(takeovers).await
     }
 
-    /// Tells all listeners.
+    /// Sends an event to all listeners.
     pub fn emit(&self, event: Event) {
         self.events.emit(event);
     }
 
-    /// Every event from now on, without loss and without holding up the sender.
+    /// Subscribes to all events from now on, without losing any and without blocking the sender.
     pub fn subscribe(&self) -> Events {
         self.events.subscribe()
     }
 
-    /// Begins a step that a person can watch, such as `build image harmony-fleet-operator`.
+    /// Starts a step that users can watch, such as `build image harmony-fleet-operator`.
     ///
-    /// A step that is dropped without [`Step::done`] is reported as not finished.
+    /// A step that is dropped without [`Step::done`] is reported as unfinished.
     pub fn step(&self, label: impl Into<String>) -> Step {
         Step::begin(Arc::clone(&self.events), label.into())
     }

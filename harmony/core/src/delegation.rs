@@ -1,7 +1,7 @@
-//! What the delegation table of a topology needs in scope: `use harmony_core::delegation::*;`.
+//! The imports that a topology needs for delegating its capabilities: `use harmony_core::delegation::*;`.
 //!
-//! The macros that hand a capability to a field are `macro_rules!` and name the types of the port's methods as the port's
-//! file does, so these types have to be there under the same names.
+//! Delegation uses `macro_rules!` macros that refer to the types in the methods of the capability by their short names,
+//! so these names must be in scope.
 
 pub use std::path::PathBuf;
 pub use std::time::Duration;

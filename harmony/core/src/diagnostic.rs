@@ -1,7 +1,7 @@
-//! What an error tells beside its message: a stable code, where, what was seen, and the way out.
+//! Additional information about errors: a stable code, a location, evidence and hints.
 //!
-//! Errors stay plain `thiserror` enums whose text never repeats their source. Advice is kept apart in [`Diagnostic`],
-//! so that one renderer can print it as rustc does and `--json` can carry it as data.
+//! Errors are plain `thiserror` enums whose messages do not repeat their source. Advice is separate, in [`Diagnostic`],
+//! so that it can be rendered like rustc does and written to JSON as data.
 
 use std::error::Error;
 use std::fmt;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-/// An error that can be shown to the person who has to act on it.
+/// An error that can be shown to the user who has to act on it.
 pub trait Diagnostic: Error + Send + Sync + 'static {
-    /// Whether this error has a code of its own, or stands for the diagnostic inside it.
+    /// Whether this error has its own code or wraps another diagnostic.
     fn origin(&self) -> Origin<'_>;
 
-    /// The diagnostic inside, if this error stands for one.
+    /// The wrapped diagnostic, if there is one.
     fn inner(&self) -> Option<&dyn Diagnostic> {
         match self.origin() {
             Origin::Own(_) => None,
@@ -22,7 +22,7 @@ pub trait Diagnostic: Error + Send + Sync + 'static {
         }
     }
 
-    /// The stable code, which `harmony explain` and the documentation go by. Follows from [`origin`](Self::origin).
+    /// The stable code, for `harmony explain` and the documentation. Determined by [`origin`](Self::origin).
     fn code(&self) -> Code {
         match self.origin() {
             Origin::Own(code) => code,
@@ -30,57 +30,57 @@ pub trait Diagnostic: Error + Send + Sync + 'static {
         }
     }
 
-    /// What the failure means for the exit code. An inner diagnostic decides it for itself.
+    /// The kind of failure, which determines the exit code. For a wrapped diagnostic, the inner one decides.
     fn kind(&self) -> FailureKind {
         self.inner().map_or(FailureKind::Failed, Diagnostic::kind)
     }
 
-    /// Where the cause is written: a file, a Score's field, an object.
+    /// The location of the cause: a file, a field of a Score, or an object.
     fn place(&self) -> Option<String> {
         self.inner().and_then(Diagnostic::place)
     }
 
-    /// What was seen, as facts: a pod's reason, an exit code, the last log lines.
+    /// The facts that were observed: the reason of a pod, an exit code, the last lines of a log.
     fn evidence(&self) -> Vec<String> {
         self.inner().map(Diagnostic::evidence).unwrap_or_default()
     }
 
-    /// What to do about it, each a whole instruction, the likeliest first.
+    /// What to do about it. Each hint is a complete instruction; the most likely one comes first.
     fn hints(&self) -> Vec<String> {
         self.inner().map(Diagnostic::hints).unwrap_or_default()
     }
 }
 
-/// Where the facts of a [`Diagnostic`] come from.
+/// The source of the facts of a [`Diagnostic`].
 #[derive(Debug, Clone, Copy)]
 pub enum Origin<'a> {
-    /// From this error, which has this code.
+    /// This error, with its own code.
     Own(Code),
-    /// From a diagnostic inside it. The outer error may add evidence and hints.
+    /// A wrapped diagnostic. The outer error can add evidence and hints.
     Inner(&'a dyn Diagnostic),
 }
 
-/// What a failure means for the exit code of a command.
+/// The kind of failure, which determines the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FailureKind {
-    /// It was tried and did not work.
+    /// The operation was tried and failed.
     Failed,
-    /// The command line asks for something that does not exist.
+    /// The command line is not valid.
     Usage,
-    /// It was refused before anything was written.
+    /// The operation was refused before anything was written.
     Refused,
-    /// The user or the system asked to stop.
+    /// The user or the system cancelled the run.
     Cancelled,
 }
 
-/// A stable code such as `H0301`. All of them are in [`codes`](crate::codes).
+/// A stable code such as `H0301`. All codes are in [`codes`](crate::codes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
 pub struct Code(u16);
 
 impl Code {
-    /// The code with that number; `new(301)` is `H0301`. Only the table in [`codes`](crate::codes) makes codes.
+    /// The code with this number: `new(301)` is `H0301`. Only [`codes`](crate::codes) creates codes.
     pub(crate) const fn new(number: u16) -> Self {
         Self(number)
     }
@@ -98,27 +98,27 @@ impl From<Code> for String {
     }
 }
 
-/// A diagnostic as data: what `--json` prints and the renderer reads.
+/// A diagnostic as data, for `--json` and for the renderer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The stable code.
     pub code: Code,
-    /// What the failure means for the exit code.
+    /// The kind of failure, which determines the exit code.
     pub kind: FailureKind,
     /// The message of the error.
     pub message: String,
-    /// The messages of its sources, outermost first.
+    /// The messages of its sources, the outermost first.
     pub causes: Vec<String>,
-    /// Where the cause is written.
+    /// The location of the cause.
     pub place: Option<String>,
-    /// What was seen.
+    /// The facts that were observed.
     pub evidence: Vec<String>,
     /// What to do about it.
     pub hints: Vec<String>,
 }
 
 impl Report {
-    /// Collects what `error` and the diagnostics inside it know.
+    /// Collects the facts of `error` and of the diagnostics that it wraps.
     pub fn of(error: &dyn Diagnostic) -> Self {
         let mut facts = Facts::of(error);
         Self {
@@ -133,8 +133,27 @@ impl Report {
     }
 }
 
-/// The facts of a chain of diagnostics. The innermost one decides code and kind, and names the place if it can; evidence
-/// and hints add up, the outer ones first.
+/// Plain text for logs and tests. `harmony_cli` formats errors for users.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?}): {}", self.code, self.kind, self.message)?;
+        let parts = [
+            ("where", self.place.as_slice()),
+            ("cause", &self.causes[..]),
+            ("seen", &self.evidence[..]),
+            ("help", &self.hints[..]),
+        ];
+        for (name, texts) in parts {
+            for text in texts {
+                write!(f, "\n  {name}: {text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The facts of a chain of diagnostics. The innermost one decides the code and the kind, and the place if it has one.
+/// Evidence and hints are combined, with the outer ones first.
 struct Facts {
     code: Code,
     kind: FailureKind,
@@ -166,15 +185,15 @@ impl Facts {
     }
 }
 
-/// Both lists. What stands in both, because the outer error forwarded it, stands once.
+/// Combines both lists. Lines that are in both, because the outer error forwarded them, are kept once.
 fn joined(mut outer: Vec<String>, inner: Vec<String>) -> Vec<String> {
     outer.retain(|line| !inner.contains(line));
     outer.extend(inner);
     outer
 }
 
-/// The messages of the sources of `error`, outermost first. A source that the error above it has said already (a
-/// transparent wrapper, or a library that ends its messages with their source) is passed over.
+/// The messages of the sources of `error`, the outermost first. A source whose message is already part of the error
+/// above it (a transparent wrapper, or a library that ends its messages with their source) is skipped.
 pub fn causes(error: &dyn Error) -> Vec<String> {
     let mut messages = Vec::new();
     let mut last = error.to_string();
@@ -190,9 +209,10 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     messages
 }
 
-/// A diagnostic of any type: how a port's error carries an adapter's own, with nothing lost.
+/// A diagnostic of any type. The error of a capability uses it to carry the error of an adapter without losing
+/// information.
 ///
-/// Shared, because one failure (a node that does not come up) can be the answer to several callers.
+/// Shared, because one failure (a node that does not start) can be returned to several callers.
 #[derive(Debug, Clone)]
 pub struct AnyDiagnostic(Arc<dyn Diagnostic>);
 

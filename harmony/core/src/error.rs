@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, FailureKind, Report};
 
-/// A Score that could not be interpreted: its name, and the whole typed error of the operation that failed.
+/// The error of a Score: its name, and the complete typed error of the operation that failed.
 ///
-/// The diagnostic is shared, so that nothing of it is lost through `Box<dyn Score<T>>`.
+/// The diagnostic is shared, so that nothing is lost through `Box<dyn Score<T>>`.
 #[derive(Debug, Clone)]
 pub struct InterpretError {
     score: String,
@@ -16,7 +16,7 @@ pub struct InterpretError {
 }
 
 impl InterpretError {
-    /// `error` happened while the Score named `score` was interpreted.
+    /// Creates the error for the Score with the name `score`.
     pub fn new(score: impl Into<String>, error: impl Diagnostic) -> Self {
         Self {
             score: score.into(),
@@ -34,7 +34,7 @@ impl InterpretError {
         &*self.diagnostic
     }
 
-    /// What the failure means for the exit code.
+    /// The kind of failure, which determines the exit code.
     pub fn kind(&self) -> FailureKind {
         self.report().kind
     }

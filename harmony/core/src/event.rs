@@ -1,4 +1,4 @@
-//! What happens during a run, for whoever shows it: progress bars, log lines, JSON.
+//! The events of a run, for progress bars, log lines and JSON.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::diagnostic::Report;
 use crate::outcome::{Change, Outcome};
 
-/// One thing that happened. Serialised as it is by `--json`; the schema's version is [`SCHEMA_VERSION`].
+/// Something that happened during a run. `--json` serializes it as is; [`SCHEMA_VERSION`] is the version of the schema.
 #[derive(Debug, Clone, Serialize)]
 #[serde(
     tag = "event",
@@ -18,88 +18,89 @@ use crate::outcome::{Change, Outcome};
 )]
 #[non_exhaustive]
 pub enum Event {
-    /// A Score began.
+    /// A Score has started.
     ScoreStarted {
-        /// Its name.
+        /// The name of the Score.
         score: String,
     },
-    /// A Score ended well.
+    /// A Score has succeeded.
     ScoreFinished {
-        /// Its name.
+        /// The name of the Score.
         score: String,
-        /// What it did, or would do.
+        /// What it did or would do.
         outcome: Outcome,
     },
-    /// A Score failed.
+    /// A Score has failed.
     ScoreFailed {
-        /// Its name.
+        /// The name of the Score.
         score: String,
-        /// Why.
+        /// The error.
         report: Report,
     },
-    /// A step began.
+    /// A step has started.
     StepStarted {
-        /// Joins the events of one step.
+        /// Identifies the events of this step.
         step: StepId,
-        /// What a person reads.
+        /// The text for users.
         label: String,
     },
-    /// A step moved on.
+    /// A step has made progress.
     StepProgress {
-        /// Which step.
+        /// The step.
         step: StepId,
-        /// Where it is now, such as the crate that compiles.
+        /// The current activity, such as the crate that is being compiled.
         message: Option<String>,
-        /// How far it is, when that can be counted.
+        /// The progress, if it can be measured.
         position: Option<Position>,
     },
-    /// A step ended.
+    /// A step has ended.
     StepFinished {
-        /// Which step.
+        /// The step.
         step: StepId,
         /// How it ended.
         end: StepEnd,
-        /// What came of it, such as a digest; empty when there is nothing to say.
+        /// The result, such as a digest; can be empty.
         message: String,
     },
-    /// Something changed, as soon as it did.
+    /// Something has changed; sent immediately after the change.
     Changed {
-        /// What.
+        /// The change.
         change: Change,
     },
-    /// Something a person should know although nothing failed.
+    /// Something users should know although nothing failed.
     Warning {
-        /// A whole sentence.
+        /// A complete sentence.
         message: String,
     },
 }
 
-/// The version of the JSON form of events, plans and results. Grows when a field changes its meaning or goes.
+/// The version of the JSON schema of events, plans and results. It increases when a field is removed or changes its
+/// meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Names one step within one process.
+/// Identifies a step within a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct StepId(u64);
 
-/// How far a countable step is.
+/// The progress of a step that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Position {
-    /// Done so far.
+    /// The amount done so far.
     pub done: u64,
-    /// Of how many.
+    /// The total amount.
     pub total: u64,
-    /// What is counted.
+    /// The unit of both.
     pub unit: Unit,
 }
 
-/// What a [`Position`] counts.
+/// The unit of a [`Position`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// Bytes.
     Bytes,
-    /// Things: objects, checks, crates.
+    /// Items: objects, checks, crates.
     Items,
 }
 
@@ -107,15 +108,15 @@ pub enum Unit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepEnd {
-    /// It did its work.
+    /// It succeeded.
     Done,
     /// There was nothing to do.
     Skipped,
-    /// It was given up: an error or a cancellation says why.
+    /// It was abandoned because of an error or a cancellation.
     Unfinished,
 }
 
-/// The receiving end of the events of a run.
+/// The receiver of the events of a run.
 pub type Events = mpsc::UnboundedReceiver<Event>;
 
 #[derive(Debug, Default)]
@@ -162,7 +163,7 @@ impl Step {
         }
     }
 
-    /// Says where the step is now.
+    /// Sets the current activity.
     pub fn message(&self, message: impl Into<String>) {
         self.bus.emit(Event::StepProgress {
             step: self.id,
@@ -171,7 +172,7 @@ impl Step {
         });
     }
 
-    /// Says how far the step is.
+    /// Sets the progress.
     pub fn position(&self, done: u64, total: u64, unit: Unit) {
         let position = Some(Position { done, total, unit });
         self.bus.emit(Event::StepProgress {
@@ -181,12 +182,12 @@ impl Step {
         });
     }
 
-    /// The step did its work; `message` says what came of it and may be empty.
+    /// Ends the step successfully. `message` is the result and can be empty.
     pub fn done(self, message: impl Into<String>) {
         self.end(StepEnd::Done, message.into());
     }
 
-    /// There was nothing to do; `message` says why.
+    /// Ends the step because there was nothing to do. `message` is the reason.
     pub fn skipped(self, message: impl Into<String>) {
         self.end(StepEnd::Skipped, message.into());
     }

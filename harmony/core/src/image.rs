@@ -1,7 +1,7 @@
-//! How a container image is made, as data.
+//! Descriptions of container images, as data.
 //!
-//! An [`ImageRecipe`] has two renderings: the native assembler writes an OCI image from it, and docker and BuildKit get
-//! a Dockerfile. What is written once as a [`Buildable`] therefore works with every builder.
+//! There are two ways to build an [`ImageRecipe`]: the native assembler writes an OCI image, and Docker and BuildKit
+//! get a Dockerfile. So a [`Buildable`] works with every builder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -13,124 +13,125 @@ use harmony_types::{Digest, ImageRef};
 use crate::build_error::BuildError;
 use crate::inventory::Platform;
 
-/// Where an app's image comes from.
+/// The source of an app's image.
 #[derive(Debug, Clone)]
 pub enum ImageSource {
-    /// A Dockerfile, for builders that run one.
+    /// A Dockerfile, for builders that support it.
     Dockerfile {
-        /// Relative to the project root, which is the build context.
+        /// The path relative to the project root, which is the build context.
         path: PathBuf,
         /// `--build-arg`s.
         build_args: BTreeMap<String, String>,
     },
-    /// Anything that can say its recipe, for every builder.
+    /// Anything that provides a recipe, for every builder.
     Buildable(Arc<dyn Buildable>),
 }
 
-/// Something an image can be made of, such as a Rust binary of this workspace.
+/// Something that an image can be built from, such as a Rust binary of this workspace.
 pub trait Buildable: Debug + Send + Sync {
-    /// The recipe. Pure but for reading where things are: nothing is built yet, the host step says how.
+    /// Creates the recipe. It may inspect the project but builds nothing; the host steps describe the build.
     ///
     /// # Errors
-    /// The project lacks what is to be built.
+    /// The project does not contain what should be built.
     fn recipe(&self, context: &BuildContext) -> Result<ImageRecipe, BuildError>;
 }
 
-/// What a builder is told beside the source.
+/// The information for a builder in addition to the source.
 #[derive(Debug, Clone)]
 pub struct BuildContext {
-    /// The root of the app's project; Dockerfile paths are relative to it.
+    /// The root directory of the app's project; the path of a Dockerfile is relative to it.
     pub project_root: PathBuf,
-    /// Where the image comes from.
+    /// The source of the image.
     pub source: ImageSource,
-    /// What it shall run on.
+    /// The platform of the image.
     pub platform: Platform,
-    /// What the image's `created` says: the time of the commit, in seconds since 1970 (never the wall clock, so that
-    /// the same commit gives the same digest).
+    /// The `created` time of the image: the time of the commit, in seconds since 1970. It is never the current time, so
+    /// that the same commit gives the same digest.
     pub created: i64,
-    /// The annotations of the OCI specification: version, revision, source.
+    /// The annotations defined by the OCI specification: version, revision, source.
     pub labels: BTreeMap<String, String>,
 }
 
 /// The parts of an image, in the order of its layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRecipe {
-    /// What it stands on.
+    /// The base of the image.
     pub base: Base,
-    /// What runs on the host first and produces the files.
+    /// The commands that run on the host first and produce the files.
     pub host_steps: Vec<HostStep>,
-    /// The layers, the rarely changed first: certificates and assets, libraries, binary.
+    /// The layers, those that change least often first: certificates and assets, libraries, binary.
     pub layers: Vec<Layer>,
-    /// The program and its fixed arguments, never a shell string.
+    /// The program and its fixed arguments; not a shell command.
     pub entrypoint: Vec<String>,
-    /// Arguments that a pod may replace.
+    /// Arguments that a pod can replace.
     pub cmd: Vec<String>,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
-    /// Who the program runs as.
+    /// The user that runs the program.
     pub user: User,
-    /// The working directory inside the image.
+    /// The working directory in the image.
     pub working_dir: String,
-    /// Labels of this recipe; those of the [`BuildContext`] are added.
+    /// The labels of this recipe, in addition to those of the [`BuildContext`].
     pub labels: BTreeMap<String, String>,
 }
 
-/// What an image stands on.
+/// The base of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
-    /// Nothing.
+    /// An empty image.
     Scratch,
-    /// Another image; builders refuse one that is not pinned by digest.
+    /// Another image. Builders refuse it if it has no digest.
     Image(ImageRef),
 }
 
-/// A program that runs on the host, with the host's caches, before the layers are put together.
+/// A command that runs on the host, with the host's caches, before the layers are assembled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostStep {
-    /// What a person reads while it runs.
+    /// The text to show while it runs.
     pub label: String,
-    /// The program, found on `PATH`.
+    /// The program; looked up on `PATH`.
     pub program: String,
     /// Its arguments.
     pub args: Vec<String>,
     /// Environment variables set for it.
     pub env: BTreeMap<String, String>,
-    /// Which of our environment variables it inherits, beside those that every program may know (see
-    /// [`crate::process`]): names, in which one `*` stands for any text. Their values may change what it makes.
+    /// The environment variables that it inherits, in addition to those that every program gets (see
+    /// [`crate::process`]). A `*` in a name matches any text. Their values can affect the result.
     pub inherited_env: BTreeSet<String>,
-    /// What else decides what it makes: versions of compilers, configuration outside the project.
+    /// Other things that affect the result: the versions of compilers, and configuration outside of the project.
     pub tools: Vec<String>,
-    /// Where it runs.
+    /// The directory in which it runs.
     pub working_dir: PathBuf,
-    /// What it reads beside its arguments and variables.
+    /// What it reads in addition to its arguments and variables.
     pub inputs: StepInputs,
-    /// The files that exist after it; a step whose outputs are missing afterwards has failed. The folders that they
-    /// are in exist when it starts.
+    /// The files that it creates. If one is missing afterwards, the step has failed. Their directories exist when it
+    /// starts.
     pub outputs: Vec<PathBuf>,
 }
 
-/// What a [`HostStep`] reads beside its arguments and variables: how far its outcome can be known before it ran.
+/// What a [`HostStep`] reads in addition to its arguments and variables, which determines whether its result is known
+/// before it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepInputs {
-    /// Nothing that changes, as with a module at a version: outputs that exist already are used as long as they are
-    /// what the step made, so their paths must tell versions apart.
+    /// Nothing that changes, such as a module at a fixed version. Existing outputs are reused if they are unchanged, so
+    /// their paths must contain the version.
     Pinned,
-    /// The files of this directory that its git repository knows or would add.
+    /// The files in this directory that git tracks or would add.
     Tree(PathBuf),
-    /// Nobody can say; plans cannot predict a digest.
+    /// Unknown. Plans cannot predict a digest.
     Unknown,
 }
 
 /// One layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
-    /// What it is for; shown in the image's history.
+    /// The purpose of the layer, shown in the history of the image.
     pub kind: LayerKind,
-    /// Its files. Order does not matter: builders sort by path.
+    /// The files. Their order does not matter, because builders sort them by path.
     pub files: Vec<FileEntry>,
 }
 
-/// What a layer is for, from rarely to often changed.
+/// The purpose of a layer. Layers that change less often come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LayerKind {
     /// Certificates, time zones, users, static assets.
@@ -141,31 +142,32 @@ pub enum LayerKind {
     Binary,
 }
 
-/// One file of a layer; owned by root. Its date says nothing, so that a layer stays the same from commit to commit.
+/// A file in a layer, owned by root. Its modification time is constant, so that an unchanged layer is the same for
+/// every commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
-    /// Absolute path inside the image, such as `/etc/ssl/certs/ca-certificates.crt`.
+    /// The absolute path in the image, for example `/etc/ssl/certs/ca-certificates.crt`.
     pub path: String,
-    /// Where the content comes from.
+    /// The source of the content.
     pub source: FileSource,
-    /// Permission bits, such as `0o755`.
+    /// The permission bits, for example `0o755`.
     pub mode: u32,
 }
 
-/// Where a file's content comes from.
+/// The source of the content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileSource {
-    /// A file on the host, absolute; read after the host steps ran.
+    /// An absolute path on the host; read after the host steps have run.
     Host(PathBuf),
     /// The content itself.
     Bytes(Arc<[u8]>),
     /// An empty directory.
     Directory,
-    /// A symbolic link to this target.
+    /// A symbolic link with this target.
     Symlink(String),
 }
 
-/// A numeric user and group: an image from scratch has no names.
+/// A numeric user and group id, because an image from scratch has no user names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
     /// User id.
@@ -175,26 +177,26 @@ pub struct User {
 }
 
 impl User {
-    /// Root; needed by very few programs.
+    /// Root; very few programs need it.
     pub const ROOT: Self = Self { uid: 0, gid: 0 };
-    /// The customary unprivileged user of images without a user database.
+    /// The usual unprivileged user in images without a user database.
     pub const NONROOT: Self = Self {
         uid: 65532,
         gid: 65532,
     };
 }
 
-/// What a builder returns.
+/// The result of a builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Built {
-    /// The image is there.
+    /// The image was built.
     Image(BuiltImage),
-    /// Planning: nothing was built. The digest is known when the inputs are those of an earlier build.
+    /// While planning, nothing is built. The digest is known if the inputs have not changed since an earlier build.
     Predicted(Option<Digest>),
 }
 
 impl Built {
-    /// The digest of the manifest as far as it is known.
+    /// The digest of the manifest, if known.
     pub fn digest(&self) -> Option<&Digest> {
         match self {
             Self::Image(image) => Some(&image.digest),
@@ -208,18 +210,18 @@ impl Built {
 pub struct BuiltImage {
     /// The digest of its manifest.
     pub digest: Digest,
-    /// Where it is.
+    /// Its location.
     pub location: ImageLocation,
     /// The compressed size of all layers, in bytes.
     pub size: u64,
 }
 
-/// Where a built image is.
+/// The location of an image that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageLocation {
-    /// In a directory of the OCI image layout, as its only manifest.
+    /// In an OCI image layout directory, as its only manifest.
     OciLayout(PathBuf),
-    /// In a docker daemon, under this name.
+    /// In a Docker daemon, under this name.
     DockerDaemon(ImageRef),
     /// Already in its registry.
     Registry(ImageRef),

@@ -1,18 +1,18 @@
-//! What the machine at hand is.
+//! Facts about the current machine.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// The physical facts that a Score may depend on. Today: the platform that images are built for.
+/// The physical facts that a Score can depend on. Currently, this is the platform of images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
-    /// The operating system and processor that workloads run on.
+    /// The operating system and processor of the workloads.
     pub platform: Platform,
 }
 
 impl Inventory {
-    /// The facts of the machine that this process runs on.
+    /// The facts about the machine that runs this process.
     pub fn autoload() -> Self {
         Self {
             platform: Platform::current(),
@@ -20,17 +20,17 @@ impl Inventory {
     }
 }
 
-/// An operating system and a processor, in the names of the OCI image specification (Go's `GOOS` and `GOARCH`).
+/// An operating system and a processor, as named in the OCI image specification (Go's `GOOS` and `GOARCH`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Platform {
-    /// Such as `linux`.
+    /// For example `linux`.
     pub os: &'static str,
-    /// Such as `amd64`.
+    /// For example `amd64`.
     pub architecture: &'static str,
 }
 
 impl Platform {
-    /// The platform this process was compiled for; containers always run on Linux.
+    /// The platform that this process was compiled for. Containers always run on Linux.
     pub const fn current() -> Self {
         Self {
             os: "linux",
@@ -42,7 +42,7 @@ impl Platform {
         }
     }
 
-    /// The Rust target whose binaries run there, linked against glibc.
+    /// The Rust target for this platform, linked against glibc.
     pub fn rust_target(&self) -> &'static str {
         match self.architecture {
             "arm64" => "aarch64-unknown-linux-gnu",

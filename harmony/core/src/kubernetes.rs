@@ -1,6 +1,7 @@
-//! Objects of a Kubernetes cluster, as the core sees them: a name and a JSON body.
+//! Kubernetes objects as the core sees them: a name and a JSON body.
 //!
-//! The typed structs of the API stay with the Scores that build them and the adapter that reads them.
+//! The typed structs of the Kubernetes API are used only by the Scores that create objects and the adapter that reads
+//! them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, FailureKind, Origin};
 
-/// Names one object.
+/// Identifies an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
@@ -20,7 +21,7 @@ pub struct ObjectRef {
     pub api_version: String,
     /// `Deployment`, ...
     pub kind: String,
-    /// None for objects of the whole cluster.
+    /// None for cluster-scoped objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Namespace>,
     /// `metadata.name`.
@@ -28,9 +29,9 @@ pub struct ObjectRef {
 }
 
 impl ObjectRef {
-    /// Checks the name by the rule of the kind, where Kubernetes itself has one; see [`has_free_names`].
+    /// Checks the name against the rule of the kind; see [`has_free_names`].
     ///
-    /// A narrower rule of one kind, such as that of a Service, is left to the API server.
+    /// Stricter rules of single kinds, such as Services, are checked by the API server.
     fn check_name(&self) -> Result<(), ObjectError> {
         let name = self.name.as_str();
         let checked = if self.api_version == "v1" && self.kind == "Namespace" {
@@ -48,11 +49,11 @@ impl ObjectRef {
     }
 }
 
-/// Whether any segment of a path is a name for objects of this kind.
+/// Whether any path segment is a valid name for objects of this kind.
 ///
-/// So it is for RBAC, certificate requests, API services, IP addresses and storage versions (`ValidateObjectMeta` with
-/// `ValidatePathSegmentName` in `k8s.io/kubernetes/pkg/apis`). Groups that are not of Kubernetes may have rules of
-/// their own.
+/// This is the case for RBAC, certificate requests, API services, IP addresses and storage versions (`ValidateObjectMeta` with
+/// `ValidatePathSegmentName` in `k8s.io/kubernetes/pkg/apis`). Groups outside of Kubernetes may have their own
+/// rules.
 fn has_free_names(api_version: &str, kind: &str) -> bool {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     match group {
@@ -76,44 +77,45 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// What a cluster is, as far as a chart may ask: `.Capabilities` of Helm.
+/// The properties of a cluster that a chart can query: `.Capabilities` in Helm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterCapabilities {
-    /// Its version, such as `v1.34.2`.
+    /// The version of the cluster, for example `v1.34.2`.
     pub version: String,
-    /// Every kind that it knows.
+    /// The kinds that it supports.
     pub kinds: Vec<KnownKind>,
 }
 
-/// A kind that a cluster knows.
+/// A kind that a cluster supports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KnownKind {
     /// `v1`, `apps/v1`, ...
     pub api_version: String,
     /// `Deployment`, ...
     pub kind: String,
-    /// Whether its objects live in a namespace.
+    /// Whether the kind is namespaced.
     pub is_namespaced: bool,
 }
 
-/// Which objects: those of one kind that bear all of these labels.
+/// A query for the objects of one kind with all of these labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectQuery {
     /// `v1`, `apps/v1`, ...
     pub api_version: String,
     /// `Deployment`, ...
     pub kind: String,
-    /// In which namespace; `None` for all of them, and for objects of the whole cluster.
+    /// The namespace; `None` for all namespaces and for cluster-scoped kinds.
     pub namespace: Option<Namespace>,
-    /// Labels and their values; without any, all objects of the kind.
+    /// The labels; if empty, all objects of the kind match.
     pub labels: BTreeMap<String, String>,
 }
 
-/// The annotation by which a Score or a chart says that the values of an object may be shown in plans and results:
-/// `harmony.dev/values: public`. Without it environment variables, arguments, data and the like are shown as changed only.
+/// The annotation with which a Score or chart allows the values of an object to be shown in plans and results:
+/// `harmony.dev/values: public`. Without it, changes to environment variables, arguments, data and similar fields are
+/// shown without their values.
 pub const PUBLIC_VALUES: &str = "harmony.dev/values";
 
-/// An object as it is wanted: what server-side apply sends.
+/// The desired state of an object, as sent by server-side apply.
 #[derive(Clone, PartialEq)]
 pub struct KubeObject {
     reference: ObjectRef,
@@ -121,22 +123,22 @@ pub struct KubeObject {
 }
 
 impl KubeObject {
-    /// From a typed API struct, or anything else that serialises to a whole object.
+    /// Creates an object from a typed API struct or anything else that serializes to a complete object.
     ///
-    /// What the server owns (`status`, `metadata.managedFields`, `creationTimestamp`) is left out.
+    /// Fields that the server manages (`status`, `metadata.managedFields`, `creationTimestamp`) are removed.
     ///
     /// # Errors
-    /// The object lacks `apiVersion`, `kind` or `metadata.name`, or has a name that Kubernetes would refuse.
+    /// The object lacks `apiVersion`, `kind` or `metadata.name`, or has a name that Kubernetes does not allow.
     pub fn new(object: &impl Serialize) -> Result<Self, ObjectError> {
         let body =
             serde_json::to_value(object).map_err(|source| ObjectError::NotJson { source })?;
         Self::from_value(body)
     }
 
-    /// From JSON; as [`KubeObject::new`].
+    /// Creates an object from JSON, like [`KubeObject::new`].
     ///
     /// # Errors
-    /// As [`KubeObject::new`].
+    /// See [`KubeObject::new`].
     pub fn from_value(body: Value) -> Result<Self, ObjectError> {
         let mut object = Self::observed(body)?;
         object.reference.check_name()?;
@@ -154,10 +156,10 @@ impl KubeObject {
         Ok(object)
     }
 
-    /// An object as a cluster has it, with everything that the server owns.
+    /// An object as read from a cluster, including the fields that the server manages.
     ///
     /// # Errors
-    /// As [`KubeObject::new`].
+    /// See [`KubeObject::new`].
     pub fn observed(body: Value) -> Result<Self, ObjectError> {
         let text = |pointer: &'static str| {
             let found = body
@@ -198,7 +200,8 @@ impl KubeObject {
         Ok(Self { reference, body })
     }
 
-    /// The same object, whose values may be shown in plans and results; see [`PUBLIC_VALUES`]. Those of a Secret never are.
+    /// The same object, with values that can be shown in plans and results; see [`PUBLIC_VALUES`]. The values of a
+    /// Secret are never shown.
     #[must_use]
     pub fn with_public_values(mut self) -> Self {
         let annotations = &mut self.body["metadata"]["annotations"];
@@ -209,23 +212,23 @@ impl KubeObject {
         self
     }
 
-    /// Its name.
+    /// The name of the Score.
     pub fn reference(&self) -> &ObjectRef {
         &self.reference
     }
 
-    /// Its JSON.
+    /// The object as JSON.
     pub fn body(&self) -> &Value {
         &self.body
     }
 
-    /// Its JSON, taken.
+    /// Converts the object to JSON.
     pub fn into_body(self) -> Value {
         self.body
     }
 }
 
-/// Secrets show their name only.
+/// For a Secret, shows only the name.
 impl fmt::Debug for KubeObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reference.kind == "Secret" {
@@ -236,32 +239,32 @@ impl fmt::Debug for KubeObject {
     }
 }
 
-/// An object that is not one.
+/// The reason why a value is not a valid object.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-    /// A field that names the object is missing.
+    /// A field that identifies the object is missing.
     #[error("a {} has no `{field}`", kind.as_deref().unwrap_or("Kubernetes object"))]
     Missing {
-        /// Which field.
+        /// The name of the field.
         field: &'static str,
-        /// Of what kind of object, as far as known.
+        /// The kind of the object, if known.
         kind: Option<String>,
     },
-    /// A name that Kubernetes would refuse.
+    /// A name that Kubernetes does not allow.
     #[error("a {kind} cannot have this `{field}`")]
     InvalidName {
-        /// Which field.
+        /// The name of the field.
         field: &'static str,
-        /// Of what kind of object.
+        /// The kind of the object.
         kind: String,
-        /// The name, and which rule it breaks.
+        /// The name and the violated rule.
         #[source]
         source: NameError,
     },
-    /// It does not serialise.
+    /// The value cannot be serialized.
     #[error("a Kubernetes object does not serialise to JSON")]
     NotJson {
-        /// Why.
+        /// The underlying error.
         #[source]
         source: serde_json::Error,
     },

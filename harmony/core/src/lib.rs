@@ -1,8 +1,8 @@
-//! The words of Harmony, and nothing that touches the world.
+//! The core types of Harmony, without any I/O to the outside world.
 //!
-//! A [`Score`] says *what* is wanted, a [`Topology`] says *where*, an [`Interpret`] does it and
-//! returns an [`Outcome`]. A Score names the capabilities it needs as bounds on its topology, so a Score whose needs
-//! the topology lacks does not compile.
+//! A [`Score`] describes *what* you want, a [`Topology`] *where* it runs, and an [`Interpret`] does the work and
+//! returns an [`Outcome`]. A Score lists the capabilities it needs as trait bounds on its topology, so a Score does not
+//! compile if the topology lacks a capability.
 //!
 //! ```text
 //! Score<T> --create_interpret()--> Interpret<T> --execute(inventory, topology)--> Outcome | InterpretError
@@ -10,29 +10,31 @@
 //!                                        +-- calls the capabilities of T               +-- a list of Change
 //! ```
 //!
-//! This crate knows no adapter, no Kubernetes client and no HTTP client: it holds values, traits and the code that
-//! joins them.
+//! This crate has no adapters, no Kubernetes client and no HTTP client. It contains values, traits and the code that
+//! connects them.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`score`] | [`Score`] and [`Interpret`]: start here |
-//! | [`composite`] | Scores made of Scores |
-//! | [`topology`], [`inventory`] | where a Score runs, and what the machine is |
-//! | [`context`], [`event`] | what every adapter carries: plan or apply, cancellation, progress |
-//! | [`approval`] | who is asked before things are deleted |
-//! | [`outcome`] | [`Outcome`] and [`Change`](outcome::Change): the one shape of plan, progress and result |
-//! | [`diagnostic`], [`codes`], [`error`] | what an error tells beside its message; its code; [`InterpretError`] |
-//! | [`verdict`] | why something does not work: [`Verdict`](verdict::Verdict) |
-//! | [`verify`] | [`Workload`](verify::Workload): a Score of something that runs, with the readiness and the smoke checks it owes |
-//! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values the capabilities speak |
-//! | [`build_error`] | why an image could not be built |
-//! | [`process`], [`cache_dir`], [`trust`] | for every adapter: starting programs without our secrets, files and folders that can be trusted |
+//! | [`composite`] | composite Scores |
+//! | [`topology`], [`inventory`] | where a Score runs, and facts about the machine |
+//! | [`context`], [`event`] | the shared state of adapters: plan or apply, cancellation, progress |
+//! | [`approval`] | approval of deletions |
+//! | [`outcome`] | [`Outcome`] and [`Change`](outcome::Change), used for plans, progress and results |
+//! | [`diagnostic`], [`codes`], [`error`] | additional information about errors; error codes; [`InterpretError`] |
+//! | [`verdict`] | the reason why something does not work: [`Verdict`](verdict::Verdict) |
+//! | [`verify`] | [`Workload`](verify::Workload): something that runs, with its readiness and smoke checks |
+//! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values used by capabilities |
+//! | [`build_error`] | errors of building an image |
+//! | [`process`], [`cache_dir`], [`trust`] | for all adapters: starting programs without our secrets, secure files and directories |
 //! | [`proxy`] | for every adapter: which proxy leads to a server |
-//! | [`capability`] | one port per file |
-//! | [`delegation`] | what a topology that hands its capabilities to adapters needs in scope |
+//! | [`capability`] | the capabilities, one file each |
+//! | [`delegation`] | imports for topologies that delegate their capabilities to adapters |
 //!
-//! The module path is the name to use (`harmony_core::outcome::Change`); only the words that every Score needs are
-//! repeated at the root.
+//! Use types by their module path (`harmony_core::outcome::Change`). Only the types that every Score needs are
+//! re-exported at the root.
+
+#![warn(missing_docs)]
 
 pub mod approval;
 pub mod build_error;

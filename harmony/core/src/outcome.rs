@@ -1,4 +1,4 @@
-//! The one shape of plan, progress and result.
+//! The common type of plans, progress and results.
 
 use std::fmt;
 
@@ -8,41 +8,41 @@ use serde_json::Value;
 
 use crate::kubernetes::ObjectRef;
 
-/// What an Interpret did or, when planning, would do.
+/// What an Interpret did or, while planning, would do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Outcome {
-    /// Each thing it looked at, in order, those that needed no change included.
+    /// Everything it looked at, in order, including what needed no change.
     pub changes: Vec<Change>,
-    /// The checks that passed or, when planning, would run.
+    /// The checks that passed or, while planning, would run.
     pub checks: Vec<String>,
-    /// What a person wants to know next: an address, a command to try.
+    /// Information for the user's next step: an address, a command to try.
     pub notes: Vec<String>,
-    /// Documents for programs, such as the record of a release; each has a `kind` and a `schemaVersion` of its own.
+    /// Documents for programs, such as the record of a release. Each has its own `kind` and `schemaVersion`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Value>,
 }
 
 impl Outcome {
-    /// Nothing was done, nothing needs to be.
+    /// Nothing was done or has to be done.
     pub fn unchanged() -> Self {
         Self::default()
     }
 
-    /// With what a person wants to know next.
+    /// Adds information for the user's next step.
     #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
     }
 
-    /// With a document for programs.
+    /// Adds a document for programs.
     #[must_use]
     pub fn with_record(mut self, record: Value) -> Self {
         self.records.push(record);
         self
     }
 
-    /// Takes over everything of `other`, after what is here.
+    /// Appends everything in `other`.
     pub fn absorb(&mut self, other: Self) {
         for change in other.changes {
             self.add(change);
@@ -52,8 +52,7 @@ impl Outcome {
         self.records.extend(other.records);
     }
 
-    /// Adds a change. Two Scores may share a thing, such as their namespace: it is listed once, with what was really
-    /// done to it.
+    /// Adds a change. If two Scores share a subject, such as their namespace, it is listed once with the actual change.
     pub fn add(&mut self, change: Change) {
         match self
             .changes
@@ -66,14 +65,14 @@ impl Outcome {
         }
     }
 
-    /// The changes that are one: all but [`Action::Unchanged`].
+    /// The changes except for [`Action::Unchanged`].
     pub fn effective(&self) -> impl Iterator<Item = &Change> {
         self.changes
             .iter()
             .filter(|change| change.action != Action::Unchanged)
     }
 
-    /// True when nothing is to be done.
+    /// Returns true if there is nothing to do.
     pub fn is_unchanged(&self) -> bool {
         self.effective().next().is_none()
     }
@@ -94,17 +93,17 @@ impl From<Change> for Outcome {
     }
 }
 
-/// What was done to one thing.
+/// A change to a subject.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// To what.
+    /// The subject.
     pub subject: Subject,
-    /// Which fields differ, for an update; never holds a secret.
+    /// The fields that differ, for an update. Never contains a secret.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldChange>,
-    /// Anything else worth a few words, such as a size or a digest.
+    /// Additional information, such as a size or a digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -120,7 +119,7 @@ impl Change {
         }
     }
 
-    /// With a few words beside it.
+    /// Adds additional information.
     #[must_use]
     pub fn with_note(self, note: impl Into<String>) -> Self {
         Self {
@@ -129,7 +128,7 @@ impl Change {
         }
     }
 
-    /// With the fields that differ.
+    /// Adds the fields that differ.
     #[must_use]
     pub fn with_fields(self, fields: Vec<FieldChange>) -> Self {
         Self { fields, ..self }
@@ -147,17 +146,17 @@ impl fmt::Display for Change {
     }
 }
 
-/// What is done to a thing.
+/// The action of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// It was not there.
+    /// The subject did not exist.
     Create,
-    /// It was there and differed.
+    /// The subject existed but was different.
     Update,
-    /// It was there and no longer belongs.
+    /// The subject existed but is no longer wanted.
     Delete,
-    /// It is as wanted.
+    /// The subject is as wanted.
     Unchanged,
 }
 
@@ -172,7 +171,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// What a change is about.
+/// The subject of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", content = "name", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -185,9 +184,9 @@ pub enum Subject {
     Chart(ChartRef),
     /// The record of a release.
     Release(ImageRef),
-    /// A whole cluster, by name.
+    /// A cluster, by name.
     Cluster(String),
-    /// A project of a registry, by name.
+    /// A project in a registry, by name.
     RegistryProject(String),
     /// A file on this machine.
     File(std::path::PathBuf),
@@ -225,18 +224,18 @@ impl From<ChartRef> for Subject {
     }
 }
 
-/// One field that differs.
+/// A field that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldChange {
-    /// Where, as Kubernetes writes it: `spec.template.spec.containers[0].image`.
+    /// The path, in Kubernetes notation: `spec.template.spec.containers[0].image`.
     pub path: String,
-    /// What stands there now.
+    /// The current value.
     pub before: FieldValue,
-    /// What will stand there.
+    /// The new value.
     pub after: FieldValue,
 }
 
-/// A field's value as far as it may be shown.
+/// The value of a field, as far as it can be shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FieldValue {
@@ -244,9 +243,9 @@ pub enum FieldValue {
     Absent,
     /// The value.
     Known(Value),
-    /// It may be a secret; only that it differs is shown.
+    /// The value may be a secret. Only the fact that it differs is shown.
     Redacted,
-    /// It is a digest of something that is not built yet.
+    /// The digest of something that has not been built yet.
     KnownAfterBuild,
 }
 

@@ -1,14 +1,14 @@
-//! On whose behalf objects are applied to a cluster.
+//! The owner on whose behalf objects are applied to a cluster.
 
 use std::fmt;
 
 use harmony_types::{ChartName, Digest, Namespace};
 use sha2::{Digest as _, Sha256};
 
-/// Who applies objects: one Score or one delivery, for one namespace.
+/// The owner of applied objects: a Score or a delivery, for one namespace.
 ///
-/// A cluster records it beside each field that is applied, so that two owners cannot overwrite each other unnoticed, and
-/// an owner that no longer sets a field gives up that field alone.
+/// The cluster records the owner of each applied field. So two owners cannot overwrite each other's fields unnoticed,
+/// and an owner that no longer sets a field releases only this field.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
     kind: OwnerKind,
@@ -16,23 +16,24 @@ pub struct Owner {
     namespace: Namespace,
 }
 
-/// What an [`Owner`] is.
+/// The kind of an [`Owner`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OwnerKind {
-    /// A Score that applies objects itself.
+    /// A Score that applies objects directly.
     Score,
-    /// A delivered chart. It also removes objects, so it never takes over one that it did not create without consent.
+    /// A delivered chart. It also deletes objects, so it does not take over objects that it did not create without
+    /// approval.
     Delivery,
 }
 
-/// What every [`Owner::manager`] begins with.
+/// The prefix of every [`Owner::manager`].
 const PREFIX: &str = "harmony/";
 
-/// The longest name that Kubernetes takes for a field manager.
+/// The maximum length of a field manager name in Kubernetes.
 const MAX_MANAGER: usize = 128;
 
 impl Owner {
-    /// The Score of that name, which applies to that namespace.
+    /// The owner for a Score that applies to this namespace.
     pub fn score(name: impl Into<String>, namespace: &Namespace) -> Self {
         Self {
             kind: OwnerKind::Score,
@@ -41,7 +42,7 @@ impl Owner {
         }
     }
 
-    /// The chart of that name, delivered to that namespace.
+    /// The owner for a chart that is delivered to this namespace.
     pub fn delivery(chart: &ChartName, namespace: &Namespace) -> Self {
         Self {
             kind: OwnerKind::Delivery,
@@ -60,12 +61,13 @@ impl Owner {
         &self.name
     }
 
-    /// Which namespace it applies to.
+    /// The namespace that it applies to.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// What the cluster records: `harmony/chart:web@shop`. A name that is too long for it is cut and ends in a hash.
+    /// The name that the cluster records: `harmony/chart:web@shop`. A name that is too long is shortened and ends with
+    /// a hash.
     pub fn manager(&self) -> String {
         let kind = match self.kind {
             OwnerKind::Score => "score",
@@ -84,7 +86,7 @@ impl Owner {
         format!("{kept}~{hash}")
     }
 
-    /// Whether a name that a cluster recorded is one of [`Owner::manager`].
+    /// Returns true if the recorded name is an [`Owner::manager`].
     pub fn is_manager(recorded: &str) -> bool {
         recorded.starts_with(PREFIX)
     }

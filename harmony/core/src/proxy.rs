@@ -1,7 +1,8 @@
-//! Which proxy leads to a server, if any: one rule for clusters, registries and their token servers.
+//! Which proxy to use for a server, if any: one rule for clusters, registries and their token servers.
 //!
 //! The variables are those of curl and Go: `HTTPS_PROXY` and `HTTP_PROXY` by the scheme of the server's address, else
-//! `ALL_PROXY`, each also in lower case; `NO_PROXY` lists what is reached directly. This machine always is.
+//! `ALL_PROXY`, each also in lower case. `NO_PROXY` lists the exceptions. Connections to this machine are always
+//! direct.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, FailureKind, Origin};
 
-/// A proxy, and what named it. `Debug` and [`Proxy::shown`] leave the login out.
+/// A proxy, and where it was configured. `Debug` and [`Proxy::shown`] omit the login.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     uri: Uri,
@@ -22,7 +23,7 @@ pub struct Proxy {
     setting: &'static str,
 }
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP `CONNECT`.
@@ -34,12 +35,12 @@ pub enum Protocol {
 }
 
 impl Proxy {
-    /// Reads the address of a proxy. As for curl and Go, one without a scheme speaks HTTP.
+    /// Parses the address of a proxy. As in curl and Go, a proxy without a scheme uses HTTP.
     ///
-    /// `setting` is the variable or field that holds it.
+    /// `setting` is the variable or field that contains it.
     ///
     /// # Errors
-    /// It is not an address, or the protocol is not supported.
+    /// If it is not an address, or the protocol is not supported.
     pub fn parse(setting: &'static str, value: &str) -> Result<Self, ProxyError> {
         let value = value.trim();
         let refused = |problem| ProxyError {
@@ -55,7 +56,7 @@ impl Proxy {
         let uri: Uri = whole
             .parse()
             .map_err(|_| refused(ProxyProblem::NotAnAddress))?;
-        // `proxy:3128x` is read as a host without a port.
+        // `proxy:3128x` would be parsed as a host without a port.
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let place = authority
             .rsplit_once('@')
@@ -86,12 +87,12 @@ impl Proxy {
         &self.uri
     }
 
-    /// How it is spoken to.
+    /// The protocol of the proxy.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// The variable or field that named it, such as `HTTPS_PROXY`.
+    /// The variable or field that sets it, such as `HTTPS_PROXY`.
     pub fn setting(&self) -> &'static str {
         self.setting
     }
@@ -102,7 +103,7 @@ impl Proxy {
         authority.is_some_and(|authority| authority.as_str().contains('@'))
     }
 
-    /// `http://proxy.office.example:3128`: without user and password.
+    /// `http://proxy.office.example:3128`, without user and password.
     pub fn shown(&self) -> String {
         let scheme = self.uri.scheme_str().unwrap_or("http");
         let host = self.uri.host().unwrap_or_default();
@@ -112,7 +113,7 @@ impl Proxy {
         }
     }
 
-    /// For clients that do not speak this proxy's protocol.
+    /// For clients that do not support the protocol of this proxy.
     pub fn unsupported(&self) -> ProxyError {
         ProxyError {
             setting: self.setting,
@@ -128,24 +129,24 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// A setting does not name a proxy that can be used.
+/// A setting does not contain a usable proxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{setting}` names the proxy `{value}`, which {problem}")]
+#[error("the proxy `{value}` in `{setting}` {problem}")]
 pub struct ProxyError {
-    /// The variable, or the field of the kubeconfig.
+    /// The environment variable or kubeconfig field.
     pub setting: &'static str,
     /// Its value, without user and password.
     pub value: String,
-    /// What is wrong with it.
+    /// The reason.
     pub problem: ProxyProblem,
 }
 
-/// What is wrong with the address of a proxy.
+/// Why the address of a proxy cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyProblem {
     /// It is not an address.
     NotAnAddress,
-    /// The scheme stands for a protocol that is not spoken.
+    /// The protocol is not supported.
     Protocol,
 }
 
@@ -173,12 +174,12 @@ impl Diagnostic for ProxyError {
                 "set `{}` to an address such as `http://proxy.example.com:3128` or `socks5://proxy.example.com:1080`",
                 self.setting
             ),
-            "or list the server in `NO_PROXY` to reach it directly".into(),
+            "or add the server to `NO_PROXY` to connect directly".into(),
         ]
     }
 }
 
-/// The value of a setting as errors show it: whatever may be a login is left out.
+/// The value of a setting for errors, without anything that may be a login.
 fn without_login(value: &str) -> String {
     const LIMIT: usize = 100;
     let (scheme, rest) = match value.split_once("://") {
@@ -192,7 +193,7 @@ fn without_login(value: &str) -> String {
         .collect()
 }
 
-/// What the environment says about proxies. `Debug` leaves the values out.
+/// The proxy settings of the environment. `Debug` omits the values.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxyVariables {
     http: Option<Variable>,
@@ -208,12 +209,12 @@ struct Variable {
 }
 
 impl ProxyVariables {
-    /// Those of this process.
+    /// Reads the environment of this process.
     pub fn of_process() -> Self {
         Self::from_lookup(|name| std::env::var_os(name))
     }
 
-    /// Those that `lookup` gives. A variable that is set to nothing counts as not set.
+    /// Reads variables with `lookup`. An empty variable counts as not set.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
         let first = |names: [&'static str; 2]| {
             let mut values = names.into_iter().filter_map(|name| {
@@ -230,11 +231,11 @@ impl ProxyVariables {
         }
     }
 
-    /// The proxy for the server at `server`; `None` means that it is reached directly: no proxy is named, `NO_PROXY`
-    /// excludes the server, or the server is on this machine.
+    /// The proxy for the server at `server`; `None` for a direct connection: no proxy is set, `NO_PROXY` excludes the
+    /// server, or the server is on this machine.
     ///
     /// # Errors
-    /// The proxy to use cannot be used.
+    /// If the proxy cannot be used.
     pub fn proxy_for(&self, server: &Uri) -> Result<Option<Proxy>, ProxyError> {
         let is_plain = server.scheme_str() == Some("http");
         let own = if is_plain { &self.http } else { &self.https };
@@ -264,8 +265,7 @@ impl fmt::Debug for ProxyVariables {
 }
 
 /// Whether an entry of `NO_PROXY` matches: `*`, an address, a range, a domain (with its subdomains), `.domain` or
-/// `*.domain` (the subdomains alone), each but `*` and a range with an optional port. An entry that is none of these is
-/// passed over.
+/// `*.domain` (only the subdomains). All but `*` and a range may have a port. Invalid entries are ignored.
 fn list_excludes(list: &str, host: &str, port: u16) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let address: Option<IpAddr> = host.parse().ok();
@@ -294,7 +294,7 @@ fn list_excludes(list: &str, host: &str, port: u16) -> bool {
     })
 }
 
-/// `api.example.com:6443`, `[::1]:6443`; an address of version 6 without brackets has no port.
+/// `api.example.com:6443`, `[::1]:6443`; an IPv6 address without brackets has no port.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
     if let Some((address, rest)) = entry
         .strip_prefix('[')
@@ -321,7 +321,7 @@ fn ends_with_domain(host: &str, domain: &str) -> bool {
             .is_some_and(|rest| rest.ends_with('.') && rest.len() > 1)
 }
 
-/// Loopback, and every address of this machine's own interfaces: only those can be bound to.
+/// Loopback, and every address of an interface of this machine: only those can be bound.
 fn is_on_this_machine(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     if host == "localhost" || host.ends_with(".localhost") {
@@ -466,13 +466,13 @@ mod tests {
         })
         .collect();
         insta::assert_snapshot!(rendered.join("\n"), @r"
-        H0357: `HTTPS_PROXY` names the proxy `ftp://proxy`, which has an unsupported protocol
-        H0357: `HTTPS_PROXY` names the proxy `socks4://proxy:1`, which has an unsupported protocol
-        H0357: `HTTPS_PROXY` names the proxy `http://`, which is not an address
-        H0357: `HTTPS_PROXY` names the proxy `http://c`, which is not an address
-        H0357: `HTTPS_PROXY` names the proxy `http://proxy:port`, which is not an address
-        H0357: `HTTPS_PROXY` names the proxy `proxy:99999`, which is not an address
-        H0357: `HTTPS_PROXY` names the proxy `://x`, which is not an address
+        H0357: the proxy `ftp://proxy` in `HTTPS_PROXY` has an unsupported protocol
+        H0357: the proxy `socks4://proxy:1` in `HTTPS_PROXY` has an unsupported protocol
+        H0357: the proxy `http://` in `HTTPS_PROXY` is not an address
+        H0357: the proxy `http://c` in `HTTPS_PROXY` is not an address
+        H0357: the proxy `http://proxy:port` in `HTTPS_PROXY` is not an address
+        H0357: the proxy `proxy:99999` in `HTTPS_PROXY` is not an address
+        H0357: the proxy `://x` in `HTTPS_PROXY` is not an address
         ");
     }
 

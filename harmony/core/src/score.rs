@@ -1,4 +1,4 @@
-//! What is wanted ([`Score`]) and the act of bringing it about ([`Interpret`]).
+//! The description of the desired state ([`Score`]) and its execution ([`Interpret`]).
 
 use std::fmt::Debug;
 
@@ -8,10 +8,10 @@ use tracing::Instrument;
 use crate::event::Event;
 use crate::{InterpretError, Inventory, Outcome, Topology};
 
-/// A declarative description of one deployable thing or one act, such as "release this app" or "run NATS there".
+/// A declarative description of one deployable thing or one action, such as "release this app" or "run NATS there".
 ///
-/// A Score is pure data: creating, cloning and printing it does nothing. What it needs of the world it says as bounds
-/// on `T`, the topology:
+/// A Score is plain data: creating, cloning or printing it has no effect. The capabilities that it needs are trait
+/// bounds on the topology `T`:
 ///
 /// ```
 /// # use harmony_core::{async_trait, capability::OciRegistry, Interpret, InterpretError, Inventory, Outcome, Score, Topology};
@@ -42,26 +42,26 @@ use crate::{InterpretError, Inventory, Outcome, Topology};
             implement the missing capability on `{T}`, or run the Score on a topology that has it"
 )]
 pub trait Score<T: Topology>: Debug + Send + Sync {
-    /// The name a person filters and reads by, such as `fleet-operator`; unique within one run.
+    /// The name for display and filtering, such as `fleet-operator`; unique within a run.
     fn name(&self) -> String;
 
-    /// The execution of this Score. Creating it does nothing.
+    /// Creates the execution of this Score, without any other effect.
     ///
-    /// A Score made of others returns [`composite::in_order`](crate::composite::in_order) of its [`parts`](Self::parts).
+    /// A composite Score returns [`composite::in_order`](crate::composite::in_order) of its [`parts`](Self::parts).
     fn create_interpret(&self) -> Box<dyn Interpret<T>>;
 
-    /// The Scores that this one is made of, in the order they run; empty for a Score that does its work itself.
+    /// The parts of a composite Score, in the order in which they run; empty for other Scores.
     ///
-    /// A command line lists, filters, plans and reports each part by its own name.
+    /// The command line lists, filters, plans and reports each part by its own name.
     fn parts(&self) -> Vec<Box<dyn Score<T>>> {
         Vec::new()
     }
 
-    /// Runs the Score: in a span of its name, with its start and end as events, and not at all once the run was
-    /// cancelled.
+    /// Runs the Score in a tracing span with its name, and emits events at its start and end. Does nothing if the run
+    /// has been cancelled.
     ///
     /// # Errors
-    /// What [`Interpret::execute`] returned, or `H0001` when the run was cancelled before it began.
+    /// The error of [`Interpret::execute`], or `H0001` if the run was cancelled before it started.
     async fn interpret(
         &self,
         inventory: &Inventory,
@@ -95,24 +95,24 @@ pub trait Score<T: Topology>: Debug + Send + Sync {
     }
 }
 
-/// The execution of a Score against an [`Inventory`] and a topology.
+/// The execution of a Score with an [`Inventory`] and a topology.
 ///
 /// # Guarantees an implementation gives
-/// - **Idempotent**: run again without a change of its Score it changes nothing and says so.
-/// - **Interruptible**: it may be cancelled or killed at any await; running again converges.
-/// - **Mode-blind**: it does not ask whether it plans or applies. The topology's adapters know, and return the
-///   [`Change`](crate::outcome::Change) they made or would make.
+/// - **Idempotent**: a second run without a change to the Score changes nothing, and reports this.
+/// - **Interruptible**: it can be cancelled or killed at any await point. The next run completes the work.
+/// - **Independent of the mode**: it does not check whether it plans or applies. The adapters of the topology know, and
+///   return the [`Change`](crate::outcome::Change) that they made or would make.
 #[async_trait]
 pub trait Interpret<T: Topology>: Send + Sync {
-    /// Does it.
+    /// Executes the Score.
     ///
     /// # Errors
-    /// A typed error of the operation that failed, wrapped with the Score's name.
+    /// The typed error of the operation that failed, wrapped with the name of the Score.
     async fn execute(&self, inventory: &Inventory, topology: &T)
     -> Result<Outcome, InterpretError>;
 }
 
-/// Boxes Scores of different types into the list that a run takes: `scores![nats, operator]`.
+/// Creates the list of Scores for a run from Scores of different types: `scores![nats, operator]`.
 #[macro_export]
 macro_rules! scores {
     ($($score:expr),* $(,)?) => {

@@ -4,34 +4,35 @@ use async_trait::async_trait;
 
 use crate::{Context, InterpretError, Outcome};
 
-/// A place that Scores run against: a concrete struct composed of adapters, which implements the capabilities it has.
+/// A place where Scores run: a concrete struct of adapters that implements the capabilities it has.
 ///
-/// Topologies are known when a binary is compiled and picked when it runs, with a `match`; there is no
-/// `Box<dyn Topology>`. A topology hands its capabilities to its adapters with one `#[delegate(...)]` line each.
+/// The topologies of a program are fixed at compile time and selected at run time with a `match`; there is no `Box<dyn
+/// Topology>`. A topology delegates its capabilities to its adapters, with one `#[delegate(...)]` line each.
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a topology",
     note = "implement `Topology` for the struct that composes your adapters"
 )]
 pub trait Topology: Send + Sync {
-    /// The name a person knows it by, such as `local` or `ci`.
+    /// The name for users, such as `local` or `ci`.
     fn name(&self) -> &str;
 
-    /// What all adapters of this topology share: plan or apply, cancellation, events.
+    /// The state that all adapters of this topology share: plan or apply, cancellation, events.
     fn context(&self) -> &Context;
 
-    /// The same topology in planning mode: every adapter reads and none writes.
+    /// The same topology in planning mode, in which adapters only read.
     ///
-    /// An implementation rebuilds its adapters on [`Context::planning`], so that the transport itself refuses writes.
+    /// Implementations recreate their adapters with [`Context::planning`], so that the clients themselves refuse
+    /// writes.
     #[must_use]
     fn into_planning(self) -> Self
     where
         Self: Sized;
 
-    /// Prepares the topology: brings a local node up, checks that a registry answers. Idempotent; when planning it
-    /// only says what it would do.
+    /// Prepares the topology, for example by starting a local node. Idempotent. While planning, it only reports what it
+    /// would do.
     ///
     /// # Errors
-    /// What stands in the way, with the way out as a hint.
+    /// The problem, with its solution as a hint.
     async fn ensure_ready(&self) -> Result<Outcome, InterpretError>;
 }

@@ -1,4 +1,4 @@
-//! Why something does not work.
+//! The reason why something does not work.
 
 use std::fmt;
 
@@ -7,25 +7,25 @@ use serde::Serialize;
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, FailureKind, Origin};
 
-/// The conclusion about something that does not work: what, how sure, and on which evidence.
+/// A conclusion about something that does not work, with a confidence and evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{summary}")]
 pub struct Verdict {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub class: FailureClass,
-    /// How sure that is.
+    /// The confidence of the conclusion.
     pub confidence: Confidence,
-    /// One line: `container operator of Deployment fleet/operator crashes at start (exit code 3)`.
+    /// One line: `container operator of Deployment fleet/operator keeps crashing (exit code 3)`.
     pub summary: String,
     /// The object or check it is about.
     pub subject: String,
-    /// What was seen, the cause first.
+    /// The facts that were observed, the cause first.
     pub evidence: Vec<String>,
     /// What to do about it.
     pub hints: Vec<String>,
 }
 
-/// What kind of failure a verdict is about; each has its own code.
+/// The kind of failure of a verdict. Each kind has its own code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -34,32 +34,32 @@ pub enum FailureClass {
     ImageNotFound,
     /// The image cannot be pulled for another reason (`H0302`).
     ImagePull,
-    /// A container ends again and again (`H0303`).
+    /// A container keeps exiting (`H0303`).
     CrashLoop,
     /// A container cannot be started at all (`H0304`).
     ContainerStart,
-    /// A ConfigMap, Secret, key or volume that a pod names is missing (`H0305`).
+    /// A ConfigMap, Secret, key or volume that a pod refers to does not exist (`H0305`).
     MissingReference,
-    /// No node takes the pod (`H0306`).
+    /// The pod cannot be scheduled (`H0306`).
     Unschedulable,
-    /// The controller could not create pods (`H0307`).
+    /// The controller cannot create pods (`H0307`).
     PodsRefused,
-    /// It runs but does not say it is ready (`H0308`).
+    /// It runs but does not become ready (`H0308`).
     NotReady,
     /// It is ready but does not work (`H0309`).
     SmokeCheckFailed,
-    /// A container used more memory than it may (`H0317`).
+    /// A container exceeded its memory limit (`H0317`).
     OutOfMemory,
     /// A job failed (`H0318`).
     JobFailed,
-    /// Something else changed or removed it while it was awaited (`H0319`).
+    /// Something else changed or deleted it during the deploy (`H0319`).
     Superseded,
     /// The run was cancelled (`H0001`).
     Cancelled,
 }
 
 impl FailureClass {
-    /// Its code.
+    /// The code of this kind.
     pub fn code(self) -> Code {
         match self {
             Self::ImageNotFound => codes::IMAGE_NOT_FOUND,
@@ -79,15 +79,15 @@ impl FailureClass {
     }
 }
 
-/// How sure a verdict is.
+/// The confidence of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confidence {
-    /// It cannot get better by waiting.
+    /// Waiting cannot help.
     Final,
-    /// It could have got better, and had the time.
+    /// It could have recovered, but did not within the grace period.
     AfterGrace,
-    /// Time ran out and the cause is not certain.
+    /// The deadline has passed, and the cause is not certain.
     Ambiguous,
 }
 

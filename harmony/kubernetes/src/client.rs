@@ -1,4 +1,4 @@
-//! A client from an explicit kubeconfig; in planning mode one whose transport refuses writes.
+//! Creates a client from an explicit kubeconfig. While planning, its transport refuses writes.
 
 use std::io;
 use std::path::Path;
@@ -20,13 +20,13 @@ use tower::{BoxError, ServiceBuilder};
 
 use crate::read_only::ReadOnlyLayer;
 
-/// How long a connection to the API server may take.
+/// The timeout for connecting to the API server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the API server may take to say its version.
+/// The timeout for reading the version of the API server.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client, and the address it talks to.
+/// A client and the address of its server.
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) endpoint: String,
@@ -41,9 +41,9 @@ fn read(kubeconfig: &Path) -> Result<Kubeconfig, KubeconfigError> {
     Kubeconfig::read_from(kubeconfig)
 }
 
-/// Reads that file, takes that context (else the file's current one) and asks the server for its version.
+/// Reads a context of a kubeconfig file (by default the current one) and asks the server for its version.
 ///
-/// Neither `KUBECONFIG` nor `~/.kube/config` nor a pod's service account is looked at.
+/// Ignores `KUBECONFIG`, `~/.kube/config` and the service account of a pod.
 pub(crate) async fn connect(
     context: &Context,
     kubeconfig: &Path,
@@ -101,7 +101,7 @@ pub(crate) async fn connect(
     };
     match context.unless_cancelled(greeting).await? {
         Ok(Ok(_version)) => Ok(Connected { client, endpoint }),
-        // A server that wants other credentials is there, but this kubeconfig does not open it.
+        // The server exists, but does not accept the credentials of this kubeconfig.
         Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => {
             Err(unusable(status.message.into()))
         }
@@ -110,8 +110,8 @@ pub(crate) async fn connect(
     }
 }
 
-/// The `proxy-url` of the cluster that the context names. A value that stands for "decided elsewhere" is left behind, so
-/// that the client library looks for none in the environment: it would apply `NO_PROXY` to the proxy and not to the
+/// Takes the `proxy-url` of the cluster that the context names. It leaves a value behind that keeps the client library
+/// from searching the environment for a proxy, because the library would apply `NO_PROXY` to the proxy instead of the
 /// server.
 fn take_proxy(kubeconfig: &mut Kubeconfig, context: Option<&str>) -> Option<String> {
     let context = context.or(kubeconfig.current_context.as_deref())?;
@@ -131,7 +131,7 @@ fn take_proxy(kubeconfig: &mut Kubeconfig, context: Option<&str>) -> Option<Stri
         .replace("http://decided.invalid".to_owned())
 }
 
-/// The client library's own stack, with a connector that asks the proxy for a tunnel.
+/// The client library's own stack, with a connector that opens a tunnel through the proxy.
 fn through_proxy(config: Config, proxy: &Proxy, mode: Mode) -> Result<Client, kube::Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
@@ -187,7 +187,7 @@ where
     })
 }
 
-/// The user and the password in the address of a proxy.
+/// The user and password in the address of a proxy.
 fn credentials(proxy: &http::Uri) -> Option<(String, String)> {
     let (login, _) = proxy.authority()?.as_str().rsplit_once('@')?;
     let (user, password) = login.split_once(':').unwrap_or((login, ""));

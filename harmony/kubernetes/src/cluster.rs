@@ -1,4 +1,4 @@
-//! The adapter: one cluster, reached through an explicit kubeconfig.
+//! The adapter for one cluster, accessed with an explicit kubeconfig.
 
 use std::fmt;
 use std::path::Path;
@@ -19,9 +19,9 @@ use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::{Kinds, segment};
 use crate::{apply, client, create, delete, readiness};
 
-/// A Kubernetes cluster. Cheap to clone; clones share the connection and what is known of the cluster's kinds.
+/// A Kubernetes cluster. Cheap to clone; clones share the connection and the cached discovery of kinds.
 ///
-/// When its [`Context`] plans, the transport lets reads and dry runs through and nothing else.
+/// If its [`Context`] plans, the transport allows only reads and dry runs.
 #[derive(Clone)]
 pub struct Cluster {
     state: Arc<State>,
@@ -29,7 +29,7 @@ pub struct Cluster {
 
 enum State {
     Connected(Connection),
-    /// It does not exist yet; only a plan can be made for it.
+    /// The cluster does not exist yet; it can only be used for a plan.
     Absent {
         context: Context,
         name: String,
@@ -37,12 +37,12 @@ enum State {
 }
 
 impl Cluster {
-    /// The cluster of that context of that file, or of the file's current context. No other place is looked at: an
-    /// ambient kubeconfig is never taken by accident.
+    /// Connects to the cluster of a context of a kubeconfig file (by default the current context). No other place is
+    /// read, so an ambient kubeconfig is never used by accident.
     ///
     /// # Errors
-    /// [`ClusterError::Kubeconfig`] for a file or credentials that do not lead there, [`ClusterError::Unreachable`] when
-    /// nobody answers within a few seconds.
+    /// [`ClusterError::Kubeconfig`] if the file or the credentials do not work, [`ClusterError::Unreachable`] if the
+    /// server does not answer within a few seconds.
     pub async fn connect(
         context: &Context,
         kubeconfig: &Path,
@@ -59,9 +59,9 @@ impl Cluster {
         })
     }
 
-    /// A cluster that does not exist yet, to plan against: nothing is there, so everything would be created.
+    /// A cluster that does not exist yet, for plans: it is empty, so everything would be created.
     ///
-    /// Used without planning it is [`ClusterError::Unreachable`].
+    /// Outside of planning, every operation returns [`ClusterError::Unreachable`].
     pub fn absent(context: &Context, name: impl Into<String>) -> Self {
         Self {
             state: Arc::new(State::Absent {
@@ -71,12 +71,12 @@ impl Cluster {
         }
     }
 
-    /// True for a cluster that does not exist yet.
+    /// Whether the cluster does not exist yet.
     pub fn is_absent(&self) -> bool {
         matches!(&*self.state, State::Absent { .. })
     }
 
-    /// The address of its API server, or the name of a cluster that is not there yet.
+    /// The address of the API server, or the name of a cluster that does not exist yet.
     pub fn endpoint(&self) -> &str {
         match &*self.state {
             State::Connected(connection) => &connection.endpoint,
@@ -84,23 +84,23 @@ impl Cluster {
         }
     }
 
-    /// `None` when a plan is made for a cluster that does not exist yet.
+    /// `None` if a plan is made for a cluster that does not exist yet.
     pub(crate) fn connection(&self) -> Result<Option<&Connection>, ClusterError> {
         match &*self.state {
             State::Connected(connection) => Ok(Some(connection)),
             State::Absent { context, .. } if context.is_planning() => Ok(None),
             State::Absent { name, .. } => Err(ClusterError::Unreachable {
                 endpoint: name.clone(),
-                source: "it was not brought up".into(),
+                source: "it was not started".into(),
             }),
         }
     }
 
-    /// As [`Cluster::connection`], for what makes no sense in a plan.
+    /// Like [`Cluster::connection`], for operations that make no sense in a plan.
     pub(crate) fn connected(&self) -> Result<&Connection, ClusterError> {
         self.connection()?.ok_or_else(|| ClusterError::Unreachable {
             endpoint: self.endpoint().to_owned(),
-            source: "it does not exist yet, and planning does not bring it up".into(),
+            source: "it does not exist yet, and a plan does not start it".into(),
         })
     }
 }
@@ -161,7 +161,7 @@ impl KubernetesCluster for Cluster {
             Some(connection) if !connection.context.is_planning() => {
                 match create::create(connection, owner, object).await? {
                     Some(stored) => Ok((stored, created)),
-                    // Somebody else was faster.
+                    // Somebody else created it first.
                     None => match self.get(reference).await? {
                         Some(found) => {
                             Ok((found, Change::new(Action::Unchanged, reference.clone())))
@@ -255,7 +255,7 @@ impl KubernetesCluster for Cluster {
             namespace,
             name,
         };
-        // Stands for them where one object is asked for: in the search for their kind, and in errors.
+        // A placeholder where one object is required: to find the kind, and in errors.
         let all = reference(
             "all".parse().expect("a valid name"),
             query.namespace.clone(),

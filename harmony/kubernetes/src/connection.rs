@@ -1,4 +1,4 @@
-//! What every operation on a cluster goes through.
+//! The connection that every operation on a cluster uses.
 
 use std::time::Duration;
 
@@ -10,10 +10,9 @@ use kube::Client;
 use crate::fault::Attempt;
 use crate::kinds::{Kind, Kinds};
 
-/// How long the server may take for one request that is not a watch.
+/// The timeout of a request that is not a watch.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What every operation needs.
 pub(crate) struct Connection {
     pub(crate) context: Context,
     pub(crate) client: Client,
@@ -30,7 +29,7 @@ impl Connection {
         }
     }
 
-    /// The version of the server, and every kind that it knows.
+    /// The version of the server and all its kinds.
     pub(crate) async fn capabilities(&self) -> Result<ClusterCapabilities, ClusterError> {
         let asked = async {
             let version = self.client.apiserver_version().await?;
@@ -50,7 +49,7 @@ impl Connection {
         }
     }
 
-    /// The object's kind; `None` when the cluster does not know it.
+    /// The kind of the object; `None` if the cluster does not know it.
     pub(crate) async fn kind(&self, object: &ObjectRef) -> Result<Option<Kind>, ClusterError> {
         let attempt = self.attempt("look up the kind of", object);
         tokio::time::timeout(REQUEST_TIMEOUT, self.kinds.find(&self.client, object))

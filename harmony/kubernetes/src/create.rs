@@ -1,4 +1,4 @@
-//! Creating an object that must not exist yet.
+//! Creates an object that must not exist yet.
 
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::kubernetes::KubeObject;
@@ -8,7 +8,7 @@ use kube::api::{DynamicObject, PostParams};
 use crate::apply;
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 
-/// What was created; `None` when an object of that name exists.
+/// Returns the created object, or `None` if one of that name exists.
 pub(crate) async fn create(
     connection: &Connection,
     owner: &Owner,

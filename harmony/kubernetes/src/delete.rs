@@ -1,4 +1,4 @@
-//! Removing one object, and waiting until it is gone.
+//! Deletes one object and waits until it is gone.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::{Kind, segment};
 
-/// How long a deleted object may take until it is gone; a namespace needs the most.
+/// The timeout until a deleted object is gone; namespaces take longest.
 const DELETE_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Deletes the object with that UID. Another object of the same name is left alone: the one that was meant is gone.
+/// Deletes the object with that UID. A new object of the same name is left alone, because the old one is already gone.
 pub(crate) async fn delete(
     connection: &Connection,
     kind: &Kind,
@@ -43,7 +43,7 @@ pub(crate) async fn delete(
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
             let change = Change::new(Action::Unchanged, object.clone());
-            return Ok(change.with_note("gone already"));
+            return Ok(change.with_note("already deleted"));
         }
         Err(error) => return Err(attempt.failed(error)),
     }

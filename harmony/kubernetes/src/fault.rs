@@ -1,10 +1,10 @@
-//! What the API server answered, as the errors of the port.
+//! Converts answers of the API server to errors of the port.
 
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::kubernetes::ObjectRef;
 use kube::core::response::Status;
 
-/// What was tried, on which object, at which server.
+/// What was attempted, on which object, at which server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt<'a> {
     pub(crate) verb: &'static str,
@@ -13,7 +13,7 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// The error of the port that says it best.
+    /// The error of the port that describes the failure best.
     pub(crate) fn failed(self, error: kube::Error) -> ClusterError {
         match error {
             kube::Error::Api(status) => self.refused(*status),
@@ -27,7 +27,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// No answer within the time a request may take.
+    /// The error for a request that timed out.
     pub(crate) fn timed_out(self, elapsed: tokio::time::error::Elapsed) -> ClusterError {
         ClusterError::Unreachable {
             endpoint: self.endpoint.to_owned(),
@@ -60,7 +60,7 @@ impl Attempt<'_> {
                 object,
                 reason: "the credentials of the kubeconfig are not accepted".into(),
             },
-            // Admission (quota, policy, a webhook) answers 403 too; only RBAC speaks of the user.
+            // Admission (quota, policy, a webhook) also answers 403; only RBAC mentions the user.
             403 if !is_terminating && status.message.contains(" cannot ") => {
                 ClusterError::Forbidden {
                     verb: self.verb,
@@ -70,7 +70,7 @@ impl Attempt<'_> {
             }
             404 if is_unknown_kind(&status) => ClusterError::UnknownKind { object },
             code => match crate::schema::faults(&status) {
-                // Objects are tried before they are written, so only one that could not be tried gets here.
+                // Objects are validated before they are written, so only those that could not be validated get here.
                 Some(faults) => ClusterError::Refused {
                     object,
                     reason: "it is not valid".into(),
@@ -90,20 +90,20 @@ impl Attempt<'_> {
                         fields: Vec::new(),
                     }
                 }
-                // The client's own text of it is the whole answer, printed for programmers.
+                // The client's own message is a dump of the whole answer.
                 None => self.request(status.message),
             },
         }
     }
 }
 
-/// `kubectl: .spec.replicas`: the server writes `conflict with "kubectl" using apps/v1`, and the field beside it.
+/// `kubectl: .spec.replicas`. The server writes `conflict with "kubectl" using apps/v1`, with the field next to it.
 fn owner(cause: &kube::core::response::StatusCause) -> String {
     let manager = cause.message.split('"').nth(1).unwrap_or("another manager");
     format!("{manager}: {}", cause.field)
 }
 
-/// A 404 that names no object means that the path, and so the kind, is unknown.
+/// A 404 that names no object means that the path, and therefore the kind, is unknown.
 fn is_unknown_kind(status: &Status) -> bool {
     status
         .details

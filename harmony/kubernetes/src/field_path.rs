@@ -1,4 +1,4 @@
-//! Paths of fields: as a person reads them, and as the server writes them.
+//! Paths of fields, as shown to users and as written by the server.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub(crate) fn child(path: &str, key: &str) -> String {
     }
 }
 
-/// `containers[web]`, or by position where the entry has no name.
+/// `containers[web]`, or the index if the entry has no name.
 pub(crate) fn entry(path: &str, index: usize, item: &Value) -> String {
     match item["name"].as_str() {
         Some(name) => format!("{path}[{name}]"),
@@ -21,15 +21,15 @@ pub(crate) fn entry(path: &str, index: usize, item: &Value) -> String {
     }
 }
 
-/// The value at a path that the server wrote (`.webhooks[name="a"].clientConfig.caBundle`).
+/// The value at a path in the server's notation (`.webhooks[name="a"].clientConfig.caBundle`).
 ///
-/// A key may itself hold dots, which the server does not mark: the longest key that is there is taken.
+/// A key may contain dots, which the server does not escape, so the longest existing key wins.
 pub(crate) fn get<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let pointer = locate(value, path)?;
     value.pointer(&pointer)
 }
 
-/// Removes the value at such a path; false when there is none.
+/// Removes the value at such a path. Returns false if there is none.
 pub(crate) fn remove(value: &mut Value, path: &str) -> bool {
     let Some(pointer) = locate(value, path) else {
         return false;
@@ -77,7 +77,7 @@ fn locate(value: &Value, path: &str) -> Option<String> {
     Some(format!("/{step}{}", locate(inner, rest)?))
 }
 
-/// `[name="web",port=80]` as its keys, `[="a"]` as the value itself, and how long it is.
+/// Parses `[name="web",port=80]` into its keys, or `[="a"]` into the value; also returns the length.
 fn bracket(path: &str) -> Option<(Vec<(String, Value)>, usize)> {
     let inner = path.strip_prefix('[')?;
     let mut keys = Vec::new();

@@ -1,4 +1,4 @@
-//! Which kinds the cluster knows, asked once and again only when a kind is missing.
+//! The kinds that the cluster knows: queried once, and again only if a kind is missing.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use kube::{Client, Error};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::RwLock;
 
-/// What is known of a kind.
+/// What discovery returns for a kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
     pub(crate) resource: ApiResource,
     pub(crate) is_namespaced: bool,
-    /// Whether its controller has a place to report to.
+    /// Whether the kind has a status subresource.
     pub(crate) has_status: bool,
 }
 
 impl Kind {
-    /// The API of that object's kind, in its namespace.
+    /// The API for the object's kind, in its namespace.
     ///
-    /// A namespaced object that names none is looked for in `default`, as kubectl does.
+    /// A namespaced object without a namespace is looked up in `default`, as kubectl does.
     pub(crate) fn api(&self, client: &Client, object: &ObjectRef) -> Api<DynamicObject> {
         if !self.is_namespaced {
             return Api::all_with(client.clone(), &self.resource);
@@ -66,7 +66,7 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
-    /// The kind of that object; `None` when the cluster, asked again just now, does not know it.
+    /// The kind of the object; `None` if the cluster still does not know it after another query.
     pub(crate) async fn find(
         &self,
         client: &Client,
@@ -83,7 +83,7 @@ impl Kinds {
             return Ok(Some(kind));
         }
         let mut known = self.known.write().await;
-        // Another task may have asked while this one waited for the lock.
+        // Another task may have queried it while this one waited for the lock.
         if let Some(kind) = known.as_ref().and_then(|known| resolve(known, &wanted)) {
             return Ok(Some(kind));
         }
@@ -95,7 +95,7 @@ impl Kinds {
 }
 
 impl Kinds {
-    /// Every kind that the cluster knows, in order.
+    /// All kinds that the cluster knows, in order.
     pub(crate) async fn all(&self, client: &Client) -> Result<Vec<KnownKind>, Error> {
         let mut known = self.known.write().await;
         let discovery = match &mut *known {
@@ -123,7 +123,7 @@ impl Kinds {
     }
 }
 
-/// `apps/v1` and `Deployment`, split as discovery wants it.
+/// Splits `apps/v1` and `Deployment` as discovery needs them.
 pub(crate) fn group_version_kind(object: &ObjectRef) -> GroupVersionKind {
     let (group, version) = object
         .api_version
@@ -132,7 +132,7 @@ pub(crate) fn group_version_kind(object: &ObjectRef) -> GroupVersionKind {
     GroupVersionKind::gvk(group, version, &object.kind)
 }
 
-/// Two requests whatever the number of kinds; servers before 1.26 are asked group by group.
+/// Two requests for any number of kinds. Servers before 1.26 need one per group.
 async fn discover(client: &Client) -> Result<Discovery, Error> {
     match Discovery::new(client.clone()).run_aggregated().await {
         Ok(discovery) if discovery.has_group("") => Ok(discovery),

@@ -1,7 +1,7 @@
-//! The names by which objects in a cluster are known as part of a delivery.
+//! The label and names that mark objects of a delivery in a cluster.
 
-/// The label that every delivered object carries; its value is the chart's name. What lacks it is never removed.
+/// The label of every delivered object; its value is the name of the chart. Objects without it are never deleted.
 pub const DELIVERY_LABEL: &str = "harmony.dev/delivery";
 
-/// What the name of every inventory begins with; the chart's name follows.
+/// The prefix of the name of every inventory, followed by the name of the chart.
 pub(crate) const INVENTORY_PREFIX: &str = "harmony-delivery-";

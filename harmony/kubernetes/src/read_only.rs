@@ -1,4 +1,4 @@
-//! The transport of planning: a layer below the client that refuses every request that could write.
+//! The transport for planning: a layer below the client that refuses every request that could write.
 
 use std::task::{Context as TaskContext, Poll};
 
@@ -7,7 +7,7 @@ use http::{Method, Request};
 use kube::client::Body;
 use tower::{BoxError, Layer, Service};
 
-/// Lets reads and dry runs through; anything else never leaves this process.
+/// Lets reads and dry runs through; no other request leaves this process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadOnlyLayer;
 
@@ -25,7 +25,7 @@ pub(crate) struct ReadOnly<S> {
     inner: S,
 }
 
-/// A planning run tried to write: a fault of the adapter, caught before it did harm.
+/// Planning tried to write: a bug of the adapter, caught before it did harm.
 #[derive(Debug, thiserror::Error)]
 #[error("refused to send `{method} {path}` while planning")]
 pub(crate) struct WriteRefused {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use std::convert::Infallible;
 
-    /// What a request that passed would reach.
+    /// The server that a request reaches if it passes.
     struct Server(usize);
 
     impl Service<Request<Body>> for Server {

@@ -1,4 +1,5 @@
-//! What the server says about objects that do not fit their schema, in all its wordings, as one list of fields.
+//! Parses the server's messages about objects that do not match their schema, in all their forms, into one list of
+//! fields.
 
 use harmony_core::capability::kubernetes_cluster::FieldFault;
 use kube::core::response::Status;
@@ -6,7 +7,7 @@ use serde_json::Value;
 
 use crate::field_path::{child, entry};
 
-/// The object's kind is one of the server's own, not one of a custom resource.
+/// Whether the object's kind is built in, not a custom resource.
 pub(crate) fn is_builtin(body: &Value) -> bool {
     let version = body["apiVersion"].as_str().unwrap_or_default();
     match version.split_once('/') {
@@ -15,21 +16,21 @@ pub(crate) fn is_builtin(body: &Value) -> bool {
     }
 }
 
-/// `a number`, as messages name it.
+/// `a number`, as messages say it.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     }
 }
 
-/// The fields that the server complains of; `None` when the answer is not about the object's schema.
+/// The invalid fields; `None` if the answer is not about the object's schema.
 ///
-/// Values are left out: they may be secrets.
+/// Values are left out, because they may be secrets.
 pub(crate) fn faults(status: &Status) -> Option<Vec<FieldFault>> {
     let message = status.message.as_str();
     if message.contains("admission webhook") || message.contains("failed calling webhook") {
@@ -44,7 +45,7 @@ pub(crate) fn faults(status: &Status) -> Option<Vec<FieldFault>> {
     if let Some(rest) = after(message, "json: cannot unmarshal ") {
         return Some(vec![unmarshal(rest)]);
     }
-    // The conversion from JSON to the server's own types, after the schema was found right.
+    // The conversion from JSON to the server's types, after schema validation succeeded.
     if message.starts_with("failed to convert new object (")
         || message.contains("error decoding from json")
     {
@@ -94,7 +95,7 @@ fn typed(rest: &str) -> Vec<FieldFault> {
     lines.map(typed_line).collect()
 }
 
-/// A path may hold a colon in a key of a list, so the reasons are what is looked for.
+/// A path may contain a colon in a list key, so search for the reasons instead.
 fn typed_line(line: &str) -> FieldFault {
     const REASONS: [&str; 5] = [
         ": expected ",
@@ -122,7 +123,7 @@ fn typed_line(line: &str) -> FieldFault {
     {
         let wanted = wanted_name(wanted);
         let fix = match wanted {
-            "a text" => "quote the value, so that YAML reads it as a text",
+            "a string" => "quote the value, so that YAML reads it as a string",
             "a number" | "a boolean" => "remove the quotes around the value",
             _ => "",
         };
@@ -137,7 +138,7 @@ fn typed_line(line: &str) -> FieldFault {
 
 fn wanted_name(expected: &str) -> &str {
     match expected {
-        "string" => "a text",
+        "string" => "a string",
         "boolean" | "bool" => "a boolean",
         "list" => "a list",
         "map" => "a mapping",
@@ -146,11 +147,11 @@ fn wanted_name(expected: &str) -> &str {
     }
 }
 
-/// What the server has in hand, in the words of its own program: `&value.valueUnstructured{Value:true}`.
+/// A value in the notation of the server's implementation: `&value.valueUnstructured{Value:true}`.
 fn got_name(got: &str) -> &'static str {
     let inner = after(got, "Value:").map(|inner| inner.trim_end_matches('}'));
     match (got, inner) {
-        ("string", _) => "is a text",
+        ("string", _) => "is a string",
         ("bool" | "boolean", _) | (_, Some("true" | "false")) => "is a boolean",
         (_, Some("<nil>")) | ("null" | "nil" | "<nil>", _) => "is null",
         (_, Some(inner)) if inner.starts_with("map[") => "is a mapping",
@@ -190,13 +191,16 @@ fn unmarshal(rest: &str) -> FieldFault {
     let got = match got.split(' ').next().unwrap_or_default() {
         "bool" => "is a boolean",
         "number" => "is a number",
-        "string" => "is a text",
+        "string" => "is a string",
         "array" => "is a list",
         "object" => "is a mapping",
         _ => "is of another type",
     };
     let (wanted, fix) = match wanted {
-        "string" => ("a text", "quote the value, so that YAML reads it as a text"),
+        "string" => (
+            "a string",
+            "quote the value, so that YAML reads it as a string",
+        ),
         "bool" => ("a boolean", "remove the quotes around the value"),
         text if text.starts_with("int") || text.starts_with("float") => {
             ("a number", "remove the quotes around the value")
@@ -230,7 +234,7 @@ fn conversion(reason: &str) -> FieldFault {
     fault("", reason, "")
 }
 
-/// Finds the quantities that the server complained of without saying where.
+/// Finds invalid quantities that the server reported without a path.
 pub(crate) fn locate_quantities(wanted: &Value, faults: &mut [FieldFault]) {
     for fault in faults {
         if fault.path.is_empty() && fault.problem == UNREADABLE_QUANTITY {
@@ -243,7 +247,7 @@ pub(crate) fn locate_quantities(wanted: &Value, faults: &mut [FieldFault]) {
 
 const UNREADABLE_QUANTITY: &str = "a quantity cannot be read";
 
-/// The paths of what stands where a quantity is expected and is none.
+/// The paths of values that should be quantities but are not.
 fn quantities(path: &str, value: &Value, found: &mut Vec<String>) {
     const MAPS: [&str; 4] = ["limits", "requests", "hard", "capacity"];
     match value {
@@ -282,7 +286,7 @@ fn is_quantity(value: &Value) -> bool {
     !digits.is_empty() && exponent.chars().all(|c| c.is_ascii_digit())
 }
 
-const FIXED_HINT: &str = "this cannot change once the object exists: delete the object first, or give the new one another name";
+const FIXED_HINT: &str = "this cannot be changed in an existing object: delete the object first, or give the new one another name";
 
 /// Whether the fault is only that the object exists and the field cannot change.
 pub(crate) fn is_fixed(fault: &FieldFault) -> bool {
@@ -293,15 +297,15 @@ pub(crate) fn is_fixed(fault: &FieldFault) -> bool {
 pub(crate) fn advise(kind: &str, faults: &mut [FieldFault]) {
     let advice = match kind {
         "Job" => {
-            "a Job cannot change: give it another name for another content, delete it first, or make it a hook of its \
-             chart, which is made anew (`helm.sh/hook`)"
+            "a Job cannot be changed: give the new one another name, delete the old one first, or make it a hook of its \
+             chart (`helm.sh/hook`), which is created again for each run"
         }
         "StatefulSet" => {
-            "this cannot change once a StatefulSet exists: delete it first with `kubectl delete --cascade=orphan`, which \
+            "this cannot be changed in an existing StatefulSet: delete it first with `kubectl delete --cascade=orphan`, which \
              keeps its pods and volumes"
         }
         "PersistentVolumeClaim" => {
-            "a claim can grow, and nothing else: keep what it has, or create a claim of another name and copy the data"
+            "a claim can only be enlarged: keep the other fields, or create a claim with another name and copy the data"
         }
         _ => return,
     };
@@ -310,7 +314,7 @@ pub(crate) fn advise(kind: &str, faults: &mut [FieldFault]) {
     }
 }
 
-/// A field that is of the right type and has a value that is not allowed.
+/// A field of the right type with a value that is not allowed.
 fn invalid(path: &str, message: &str) -> FieldFault {
     const FIXED: [&str; 9] = [
         "immutable",
@@ -332,7 +336,7 @@ fn invalid(path: &str, message: &str) -> FieldFault {
     fault(path, problem, fix)
 }
 
-/// `Invalid value: {"a":"b"}: field is immutable` without the value.
+/// `Invalid value: {"a":"b"}: field is immutable`, without the value.
 fn without_value(message: &str) -> String {
     for start in ["Invalid value: ", "Duplicate value: "] {
         let Some(rest) = message.strip_prefix(start) else {

@@ -1,4 +1,4 @@
-//! The two clusters that this machine can have, behind one type.
+//! The two kinds of clusters on this machine, behind one type.
 
 use std::path::{Path, PathBuf};
 
@@ -10,22 +10,21 @@ use harmony_types::ImageRef;
 use crate::k3d::{K3d, K3dError};
 use crate::node::{Health, LocalNode, LocalNodeError};
 
-/// A Kubernetes on this machine, brought up when it is needed. Images go into its nodes, not into a registry.
+/// A Kubernetes cluster on this machine, started when it is needed. Images are imported into its nodes and not pushed
+/// to a registry.
 #[derive(Debug, Clone)]
 pub enum LocalCluster {
     /// A real single-node Kubernetes without Docker.
     Node(LocalNode),
-    /// A k3d cluster, where a Docker engine runs.
+    /// A k3d cluster, for machines with a Docker engine.
     K3d(K3d),
 }
 
-/// Why a cluster on this machine could not do what was asked.
+/// The error of a cluster on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum LocalClusterError {
-    /// The local node.
     Node(#[from] LocalNodeError),
-    /// k3d.
     K3d(#[from] K3dError),
 }
 
@@ -39,7 +38,7 @@ impl Diagnostic for LocalClusterError {
 }
 
 impl LocalCluster {
-    /// What it is called in messages.
+    /// The name in messages.
     pub fn title(&self) -> &'static str {
         match self {
             Self::Node(_) => "local node",
@@ -47,12 +46,12 @@ impl LocalCluster {
         }
     }
 
-    /// What `up` would change, or why it could never succeed. Changes nothing.
+    /// Returns what `up` would change, or the reason why it cannot succeed. Changes nothing.
     pub async fn preflight(&self, ctx: &Context) -> Result<Outcome, LocalClusterError> {
         self.up(&ctx.planning()).await
     }
 
-    /// Brings the cluster up. In planning mode nothing is changed, and the outcome says what would be.
+    /// Starts the cluster. In planning mode nothing is changed, and the outcome contains what would be changed.
     pub async fn up(&self, ctx: &Context) -> Result<Outcome, LocalClusterError> {
         Ok(match self {
             Self::Node(node) => node.up(ctx).await?,
@@ -60,7 +59,7 @@ impl LocalCluster {
         })
     }
 
-    /// Whether the cluster is there and works. Changes nothing.
+    /// Returns true if the cluster is running and works. Changes nothing.
     pub async fn is_ready(&self, ctx: &Context) -> Result<bool, LocalClusterError> {
         Ok(match self {
             Self::Node(node) => node.status().await?.health == Health::Ready,
@@ -68,7 +67,7 @@ impl LocalCluster {
         })
     }
 
-    /// The administrator's kubeconfig, once the cluster is up.
+    /// The admin kubeconfig of a running cluster.
     pub async fn kubeconfig(&self) -> Result<PathBuf, LocalClusterError> {
         Ok(match self {
             Self::Node(node) => node.kubeconfig(),
@@ -76,7 +75,7 @@ impl LocalCluster {
         })
     }
 
-    /// What a person types so that `kubectl` finds the cluster.
+    /// The command that makes `kubectl` use the cluster.
     pub fn kubectl_hint(&self) -> String {
         match self {
             Self::Node(node) => format!("export KUBECONFIG={}", node.kubeconfig().display()),
@@ -84,12 +83,12 @@ impl LocalCluster {
         }
     }
 
-    /// Whether this machine reaches the addresses of Services.
+    /// Returns true if this machine can reach the addresses of Services.
     pub fn serves_this_machine(&self) -> bool {
         matches!(self, Self::Node(_))
     }
 
-    /// Puts the one image of an OCI image layout into the cluster.
+    /// Imports the image of an OCI image layout into the cluster.
     pub async fn import(
         &self,
         ctx: &Context,
@@ -102,8 +101,8 @@ impl LocalCluster {
         })
     }
 
-    /// Whether the cluster has the image. The nodes of a k3d cluster are not asked: an import that finds the image says
-    /// so, and a plan shows one image too many rather than one too few.
+    /// Returns true if the cluster has the image. For k3d this is always false, because its nodes are not queried: the
+    /// import reports if the image already exists, and a plan may show an image too many.
     pub async fn has_image(&self, image: &ImageRef) -> Result<bool, LocalClusterError> {
         Ok(match self {
             Self::Node(node) => node.has_image(image).await?,

@@ -1,10 +1,10 @@
-//! A k3d cluster: for machines where a Docker engine runs. Needs no root.
+//! A k3d cluster, for machines with a Docker engine. Does not need root.
 //!
-//! k3d makes Kubernetes nodes that are Docker containers. This module drives the `k3d` and `docker` commands; images
-//! are imported into the nodes' containerd as into a [local node](super::node), not with `k3d image import`, which
-//! gives an image only the names by tag that its archive holds, while pods name images by digest.
+//! The Kubernetes nodes of k3d are Docker containers. This module runs the `k3d` and `docker` commands. It imports
+//! images into the containerd of the nodes, as for the [local node](super::node), and does not use `k3d image import`:
+//! that command only creates the names by tag from the archive, but pods refer to images by digest.
 //!
-//! Its tests cover what is pure here: the commands and the reading of what they print.
+//! The tests cover the pure parts: creating commands and parsing their output.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use super::node::LocalNodeError;
 use super::node::containerd::Containerd;
 use super::node::{images, packages, tool};
 
-/// A cluster by name; cheap to clone. Nothing is created by making one.
+/// A cluster, identified by its name; cheap to clone. Creating a value does not create a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct K3d {
     cluster: String,
@@ -35,50 +35,33 @@ impl Default for K3d {
     }
 }
 
-/// Why a k3d cluster could not do what was asked.
+/// The error of a k3d cluster operation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum K3dError {
-    /// A command is not on this machine.
+    /// A command is not installed.
     #[error("`{program}` is not on PATH")]
-    Missing {
-        /// `k3d` or `docker`.
-        program: &'static str,
-    },
-    /// The name of the cluster is not one that k3d takes.
-    #[error("`{name}` cannot be the name of a k3d cluster")]
-    Name {
-        /// The name.
-        name: String,
-    },
-    /// A command failed.
+    Missing { program: &'static str },
+    /// The name is not valid for k3d.
+    #[error("`{name}` is not a valid name for a k3d cluster")]
+    Name { name: String },
     #[error("cannot {action}")]
     Command {
-        /// What was tried.
         action: &'static str,
-        /// What the command said.
         #[source]
         source: LocalNodeError,
     },
-    /// k3d printed something that this version of Harmony does not understand.
-    #[error("cannot read the list of k3d's clusters")]
+    /// The output of k3d cannot be parsed by this version of Harmony.
+    #[error("cannot parse the list of k3d clusters")]
     List {
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
-    /// There is no such cluster.
-    #[error("there is no k3d cluster `{cluster}`")]
-    NoCluster {
-        /// Its name.
-        cluster: String,
-    },
-    /// An image could not be imported.
+    #[error("the k3d cluster `{cluster}` does not exist")]
+    NoCluster { cluster: String },
     #[error("cannot import into the node `{node}`")]
     Import {
-        /// The Docker container.
         node: String,
-        /// Why.
         #[source]
         source: LocalNodeError,
     },
@@ -120,17 +103,17 @@ impl Diagnostic for K3dError {
         match self {
             Self::Missing { program: "k3d" } => vec![
                 "install k3d: https://k3d.io".into(),
-                "or run as root: a local node then needs neither k3d nor Docker".into(),
+                "or run the command as root to use the local node, which needs neither k3d nor Docker".into(),
             ],
             Self::Missing { .. } => vec!["install Docker and start its engine".into()],
-            Self::Name { .. } => vec!["use 1 to 32 of a-z, 0-9 and -, not - at an end".into()],
+            Self::Name { .. } => vec!["use 1 to 32 lower-case letters, digits and `-`, and do not start or end with `-`".into()],
             Self::List { .. } => vec!["use k3d 5".into()],
             _ => Vec::new(),
         }
     }
 }
 
-/// k3d's own limit.
+/// The limit of k3d.
 const MAX_NAME: usize = 32;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -158,7 +141,7 @@ impl Cluster {
         self.kubernetes_nodes().all(|node| node.state.running)
     }
 
-    /// Those that run pods, so not the load balancer.
+    /// The nodes that run pods, without the load balancer.
     fn kubernetes_nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes
             .iter()
@@ -167,7 +150,7 @@ impl Cluster {
 }
 
 impl K3d {
-    /// The cluster of that name.
+    /// The cluster with this name.
     ///
     /// # Errors
     /// [`K3dError::Name`].
@@ -185,7 +168,7 @@ impl K3d {
         Ok(Self { cluster })
     }
 
-    /// Whether k3d is installed and a Docker engine answers.
+    /// Returns true if k3d is installed and a Docker engine answers.
     pub async fn is_available() -> bool {
         let (Ok(_), Ok(docker)) = (find("k3d"), find("docker")) else {
             return false;
@@ -195,7 +178,7 @@ impl K3d {
             .is_ok()
     }
 
-    /// Creates the cluster, or starts it when it is stopped; returns when its API server answers.
+    /// Creates the cluster, or starts it if it is stopped. Returns when its API server answers.
     ///
     /// # Errors
     /// [`K3dError::Missing`], [`K3dError::Command`].
@@ -214,17 +197,17 @@ impl K3d {
         ctx.unless_cancelled(tool::run(&k3d, &arguments))
             .await?
             .map_err(|source| K3dError::Command {
-                action: "bring the k3d cluster up",
+                action: "start the k3d cluster",
                 source,
             })?;
         step.done("");
         Ok(outcome)
     }
 
-    /// Writes a kubeconfig of this cluster alone, never into the one that `kubectl` uses by default.
+    /// Writes a kubeconfig for this cluster, without changing the default kubeconfig of `kubectl`.
     ///
     /// # Errors
-    /// [`K3dError::Command`], for example when there is no such cluster.
+    /// [`K3dError::Command`], for example if the cluster does not exist.
     pub async fn kubeconfig(&self) -> Result<PathBuf, K3dError> {
         let printed = tool::run(&find("k3d")?, &["kubeconfig", "write", &self.cluster])
             .await
@@ -235,8 +218,8 @@ impl K3d {
         Ok(printed.trim().into())
     }
 
-    /// Puts the one image of an OCI image layout into every node, as
-    /// [`LocalNode::import_image`](super::node::LocalNode::import_image) does.
+    /// Imports the image of an OCI image layout into every node, like
+    /// [`LocalNode::import_image`](super::node::LocalNode::import_image).
     ///
     /// # Errors
     /// [`K3dError::NoCluster`], [`K3dError::Import`].
@@ -274,7 +257,7 @@ impl K3d {
         whole.ok_or_else(no_cluster)
     }
 
-    /// Deletes the cluster with everything in it; nothing there is fine.
+    /// Deletes the cluster and everything in it. Succeeds if it does not exist.
     ///
     /// # Errors
     /// [`K3dError::Command`].
@@ -300,7 +283,7 @@ impl K3d {
         let printed = tool::run(k3d, &["cluster", "list", "--output", "json"])
             .await
             .map_err(|source| K3dError::Command {
-                action: "list k3d's clusters; does a Docker engine run?",
+                action: "list the k3d clusters; is Docker running?",
                 source,
             })?;
         Ok(parse_clusters(&printed)?
@@ -315,9 +298,9 @@ impl K3d {
             &self.cluster,
             "--wait",
             "--timeout=300s",
-            // The context that a person works in stays as it is.
+            // Do not change the user's current context.
             "--kubeconfig-update-default=false",
-            // Nobody reaches the cluster from outside through it, and it takes the machine's ports.
+            // The load balancer is for access from other machines, and would use ports of this machine.
             "--no-lb",
             "--k3s-arg=--disable=traefik@server:*",
         ]
@@ -343,13 +326,13 @@ fn find(program: &'static str) -> Result<PathBuf, K3dError> {
 }
 
 fn parse_clusters(printed: &str) -> Result<Vec<Cluster>, K3dError> {
-    // With no cluster, k3d 5 prints `null`.
+    // Without clusters, k3d 5 prints `null`.
     let clusters: Option<Vec<Cluster>> =
         serde_json::from_str(printed.trim()).map_err(|source| K3dError::List { source })?;
     Ok(clusters.unwrap_or_default())
 }
 
-/// The client of the containerd inside a node; k3s has it on the path of its image.
+/// The containerd client in a node; k3s has it on the `PATH` of its image.
 fn ctr_in(docker: &Path, node: &str) -> [OsString; 5] {
     [
         docker.into(),

@@ -1,11 +1,11 @@
 //! Kubernetes on this machine, for laptops and tests.
 //!
-//! It must not know: how objects are applied, Scores, topologies, releases. It brings a cluster up, says where its
-//! kubeconfig is, and imports images.
+//! This crate must not know how objects are applied, Scores, topologies, or releases. It starts a cluster, returns the
+//! path of its kubeconfig, and imports images.
 //!
-//! [`k3d`] is used where a Docker engine runs. [`node`] needs none: it starts a real single-node Kubernetes from one
-//! program that it builds itself, and the distribution's containerd. [`LocalCluster`] is either. Which one a topology takes is the topology's
-//! decision; nothing here chooses.
+//! [`k3d`] needs a Docker engine. [`node`] does not: it starts a real single-node Kubernetes with a program that it
+//! builds itself, and with containerd from the Linux distribution. [`LocalCluster`] is one of the two. The topology
+//! decides which one to use.
 
 mod cluster;
 pub mod k3d;

@@ -1,4 +1,4 @@
-//! The local Kubernetes node by hand.
+//! The `harmony-node` command, which controls the local Kubernetes node.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -17,9 +17,10 @@ use harmony_cli::RunArgs;
 
 use crate::scores::{NodeDownScore, NodeTopology, NodeUpScore};
 
-/// The local Kubernetes node by hand: up, status, down.
+/// Start, inspect and stop the local Kubernetes node
 ///
-/// A real single-node Kubernetes without Docker, shared by everything that deploys to this machine. Needs root.
+/// The local node is a real single-node Kubernetes cluster that does not need Docker. All deploys to this machine share it.
+/// Starting it requires root.
 #[derive(Parser)]
 #[command(name = "harmony-node", version)]
 struct Args {
@@ -29,22 +30,22 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Brings the node up; builds its program first when there is none
+    /// Start the node; the first start builds its program
     Up,
-    /// What runs, and whether it works
+    /// Show the state of the node and its components
     Status,
-    /// Takes the node down and leaves nothing of it running
+    /// Stop the node and all of its processes
     Down {
-        /// Also removes its objects, images and certificates
+        /// Also delete its objects, images and certificates
         #[arg(long)]
         purge: bool,
     },
-    /// Prints the path of the node's kubeconfig
+    /// Print the path of the node's kubeconfig
     Kubeconfig,
-    /// Runs kubectl for this node
+    /// Run kubectl with the node's kubeconfig
     #[command(trailing_var_arg = true)]
     Kubectl {
-        /// Its arguments
+        /// The arguments of kubectl
         #[arg(allow_hyphen_values = true)]
         args: Vec<String>,
     },

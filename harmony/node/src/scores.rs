@@ -1,11 +1,11 @@
-//! Up and down as Scores, so that they show progress and errors as everything else does.
+//! Starting and stopping the node as Scores, so that progress and errors look as usual.
 
 use harmony::local::node::{Keep, LocalNode};
 use harmony::{
     Context, Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait,
 };
 
-/// The machine that the node runs on.
+/// The machine that runs the node.
 pub(crate) struct NodeTopology {
     context: Context,
     node: LocalNode,

@@ -1,7 +1,7 @@
-//! An image as one file: what containerd, podman and docker import.
+//! An image as a single file, for import into containerd, podman and Docker.
 //!
-//! The archive is a tar of the [layout](crate::layout) whose index gives the image its name. It also has docker's
-//! `manifest.json`, for engines before 25, which do not know the OCI layout; the others ignore it.
+//! The archive is a tar of the [layout](crate::layout), with the name of the image in its index. It also contains
+//! Docker's `manifest.json` for engines before version 25, which do not support the OCI layout; others ignore it.
 
 use std::io::{self, Write};
 
@@ -17,19 +17,19 @@ use crate::image::Image;
 use crate::json::canonical_json;
 use crate::layout::{INDEX_FILE, VERSION, VERSION_FILE, blob_path};
 
-/// The annotation by which containerd names an image that it imports.
+/// The annotation with which containerd names an imported image.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
-/// The annotation of the image specification for the name within a layout.
+/// The annotation of the image specification for the name in a layout.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Writes an image as an archive, under the name `name`.
+/// Writes an image as an archive, with the name `name`.
 ///
-/// The image gets up to two names: `name:tag` where `name` has a tag, and `name@sha256:...` always, so that a pod that
-/// refers to the digest finds what was imported. The same layout and name give the same bytes.
+/// The image gets up to two names: `name:tag` if `name` has a tag, and always `name@sha256:...`, so that a pod that
+/// refers to the digest finds the imported image. The same layout and name give the same bytes.
 ///
 /// # Errors
-/// [`LayoutError::Write`] when `out` does not take it all; every other one when the image is damaged.
+/// [`LayoutError::Write`] if writing to `out` fails; other errors if the image is damaged.
 pub fn write(image: &Image, name: &ImageRef, out: &mut dyn Write) -> Result<(), LayoutError> {
     image.verify()?;
     let unwritable = |source: io::Error| LayoutError::Write {
@@ -63,10 +63,10 @@ pub fn write(image: &Image, name: &ImageRef, out: &mut dyn Write) -> Result<(), 
     write_end(out).map_err(unwritable)
 }
 
-/// Writes a small image whose layers are in memory. `reference` is its name within the archive, such as a tag.
+/// Writes a small image with its layers in memory. `reference` is its name in the archive, such as a tag.
 ///
 /// # Errors
-/// Those of `out`.
+/// The errors of `out`.
 pub fn write_small(
     documents: &Documents,
     layers: &[&[u8]],
@@ -122,7 +122,7 @@ fn annotate<const N: usize>(descriptor: &mut Descriptor, added: [(&str, &str); N
     descriptor.set_annotations(Some(annotations));
 }
 
-/// An entry of docker's `manifest.json`.
+/// An entry in Docker's `manifest.json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct DockerManifest {

@@ -1,4 +1,4 @@
-//! Everything that a manifest or an index refers to, in the order in which a registry takes it.
+//! Everything that a manifest or an index refers to, in the order in which it must be pushed.
 
 use std::collections::BTreeSet;
 
@@ -22,49 +22,47 @@ pub mod media {
     pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 }
 
-/// The annotation that names the base image (OCI image specification, annotations).
+/// The annotation with the name of the base image (annotations in the OCI image specification).
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
-/// An index of indexes is legal; more than that is a mistake, or a circle.
+/// An index of indexes is allowed. More levels are a mistake or a circle.
 const MAX_DEPTH: usize = 3;
 
-/// What has to be pushed for a manifest.
+/// What must be pushed for a manifest.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// A manifest after all that it names; the last one is the one asked for.
+    /// The manifests, each after everything that it refers to; the requested one is the last.
     pub manifests: Vec<Manifest>,
-    /// The configurations and layers of all manifests, each once.
+    /// The configurations and layers of all manifests, without duplicates.
     pub blobs: Vec<Blob>,
-    /// The name of the base image, where a manifest gives one.
+    /// The name of the base image, if a manifest contains one.
     pub base: Option<String>,
     /// The size of all blobs, in bytes.
     pub size: u64,
 }
 
-/// A manifest or an index, byte for byte as its digest wants it.
+/// A manifest or an index, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// Its digest.
     pub digest: Digest,
-    /// What it says it is, else what the index says, else what it looks like.
+    /// The media type in the manifest, otherwise that in the index, otherwise derived from its content.
     pub media_type: String,
-    /// Its bytes.
+    /// The bytes with this digest.
     pub bytes: Vec<u8>,
 }
 
 /// A configuration or a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
-    /// Its digest.
     pub digest: Digest,
-    /// Where its bytes are.
+    /// The location of its bytes.
     pub place: Stretch,
 }
 
 impl Layout {
-    /// Collects the manifest or index `digest` and all that it refers to.
+    /// Collects the manifest or index `digest` and everything that it refers to.
     ///
-    /// Manifests are read and checked. Of blobs, presence and size are checked; their bytes are checked by whoever
-    /// reads them.
+    /// Manifests are read and verified. For blobs, only existence and size are checked; their content is verified when
+    /// it is read.
     ///
     /// # Errors
     /// Something is missing, damaged or not valid.
@@ -86,7 +84,7 @@ struct Gathering<'a> {
 }
 
 impl Gathering<'_> {
-    /// Takes in a manifest or index and all below it, itself last.
+    /// Adds a manifest or index after everything below it.
     fn manifest(
         &mut self,
         digest: &Digest,
@@ -147,7 +145,7 @@ impl Gathering<'_> {
             reason,
         };
         let digest = digest_of(descriptor).map_err(invalid)?;
-        // Layers that may not be handed on stay where their URLs say.
+        // Layers that must not be distributed stay at their URLs.
         let foreign = descriptor
             .urls()
             .as_ref()
@@ -162,30 +160,30 @@ impl Gathering<'_> {
     }
 }
 
-/// The digest that a descriptor names.
+/// The digest in a descriptor.
 ///
 /// # Errors
-/// What is wrong with it, as a sentence about the manifest.
+/// The problem, as a sentence about the manifest.
 pub fn digest_of(descriptor: &Descriptor) -> Result<Digest, String> {
     Digest::parse(descriptor.digest()).map_err(|error| error.to_string())
 }
 
-/// The sum of sizes that come from a manifest, which can be any numbers.
+/// The sum of sizes in a manifest, which can be any numbers.
 ///
 /// # Errors
-/// No disk is that large; a sentence about the manifest.
+/// The sum is too large, as a sentence about the manifest.
 pub fn total_size(sizes: impl IntoIterator<Item = u64>) -> Result<u64, String> {
     sizes.into_iter().try_fold(0, add_size)
 }
 
 fn add_size(sum: u64, size: u64) -> Result<u64, String> {
-    // Sizes are 64-bit numbers with a sign in the specification.
+    // In the specification, sizes are signed 64-bit numbers.
     sum.checked_add(size)
         .filter(|sum| i64::try_from(*sum).is_ok())
-        .ok_or_else(|| "its sizes add up to more than there can be".to_owned())
+        .ok_or_else(|| "the sum of its sizes is too large".to_owned())
 }
 
-/// What tells an image manifest from an index.
+/// The fields that distinguish an image manifest from an index.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestKind {
@@ -194,7 +192,7 @@ pub struct ManifestKind {
 }
 
 impl ManifestKind {
-    /// The media type: what the manifest says, else what `said` of it, else what it looks like.
+    /// The media type: from the manifest, otherwise `said`, otherwise derived from its content.
     pub fn media_type(&self, said: Option<&str>) -> String {
         let looks = if self.manifests.is_some() {
             media::INDEX

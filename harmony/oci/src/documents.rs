@@ -1,4 +1,4 @@
-//! The JSON that makes layers an image: its manifest, and the descriptor of that.
+//! The JSON documents of an image: its manifest, and the descriptor of the manifest.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,24 +14,22 @@ use crate::hash::sha256;
 use crate::json::canonical_json;
 use crate::layer::LayerBlob;
 
-/// The documents of an image, as bytes, because their hashes name them.
+/// The documents of an image as bytes, because they are identified by their hashes.
 #[derive(Debug, Clone)]
 pub struct Documents {
-    /// The configuration.
     pub config: Vec<u8>,
-    /// The manifest.
     pub manifest: Vec<u8>,
-    /// The digest of the manifest: the digest of the image.
+    /// The digest of the manifest, which is that of the image.
     pub digest: Digest,
-    /// What an index says of the manifest.
+    /// The descriptor of the manifest in an index.
     pub descriptor: Descriptor,
 }
 
 impl Documents {
-    /// The documents of an image with this configuration and these layers.
+    /// Creates the documents of an image with this configuration and these layers.
     ///
     /// # Errors
-    /// A value has no place in the documents.
+    /// A value cannot be represented in the documents.
     pub fn new(
         config: Vec<u8>,
         layers: &[LayerBlob],

@@ -1,31 +1,31 @@
 //! Reproducible tar entries: the same entry gives the same bytes on every machine.
 //!
-//! Every entry is owned by root and has the time that it is given. Names that ustar cannot hold go into a pax record.
+//! Every entry is owned by root and has the given modification time. Names that do not fit in a ustar header are stored
+//! in a pax record.
 
 use std::io::{self, Write};
 
 const BLOCK: usize = 512;
 
-/// The longest name that goes into the ustar header; a longer one goes to a pax record.
+/// The maximum length of a name in the ustar header; a longer one is stored in a pax record.
 const USTAR_NAME: usize = 100;
 
-/// The head of one entry.
+/// The header of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Relative, without a leading or closing slash.
+    /// A relative path without a leading or trailing slash.
     pub path: &'a str,
-    /// What it is.
     pub kind: Kind<'a>,
     /// Permission bits.
     pub mode: u32,
-    /// In seconds since 1970.
+    /// Seconds since 1970.
     pub mtime: u64,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind<'a> {
-    /// A regular file; its content follows the head.
+    /// A regular file; its content follows the header.
     File {
         /// In bytes.
         size: u64,
@@ -33,14 +33,11 @@ pub enum Kind<'a> {
     /// A directory.
     Directory,
     /// A symbolic link.
-    Symlink {
-        /// Where it points to.
-        target: &'a str,
-    },
+    Symlink { target: &'a str },
 }
 
 impl<'a> Entry<'a> {
-    /// An ordinary file: mode 644, dated 1970.
+    /// A regular file with mode 644 and the date 1970.
     pub fn file(path: &'a str, size: u64) -> Self {
         Self {
             path,
@@ -51,10 +48,10 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Writes the head of an entry: its header, and a pax record before it where it needs one.
+/// Writes the header of an entry, after a pax record if necessary.
 ///
 /// # Errors
-/// Those of `out`; a link target that has a zero byte.
+/// The errors of `out`; a link target with a NUL byte.
 pub fn write_head(out: &mut (impl Write + ?Sized), entry: &Entry<'_>) -> io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_mode(entry.mode);
@@ -97,7 +94,7 @@ pub fn write_head(out: &mut (impl Write + ?Sized), entry: &Entry<'_>) -> io::Res
 /// Fills the last block after `size` bytes of content.
 ///
 /// # Errors
-/// Those of `out`.
+/// The errors of `out`.
 pub fn write_padding(out: &mut (impl Write + ?Sized), size: u64) -> io::Result<()> {
     let over = usize::try_from(size % BLOCK as u64).map_err(io::Error::other)?;
     if over > 0 {
@@ -106,10 +103,10 @@ pub fn write_padding(out: &mut (impl Write + ?Sized), size: u64) -> io::Result<(
     Ok(())
 }
 
-/// Writes a whole file: mode 644, dated 1970.
+/// Writes a complete file with mode 644 and the date 1970.
 ///
 /// # Errors
-/// Those of `out`.
+/// The errors of `out`.
 pub fn write_file(out: &mut (impl Write + ?Sized), path: &str, content: &[u8]) -> io::Result<()> {
     let size = content.len() as u64;
     write_head(out, &Entry::file(path, size))?;
@@ -120,7 +117,7 @@ pub fn write_file(out: &mut (impl Write + ?Sized), path: &str, content: &[u8]) -
 /// Writes the end of an archive: two empty blocks.
 ///
 /// # Errors
-/// Those of `out`.
+/// The errors of `out`.
 pub fn write_end(out: &mut (impl Write + ?Sized)) -> io::Result<()> {
     out.write_all(&[0; 2 * BLOCK])
 }

@@ -3,99 +3,66 @@ use std::path::PathBuf;
 
 use harmony_types::Digest;
 
-/// Why an image on disk cannot be used or written.
+/// The reason why an image on disk cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
     /// The directory, the archive or a file in it cannot be read.
     #[error("cannot read `{}`", path.display())]
     Open {
-        /// Directory, archive or file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// It is neither a directory nor a plain tar archive with a layout in it.
+    /// It is neither a directory nor an uncompressed tar archive with a layout.
     #[error("`{}` is not an OCI layout: {reason}", path.display())]
-    NotALayout {
-        /// Directory or file.
-        path: PathBuf,
-        /// What is missing.
-        reason: &'static str,
-    },
-    /// The index is not the JSON that the specification asks for.
-    #[error("the index of `{}` cannot be understood", path.display())]
+    NotALayout { path: PathBuf, reason: &'static str },
+    /// The index is not valid JSON according to the specification.
+    #[error("cannot parse the index of `{}`", path.display())]
     Index {
-        /// The layout.
         path: PathBuf,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
-    /// The index names no image, or several.
-    #[error("`{}` holds {count} images, not one", path.display())]
-    Images {
-        /// The layout.
-        path: PathBuf,
-        /// How many it holds.
-        count: usize,
-    },
-    /// A blob does not exist.
+    /// The index does not contain exactly one image.
+    #[error("`{}` contains {count} images instead of one", path.display())]
+    Images { path: PathBuf, count: usize },
     #[error("`{digest}` is missing")]
-    Missing {
-        /// Which one.
-        digest: Digest,
-    },
-    /// A blob cannot be read.
+    Missing { digest: Digest },
     #[error("cannot read `{digest}`")]
     Blob {
-        /// Which one.
         digest: Digest,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The size of a blob differs from what its manifest says.
+    /// The size of a blob differs from that in its manifest.
     #[error("`{digest}` has {found} bytes instead of {expected}")]
     Size {
-        /// Which one.
         digest: Digest,
-        /// In the manifest, in bytes.
+        /// The size in the manifest, in bytes.
         expected: u64,
-        /// On disk, in bytes.
+        /// The size on disk, in bytes.
         found: u64,
     },
-    /// The content of a blob differs from what its name says.
-    #[error("`{digest}` has other content, whose digest is `{found}`")]
+    /// The content of a blob does not match its digest.
+    #[error("`{digest}` is damaged: the digest of its content is `{found}`")]
     Changed {
-        /// Which one.
         digest: Digest,
-        /// What it is now.
+        /// The digest of the content.
         found: Digest,
     },
-    /// A manifest or a configuration is not the JSON that the specification asks for.
-    #[error("the manifest `{digest}` cannot be understood")]
+    /// A manifest or a configuration is not valid JSON according to the specification.
+    #[error("cannot parse the manifest `{digest}`")]
     Malformed {
-        /// Which one.
         digest: Digest,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
-    /// A manifest breaks the specification.
+    /// A manifest violates the specification.
     #[error("the manifest `{digest}` is not valid: {reason}")]
-    Invalid {
-        /// Which one.
-        digest: Digest,
-        /// How.
-        reason: String,
-    },
-    /// The layout cannot be written.
+    Invalid { digest: Digest, reason: String },
     #[error("cannot write `{}`", path.display())]
     Write {
-        /// Where.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

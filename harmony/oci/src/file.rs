@@ -1,4 +1,4 @@
-//! Opening files that may be anything.
+//! Opening untrusted files.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -6,14 +6,14 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-/// Opens a regular file for reading, and nothing else.
+/// Opens a file for reading if it is a regular file.
 ///
-/// A pipe or a device at this path is refused at once, where an ordinary open would wait for a writer.
+/// A pipe or device at this path is refused immediately. Opening it normally would wait for a writer.
 ///
 /// # Errors
 /// The file does not exist, cannot be read, or is not a regular file ([`io::ErrorKind::InvalidInput`]).
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    // Opening some devices has effects, so the type is looked at before; NONBLOCK is for what changes in between.
+    // Opening some devices has side effects, so the type is checked first; NONBLOCK covers changes in between.
     refuse_unless_regular(&fs::metadata(path)?)?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
@@ -24,7 +24,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 /// Reads a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// As [`open_regular`]; [`io::ErrorKind::FileTooLarge`] for a file that is larger.
+/// See [`open_regular`]; [`io::ErrorKind::FileTooLarge`] for a larger file.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_at_most(open_regular(path)?, limit)
 }

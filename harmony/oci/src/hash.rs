@@ -1,4 +1,4 @@
-//! Digests of bytes, of files, of what passes through.
+//! Digests of bytes, files and streams.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -20,14 +20,14 @@ pub enum Hashing {
 }
 
 impl Default for Hashing {
-    /// SHA-256, what registries and engines write.
+    /// SHA-256.
     fn default() -> Self {
         Self::Sha256(Sha256::new())
     }
 }
 
 impl Hashing {
-    /// With the algorithm of the digest that the result is compared with.
+    /// Uses the algorithm of the digest to compare with.
     pub fn like(digest: &Digest) -> Self {
         match digest.algorithm() {
             DigestAlgorithm::Sha256 => Self::Sha256(Sha256::new()),
@@ -70,17 +70,17 @@ pub fn sha256(bytes: &[u8]) -> Digest {
     Digest::sha256_from_bytes(Sha256::digest(bytes).into())
 }
 
-/// The digest of `bytes`, with the algorithm of the digest that it is compared with.
+/// The digest of `bytes`, with the algorithm of the digest to compare with.
 pub fn digest_like(other: &Digest, bytes: &[u8]) -> Digest {
     let mut hashing = Hashing::like(other);
     hashing.update(bytes);
     hashing.finish()
 }
 
-/// The digest of everything that `reader` gives, with the algorithm of the digest that it is compared with.
+/// The digest of everything in `reader`, with the algorithm of the digest to compare with.
 ///
 /// # Errors
-/// Those of the reader.
+/// The errors of the reader.
 pub fn digest_of(reader: impl Read, other: &Digest) -> io::Result<Digest> {
     Hashing::like(other).read(reader)
 }
@@ -88,19 +88,19 @@ pub fn digest_of(reader: impl Read, other: &Digest) -> io::Result<Digest> {
 /// The SHA-256 digest of a regular file.
 ///
 /// # Errors
-/// As [`open_regular`].
+/// See [`open_regular`].
 pub fn digest_of_file(path: &Path) -> io::Result<Digest> {
     Hashing::default().read(open_regular(path)?)
 }
 
-/// Whether the file at `path` exists and has the content that `digest` names.
+/// Returns true if the file at `path` exists and its content has this digest.
 pub fn is_intact(path: &Path, digest: &Digest) -> bool {
     open_regular(path)
         .and_then(|file| digest_of(file, digest))
         .is_ok_and(|found| found == *digest)
 }
 
-/// Hashes (SHA-256) and counts what is written through it.
+/// Hashes (SHA-256) and counts the bytes that are written through it.
 #[derive(Debug)]
 pub struct HashingWriter<W> {
     inner: W,
@@ -109,7 +109,7 @@ pub struct HashingWriter<W> {
 }
 
 impl<W> HashingWriter<W> {
-    /// Passes everything on to `inner`.
+    /// Writes to `inner`.
     pub fn new(inner: W) -> Self {
         Self {
             inner,

@@ -1,4 +1,4 @@
-//! A layout with one image in it.
+//! A layout with a single image.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::contents::{digest_of, total_size};
 use crate::error::LayoutError;
 use crate::layout::{Layout, Stretch};
 
-/// A complete layout with one image.
+/// A complete layout with a single image.
 #[derive(Debug, Clone)]
 pub struct Image {
     layout: Layout,
@@ -21,11 +21,11 @@ pub struct Image {
 }
 
 impl Image {
-    /// Opens a layout and checks that every blob exists in its full size. Only [`verify`](Self::verify) reads the
-    /// contents.
+    /// Opens a layout and checks that every blob exists and has the correct size. Only [`verify`](Self::verify) reads
+    /// the content.
     ///
     /// # Errors
-    /// It is not a layout, does not hold exactly one image, or the image is not complete.
+    /// It is not a layout, does not contain exactly one image, or the image is incomplete.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, LayoutError> {
         let layout = Layout::open(path)?;
         let index = layout.index()?;
@@ -37,7 +37,7 @@ impl Image {
         };
         let digest = digest_of(descriptor).map_err(|_| LayoutError::NotALayout {
             path: layout.path().to_owned(),
-            reason: "its index names the image by an unknown kind of digest",
+            reason: "its index uses an unknown digest algorithm",
         })?;
         let manifest: ImageManifest =
             serde_json::from_slice(&layout.document(&digest)?).map_err(|source| {
@@ -64,49 +64,48 @@ impl Image {
         })
     }
 
-    /// Reads every blob and checks it against its digest.
+    /// Reads every blob and compares it with its digest.
     ///
     /// # Errors
-    /// [`LayoutError::Changed`] for the first one that is damaged.
+    /// [`LayoutError::Changed`] for the first damaged blob.
     pub fn verify(&self) -> Result<(), LayoutError> {
-        // The manifest was read, and so checked, when the layout was opened.
+        // The manifest was read and verified when the layout was opened.
         for blob in self.blobs().skip(1) {
             self.layout.verify(&self.named(blob)?, blob.size())?;
         }
         Ok(())
     }
 
-    /// The layout that the image is in.
+    /// The layout of the image.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The digest of the manifest: the digest of the image.
+    /// The digest of the manifest, which is that of the image.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// What the index says of the manifest: digest, size, platform.
+    /// The descriptor of the manifest in the index: digest, size, platform.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
-    /// The manifest.
     pub fn manifest(&self) -> &ImageManifest {
         &self.manifest
     }
 
-    /// Reads the image's configuration: user, entrypoint, environment, history.
+    /// Reads the configuration of the image: user, entrypoint, environment, history.
     ///
     /// # Errors
-    /// The configuration is damaged or is not one.
+    /// The configuration is damaged or not valid.
     pub fn config(&self) -> Result<ImageConfiguration, LayoutError> {
         let digest = self.named(self.manifest.config())?;
         serde_json::from_slice(&self.layout.document(&digest)?)
             .map_err(|source| LayoutError::Malformed { digest, source })
     }
 
-    /// Where the content of a descriptor of this image is.
+    /// The location of the content of a descriptor of this image.
     ///
     /// # Errors
     /// The blob is missing.
@@ -114,7 +113,7 @@ impl Image {
         self.layout.blob(&self.named(descriptor)?)
     }
 
-    /// Manifest, config and layers, in this order, each once.
+    /// The manifest, the configuration and the layers, in this order and without duplicates.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let mut seen = BTreeSet::new();
         [&self.descriptor, self.manifest.config()]

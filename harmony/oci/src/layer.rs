@@ -5,7 +5,7 @@
 //!         +--> gzip --> +--> SHA-256 = digest
 //!                       +--> out
 //! ```
-//! Compression and both hashes run in one pass; memory use does not depend on the size of the content.
+//! Compression and both hashes are computed in one pass. The memory use does not depend on the size of the content.
 
 use std::io::{self, Write};
 
@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::HashingWriter;
 
-/// Names everything that decides a layer's bytes beside its content: the form of the archive, and the compressor with
-/// its level. It belongs in the keys of caches. Whoever changes a golden digest of a layer changes this too.
+/// Identifies everything that determines the bytes of a layer in addition to its content: the archive format, and the
+/// compressor with its level. Include it in cache keys, and change it whenever a golden digest of a layer changes.
 pub const ENCODER: &str = "ustar+pax 1, zlib-rs 0.6 level 3";
 
-/// See [`ENCODER`]. Higher levels cost more time than the bytes they save are worth on a network of 1 Gb/s.
+/// See [`ENCODER`]. With higher levels, compression takes longer than the saved bytes would take on a 1 Gb/s network.
 const COMPRESSION_LEVEL: u32 = 3;
 
 /// The operating system "unknown"; RFC 1952, section 2.3.1.
@@ -36,7 +36,8 @@ pub struct LayerBlob {
     pub size: u64,
 }
 
-/// Compresses the archive that is written into it, and hashes both sides. The same input gives the same bytes.
+/// Compresses an archive while it is written, and hashes it before and after compression. The same input gives the same
+/// bytes.
 pub struct LayerWriter<W: Write> {
     tar: HashingWriter<GzEncoder<HashingWriter<W>>>,
 }
@@ -48,7 +49,7 @@ impl<W: Write> std::fmt::Debug for LayerWriter<W> {
 }
 
 impl<W: Write> LayerWriter<W> {
-    /// Compressed into `out`.
+    /// Writes the compressed archive to `out`.
     pub fn new(out: W) -> Self {
         let gzip = GzBuilder::new()
             .mtime(0)
@@ -59,10 +60,10 @@ impl<W: Write> LayerWriter<W> {
         }
     }
 
-    /// Writes the rest; gives back `out` and what the layer is.
+    /// Writes the rest, and returns `out` and the layer.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub fn finish(self) -> io::Result<(W, LayerBlob)> {
         let (gzip, diff_id, _) = self.tar.finish();
         let (mut out, digest, size) = gzip.finish()?.finish();

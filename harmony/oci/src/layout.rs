@@ -1,4 +1,4 @@
-//! A layout as a place of blobs: a directory, or the same in a plain tar archive as `docker save` writes it.
+//! A layout as a store of blobs: a directory, or an uncompressed tar archive as written by `docker save`.
 //!
 //! ```text
 //! oci-layout            the version of the format
@@ -19,22 +19,22 @@ use crate::error::LayoutError;
 use crate::file::{open_regular, read_at_most};
 use crate::hash::{digest_like, digest_of};
 
-/// The largest manifest, index or configuration that is read: what registries take at most.
+/// The maximum size of a manifest, index or configuration, as in registries.
 pub const DOCUMENT_LIMIT: u64 = 4 * 1024 * 1024;
 
 pub(crate) const VERSION_FILE: &str = "oci-layout";
 pub(crate) const INDEX_FILE: &str = "index.json";
-/// The content of `oci-layout`; image specification, "Image Layout".
+/// The content of `oci-layout`; see "Image Layout" in the image specification.
 pub(crate) const VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// `blobs/sha256/<hex>`: where a blob is, relative to its layout.
+/// `blobs/sha256/<hex>`: the path of a blob in its layout.
 pub fn blob_path(digest: &Digest) -> PathBuf {
     ["blobs", digest.algorithm().as_str(), digest.hex()]
         .iter()
         .collect()
 }
 
-/// A layout that exists. Blobs are looked up when they are asked for.
+/// An existing layout. Blobs are looked up when they are needed.
 #[derive(Debug, Clone)]
 pub struct Layout {
     path: PathBuf,
@@ -44,23 +44,22 @@ pub struct Layout {
 #[derive(Debug, Clone)]
 enum Files {
     Directory,
-    /// By their names: where each begins in the archive, and its size.
+    /// The start and size of each blob in the archive, by name.
     Archive(BTreeMap<PathBuf, (u64, u64)>),
 }
 
-/// A part of a file: all of it in a directory, a stretch of it in an archive.
+/// Part of a file: the whole file in a directory, or a range of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
-    /// Which file.
     pub path: PathBuf,
-    /// Where the part begins.
+    /// The start of the range.
     pub offset: u64,
-    /// How long it is, in bytes.
+    /// The length in bytes.
     pub size: u64,
 }
 
 impl Stretch {
-    /// Opens the part for reading.
+    /// Opens the range for reading.
     ///
     /// # Errors
     /// The file cannot be opened or is not a regular file.
@@ -72,7 +71,7 @@ impl Stretch {
 }
 
 impl Layout {
-    /// Opens the directory or the plain tar archive at `path`.
+    /// Opens the directory or uncompressed tar archive at `path`.
     ///
     /// # Errors
     /// [`LayoutError::Open`], [`LayoutError::NotALayout`].
@@ -116,10 +115,10 @@ impl Layout {
         &self.path
     }
 
-    /// The index: which images the layout holds.
+    /// The index, which lists the images in the layout.
     ///
     /// # Errors
-    /// It is missing, too large, or not an index.
+    /// It is missing, too large, or not valid.
     pub fn index(&self) -> Result<ImageIndex, LayoutError> {
         let failed = |source| LayoutError::Open {
             path: self.path.join(INDEX_FILE),
@@ -136,10 +135,10 @@ impl Layout {
         })
     }
 
-    /// Where a blob is. Its content is not looked at.
+    /// The location of a blob. Its content is not verified.
     ///
     /// # Errors
-    /// [`LayoutError::Missing`], and [`LayoutError::Blob`] when something else than a file has its name.
+    /// [`LayoutError::Missing`], and [`LayoutError::Blob`] if something other than a file has its name.
     pub fn blob(&self, digest: &Digest) -> Result<Stretch, LayoutError> {
         self.find(&blob_path(digest)).map_err(|source| {
             let digest = digest.clone();
@@ -151,7 +150,7 @@ impl Layout {
         })
     }
 
-    /// Reads a manifest, an index or a configuration, and checks it against its digest.
+    /// Reads a manifest, an index or a configuration, and compares it with its digest.
     ///
     /// # Errors
     /// It is missing, damaged, or larger than [`DOCUMENT_LIMIT`].
@@ -160,7 +159,10 @@ impl Layout {
         if place.size > DOCUMENT_LIMIT {
             return Err(LayoutError::Invalid {
                 digest: digest.clone(),
-                reason: format!("it has {} bytes, {DOCUMENT_LIMIT} is the limit", place.size),
+                reason: format!(
+                    "it has {} bytes, but the limit is {DOCUMENT_LIMIT}",
+                    place.size
+                ),
             });
         }
         let bytes = place
@@ -174,7 +176,7 @@ impl Layout {
         same(digest, found).map(|()| bytes)
     }
 
-    /// Reads a blob and checks its size and content.
+    /// Reads a blob and verifies its size and content.
     ///
     /// # Errors
     /// It is missing or damaged.
@@ -190,7 +192,7 @@ impl Layout {
         same(digest, found)
     }
 
-    /// Where a blob is that must have this size.
+    /// The location of a blob that must have this size.
     pub(crate) fn sized(&self, digest: &Digest, expected: u64) -> Result<Stretch, LayoutError> {
         let place = self.blob(digest)?;
         if place.size == expected {
@@ -204,10 +206,10 @@ impl Layout {
         }
     }
 
-    /// Writes the layout as a tar archive: a directory is packed, an archive is copied.
+    /// Writes the layout as a tar archive. A directory is packed; an archive is copied.
     ///
     /// # Errors
-    /// The layout cannot be read, or `out` does not take all of it.
+    /// The layout cannot be read, or writing to `out` fails.
     pub fn write_archive(&self, out: &mut dyn Write) -> io::Result<()> {
         if let Files::Archive(_) = self.files {
             return io::copy(&mut open_regular(&self.path)?, out).map(drop);
@@ -255,7 +257,7 @@ impl Layout {
     }
 }
 
-/// Unfinished files, which begin with a dot, are left out.
+/// Ignores unfinished files, whose names start with a dot.
 fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {

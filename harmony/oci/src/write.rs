@@ -1,4 +1,4 @@
-//! New layouts. A layout is complete when it has its `index.json`, which is always written last.
+//! New layouts. A layout is complete when it has an `index.json`, which is always written last.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,22 +15,21 @@ use crate::hash::{is_intact, sha256};
 use crate::image::Image;
 use crate::layout::{INDEX_FILE, VERSION, VERSION_FILE, blob_path};
 
-/// An image whose parts exist and that is to be written in one piece.
+/// An image whose parts already exist, to be written at once.
 #[derive(Debug, Clone)]
 pub struct NewImage<'a> {
-    /// Configuration and manifest.
     pub documents: &'a Documents,
-    /// The layers' contents: digest and where it is. They are linked, not copied, where the file system allows.
+    /// The content of the layers: digest and path. They are linked and not copied if the file system allows it.
     pub layers: Vec<(Digest, PathBuf)>,
 }
 
 impl NewImage<'_> {
-    /// Writes the layout to `target` by way of a directory in `staging`, which is on the same file system.
+    /// Writes the layout to `target`, by way of a directory in `staging` on the same file system.
     ///
-    /// An intact layout that exists already stays; a damaged one is replaced.
+    /// An intact existing layout is kept; a damaged one is replaced.
     ///
     /// # Errors
-    /// [`LayoutError::Write`]; others when what was written is not an image.
+    /// [`LayoutError::Write`]; other errors if the result is not a valid image.
     pub fn write(&self, target: &Path, staging: &Path) -> Result<Image, LayoutError> {
         if let Ok(image) = Image::open(target)
             && image.digest() == &self.documents.digest
@@ -61,7 +60,7 @@ impl NewImage<'_> {
         write_synced(&staged.path().join(VERSION_FILE), VERSION)?;
         write_synced(&staged.path().join(INDEX_FILE), &index)?;
         if target.exists() {
-            // Damaged, or `write` would not have come here; its pieces go with the staging directory.
+            // It is damaged, otherwise `write` would have returned. It is deleted with the staging directory.
             let damaged = tempfile::Builder::new()
                 .prefix("damaged-")
                 .tempdir_in(staging)?;
@@ -69,36 +68,37 @@ impl NewImage<'_> {
         }
         let complete = staged.keep();
         match fs::rename(&complete, target) {
-            // Another process was faster: what it wrote has the same name, so the same content.
+            // Another process was faster. What it wrote has the same name and therefore the same content.
             Err(_) if target.join(INDEX_FILE).exists() => fs::remove_dir_all(&complete),
             moved => moved,
         }
     }
 }
 
-/// A layout that receives an image blob by blob, such as one that is pulled. It can be continued after an interruption.
+/// A layout that receives an image blob by blob, for example from a registry. It can be continued after an
+/// interruption.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
     directory: &'a Path,
 }
 
 impl<'a> Incoming<'a> {
-    /// Into this directory, which need not exist.
+    /// Writes to this directory, which does not have to exist.
     pub fn new(directory: &'a Path) -> Self {
         Self { directory }
     }
 
-    /// Where the blob will be.
+    /// The future path of the blob.
     pub fn path(self, digest: &Digest) -> PathBuf {
         self.directory.join(blob_path(digest))
     }
 
-    /// Whether the blob is there, whole and undamaged.
+    /// Returns true if the blob exists and is intact.
     pub fn has(self, digest: &Digest) -> bool {
         is_intact(&self.path(digest), digest)
     }
 
-    /// Completes the layout: its manifest, and the index that names it.
+    /// Completes the layout with its manifest and the index.
     ///
     /// # Errors
     /// The directory cannot be written.
@@ -129,10 +129,10 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// A file that takes its name when it is whole, and goes when it never is. Makes the folder.
+/// A temporary file that gets its final name when it is complete, and is deleted otherwise. Creates the directory.
 ///
 /// # Errors
-/// The folder cannot be written.
+/// The directory cannot be written.
 pub fn beside(path: &Path) -> io::Result<(File, TempPath)> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder)?;
@@ -142,10 +142,10 @@ pub fn beside(path: &Path) -> io::Result<(File, TempPath)> {
         .into_parts())
 }
 
-/// Writes a file in one step: a reader sees the old content or the new one, also after a crash.
+/// Writes a file atomically: readers see the old or the new content, even after a crash.
 ///
 /// # Errors
-/// The folder cannot be written.
+/// The directory cannot be written.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let (mut file, unfinished) = beside(path)?;
     file.write_all(content)?;

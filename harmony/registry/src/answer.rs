@@ -1,4 +1,4 @@
-//! What an answer that is not the hoped-for one means.
+//! The meaning of unexpected answers.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use serde_json::Value;
 use crate::error::ClientError;
 use crate::wire::{Failure, Retry, Wire};
 
-/// How much of an error's body is read, and how much of a remote text is shown.
+/// How much of an error's body is read, and how much of a remote message is shown.
 const BODY_LIMIT: u64 = 64 * 1024;
 const SHOWN_LIMIT: usize = 300;
-/// `ENOSPC`, which distribution passes on as a bare number.
+/// `ENOSPC`, which distribution returns as a bare number.
 const NO_SPACE: u64 = 28;
-/// A registry that wants us to wait longer than this has failed.
+/// A registry that asks for a longer wait than this counts as failed.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// An answer that is not the hoped-for one.
+/// An unexpected answer.
 #[derive(Debug)]
 pub(crate) struct Unwanted {
     pub(crate) status: StatusCode,
@@ -43,7 +43,7 @@ impl Unwanted {
         }
     }
 
-    /// The failure that it stands for. Who was denied is not known here: see `Transport::rejection`.
+    /// The error for this answer. This does not know which login was denied: see `Transport::rejection`.
     pub(crate) fn failure(&self, registry: &RegistryHost, operation: &str) -> Failure {
         let registry = registry.clone();
         let error = if self.is_full() {
@@ -74,7 +74,7 @@ impl Unwanted {
         Failure { error, retry }
     }
 
-    /// Whether the registry gives one of these codes of the distribution specification.
+    /// Whether the registry returned one of these codes of the distribution specification.
     pub(crate) fn has_code(&self, codes: &[&str]) -> bool {
         serde_json::from_slice::<Errors>(&self.body).is_ok_and(|answer| {
             let mut errors = answer.errors.iter();
@@ -82,7 +82,7 @@ impl Unwanted {
         })
     }
 
-    /// Whether the registry ran out of room: of disk, or of the project's quota.
+    /// Whether the registry is out of space: disk, or project quota.
     pub(crate) fn is_full(&self) -> bool {
         is_full(self.status, &self.body)
     }
@@ -98,7 +98,7 @@ impl Unwanted {
     }
 }
 
-/// A text of a registry as errors show it.
+/// A message of a registry, for errors.
 pub(crate) fn shown(text: &str) -> String {
     printable::excerpt(text, SHOWN_LIMIT)
 }
@@ -114,7 +114,7 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
     )
 }
 
-/// Seconds, or a date of HTTP (RFC 9110, section 10.2.3).
+/// Seconds, or an HTTP date (RFC 9110, section 10.2.3).
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
@@ -125,7 +125,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(wait).unwrap_or(0)))
 }
 
-/// The form of errors in the distribution specification; codes are open, since products add their own.
+/// The error format of the distribution specification. Codes are open, since products add their own.
 #[derive(Deserialize)]
 struct Errors {
     errors: Vec<OneError>,
@@ -145,7 +145,7 @@ fn is_full(status: StatusCode, body: &[u8]) -> bool {
     if status == StatusCode::INSUFFICIENT_STORAGE {
         return true;
     }
-    // Quotas of requests are another matter.
+    // Request quotas are something else.
     if status == StatusCode::TOO_MANY_REQUESTS {
         return false;
     }
@@ -167,7 +167,7 @@ fn is_full(status: StatusCode, body: &[u8]) -> bool {
         })
 }
 
-/// Looks for `"Err": 28` at any depth of a detail.
+/// Searches a detail for `"Err": 28` at any depth.
 fn has_error_number(detail: &Value, number: u64) -> bool {
     match detail {
         Value::Object(fields) => fields.iter().any(|(name, value)| {
@@ -191,7 +191,7 @@ fn text(status: StatusCode, body: &[u8]) -> String {
             .join("; "),
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    // A page for browsers, of a proxy that answered instead of the registry.
+    // An HTML page of a proxy that answered instead of the registry.
     let is_page = messages
         .trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t'])
         .starts_with('<')

@@ -1,4 +1,4 @@
-//! What is pushed: manifests and the blobs they name. An image and a chart are the same here.
+//! What is pushed: manifests and the blobs they reference. Images and charts are the same here.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,24 +13,24 @@ use harmony_types::{Digest, ImageRef, RegistryHost, Repository};
 use reqwest::Body;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-/// How much of a blob is in memory at once, times the number of blobs sent at once.
+/// How much of a blob is in memory at once, for each blob that is sent at the same time.
 const PIECE: usize = 128 * 1024;
 
-/// Manifests and blobs, whole and consistent.
+/// Manifests and blobs, complete and consistent.
 #[derive(Debug)]
 pub(crate) struct Artifact {
-    /// A manifest after all that it names; the last one is the artifact itself.
+    /// A manifest follows everything it references; the last one is the artifact itself.
     pub(crate) manifests: Vec<Manifest>,
-    /// The configs and layers of all manifests, each once.
+    /// The configs and layers of all manifests, without duplicates.
     pub(crate) blobs: Vec<Blob>,
     /// A repository of the same registry that may have some of the blobs, such as that of the base image.
     pub(crate) relative: Option<Repository>,
 }
 
 impl Artifact {
-    /// The image with this digest in the layout at `path`, for `registry`. Blocks on the disk.
+    /// The image with this digest in the layout at `path`, for `registry`. Blocks on disk I/O.
     ///
-    /// Blobs are checked when they are sent.
+    /// Blobs are verified when they are sent.
     pub(crate) fn of_layout(
         path: &Path,
         digest: &Digest,
@@ -62,14 +62,14 @@ impl Artifact {
         })
     }
 
-    /// What there is to send at most, in bytes.
+    /// The maximum number of bytes to send.
     pub(crate) fn size(&self) -> u64 {
         let sizes = self.blobs.iter().map(|blob| blob.size);
         sizes.fold(0, u64::saturating_add)
     }
 }
 
-/// A manifest or an index, byte for byte as its digest wants it.
+/// A manifest or an index, byte for byte.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     pub(crate) digest: Digest,
@@ -89,21 +89,21 @@ pub(crate) struct Blob {
 #[derive(Debug, Clone)]
 pub(crate) enum BlobSource {
     Memory(Bytes),
-    /// A part of a file: the whole of it in a layout directory, a stretch of it in an archive.
+    /// A part of a file: all of it in a layout directory, a range of it in an archive.
     File {
         path: PathBuf,
         offset: u64,
     },
 }
 
-/// Where a body that finds its own bytes wrong says so. Its request then fails in one of many ways; this is why.
+/// Where a body reports that its own bytes are wrong. Its request then fails in one of many ways; this is the reason.
 pub(crate) type Fault = Arc<OnceLock<LayoutError>>;
 
 impl Blob {
     /// The bytes as a body, read as they are sent and counted in `sent`.
     ///
-    /// They are hashed on the way. When they are not what the digest says (a file that changed after the build), the
-    /// last piece is held back: no registry takes the blob, and `fault` tells why.
+    /// They are hashed while they are sent. If they do not match the digest (a file changed after the build), the last
+    /// chunk is held back: no registry accepts the blob, and `fault` holds the reason.
     pub(crate) fn body(&self, sent: &Arc<AtomicU64>, fault: &Fault) -> Body {
         let reading = Reading {
             left: self.size,
@@ -185,7 +185,7 @@ impl Reading {
 
     fn fail(&self, error: LayoutError) -> io::Error {
         let shown = io::Error::other(error.to_string());
-        // The first reason stands.
+        // The first reason wins.
         drop(self.fault.set(error));
         shown
     }

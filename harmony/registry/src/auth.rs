@@ -1,8 +1,8 @@
-//! Proving who we are: Basic, and the token servers of the distribution specification.
+//! Authentication: Basic, and the token servers of the distribution specification.
 //!
-//! Nothing is sent before the registry asks: the login is looked up at the first 401 (helpers are slow), and the answer to
-//! the challenge goes to the registry alone. A password is first shown at `/v2/`: whether it is refused there tells a wrong
-//! login from a registry that denies what is not there.
+//! Nothing is sent before the registry asks: the login is looked up at the first 401 (helpers are slow), and the answer
+//! to the challenge goes only to the registry. A password is first tried at `/v2/`: whether it is refused there
+//! distinguishes a wrong login from a registry that denies access to what does not exist.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use crate::settings::Credentials;
 use crate::token_server::{NoToken, Token, TokenServer, denied, secret_header};
 use crate::wire::{Failure, Wire};
 
-/// Who a call speaks as.
+/// The identity of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Identity {
     /// As the registry asks, for this scope.
     Asked(Scope),
-    /// With user and password at once: the API of Harbor answers 401 without saying what it wants.
+    /// Sends user and password immediately: Harbor's API answers 401 without a challenge.
     Password,
 }
 
-/// The logins of one registry, and the tokens got for them.
+/// The logins of one registry, and its tokens.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     logins: Logins,
@@ -42,21 +42,21 @@ pub(crate) struct Authenticator {
 struct State {
     challenge: Option<Challenge>,
     tokens: HashMap<Scope, Token>,
-    /// The passwords that the registry took, as they are sent.
+    /// The passwords that the registry accepted, in the form in which they are sent.
     taken: HashSet<HeaderValue>,
     /// Those that the registry or its token server did not take; `None` stands for a login that is not a password. They are
     /// not sent again: some directories lock accounts early.
     refused: HashSet<Option<HeaderValue>>,
 }
 
-/// What is known of our login when the registry denies something.
+/// What is known about our login if the registry denies something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It is refused, or the registry wants one that we do not have.
+    /// It is refused, or the registry requires one that we do not have.
     Refused,
-    /// It is taken, or none is wanted.
+    /// It is accepted, or none is required.
     Taken,
-    /// The registry has to be asked.
+    /// The registry must be asked.
     Unknown,
 }
 
@@ -87,7 +87,7 @@ impl Authenticator {
             Identity::Password => return Ok(basic(&*self.logins.any().await)),
             Identity::Asked(scope) => scope,
         };
-        // Held while a token is fetched: the blobs of an image are sent at once, and share one.
+        // Held while a token is fetched: the blobs of an image are sent in parallel and share one.
         let mut state = self.state.lock().await;
         let (realm, service) = match state.challenge.clone() {
             None => return Ok(None),
@@ -112,7 +112,7 @@ impl Authenticator {
         let token = match server.fetch(&found, scope, operation).await {
             Ok(token) => token,
             Err(NoToken::Refused(failure)) => {
-                // A login that may not read the source of a mount may still be good for the rest.
+                // A login that cannot read the source of a mount may still work for the rest.
                 if scope.mount_from.is_none() {
                     state.refused.insert(basic(&found));
                 }
@@ -125,7 +125,7 @@ impl Authenticator {
         Ok(header)
     }
 
-    /// Takes in a 401 to a call that carried `sent`; true when another try can do better.
+    /// Processes a 401 to a call that carried `sent`; returns true if a retry may succeed.
     pub(crate) async fn challenged(
         &self,
         identity: &Identity,
@@ -147,7 +147,7 @@ impl Authenticator {
             false => state.tokens.contains_key(scope),
         };
         let helps = match &challenge {
-            // The token may have expired on the way, or its key have changed.
+            // The token may have expired in transit, or its key have changed.
             Some(Challenge::Bearer { .. }) => true,
             None => had_token && sent.is_some(),
             // The same password would be refused again.
@@ -157,7 +157,7 @@ impl Authenticator {
         helps
     }
 
-    /// Takes in a 401 to a call that was made to learn something else.
+    /// Processes a 401 to a call that was made for another purpose.
     pub(crate) async fn learn(&self, headers: &HeaderMap) {
         let mut state = self.state.lock().await;
         state.challenge = state.challenge.take().or_else(|| read_challenge(headers));
@@ -177,7 +177,7 @@ impl Authenticator {
         }
     }
 
-    /// Takes in whether the registry takes this password.
+    /// Records whether the registry accepts this password.
     pub(crate) async fn judged(&self, password: HeaderValue, is_taken: bool) {
         let mut state = self.state.lock().await;
         if is_taken {
@@ -187,7 +187,7 @@ impl Authenticator {
         }
     }
 
-    /// What is known of the login for this scope.
+    /// What is known about the login for this scope.
     pub(crate) async fn standing(&self, scope: &Scope) -> Standing {
         let found = self.found(scope).await;
         let is_anonymous = matches!(found.login, Login::Anonymous);
@@ -201,7 +201,7 @@ impl Authenticator {
                 Some(password) if state.taken.contains(&password) => Standing::Taken,
                 _ => Standing::Unknown,
             },
-            // Token servers give tokens to everybody, which are good for what is public.
+            // Token servers issue tokens to everybody, valid for public content.
             Some(Challenge::Bearer { .. }) if is_anonymous => Standing::Refused,
             Some(Challenge::Bearer { .. }) => Standing::Unknown,
         }
@@ -237,9 +237,9 @@ fn basic_header(credentials: &Credentials) -> Option<HeaderValue> {
     secret_header(&format!("Basic {}", STANDARD.encode(pair)))
 }
 
-/// The challenge to answer: a token where the registry offers one, since a password then goes to its token server.
+/// The challenge to answer: a token if the registry offers one, since the password then goes to the token server.
 ///
-/// What stands beside it, such as an offer of Kerberos, need not be understood.
+/// Other challenges, such as Kerberos, are ignored.
 fn read_challenge(headers: &HeaderMap) -> Option<Challenge> {
     let texts: Vec<_> = headers
         .get_all(WWW_AUTHENTICATE)
@@ -252,7 +252,7 @@ fn read_challenge(headers: &HeaderMap) -> Option<Challenge> {
         .or_else(|| offers("basic").next().map(|_| Challenge::Basic))
 }
 
-/// Where a header offers a scheme: the rest of the text from there on, several times.
+/// Where a header offers a scheme: the rest of the text from each place.
 fn offers<'a>(text: &'a str, scheme: &'a str) -> impl Iterator<Item = &'a str> {
     let mut is_quoted = false;
     let mut is_escaped = false;
@@ -275,7 +275,7 @@ fn offers<'a>(text: &'a str, scheme: &'a str) -> impl Iterator<Item = &'a str> {
 }
 
 fn read_bearer(offer: &str) -> Option<Challenge> {
-    // The parser wants exactly one space.
+    // The parser requires exactly one space.
     let offer = format!("Bearer {}", offer.get("bearer".len()..)?.trim_start());
     let challenge = http_auth::ChallengeParser::new(&offer).next()?.ok()?;
     let parameter = |name: &str| {

@@ -1,4 +1,4 @@
-//! Sending one blob: skip, mount, else upload.
+//! Sends one blob: skip, mount, or upload.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -15,14 +15,13 @@ use crate::scope::Scope;
 use crate::transport::{Call, HopTarget, Payload, Target, Transport, api_path, retrying};
 use crate::wire::{Failure, Retry};
 
-/// What it took to have a blob in a repository.
+/// How a blob got into a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// It was there.
+    /// It already existed.
     Nothing,
-    /// The registry had it in another repository.
+    /// The registry mounted it from another repository.
     Mounted,
-    /// Its bytes.
     Bytes,
 }
 
@@ -34,10 +33,10 @@ pub(crate) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Makes sure that the repository has the blob. `source` is a repository of the same registry that may have it;
-    /// `sent` holds how many bytes are there.
+    /// Ensures that the repository has the blob. `source` is a repository of the same registry that may have it; `sent`
+    /// counts the bytes that are there.
     ///
-    /// Safe to try again at any point: an upload that breaks off leaves a session that the registry forgets.
+    /// Safe to retry at any point: an interrupted upload leaves a session that the registry discards.
     pub(crate) async fn ensure(
         self,
         blob: &Blob,
@@ -47,7 +46,7 @@ impl Sender<'_> {
         let fault = Fault::default();
         let result = retrying(|| self.ensure_once(blob, source, sent, &fault)).await;
         match Arc::into_inner(fault).and_then(OnceLock::into_inner) {
-            // The request failed because its body found itself wrong.
+            // The request failed because its body detected wrong bytes.
             Some(cause) if result.is_err() => Err(RegistryError::Local {
                 what: format!("the image for `{}`", self.scope.repository),
                 source: cause.into(),
@@ -84,7 +83,7 @@ impl Sender<'_> {
         let response = self.transport.send(&call).await?;
         match response.status() {
             StatusCode::OK => Ok(true),
-            // Some registries forbid to ask what they allow to write; sending it is right in any case.
+            // Some registries deny reads where they allow writes; sending it is always correct.
             StatusCode::NOT_FOUND
             | StatusCode::UNAUTHORIZED
             | StatusCode::FORBIDDEN
@@ -93,7 +92,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Opens an upload, or has the blob mounted. A registry that cannot mount opens an upload instead.
+    /// Starts an upload, or has the blob mounted. A registry that cannot mount starts an upload instead.
     async fn begin(self, blob: &Blob, source: Option<&Repository>) -> Result<Begun, Failure> {
         if let Some(source) = source.filter(|source| **source != self.scope.repository) {
             let mut call = self.call(
@@ -103,7 +102,7 @@ impl Sender<'_> {
             let mut scope = self.scope.clone();
             scope.mount_from = Some(source.clone());
             call.identity = crate::auth::Identity::Asked(scope);
-            // A login that may not read the source may still write here: the plain upload below tells.
+            // A login that cannot read the source may still write here; the plain upload below finds out.
             if let Ok(begun) = self.open(&call).await {
                 return Ok(begun);
             }
@@ -122,7 +121,7 @@ impl Sender<'_> {
             }
             status => {
                 let unwanted = Unwanted::read(self.transport.wire(), response).await;
-                // Some registries make no repository by themselves.
+                // Some registries do not create repositories automatically.
                 if status == StatusCode::NOT_FOUND || unwanted.has_code(&["NAME_UNKNOWN"]) {
                     return Err(ClientError::NoRepository {
                         registry: self.transport.registry().clone(),
@@ -136,7 +135,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Sends the bytes in one request: registries then check them while they store them, and it is the fastest way.
+    /// Sends the bytes in one request. Registries then verify them while storing them, and it is fastest.
     async fn upload(
         self,
         blob: &Blob,
@@ -166,8 +165,8 @@ impl Sender<'_> {
         let response = self.transport.send(&call).await?;
         match response.status() {
             StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
-            // The session is gone, as after a restart of the registry, or holds a part of an upload that broke off: a new
-            // one is worth a try.
+            // The session is gone, for example after a restart of the registry, or contains part of an interrupted
+            // upload; try a new one.
             StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE => {
                 let mut failure = self.transport.rejection(&call, response).await;
                 failure.retry = Retry::After(None);

@@ -1,4 +1,4 @@
-//! Charts as Helm stores them in OCI registries: the `Chart.yaml` is the config, the archive the only layer.
+//! Charts as Helm stores them in OCI registries: `Chart.yaml` is the config, the archive is the only layer.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ const VERSION: &str = "org.opencontainers.image.version";
 const CREATED: &str = "org.opencontainers.image.created";
 const DESCRIPTION: &str = "org.opencontainers.image.description";
 
-/// The manifest and blobs of a chart. The same chart always gives the same bytes: the time is the commit's, and maps
-/// are sorted.
+/// The manifest and blobs of a chart. The same chart always gives the same bytes: the time is that of the commit, and
+/// maps are sorted.
 pub(crate) fn artifact(chart: &PackagedChart, to: &ChartRef) -> Result<Artifact, ClientError> {
     let other = || ClientError::OtherChart {
         chart: format!("{} {}", chart.name, chart.version),
@@ -66,24 +66,24 @@ pub(crate) fn artifact(chart: &PackagedChart, to: &ChartRef) -> Result<Artifact,
     })
 }
 
-/// What the manifest of a chart says.
+/// The content of a chart's manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parts {
-    /// The `Chart.yaml`, and its size.
+    /// The `Chart.yaml` and its size.
     pub(crate) config: (Digest, u64),
-    /// The archive, and its size.
+    /// The archive and its size.
     pub(crate) content: (Digest, u64),
     pub(crate) created: i64,
 }
 
-/// Reads the manifest of a chart.
+/// Parses the manifest of a chart.
 pub(crate) fn parts(manifest: &[u8], reference: &str) -> Result<Parts, ClientError> {
     let no = |reason: String| ClientError::NotAChart {
         reference: reference.to_owned(),
         reason: answer::shown(&reason),
     };
     let manifest: OciImageManifest = serde_json::from_slice(manifest)
-        .map_err(|error| no(format!("its manifest cannot be understood: {error}")))?;
+        .map_err(|error| no(format!("cannot parse its manifest: {error}")))?;
     if manifest.config.media_type != CONFIG {
         return Err(no(format!(
             "its config is `{}`",
@@ -107,14 +107,14 @@ pub(crate) fn parts(manifest: &[u8], reference: &str) -> Result<Parts, ClientErr
     Ok(Parts {
         config: place(&manifest.config)?,
         content: place(content)?,
-        // Charts of others may not say; the beginning of time stands for that.
+        // Charts of others may have no time; use the epoch instead.
         created: created.map_or(0, Timestamp::as_second),
     })
 }
 
-/// Puts a chart together from its parts, which were checked against their digests.
+/// Builds a chart from its parts, whose digests were verified.
 ///
-/// Name and version go on to file names and to the arguments of programs, so they have to be what was asked for.
+/// Name and version are used in file names and arguments of programs, so they must be those that were requested.
 pub(crate) fn packaged(
     parts: Parts,
     config: &[u8],
@@ -126,7 +126,7 @@ pub(crate) fn packaged(
         reason: answer::shown(&reason),
     };
     let metadata: Value = serde_json::from_slice(config)
-        .map_err(|error| no(format!("its config cannot be understood: {error}")))?;
+        .map_err(|error| no(format!("cannot parse its config: {error}")))?;
     let field = |name: &str| {
         metadata
             .get(name)
@@ -148,8 +148,8 @@ pub(crate) fn packaged(
     })
 }
 
-/// The same JSON with the keys of every object in order: whether `serde_json` sorts them is decided by whoever else
-/// is built into the same program, and must not decide a digest.
+/// Sorts the keys of every JSON object: whether `serde_json` sorts them depends on features that other crates enable,
+/// and must not change a digest.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -277,14 +277,14 @@ mod tests {
         })
         .collect();
         insta::assert_snapshot!(refused.join("\n"), @r"
-        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: chart name `--set-file=x=/root/.ssh/id_ed25519` has `=` at position 11, which is not allowed
-        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: chart name `../operator` has `/` at position 3, which is not allowed
-        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: its config is that of `other 0.1.0`
-        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: its config is that of `operator 0.2.0`
-        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: version `--version` is not a semantic version: unexpected character '-' while parsing major version number
-        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: chart name `operator\u{1b}[2J` has `\u{1b}` at position 9, which is not allowed
-        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: chart name `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` is 5000 bytes long, 250 is the limit
-        `oci://localhost:5000/fleet/operator:0.1.0` is no Helm chart: its config has no `name`
+        `oci://localhost:5000/fleet/operator:0.1.0` is not a Helm chart: chart name `--set-file=x=/root/.ssh/id_ed25519` has `=` at position 11, which is not allowed
+        `oci://localhost:5000/fleet/operator:0.1.0` is not a Helm chart: chart name `../operator` has `/` at position 3, which is not allowed
+        `oci://localhost:5000/fleet/operator:0.1.0` is not a Helm chart: its config is that of `other 0.1.0`
+        `oci://localhost:5000/fleet/operator:0.1.0` is not a Helm chart: its config is that of `operator 0.2.0`
+        `oci://localhost:5000/fleet/operator:0.1.0` is not a Helm chart: version `--version` is not a semantic version: unexpected character '-' while parsing major version number
+        `oci://localhost:5000/fleet/operator:0.1.0` is not a Helm chart: chart name `operator\u{1b}[2J` has `\u{1b}` at position 9, which is not allowed
+        `oci://localhost:5000/fleet/operator:0.1.0` is not a Helm chart: chart name `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` is 5000 bytes long, but the limit is 250
+        `oci://localhost:5000/fleet/operator:0.1.0` is not a Helm chart: its config has no `name`
         ");
     }
 
@@ -298,7 +298,7 @@ mod tests {
         let error = parts(manifest.to_string().as_bytes(), "r/x:1").expect_err("an image");
         assert_eq!(
             error.to_string(),
-            "`r/x:1` is no Helm chart: its config is `application/vnd.oci.image.config.v1+json`"
+            "`r/x:1` is not a Helm chart: its config is `application/vnd.oci.image.config.v1+json`"
         );
     }
 }

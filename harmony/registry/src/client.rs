@@ -1,4 +1,4 @@
-//! The adapter: an OCI registry as the place of images and charts.
+//! The adapter: stores images and charts in an OCI registry.
 
 use std::path::Path;
 
@@ -18,39 +18,39 @@ use crate::error::ClientError;
 use crate::push::{self, Decision, KnownBlobs};
 use crate::scope::Scope;
 use crate::settings::RegistrySettings;
-use crate::size::shown_size;
 use crate::transport::Transport;
 use crate::{chart, manifest, pull};
+use harmony_types::printable;
 
-/// The largest `Chart.yaml` and the largest chart archive that are read.
+/// The maximum size of a `Chart.yaml` and of a chart archive.
 const CHART_CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
 const CHART_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// A client of one OCI registry: distribution, Harbor, zot, GHCR and the like.
+/// A client for one OCI registry: distribution, Harbor, zot, GHCR and others.
 ///
-/// **Guarantees.** A published version is never changed. A version becomes visible last, when all of it is there, and
-/// is read back. What the registry has is not sent again, so a run after a broken one continues it. While planning,
-/// nothing but GET and HEAD leaves this process. Cancelling takes effect at once, also in the middle of an upload.
+/// **Guarantees.** A published version never changes. A version becomes visible last, when it is complete, and is read
+/// back. What the registry already has is not sent again, so a run after an interrupted one continues it. While
+/// planning, only GET and HEAD leave this process. Cancelling takes effect immediately, even during an upload.
 ///
-/// **Assumption.** One version is published by one run at a time. A tag that was taken before ours is written is found
-/// and refused; but registries know no conditional write, so two runs that write different content in the same
-/// instant, within one round trip, cannot tell. Registries with immutable tags close that gap.
+/// **Assumption.** Only one run publishes a version at a time. An existing tag is detected and refused, but registries
+/// have no conditional writes: two runs that write different content within one round trip cannot detect each other.
+/// Registries with immutable tags close that gap.
 ///
-/// **TLS.** Always, with the authorities of the machine and those of the settings. Registries on this machine
-/// (`localhost`, `127.0.0.0/8`, `[::1]`) may speak plain HTTP: they are asked for TLS first.
+/// **TLS.** Always, with the certificate authorities of the machine and those of the settings. Registries on this
+/// machine (`localhost`, `127.0.0.0/8`, `[::1]`) may use plain HTTP; TLS is tried first.
 ///
-/// **Logins** are looked for in this order when the registry asks for one: the settings, `HARMONY_REGISTRY_USER` and
-/// `HARMONY_REGISTRY_PASSWORD`, docker's `config.json` (`DOCKER_CONFIG`) and podman's `auth.json`, both with
-/// credential helpers; else anonymous. In the files, the login of the longest path that fits the repository counts.
+/// **Logins** are looked up when the registry asks for one, in this order: the settings, `HARMONY_REGISTRY_USER` and
+/// `HARMONY_REGISTRY_PASSWORD`, Docker's `config.json` (`DOCKER_CONFIG`) and Podman's `auth.json`, both with credential
+/// helpers; else anonymous. In the files, the login with the longest matching repository path wins.
 ///
-/// **Proxies** are those of the environment ([`harmony_core::proxy`]), also for token servers; this machine is always
-/// reached directly.
+/// **Proxies** are taken from the environment ([`harmony_core::proxy`]), also for token servers; connections to this
+/// machine are always direct.
 ///
-/// **What is denied** by a registry that takes our login counts as not there: some deny what was never pushed. Whether the
-/// login may push, the push finds out.
+/// **Denied access** counts as "does not exist" if the registry accepts our login, because some registries deny access
+/// to what was never pushed. The push itself finds out whether the login may push.
 ///
-/// Calls that can be repeated are, a few times, when the connection breaks or the registry answers 429, 502, 503 or
-/// 504; a registry that cannot be connected to fails at once.
+/// Idempotent calls are retried a few times if the connection breaks or the registry answers 429, 502, 503 or 504. A
+/// registry that cannot be connected to fails immediately.
 #[derive(Debug)]
 pub struct OciRegistryClient {
     context: Context,
@@ -60,11 +60,11 @@ pub struct OciRegistryClient {
 }
 
 impl OciRegistryClient {
-    /// A client for the registry of `location`. Nothing is asked of the registry yet.
+    /// Creates a client for the registry of `location`, without contacting it.
     ///
     /// # Errors
-    /// The file of additional authorities is missing or holds none; the environment names a user without a password
-    /// or the other way round; TLS cannot be set up on this machine. See [`ClientError`].
+    /// The file of additional certificate authorities is missing or empty; the environment has a user without a
+    /// password or vice versa; TLS cannot be set up on this machine. See [`ClientError`].
     pub fn new(
         context: Context,
         location: RegistryLocation,
@@ -79,13 +79,14 @@ impl OciRegistryClient {
         })
     }
 
-    /// Writes the image for one platform to an OCI layout at `directory`, as its only manifest, every byte checked.
+    /// Writes the image for one platform to an OCI layout at `directory`, as its only manifest, with every byte
+    /// verified.
     ///
-    /// May be repeated after a failure: what is there and whole is not read again. It writes to this machine also
-    /// while planning, and never to the registry.
+    /// Can be retried after a failure: complete files are not read again. It also writes to this machine while
+    /// planning, but never to the registry.
     ///
     /// # Errors
-    /// See [`RegistryError`]; an image that does not exist is [`RegistryError::NotFound`].
+    /// See [`RegistryError`]; [`RegistryError::NotFound`] if the image does not exist.
     pub async fn pull_image(
         &self,
         image: &ImageRef,
@@ -122,7 +123,7 @@ impl OciRegistryClient {
         let manifest =
             pull::of_platform(&self.transport, &scope, &name, platform, &reference).await?;
         let built = pull::image(&self.transport, &scope, &manifest, directory, &step).await?;
-        step.done(shown_size(built.size));
+        step.done(printable::size(built.size));
         Ok(built)
     }
 
@@ -206,7 +207,7 @@ impl OciRegistryClient {
             .await
     }
 
-    /// The one way in which anything is published; see [`crate::push`].
+    /// The only way to publish something; see [`crate::push`].
     pub(crate) async fn publish<C, F>(
         &self,
         target: Target<'_>,
@@ -311,7 +312,7 @@ impl OciRegistryClient {
         let content =
             pull::small_blob(&self.transport, &scope, parts.content.clone(), CHART_LIMIT).await?;
         let packaged = chart::packaged(parts, &config, &content, chart)?;
-        step.done(shown_size(content.len() as u64));
+        step.done(printable::size(content.len() as u64));
         Ok(packaged)
     }
 
@@ -342,14 +343,13 @@ impl OciRegistryClient {
     }
 }
 
-/// Where something is published.
 pub(crate) struct Target<'a> {
     pub(crate) registry: &'a RegistryHost,
     pub(crate) repository: &'a Repository,
-    /// The tag, or the digest when there is none.
+    /// The tag, or the digest if there is none.
     pub(crate) name: &'a str,
     pub(crate) tagged: bool,
-    /// The digest in the reference, which has to be that of the content.
+    /// The digest in the reference, which must match the content.
     pub(crate) named: Option<&'a Digest>,
     pub(crate) reference: String,
     pub(crate) subject: Subject,

@@ -1,4 +1,4 @@
-//! Asking a credential helper of docker: `docker-credential-NAME get`.
+//! Runs a Docker credential helper: `docker-credential-NAME get`.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::login_file::Login;
 
-/// How long a credential helper may take; some wait for a person or for a cloud that does not answer.
+/// The timeout of a credential helper; some wait for a person or for a cloud that does not answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest answer that is read.
+/// The maximum size of its answer.
 const ANSWER_LIMIT: u64 = 1024 * 1024;
 
-/// What helpers need to reach the keyring of a desktop or of `pass`.
+/// The variables that helpers need to access the keyring of a desktop or `pass`.
 const KEYRINGS: &[&str] = &[
     "DBUS_SESSION_BUS_ADDRESS",
     "DISPLAY",
@@ -25,7 +25,7 @@ const KEYRINGS: &[&str] = &[
     "PASSWORD_STORE_*",
     "DOCKER_CONFIG",
 ];
-/// What the helpers of clouds need, by their names: a helper sees the login of its own cloud.
+/// The variables that cloud helpers need, by helper name: a helper only sees the credentials of its own cloud.
 const CLOUDS: &[(&str, &[&str])] = &[
     ("ecr", &["AWS_*"]),
     ("gcr", &["GOOGLE_*", "CLOUDSDK_*"]),
@@ -34,13 +34,13 @@ const CLOUDS: &[(&str, &[&str])] = &[
     ("ghcr", &["GITHUB_TOKEN", "GH_TOKEN"]),
 ];
 
-/// What a helper said about one name.
+/// The answer of a helper for one name.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Login(Login),
-    /// It works, and has no such login.
+    /// It works, but has no such login.
     Unknown,
-    /// Why it is of no use, as the end of "which ...".
+    /// Why it cannot be used, as the end of "which ...".
     Failed(String),
 }
 
@@ -53,9 +53,9 @@ struct Secret {
     secret: String,
 }
 
-/// Asks `docker-credential-{name}` for the login that it has under `key`.
+/// Asks `docker-credential-{name}` for the login under `key`.
 ///
-/// What the helper writes is never shown: nobody knows what a helper says.
+/// The output of the helper is never shown, since it may contain anything.
 pub(crate) async fn ask(name: &str, key: &str) -> Answer {
     match tokio::time::timeout(TIMEOUT, run(name, key)).await {
         Ok(Ok(answer)) => answer,
@@ -64,7 +64,7 @@ pub(crate) async fn ask(name: &str, key: &str) -> Answer {
     }
 }
 
-/// The name is a part of a program's name, never of a path.
+/// The name is part of a program name, never of a path.
 fn is_name(name: &str) -> bool {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && name.chars().all(is_legal)
@@ -100,7 +100,7 @@ async fn run(name: &str, key: &str) -> std::io::Result<Answer> {
         .stderr(Stdio::piped())
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A helper that knows only one login may not read what it is asked for.
+        // A helper with only one login may not read its input.
         drop(stdin.write_all(key.as_bytes()).await);
     }
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -130,11 +130,11 @@ fn read_answer(out: &[u8]) -> Answer {
         Ok(Secret { username, secret }) => {
             Login::new(&username, &secret).map_or(Answer::Unknown, Answer::Login)
         }
-        Err(_) => Answer::Failed("gave an answer that cannot be understood".into()),
+        Err(_) => Answer::Failed("returned an answer that cannot be parsed".into()),
     }
 }
 
-/// The text is part of the protocol: a helper that works but has no such login says so.
+/// The text is part of the protocol: a helper that has no such login says so.
 fn read_failure(out: &[u8], err: &[u8]) -> Answer {
     let said = [out, err].map(|text| String::from_utf8_lossy(text).to_lowercase());
     if said

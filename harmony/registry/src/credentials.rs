@@ -1,4 +1,4 @@
-//! Finding the login for a repository: settings, environment, the files of docker and podman, their helpers.
+//! Finds the login for a repository: settings, environment, the files of Docker and Podman, and their helpers.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -13,31 +13,31 @@ use crate::credential_helper::{self, Answer};
 use crate::login_file::{self, Login, LoginFile};
 use crate::settings::{Credentials, Environment, RegistrySettings};
 
-/// The largest file of logins that is read.
+/// The maximum size of a login file.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// What a registry is told about who we are, and where that came from.
+/// The identity sent to a registry, and where it came from.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) login: Login,
-    /// For error messages: the variable, the file, the helper; or where nothing was found. Never a secret.
+    /// For error messages: the variable, file or helper, or where nothing was found. Never a secret.
     pub(crate) origin: String,
 }
 
-/// The logins of one registry: each is looked up once.
+/// The logins of one registry; each is looked up once.
 #[derive(Debug)]
 pub(crate) struct Logins {
     registry: RegistryHost,
-    /// Where our repositories are.
+    /// The path of our repositories.
     project: Option<Repository>,
     settings: RegistrySettings,
     files: OnceCell<Vec<Source>>,
     found: Mutex<HashMap<Option<Repository>, Arc<Found>>>,
-    /// What helpers said, by their name and that of the login.
+    /// The answers of helpers, by helper and login name.
     asked: Mutex<HashMap<(String, String), Arc<Answer>>>,
 }
 
-/// A file, and what it says or why it cannot be used.
+/// A file, and its content or why it cannot be used.
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
@@ -65,15 +65,15 @@ impl Logins {
         self.find(Some(repository)).await
     }
 
-    /// The login for what lies in no repository, such as Harbor's projects.
+    /// The login for things outside of repositories, such as Harbor's projects.
     pub(crate) async fn any(&self) -> Arc<Found> {
         self.find(self.project.as_ref()).await
     }
 
-    /// The first login found: settings, environment, files; else none. A file that cannot be used is passed over and
-    /// named in the origin.
+    /// The first login found: settings, environment, files; else none. A file that cannot be used is skipped and named
+    /// in the origin.
     async fn find(&self, repository: Option<&Repository>) -> Arc<Found> {
-        // Held while a helper is asked: the blobs of an image are sent at once.
+        // Held while a helper runs: the blobs of an image are sent in parallel.
         let mut known = self.found.lock().await;
         if let Some(found) = known.get(&repository.cloned()) {
             return Arc::clone(found);
@@ -131,7 +131,7 @@ impl Logins {
         self.files.get_or_init(read).await
     }
 
-    /// The login in one file; else why there is none, as a predicate of the file's name.
+    /// The login in one file, or why there is none, as a predicate for the file name.
     async fn look_up(
         &self,
         source: &Source,
@@ -148,20 +148,19 @@ impl Logins {
                         return Ok(Found {
                             login: login.clone(),
                             origin: format!(
-                                "from the helper `docker-credential-{helper}` that `{path}` names"
+                                "from the helper `docker-credential-{helper}` in `{path}`"
                             ),
                         });
                     }
                     Answer::Unknown => {
                         miss = format!(
-                            "names the helper `docker-credential-{helper}`, which has no login for `{}`",
+                            "sets the helper `docker-credential-{helper}`, which has no login for `{}`",
                             self.registry
                         );
                     }
                     Answer::Failed(reason) => {
-                        miss = format!(
-                            "names the helper `docker-credential-{helper}`, which {reason}"
-                        );
+                        miss =
+                            format!("sets the helper `docker-credential-{helper}`, which {reason}");
                         break;
                     }
                 }

@@ -1,4 +1,4 @@
-//! Where requests go, and where they must not. Pure: no request is made here.
+//! Which hosts requests may go to. Pure: makes no requests.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use reqwest::{StatusCode, Url};
 /// As much of a host's name as is shown.
 const LONGEST_HOST: usize = 100;
 
-/// The host that speaks the API of a registry: Docker Hub's images are named by another one.
+/// The API host of a registry: Docker Hub's differs from the one in image names.
 pub(crate) fn api_host(registry: &RegistryHost) -> &str {
     match registry.as_str() {
         "docker.io" => "registry-1.docker.io",
@@ -17,7 +17,7 @@ pub(crate) fn api_host(registry: &RegistryHost) -> &str {
     }
 }
 
-/// The name under which `docker login` files the login of a registry.
+/// The name under which `docker login` stores the login of a registry.
 pub(crate) fn login_key(registry: &RegistryHost) -> &str {
     match registry.as_str() {
         "docker.io" => "https://index.docker.io/v1/",
@@ -25,24 +25,24 @@ pub(crate) fn login_key(registry: &RegistryHost) -> &str {
     }
 }
 
-/// What a registry points to: the next page of a redirect, or where an upload continues.
+/// Where a registry points to: the target of a redirect, or where an upload continues.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Hop {
-    /// The registry itself: credentials go along.
+    /// The registry itself: credentials are sent.
     Home(Url),
-    /// Another host, such as an object store: credentials stay.
+    /// Another host, such as an object store: credentials are not sent.
     Foreign(Url),
 }
 
-/// Judges the `location` that the registry at `base` answered to a request to `from`.
+/// Judges the `location` that the registry at `base` returned for a request to `from`.
 ///
-/// The registry itself stays the registry itself, over the same scheme: a `http://` that a forgetful proxy lets slip
-/// in never makes a token travel in the clear. Another host is only gone to over TLS, and never from a public
-/// registry into a private network or this machine: a registry must not make us its messenger there.
+/// The registry keeps its scheme: an `http://` from a misconfigured proxy never makes a token travel in the clear.
+/// Other hosts are only contacted over TLS, and never from a public registry into a private network or this machine, so
+/// that a registry cannot use us to make requests there.
 pub(crate) fn next_hop(base: &Url, from: &Url, location: &str) -> Result<Hop, &'static str> {
     let target = from
         .join(location)
-        .map_err(|_| "the address cannot be read")?;
+        .map_err(|_| "the address is not valid")?;
     if target.host_str() == base.host_str() && same_port(base, &target) {
         let mut home = base.clone();
         home.set_path(target.path());
@@ -51,24 +51,24 @@ pub(crate) fn next_hop(base: &Url, from: &Url, location: &str) -> Result<Hop, &'
     }
     let (ours, theirs) = (reach(base), reach(&target));
     if theirs < ours {
-        return Err("a registry of a wider network points into a narrower one");
+        return Err("a registry on a public network must not redirect to a private one");
     }
     if target.scheme() != "https" && theirs != Reach::Loopback {
-        return Err("other hosts are only asked over TLS");
+        return Err("other hosts are contacted only over TLS");
     }
     Ok(Hop::Foreign(target))
 }
 
-/// Whether a token server at `realm` may be sent credentials for the registry at `base`.
+/// Whether the token server at `realm` may get credentials for the registry at `base`.
 pub(crate) fn may_log_in(base: &Url, realm: &Url) -> Result<(), &'static str> {
     match realm.scheme() {
         "https" => Ok(()),
         "http" if reach(base) == Reach::Loopback && reach(realm) == Reach::Loopback => Ok(()),
-        _ => Err("credentials are only sent over TLS"),
+        _ => Err("credentials are sent only over TLS"),
     }
 }
 
-/// Whether a redirect with this status is followed. A request that is more than a read is only sent again as it is.
+/// Whether a redirect with this status is followed. A request that is not a read is only repeated unchanged.
 pub(crate) fn follows(status: StatusCode, writes: bool) -> bool {
     match status {
         StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
@@ -77,12 +77,12 @@ pub(crate) fn follows(status: StatusCode, writes: bool) -> bool {
     }
 }
 
-/// Where an answer to a request to `from` points.
+/// The target of an answer to a request to `from`.
 pub(crate) fn location(from: &Url, headers: &HeaderMap) -> Option<Url> {
     from.join(headers.get(LOCATION)?.to_str().ok()?).ok()
 }
 
-/// Scheme and host of an address, which is all that may be shown: paths and queries of uploads hold secrets.
+/// Scheme and host of an address. Nothing else may be shown: paths and queries of uploads contain secrets.
 pub(crate) fn shown(url: &Url) -> String {
     let host = printable::excerpt(url.host_str().unwrap_or(""), LONGEST_HOST);
     match url.port() {
@@ -96,14 +96,14 @@ fn same_port(base: &Url, target: &Url) -> bool {
         || (base.port().is_none() && target.port().is_none())
 }
 
-/// From how far a host can be meant, the narrowest first.
+/// The network scope of a host, narrowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
     Loopback,
-    /// Addresses of one link, where clouds keep their instance's secrets.
+    /// Link-local addresses, where clouds serve instance secrets.
     Link,
     Private,
-    /// Any name is taken to be public, too.
+    /// Names count as public, too.
     Public,
 }
 

@@ -1,4 +1,4 @@
-//! Failures that need more words than the port's own errors have.
+//! Errors that need more detail than those of the port.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,236 +9,199 @@ use harmony_core::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind,
 use harmony_core::proxy::ProxyError;
 use harmony_types::{Digest, RegistryHost, Repository};
 
-use crate::size::shown_size;
+use harmony_types::printable;
 
-/// A failure of this adapter; it reaches callers inside [`RegistryError::Adapter`].
+/// An error of this adapter; callers get it inside [`RegistryError::Adapter`].
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file of additional authorities cannot be read.
+    /// The file of additional certificate authorities cannot be read.
     #[error("cannot read the certificate authorities in `{}`", path.display())]
     CaFileUnreadable {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// The file of additional authorities holds none.
-    #[error("`{}` holds no certificate in PEM form", path.display())]
+    /// The file of additional certificate authorities contains none.
+    #[error("`{}` contains no PEM certificate", path.display())]
     CaFileInvalid {
-        /// The file.
         path: PathBuf,
-        /// Why, where the parser says it.
+        /// The reason, if the parser gives one.
         #[source]
         source: Option<BoxError>,
     },
-    /// TLS cannot be set up on this machine at all.
+    /// TLS cannot be set up on this machine.
     #[error("cannot set up TLS")]
     Tls {
-        /// Why.
         #[source]
         source: BoxError,
     },
-    /// The environment names half a login.
+    /// The environment has only one half of a login.
     #[error("`{set}` is set, but `{missing}` is not")]
     HalfCredentials {
         /// The variable that is set.
         set: &'static str,
-        /// The variable that is not.
+        /// The variable that is missing.
         missing: &'static str,
     },
-    /// The image or chart belongs to another registry; its credentials are not ours to use.
+    /// The image or chart belongs to another registry, whose credentials this client must not use.
     #[error("`{reference}` is not in the registry `{registry}`")]
     OtherRegistry {
-        /// The image or chart.
         reference: String,
         /// The registry of this client.
         registry: RegistryHost,
     },
-    /// The image is named neither by tag nor by digest.
+    /// The image has neither a tag nor a digest.
     #[error("`{reference}` has neither a tag nor a digest")]
-    NoTag {
-        /// The image.
-        reference: String,
-    },
-    /// The digest in the reference is not the one of the image to push.
-    #[error("`{reference}` names other content than the image to push, which is `{ours}`")]
-    OtherDigest {
-        /// The reference to push to.
-        reference: String,
-        /// The digest of the image.
-        ours: Digest,
-    },
+    NoTag { reference: String },
+    /// The digest in the reference is not that of the image to push.
+    #[error("`{reference}` refers to different content than the image to push, `{ours}`")]
+    OtherDigest { reference: String, ours: Digest },
     /// The image was built where this client cannot read it.
     #[error("the image for `{reference}` is {place}, not in an OCI layout")]
-    NotInLayout {
-        /// What it should be pushed as.
-        reference: String,
-        /// Where it is.
-        place: String,
-    },
-    /// A prediction cannot be pushed.
+    NotInLayout { reference: String, place: String },
+    /// A predicted image cannot be pushed.
     #[error("the image for `{reference}` was only predicted, not built")]
-    NotBuilt {
-        /// What it should be pushed as.
-        reference: String,
-    },
-    /// The chart and the reference it should be pushed to do not fit together.
+    NotBuilt { reference: String },
+    /// The chart does not match the reference it should be pushed to.
     #[error("the chart `{chart}` cannot be pushed as `{reference}`")]
     OtherChart {
         /// Name and version in the chart.
         chart: String,
-        /// Where it should go.
+        /// The target.
         reference: String,
     },
-    /// What is there is no Helm chart.
-    #[error("`{reference}` is no Helm chart: {reason}")]
+    /// The artifact is not a Helm chart.
+    #[error("`{reference}` is not a Helm chart: {reason}")]
     NotAChart {
-        /// What was read.
         reference: String,
         /// What is missing or wrong.
         reason: String,
     },
-    /// The tag of a release record holds something else.
+    /// The tag of a release record contains something else.
     #[error("`{reference}` is not a release record: {reason}")]
     NotARecord {
-        /// What was read.
         reference: String,
         /// What is missing or wrong.
         reason: String,
     },
-    /// The repository has to be made first.
+    /// The repository must be created first.
     #[error("the registry `{registry}` has no repository `{repository}`")]
     NoRepository {
-        /// Which registry.
         registry: RegistryHost,
-        /// The repository to push to.
         repository: Repository,
-        /// What the registry said.
+        /// The answer of the registry.
         answer: String,
     },
-    /// Something before the registry refuses requests as large as a layer.
-    #[error("`{registry}` does not take {what} of {} in one request", shown_size(*size))]
+    /// A proxy in front of the registry refuses requests as large as a layer.
+    #[error("`{registry}` does not accept {what} of {} in one request", printable::size(*size))]
     BodyLimit {
-        /// Which registry.
         registry: RegistryHost,
         /// What was sent, such as "a layer".
         what: &'static str,
         /// Its size, in bytes.
         size: u64,
     },
-    /// The registry wants to be asked less often, and we do not wait that long.
-    #[error("the registry `{registry}` has had too many requests")]
+    /// The registry limits requests, and asks for a longer pause than we wait.
+    #[error("too many requests to the registry `{registry}`")]
     TooManyRequests {
-        /// Which registry.
+        /// The registry.
         registry: RegistryHost,
-        /// How long it wants us to wait, where it says it.
+        /// The requested pause, if given.
         wait: Option<Duration>,
-        /// What the registry said.
+        /// The answer of the registry.
         answer: String,
     },
-    /// A setting names a proxy that cannot be used.
+    /// A setting contains a proxy that cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    /// There is no connection to the proxy.
+    /// The proxy cannot be connected to.
     #[error("the proxy `{proxy}` cannot be reached")]
     ProxyUnreachable {
         /// The proxy, without its login.
         proxy: String,
-        /// The variable that names it.
+        /// The variable that sets it.
         setting: &'static str,
-        /// The host that it should have led to.
+        /// The host to connect to through the proxy.
         host: String,
-        /// Why.
         #[source]
         source: BoxError,
     },
-    /// The proxy does not connect us.
-    #[error("the proxy `{proxy}` does not connect to `{host}`")]
+    /// The proxy refused to connect to the host.
+    #[error("the proxy `{proxy}` refused to connect to `{host}`")]
     ProxyRefuses {
         /// The proxy, without its login.
         proxy: String,
-        /// The variable that names it.
+        /// The variable that sets it.
         setting: &'static str,
-        /// The host that it should have led to.
+        /// The host to connect to through the proxy.
         host: String,
-        /// Why.
         #[source]
         source: BoxError,
     },
-    /// The proxy wants a login, or another one.
+    /// The proxy requires a login, or another one.
     #[error("the proxy `{proxy}` {}", if *has_login { "refuses the login" } else { "wants a login" })]
     ProxyLogin {
         /// The proxy, without its login.
         proxy: String,
-        /// The variable that names it.
+        /// The variable that sets it.
         setting: &'static str,
-        /// The host that it should have led to.
+        /// The host to connect to through the proxy.
         host: String,
         /// Whether it was sent one.
         has_login: bool,
     },
-    /// An index has no image for the wanted platform.
+    /// An index has no image for the platform.
     #[error("`{reference}` has no image for {platform}")]
     NoPlatform {
-        /// The index.
         reference: String,
-        /// The wanted platform.
+        /// The requested platform.
         platform: String,
-        /// The platforms it has.
+        /// The available platforms.
         available: Vec<String>,
     },
-    /// What arrived does not have the digest it was asked for by.
-    #[error("the registry sent other content than `{expected}` for {what}")]
+    /// The content does not match its digest.
+    #[error("the registry sent content that does not match `{expected}` for {what}")]
     Corrupt {
-        /// What was read.
         what: String,
-        /// The digest that was asked for.
+        /// The requested digest.
         expected: Digest,
-        /// The digest of what arrived.
+        /// The digest of the received content.
         received: Digest,
     },
-    /// The registry sent more than this kind of thing may have.
+    /// The registry sent more than is allowed for this kind of content.
     #[error("{what} is larger than {limit} bytes")]
     TooLarge {
-        /// What was read.
         what: String,
         /// The limit.
         limit: u64,
     },
-    /// The registry points somewhere this client does not go.
-    #[error("the registry `{registry}` points to `{target}`, which is refused: {reason}")]
+    /// The registry redirects to a place that this client does not contact.
+    #[error("refused to follow the registry `{registry}` to `{target}`: {reason}")]
     UnsafeTarget {
-        /// The registry.
         registry: RegistryHost,
-        /// Scheme and host it points to.
+        /// Scheme and host of that place.
         target: String,
-        /// Which rule it breaks.
         reason: &'static str,
     },
-    /// A write was tried while planning. A programming error: whoever writes has to look at the mode first.
-    #[error("programming error: {method} {path} while planning")]
+    /// A write was attempted while planning. A bug: code that writes must check the mode first.
+    #[error("internal error: tried to send {method} {path} while planning")]
     WriteWhilePlanning {
-        /// The method.
         method: String,
-        /// What it was for.
+        /// The purpose of the request.
         path: String,
     },
-    /// What was pulled cannot be written here.
+    /// What was pulled cannot be written to this machine.
     #[error("cannot write `{}`", path.display())]
     Write {
-        /// The file or folder.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// The project has a name that Harbor does not take.
-    #[error("`{value}` is no name of a Harbor project: {reason}")]
+    /// Harbor does not accept the name of the project.
+    #[error("`{value}` is not a valid Harbor project name: {reason}")]
     ProjectName {
         /// The refused name.
         value: String,
-        /// Which rule it breaks.
         reason: &'static str,
     },
 }
@@ -314,7 +277,9 @@ impl Diagnostic for ClientError {
 
     fn evidence(&self) -> Vec<String> {
         match self {
-            Self::NoPlatform { available, .. } => vec![format!("it has: {}", available.join(", "))],
+            Self::NoPlatform { available, .. } => {
+                vec![format!("available platforms: {}", available.join(", "))]
+            }
             Self::Corrupt {
                 expected, received, ..
             } => vec![
@@ -324,13 +289,13 @@ impl Diagnostic for ClientError {
             Self::NoRepository { answer, .. } => vec![format!("it answered: {answer}")],
             Self::TooManyRequests { wait, answer, .. } => {
                 let answered = format!("it answered: {answer}");
-                let wait = wait.map(|wait| format!("it wants a pause of {} s", wait.as_secs()));
+                let wait = wait.map(|wait| format!("it asks for a pause of {} s", wait.as_secs()));
                 [Some(answered), wait].into_iter().flatten().collect()
             }
             Self::ProxyUnreachable { setting, host, .. }
             | Self::ProxyRefuses { setting, host, .. }
             | Self::ProxyLogin { setting, host, .. } => {
-                vec![format!("`{setting}` names it for `{host}`")]
+                vec![format!("set by `{setting}`, for connections to `{host}`")]
             }
             _ => Vec::new(),
         }
@@ -339,31 +304,32 @@ impl Diagnostic for ClientError {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::CaFileUnreadable { .. } | Self::CaFileInvalid { .. } => {
-                "name a PEM file (`-----BEGIN CERTIFICATE-----`) in HARMONY_REGISTRY_CA, or unset it"
+                "set HARMONY_REGISTRY_CA to a PEM file (`-----BEGIN CERTIFICATE-----`), or unset it"
             }
             Self::Tls { .. } => {
-                "install the certificate authorities of the distribution, on Debian: `apt-get install ca-certificates`"
+                "install the certificate authorities of the Linux distribution; on Debian, run `apt-get install \
+                 ca-certificates`"
             }
             Self::HalfCredentials { missing, .. } => {
                 return vec![format!("set `{missing}` too, or unset both")];
             }
             Self::OtherRegistry { registry, .. } => {
                 return vec![format!(
-                    "name it below `{registry}`, or use a topology with that registry"
+                    "use a name that starts with `{registry}`, or a topology with the other registry"
                 )];
             }
             Self::NoTag { .. } => "add a tag, as in `registry.example.com/team/my-app:1.0.0`",
-            Self::OtherDigest { .. } => "leave the digest out of the reference to push to",
+            Self::OtherDigest { .. } => "remove the digest from the target reference",
             Self::NotInLayout { .. } => {
                 "use a builder that writes an OCI layout or archive, or the registry the image is in"
             }
-            Self::NotBuilt { .. } => "build with the same context that pushes",
+            Self::NotBuilt { .. } => "build and push with the same context",
             Self::OtherChart { .. } => {
                 "push a chart under the name and version in its `Chart.yaml`"
             }
-            Self::NotAChart { .. } => "check the reference: it may name an image",
+            Self::NotAChart { .. } => "check the reference: it may refer to an image",
             Self::NotARecord { .. } => {
-                "check who may push to the registry, and release a new version: another program wrote this tag"
+                "another program wrote this tag: check who can push to the registry, and release a new version"
             }
             Self::NoRepository { repository, .. } => {
                 return vec![format!(
@@ -371,42 +337,48 @@ impl Diagnostic for ClientError {
                 )];
             }
             Self::TooManyRequests { .. } => {
-                "log in if you have not, or run the same command again later: what was sent is not sent twice"
+                "log in if you are not logged in, or run the same command again later; content that was already \
+                 uploaded is not uploaded again"
             }
             Self::ProxyUnreachable { setting, host, .. }
             | Self::ProxyRefuses { setting, host, .. } => {
                 return vec![
                     format!("check `{setting}`"),
-                    format!("or add `{host}` to `NO_PROXY` to reach it directly"),
+                    format!("or add `{host}` to `NO_PROXY` to connect directly"),
                 ];
             }
             Self::ProxyLogin { setting, host, .. } => {
                 return vec![
                     format!(
-                        "write user and password into `{setting}`, as in `http://USER:PASSWORD@proxy.example.com:3128`"
+                        "add the user and password to `{setting}`, as in \
+                         `http://USER:PASSWORD@proxy.example.com:3128`"
                     ),
-                    format!("or add `{host}` to `NO_PROXY` to reach it directly"),
+                    format!("or add `{host}` to `NO_PROXY` to connect directly"),
                 ];
             }
             Self::Proxy(_) => return Vec::new(),
             Self::BodyLimit { .. } => {
-                "raise the limit for request bodies of the proxy before the registry: `client_max_body_size` of nginx, the \
-                 annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress"
+                "increase the request size limit of the proxy in front of the registry: `client_max_body_size` in \
+                 nginx, or the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress"
             }
             Self::NoPlatform { .. } => "use an image that is built for this platform",
             Self::Corrupt { .. } => {
-                "run the same command again; if it stays, the registry's storage or a proxy on the way is broken"
+                "run the same command again; if the error persists, the storage of the registry or a proxy is \
+                 faulty"
             }
-            Self::TooLarge { .. } => "check the reference: this is not what a release puts there",
+            Self::TooLarge { .. } => {
+                "check the reference: a release does not create anything this large"
+            }
             Self::UnsafeTarget { .. } => {
-                "behind a proxy, let it pass `Host` and `X-Forwarded-Proto` on, or set the registry's public URL"
+                "if the registry is behind a proxy, forward `Host` and `X-Forwarded-Proto`, or configure the \
+                 public URL of the registry"
             }
-            Self::WriteWhilePlanning { .. } => "report this as a bug of Harmony",
+            Self::WriteWhilePlanning { .. } => "please report this as a bug in Harmony",
             Self::Write { .. } => {
-                "free space or check the permissions, then run the same command again"
+                "free some space or check the permissions, then run the same command again"
             }
             Self::ProjectName { .. } => {
-                "write lower-case letters, digits, `.`, `_` and `-`, beginning and ending with a letter or digit"
+                "use lower-case letters, digits, `.`, `_` and `-`, starting and ending with a letter or digit"
             }
         };
         vec![hint.into()]

@@ -1,7 +1,7 @@
-//! The files that `docker login` and `podman login` write: which login is for a repository. Pure.
+//! Parses the files of `docker login` and `podman login`: which login is for a repository. Pure.
 //!
-//! Both programs leave empty fields behind, and name one registry in several ways. Entries may be for a part of a registry
-//! only (`registry.example.com/team`): the longest path that fits counts.
+//! Both programs write empty fields, and name one registry in several ways. Entries may be for a part of a registry
+//! (`registry.example.com/team`); the longest matching path wins.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -14,22 +14,21 @@ use serde_json::{Map, Value};
 use crate::endpoint;
 use crate::settings::Credentials;
 
-/// The user that stands for "the password is an identity token" (docker and podman).
+/// The user name that means "the password is an identity token" (Docker and Podman).
 const TOKEN_USER: &str = "<token>";
-/// How many names a helper is asked for, one after the other.
+/// The maximum number of names that a helper is asked for.
 const MAX_NAMES: usize = 3;
 
-/// Who we are.
 #[derive(Debug, Clone)]
 pub(crate) enum Login {
     Anonymous,
     Password(Credentials),
-    /// A token of a token server, from which it makes short-lived ones.
+    /// An identity token, from which the token server issues short-lived ones.
     IdentityToken(SecretString),
 }
 
 impl Login {
-    /// A user and a password as they are kept; `None` when there is nothing in them.
+    /// A stored user and password; `None` if both are empty.
     pub(crate) fn new(user: &str, password: &str) -> Option<Self> {
         match (user, password) {
             ("", _) | (_, "") => None,
@@ -39,7 +38,7 @@ impl Login {
     }
 }
 
-/// What one file says.
+/// The content of one file.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LoginFile {
@@ -51,9 +50,9 @@ pub(crate) struct LoginFile {
 /// Where a file says that the login for a repository is.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place<'a> {
-    /// The helper to ask first, and the names to ask it for.
+    /// The helper to ask first, and the names to ask for.
     pub(crate) helper: Option<(&'a str, Vec<&'a str>)>,
-    /// The entry that holds a login.
+    /// The entry with a login.
     pub(crate) entry: Option<&'a Map<String, Value>>,
 }
 
@@ -62,7 +61,7 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Undecodable;
 
 impl LoginFile {
-    /// `None` when it is not what docker and podman write.
+    /// `None` if it is not in the format of Docker and Podman.
     pub(crate) fn parse(content: &[u8]) -> Option<Self> {
         let content = content
             .strip_prefix("\u{feff}".as_bytes())
@@ -72,8 +71,8 @@ impl LoginFile {
 
     /// Where the login for a repository of this registry is.
     ///
-    /// As for docker, the helper of the registry comes before that for all registries, and the empty name stands for "no
-    /// helper for this one". A helper comes before what stands in the file itself.
+    /// As in Docker, the helper of the registry takes precedence over the default helper, and an empty name means "no
+    /// helper for this registry". A helper takes precedence over the file itself.
     pub(crate) fn place<'a>(
         &'a self,
         registry: &'a RegistryHost,
@@ -87,7 +86,7 @@ impl LoginFile {
                 .map(|(name, value)| (Key::read(name), value))
                 .filter(|(key, _)| key.fits(registry, repository))
                 .collect();
-            // The longest path first; of the same length, the name that docker uses.
+            // Longest path first; for equal lengths, the name that Docker uses.
             fitting.sort_by_key(|(found, _)| {
                 (std::cmp::Reverse(found.path.len()), found.whole != key)
             });
@@ -104,7 +103,7 @@ impl LoginFile {
             None => (None, store),
         };
         let helper = (!helper.is_empty()).then(|| {
-            // Entries without a login are marks that a helper has it under that name.
+            // Entries without a login mean that a helper has it under that name.
             let marks = entries.iter().map(|(key, _)| key.whole);
             let mut names: Vec<&str> = Vec::new();
             for name in first
@@ -144,7 +143,7 @@ impl<'a> Key<'a> {
         let bare = bare.unwrap_or(whole);
         let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
         let path = path.trim_matches('/');
-        // With a scheme it is the address of an API, and docker writes `/v1/` also without one.
+        // With a scheme it is the address of an API; Docker writes `/v1/` also without one.
         let is_address = has_scheme || matches!(path, "v1" | "v2");
         Self {
             whole,
@@ -163,7 +162,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Docker Hub has many names, and 443 is the port of all registries that name none.
+/// Docker Hub has many names, and 443 is the default port.
 fn same_registry(one: &str, other: &str) -> bool {
     const HUB: [&str; 4] = [
         "docker.io",
@@ -190,7 +189,7 @@ fn holds_login(entry: &Map<String, Value>) -> bool {
         .any(|field| !text(entry, field).is_empty())
 }
 
-/// The login in an entry; `None` when there is nothing in it.
+/// The login in an entry; `None` if it is empty.
 pub(crate) fn login(entry: &Map<String, Value>) -> Result<Option<Login>, Undecodable> {
     let identity_token = text(entry, "identitytoken");
     if !identity_token.is_empty() {

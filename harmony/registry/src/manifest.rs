@@ -1,4 +1,4 @@
-//! Manifests in a registry: which one a name stands for, reading one, writing one.
+//! Resolves, reads and writes manifests.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::scope::Scope;
 use crate::transport::{Call, Payload, Transport, api_path, retrying};
 use crate::wire::{Failure, Retry};
 
-/// The largest manifest that is read; the specification wants registries to take 4 MiB.
+/// The maximum size of a manifest; the specification requires registries to accept 4 MiB.
 const LIMIT: u64 = 4 * 1024 * 1024;
 const KINDS: [&str; 4] = [
     media::MANIFEST,
@@ -38,7 +38,7 @@ pub(crate) const APPEARING: [Duration; 6] = [
     Duration::from_secs(3),
 ];
 
-/// The digest that `name`, a tag or a digest, stands for; `None` when there is no such manifest.
+/// The digest of `name`, a tag or a digest; `None` if there is no such manifest.
 pub(crate) async fn resolve(
     transport: &Transport,
     scope: &Scope,
@@ -78,10 +78,10 @@ where
     }
 }
 
-/// As [`resolve`], tried once.
+/// Like [`resolve`], without retries.
 ///
-/// Some registries deny what is not there yet instead of saying so: where our login was not refused, that counts as not
-/// there, and whether we may push, the push itself finds out.
+/// Some registries deny access to what does not exist. If our login was not refused, that counts as not found; the push
+/// itself finds out whether we may push.
 pub(crate) async fn head(
     transport: &Transport,
     scope: &Scope,
@@ -95,7 +95,8 @@ pub(crate) async fn head(
     }
 }
 
-/// The failure, unless it is a denial of what may just not be there: our login is good for this registry.
+/// The error, unless it may mean that the content does not exist: our login works for this registry, but access was
+/// denied.
 pub(crate) async fn unless_unknown(
     transport: &Transport,
     scope: &Scope,
@@ -118,7 +119,7 @@ async fn ask(transport: &Transport, scope: &Scope, name: &str) -> Result<Option<
             None => by_content(transport, scope, name).await,
         },
         StatusCode::NOT_FOUND => Ok(None),
-        // A proxy that knows no HEAD.
+        // A proxy without support for HEAD.
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
             by_content(transport, scope, name).await
         }
@@ -126,7 +127,7 @@ async fn ask(transport: &Transport, scope: &Scope, name: &str) -> Result<Option<
     }
 }
 
-/// Reads a manifest; `None` when there is none. Read by digest, it is what was asked for.
+/// Reads a manifest; `None` if there is none. Content read by digest is verified.
 pub(crate) async fn get(
     transport: &Transport,
     scope: &Scope,
@@ -157,7 +158,7 @@ pub(crate) async fn get(
     }))
 }
 
-/// Writes a manifest under `name`, a tag or its digest. What it names has to be there.
+/// Writes a manifest under `name`, a tag or its digest. Everything it references must exist.
 pub(crate) async fn put(
     transport: &Transport,
     scope: &Scope,
@@ -177,7 +178,7 @@ pub(crate) async fn put(
         _ => {
             let unwanted = Unwanted::read(transport.wire(), response).await;
             let mut failure = transport.judgement(&call, &unwanted).await;
-            // A registry of several machines may need a moment until each of them knows what was just sent.
+            // A distributed registry may need a moment until every node knows what was just sent.
             if unwanted.has_code(&["BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN"]) {
                 failure.retry = Retry::After(None);
             }
@@ -209,8 +210,7 @@ fn digest_header(headers: &HeaderMap) -> Option<Digest> {
     Digest::parse(value).ok()
 }
 
-/// The digest of `bytes`, which has to be the expected one where one is known. An answer that was cut or garbled is
-/// worth another try.
+/// The digest of `bytes`, which must be the expected one if that is known. A truncated or corrupt answer is retried.
 fn checked(what: &str, expected: Option<Digest>, bytes: &Bytes) -> Result<Digest, Failure> {
     let Some(expected) = expected else {
         return Ok(sha256(bytes));

@@ -1,4 +1,4 @@
-//! Reading images and charts, every byte checked against its digest.
+//! Reads images and charts, with every byte verified against its digest.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -31,7 +31,7 @@ use crate::wire::Failure;
 use crate::{answer, manifest, push};
 
 const AT_ONCE: usize = 4;
-/// How many platforms of an index an error shows.
+/// The maximum number of platforms of an index in an error.
 const SHOWN_PLATFORMS: usize = 20;
 
 /// Reads a manifest by tag or digest.
@@ -48,7 +48,7 @@ pub(crate) async fn manifest(
         })
 }
 
-/// Reads a small blob, of the size that its manifest says and never more than `limit`.
+/// Reads a small blob of the size in its manifest, but never more than `limit`.
 pub(crate) async fn small_blob(
     transport: &Transport,
     scope: &Scope,
@@ -70,7 +70,7 @@ pub(crate) async fn small_blob(
     .await
 }
 
-/// The manifest of the image for one platform: of an index, the one that fits; else the image itself.
+/// The manifest of the image for one platform: the matching one of an index, else the image itself.
 pub(crate) async fn of_platform(
     transport: &Transport,
     scope: &Scope,
@@ -82,7 +82,7 @@ pub(crate) async fn of_platform(
     let unreadable = |error: serde_json::Error| {
         transport.nonsense(
             &format!("reading `{reference}`"),
-            format!("its manifest cannot be understood: {error}"),
+            format!("cannot parse its manifest: {error}"),
         )
     };
     let kind: ManifestKind = serde_json::from_slice(&top.bytes).map_err(unreadable)?;
@@ -126,8 +126,8 @@ pub(crate) async fn of_platform(
     })
 }
 
-/// Writes an image to an OCI layout directory, as its only manifest. What the directory has already is not read
-/// again, and `index.json` comes last: a directory that has it is whole.
+/// Writes an image to an OCI layout directory, as its only manifest. Existing blobs are not read again, and
+/// `index.json` is written last: a directory that has it is complete.
 pub(crate) async fn image(
     transport: &Transport,
     scope: &Scope,
@@ -138,7 +138,7 @@ pub(crate) async fn image(
     let image: ImageManifest = serde_json::from_slice(&manifest.bytes).map_err(|error| {
         transport.nonsense(
             &format!("reading `{}@{}`", scope.repository, manifest.digest),
-            format!("its manifest cannot be understood: {error}"),
+            format!("cannot parse its manifest: {error}"),
         )
     })?;
     let invalid = |reason| transport.nonsense(&format!("reading `{}`", scope.repository), reason);
@@ -194,7 +194,7 @@ pub(crate) async fn image(
     })
 }
 
-/// Config and layers, each once.
+/// Config and layers, without duplicates.
 fn wanted(image: &ImageManifest) -> Result<Vec<(Digest, u64)>, String> {
     let mut seen = BTreeSet::new();
     let mut wanted = Vec::new();
@@ -207,8 +207,7 @@ fn wanted(image: &ImageManifest) -> Result<Vec<(Digest, u64)>, String> {
     Ok(wanted)
 }
 
-/// Begins to read a blob, from the byte at `offset` on. A registry that cannot do that sends all of it, with another
-/// status.
+/// Starts to read a blob from `offset`. A registry without support for that sends all of it, with another status.
 async fn open(
     transport: &Transport,
     scope: &Scope,
@@ -239,7 +238,7 @@ async fn open(
     }
 }
 
-/// A blob that has arrived in part: the next try goes on where this one broke off.
+/// A partly received blob: the next attempt continues where this one stopped.
 struct Download {
     file: tokio::fs::File,
     unfinished: TempPath,
@@ -297,8 +296,7 @@ async fn blob_to_file(
         let received = download.received + piece.len() as u64;
         if received > size {
             let operation = format!("reading `{}`", scope.repository);
-            let answer =
-                format!("`{digest}` has more than the {size} bytes that its manifest says");
+            let answer = format!("`{digest}` has more than the {size} bytes in its manifest");
             return Err(transport.nonsense(&operation, answer).into());
         }
         download.hashing.update(&piece);
@@ -319,7 +317,7 @@ async fn blob_to_file(
     Ok(())
 }
 
-/// Whether a part of a blob is the part that was asked for: `Content-Range: bytes 1000-1999/2000`.
+/// Whether a part of a blob is the requested one: `Content-Range: bytes 1000-1999/2000`.
 fn starts_at(headers: &HeaderMap, offset: u64) -> bool {
     let range = headers
         .get(CONTENT_RANGE)
@@ -328,7 +326,7 @@ fn starts_at(headers: &HeaderMap, offset: u64) -> bool {
     start.is_some_and(|(start, _)| start.trim().parse() == Ok(offset))
 }
 
-/// Bytes that were garbled or cut on the way are worth another try.
+/// Corrupt or truncated data is retried.
 fn corrupt(what: String, expected: &Digest, received: Digest) -> Failure {
     Failure::transient(ClientError::Corrupt {
         what,

@@ -1,4 +1,4 @@
-//! Pushing: what to do with a version, and doing it.
+//! Pushes: decides what to do with a version, and does it.
 //!
 //! ```text
 //! HEAD tag -> [ HEAD manifest -> blobs, several at once -> manifests by digest ] -> HEAD tag -> PUT tag -> HEAD tag
@@ -6,8 +6,8 @@
 //!    +-- planning stops here                                          the same questions again
 //! ```
 //!
-//! The tag comes last, so whatever breaks off before leaves only what has no name, and what the next run finds there
-//! it does not send again. Resumable uploads fit into [`crate::blob`], referrers between manifests and tag.
+//! The tag is written last, so an interrupted push leaves only untagged content, which the next run does not send
+//! again. Resumable uploads would fit into [`crate::blob`], referrers between manifests and tag.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,27 +23,27 @@ use crate::artifact::{Artifact, Manifest};
 use crate::blob::{Sender, Sent};
 use crate::manifest;
 use crate::scope::Scope;
-use crate::size::shown_size;
 use crate::transport::{Transport, retrying};
 use crate::wire::Failure;
+use harmony_types::printable;
 
-/// How many blobs of an artifact travel at once: enough to hide the round trips, few enough for a slow line.
+/// The number of blobs that are sent at the same time: enough to hide round trips, few enough for a slow line.
 const AT_ONCE: usize = 4;
 
-/// What is to be done about a version, from what is published and what is ours, as far as known.
+/// What to do with a version, from what is published and what is ours, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It is not there.
+    /// It does not exist.
     Publish,
-    /// It is there with our content.
+    /// It exists with our content.
     Nothing,
-    /// It is there; ours is not built yet.
+    /// It exists; ours is not built yet.
     KnownAfterBuild { published: Digest },
-    /// It is there with other content, which stays.
+    /// It exists with other content, which stays.
     Refuse { published: Digest, ours: Digest },
 }
 
-/// A published version is never changed.
+/// A published version never changes.
 pub(crate) fn decide(published: Option<Digest>, ours: Option<&Digest>) -> Decision {
     match (published, ours) {
         (None, _) => Decision::Publish,
@@ -65,13 +65,13 @@ pub(crate) struct Tally {
     pub(crate) bytes: u64,
 }
 
-/// `2 of 5 blobs sent, 34.2 MB`
+/// `2 of 5 blobs sent, 32.61 MiB`
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let all = self.sent + self.mounted + self.there;
         write!(f, "{} of {all} blobs sent", self.sent)?;
         if self.sent > 0 {
-            write!(f, ", {}", shown_size(self.bytes))?;
+            write!(f, ", {}", printable::size(self.bytes))?;
         }
         if self.mounted > 0 {
             write!(f, ", {} mounted", self.mounted)?;
@@ -80,7 +80,7 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// Which repository of the registry is known to have a blob; it only grows, and only by what was seen.
+/// Which repository of the registry has which blob; only grows, and only from observations.
 #[derive(Debug, Default)]
 pub(crate) struct KnownBlobs(Mutex<HashMap<Digest, Repository>>);
 
@@ -98,7 +98,7 @@ impl KnownBlobs {
     }
 }
 
-/// Puts everything of an artifact into a repository, without a tag.
+/// Sends an artifact to a repository, without a tag.
 pub(crate) async fn contents(
     transport: &Transport,
     known: &KnownBlobs,
@@ -109,7 +109,7 @@ pub(crate) async fn contents(
     let Some(top) = artifact.manifests.last() else {
         return Ok(Tally::default());
     };
-    // A registry that has the manifest has what it names: an earlier run came as far as this.
+    // A registry that has the manifest has what it references: an earlier run got this far.
     if manifest::resolve(transport, scope, top.digest.as_str())
         .await?
         .is_some()
@@ -163,7 +163,7 @@ async fn blobs(
     watched(step, &counters, artifact.size(), sending).await
 }
 
-/// Gives a manifest that is in the repository its tag, unless the tag has been taken meanwhile.
+/// Tags a manifest of the repository, unless the tag has been taken in the meantime.
 pub(crate) async fn tag(
     transport: &Transport,
     scope: &Scope,
@@ -176,7 +176,7 @@ pub(crate) async fn tag(
         published,
         ours: manifest.digest.clone(),
     };
-    // A try that got no answer may have worked, so each try begins by looking.
+    // An attempt without an answer may have succeeded, so each attempt looks first.
     retrying(|| async {
         match decide(
             manifest::head(transport, scope, tag).await?,
@@ -187,14 +187,14 @@ pub(crate) async fn tag(
             Decision::Publish | Decision::KnownAfterBuild { .. } => {}
         }
         if let Err(failure) = manifest::put(transport, scope, tag, manifest).await {
-            // Registries with immutable tags refuse in many ways; what is there now tells.
+            // Registries with immutable tags refuse in many ways; look at what exists now.
             return match manifest::head(transport, scope, tag).await {
                 Ok(Some(published)) if published == manifest.digest => Ok(()),
                 Ok(Some(published)) => Err(taken(published).into()),
                 _ => Err(failure),
             };
         }
-        // A registry of several machines may need a moment until each of them knows the tag.
+        // A distributed registry may need a moment until every node knows the tag.
         for wait in manifest::APPEARING {
             match manifest::head(transport, scope, tag).await? {
                 Some(published) if published == manifest.digest => return Ok(()),
@@ -204,13 +204,13 @@ pub(crate) async fn tag(
         }
         Err(Failure::from(transport.nonsense(
             &format!("pushing to `{}`", scope.repository),
-            format!("it took the tag `{tag}`, but does not have it"),
+            format!("it accepted the tag `{tag}`, but does not have it"),
         )))
     })
     .await
 }
 
-/// Shows how far `work` is, while it runs.
+/// Shows the progress of `work` while it runs.
 pub(crate) async fn watched<W: Future>(
     step: &Step,
     counters: &[Arc<AtomicU64>],
@@ -277,7 +277,7 @@ mod tests {
             there: 2,
             bytes: 34_200_000,
         };
-        assert_eq!(tally.to_string(), "2 of 5 blobs sent, 34.2 MB, 1 mounted");
+        assert_eq!(tally.to_string(), "2 of 5 blobs sent, 32.61 MiB, 1 mounted");
         let nothing = Tally {
             there: 3,
             ..Tally::default()

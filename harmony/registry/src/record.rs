@@ -1,4 +1,4 @@
-//! Release records: artifacts of the OCI image specification 1.1, one tag for each version.
+//! Release records: artifacts of the OCI image specification 1.1, one tag per version.
 
 use std::collections::BTreeSet;
 
@@ -25,15 +25,15 @@ use crate::scope::Scope;
 use crate::transport::{Call, Transport, api_path, retrying};
 use crate::wire::Failure;
 
-/// What the manifest and its one layer say they are.
+/// The types of the manifest and its layer.
 const RECORD: &str = "application/vnd.harmony.release.v1+json";
 /// The config of an artifact that has none (OCI image specification 1.1, "guidance for an empty descriptor").
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const EMPTY_CONTENT: &[u8] = b"{}";
 
-/// The largest record that is read.
+/// The maximum size of a record.
 const RECORD_LIMIT: u64 = 1024 * 1024;
-/// The longest page of tags that is read, how many tags are asked for at once, and how many pages there may be.
+/// The maximum size of a page of tags, the number of tags requested at once, and the maximum number of pages.
 const PAGE_LIMIT: u64 = 4 * 1024 * 1024;
 const PAGE_SIZE: usize = 1000;
 const MAX_PAGES: usize = 100;
@@ -72,14 +72,14 @@ fn artifact(record: &[u8]) -> Artifact {
     }
 }
 
-/// The digest of the record that a manifest holds, and its size.
+/// The digest of the record in a manifest, and its size.
 fn content_of(manifest: &[u8], reference: &str) -> Result<(Digest, u64), ClientError> {
     let not_a_record = |reason: String| ClientError::NotARecord {
         reference: reference.to_owned(),
         reason: answer::shown(&reason),
     };
     let manifest: OciImageManifest = serde_json::from_slice(manifest)
-        .map_err(|error| not_a_record(format!("its manifest cannot be understood: {error}")))?;
+        .map_err(|error| not_a_record(format!("cannot parse its manifest: {error}")))?;
     let layer = manifest
         .layers
         .iter()
@@ -143,7 +143,7 @@ async fn read(
     let reference = name.to_string();
     let name = version.to_string();
     let manifest = match manifest::read(transport, &scope, &name).await {
-        // Some registries deny what is not there.
+        // Some registries deny access to what does not exist.
         Err(error) => unless_unknown(transport, &scope, error.into())
             .await
             .map(|()| None)
@@ -160,11 +160,11 @@ async fn read(
 
 #[derive(Deserialize)]
 struct Page {
-    /// Some registries write `null` for a repository without tags.
+    /// Some registries return `null` for a repository without tags.
     tags: Option<Vec<String>>,
 }
 
-/// The tags that are versions, over all pages.
+/// The tags that are versions, from all pages.
 async fn versions(
     transport: &Transport,
     context: &Context,
@@ -174,7 +174,7 @@ async fn versions(
     let mut versions = BTreeSet::new();
     let mut path = api_path(repository, &format!("tags/list?n={PAGE_SIZE}"));
     let mut seen = BTreeSet::new();
-    // A registry that points back to a page has no more.
+    // A registry that points back to an earlier page has no more.
     while seen.insert(path.clone()) {
         context.check_cancelled()?;
         if seen.len() > MAX_PAGES {
@@ -195,7 +195,7 @@ async fn versions(
     Ok(versions.into_iter().collect())
 }
 
-/// One page of tags, and the path of the next; `None` for a repository that does not exist.
+/// One page of tags and the path of the next; `None` for a repository that does not exist.
 async fn page(
     transport: &Transport,
     scope: &Scope,
@@ -209,7 +209,7 @@ async fn page(
         StatusCode::NOT_FOUND => return Ok(None),
         _ => {
             let failure = transport.rejection(&call, response).await;
-            // Some registries deny what is not there.
+            // Some registries deny access to what does not exist.
             return unless_unknown(transport, scope, failure)
                 .await
                 .map(|()| None);
@@ -218,13 +218,17 @@ async fn page(
     let next = next_page(response.url(), response.headers());
     let what = format!("the list of tags of `{}`", scope.repository);
     let bytes = transport.wire().body(response, &what, PAGE_LIMIT).await?;
-    let page: Page = serde_json::from_slice(&bytes)
-        .map_err(|error| transport.nonsense(&operation, format!("no list of tags: {error}")))?;
+    let page: Page = serde_json::from_slice(&bytes).map_err(|error| {
+        transport.nonsense(
+            &operation,
+            format!("cannot parse the list of tags: {error}"),
+        )
+    })?;
     Ok(Some((page.tags.unwrap_or_default(), next)))
 }
 
-/// Where the header `Link: </v2/...?last=...>; rel="next"` leads (distribution specification, "listing tags"). Only path
-/// and query count: a registry behind a proxy may name a host that is its own alone.
+/// The target of the header `Link: </v2/...?last=...>; rel="next"` (distribution specification, "listing tags"). Only
+/// path and query count: a registry behind a proxy may name an internal host.
 fn next_page(from: &Url, headers: &HeaderMap) -> Option<String> {
     let links = headers.get_all(LINK).into_iter();
     let mut links = links
@@ -236,9 +240,9 @@ fn next_page(from: &Url, headers: &HeaderMap) -> Option<String> {
     Some(format!("{}{}", url.path(), query.unwrap_or_default()))
 }
 
-/// The targets in a header `Link`, each with whether it is the next page (RFC 8288, section 3).
+/// The targets in a `Link` header, each with whether it is the next page (RFC 8288, section 3).
 fn read_links(text: &str) -> impl Iterator<Item = (&str, bool)> {
-    // A target may hold commas and semicolons, but no `<`.
+    // A target may contain commas and semicolons, but no `<`.
     text.split('<').skip(1).filter_map(|link| {
         let (target, parameters) = link.split_once('>')?;
         let is_next = parameters.split([';', ',']).any(|parameter| {

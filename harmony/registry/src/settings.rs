@@ -1,4 +1,4 @@
-//! What the user says about a registry, and what the process's environment says.
+//! The configuration of a registry by the user and the environment.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,9 @@ use secrecy::SecretString;
 
 use crate::error::ClientError;
 
-/// How to get into a registry.
+/// How to access a registry.
 ///
-/// What is given here explicitly wins over the [`Environment`], which wins over the files that `docker login` and
-/// `podman login` write.
+/// Explicit settings override the [`Environment`], which overrides the files of `docker login` and `podman login`.
 #[derive(Debug, Clone)]
 pub struct RegistrySettings {
     pub(crate) credentials: Option<Credentials>,
@@ -20,12 +19,12 @@ pub struct RegistrySettings {
 }
 
 impl RegistrySettings {
-    /// With the environment of this process.
+    /// Uses the environment of this process.
     pub fn from_env() -> Self {
         Self::new(Environment::of_process())
     }
 
-    /// With this environment, which tests make up.
+    /// Uses the given environment; for tests.
     pub fn new(environment: Environment) -> Self {
         Self {
             credentials: None,
@@ -34,7 +33,7 @@ impl RegistrySettings {
         }
     }
 
-    /// With this login, whatever the environment says.
+    /// Sets the login, overriding the environment.
     #[must_use]
     pub fn with_credentials(self, credentials: Credentials) -> Self {
         Self {
@@ -43,7 +42,8 @@ impl RegistrySettings {
         }
     }
 
-    /// Trusts the authorities in this PEM file beside those of the machine, whatever the environment says.
+    /// Sets a PEM file of certificate authorities to trust in addition to those of the machine, overriding the
+    /// environment.
     #[must_use]
     pub fn with_ca_file(self, path: impl Into<PathBuf>) -> Self {
         Self {
@@ -52,14 +52,14 @@ impl RegistrySettings {
         }
     }
 
-    /// The file of additional authorities, where one is named.
+    /// The file of additional certificate authorities, if set.
     pub(crate) fn ca_file(&self) -> Option<&Path> {
         self.ca_file
             .as_deref()
             .or(self.environment.ca_file.as_deref())
     }
 
-    /// A user without a password, or the other way round, is a mistake and not an anonymous login.
+    /// A user without a password, or vice versa, is an error and not an anonymous login.
     pub(crate) fn check(&self) -> Result<(), ClientError> {
         if self.credentials.is_some() {
             return Ok(());
@@ -73,7 +73,6 @@ impl RegistrySettings {
     }
 }
 
-/// A login.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     pub(crate) user: String,
@@ -90,37 +89,35 @@ impl Credentials {
     }
 }
 
-/// What the environment variables say. A variable that is set to nothing counts as not set.
+/// The environment variables. An empty variable counts as not set.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<SecretString>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) proxies: ProxyVariables,
-    /// Where `docker login` keeps its file.
+    /// The directory of Docker's login file.
     docker_config: Option<PathBuf>,
-    /// Where podman was told to keep its file.
+    /// The configured path of Podman's login file.
     podman_auth_file: Option<PathBuf>,
-    /// Where podman keeps its file otherwise, of one boot or of one user.
+    /// The default directory of Podman's login file, per boot or per user.
     runtime_dir: Option<PathBuf>,
     config_dir: Option<PathBuf>,
     home: Option<PathBuf>,
 }
 
 impl Environment {
-    /// The user to log in as.
     pub const USER: &'static str = "HARMONY_REGISTRY_USER";
-    /// The password of that user.
     pub const PASSWORD: &'static str = "HARMONY_REGISTRY_PASSWORD";
-    /// A PEM file of authorities to trust beside those of the machine.
+    /// A PEM file of certificate authorities to trust in addition to those of the machine.
     pub const CA: &'static str = "HARMONY_REGISTRY_CA";
 
-    /// The environment of this process.
+    /// Reads the environment of this process.
     pub fn of_process() -> Self {
         Self::from_lookup(|name| std::env::var_os(name))
     }
 
-    /// An environment in which `lookup` gives the value of a variable.
+    /// An environment in which `lookup` returns the value of a variable.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
         let value = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let text = |name: &str| value(name).map(|value| value.to_string_lossy().into_owned());
@@ -138,8 +135,8 @@ impl Environment {
         }
     }
 
-    /// The files that may hold a login, in the order in which they are asked: those that a variable names, then those
-    /// of docker and of podman. A program reads no other file of its own when a variable names one.
+    /// The files that may contain a login, in the order in which they are read: those named by variables, then those of
+    /// Docker and Podman. If a variable names a file, the default file of the same program is not read.
     pub(crate) fn login_files(&self) -> Vec<PathBuf> {
         const DOCKER: &str = "config.json";
         const PODMAN: &str = "containers/auth.json";

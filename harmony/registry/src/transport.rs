@@ -25,16 +25,16 @@ use crate::scope::Scope;
 use crate::settings::RegistrySettings;
 use crate::wire::{Failure, Retry, Tls, Wire};
 
-/// Hops of a download to where its bytes are; real registries need one.
+/// The maximum number of redirects of a download; real registries need one.
 const MAX_HOPS: usize = 5;
-/// One to be asked for a token, one for a token that does not hold any more.
+/// One 401 to request a token, one for an expired token.
 const MAX_CHALLENGES: usize = 2;
 const API_ROOT: &str = "/v2/";
 const MAX_RETRIES: usize = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The way to one registry, shared by all that is done there.
+/// The connection to one registry, shared by all operations.
 #[derive(Debug)]
 pub(crate) struct Transport {
     wire: Wire,
@@ -44,7 +44,7 @@ pub(crate) struct Transport {
     published: Mutex<HashSet<(Repository, String)>>,
 }
 
-/// One request, which can be sent again.
+/// One request, which can be repeated.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
@@ -52,28 +52,28 @@ pub(crate) struct Call {
     pub(crate) identity: Identity,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) payload: Payload,
-    /// For messages: what is tried, such as "pushing to `fleet/operator`".
+    /// For messages: the operation, such as "pushing to `fleet/operator`".
     pub(crate) operation: String,
 }
 
-/// Where a call goes.
+/// The target of a call.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
     /// A path of the registry's API, with its query.
     Path(String),
-    /// Where the registry said to go on.
+    /// Where the registry said to continue.
     Hop(HopTarget),
 }
 
-/// A place that the registry named and that was judged to be safe.
+/// A place that the registry named and that was judged safe.
 #[derive(Debug, Clone)]
 pub(crate) struct HopTarget {
     pub(crate) url: Url,
-    /// Whether it is the registry itself, which alone gets credentials.
+    /// Whether it is the registry itself; only then are credentials sent.
     pub(crate) home: bool,
 }
 
-/// What a call carries.
+/// The body of a call.
 #[derive(Clone)]
 pub(crate) enum Payload {
     Empty,
@@ -81,7 +81,7 @@ pub(crate) enum Payload {
         content_type: String,
         bytes: Bytes,
     },
-    /// A body of many bytes, made anew for each try; `sent` counts them.
+    /// A large body, created anew for each attempt; `sent` counts its bytes.
     Stream {
         length: u64,
         sent: Arc<AtomicU64>,
@@ -170,14 +170,17 @@ impl Transport {
         &self.wire
     }
 
-    /// Sends a call, logging in when the registry asks for it. Any answer that is not worth another try comes back;
-    /// what it means is for the caller to say.
+    /// Sends a call, and logs in if the registry asks for it. Any answer that is not worth a retry is returned; the
+    /// caller decides what it means.
     pub(crate) async fn send(&self, call: &Call) -> Result<Response, Failure> {
         let base = self.base().await?;
         let mut hop = match &call.target {
             Target::Path(path) => HopTarget {
                 url: base.join(path).map_err(|_| {
-                    self.nonsense(&call.operation, format!("`{path}` is no path of its API"))
+                    self.nonsense(
+                        &call.operation,
+                        format!("`{path}` is not a valid path of its API"),
+                    )
                 })?,
                 home: true,
             },
@@ -225,18 +228,20 @@ impl Transport {
             return Ok(response);
         }
         Err(self
-            .nonsense(&call.operation, "it redirects in a circle".into())
+            .nonsense(&call.operation, "it redirects in a loop".into())
             .into())
     }
 
-    /// Where `response`, an answer to a request to `from`, says to go on.
+    /// The place where `response`, an answer to a request to `from`, says to continue.
     pub(crate) async fn hop(&self, from: &Url, response: &Response) -> Result<HopTarget, Failure> {
         let base = self.base().await?;
         let location = response
             .headers()
             .get(LOCATION)
             .and_then(|value| value.to_str().ok())
-            .ok_or_else(|| self.nonsense("its answer", "it names no place to go on at".into()))?;
+            .ok_or_else(|| {
+                self.nonsense("its answer", "it does not say where to continue".into())
+            })?;
         match endpoint::next_hop(base, from, location) {
             Ok(Hop::Home(url)) => Ok(HopTarget { url, home: true }),
             Ok(Hop::Foreign(url)) => Ok(HopTarget { url, home: false }),
@@ -251,13 +256,13 @@ impl Transport {
         }
     }
 
-    /// The failure that an unwanted answer stands for.
+    /// The error for an unexpected answer.
     pub(crate) async fn rejection(&self, call: &Call, response: Response) -> Failure {
         let unwanted = Unwanted::read(&self.wire, response).await;
         self.judgement(call, &unwanted).await
     }
 
-    /// As [`rejection`](Self::rejection), of an answer that was read already.
+    /// Like [`rejection`](Self::rejection), for an answer that has already been read.
     pub(crate) async fn judgement(&self, call: &Call, unwanted: &Unwanted) -> Failure {
         let registry = self.registry().clone();
         match (unwanted.status, &call.payload) {
@@ -265,7 +270,7 @@ impl Transport {
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
                 return self.denied(call, unwanted.words()).await.into();
             }
-            // A proxy in front of the registry, as a rule: registries themselves take blobs of any size.
+            // Usually a proxy in front of the registry: registries themselves accept blobs of any size.
             (StatusCode::PAYLOAD_TOO_LARGE, Payload::Stream { length, .. }) => {
                 return ClientError::BodyLimit {
                     registry,
@@ -293,8 +298,8 @@ impl Transport {
         failure
     }
 
-    /// False when the registry or its token server refuses our login, or asks for one that we do not have. Asked when
-    /// something is denied: where our login is good, what is denied may just not be there.
+    /// False if the registry or its token server refuses our login, or requires one that we do not have. Used when
+    /// something is denied: if our login works, what is denied may not exist.
     pub(crate) async fn takes_our_login(&self, scope: &Scope) -> Result<bool, Failure> {
         match self.auth.standing(scope).await {
             Standing::Refused => Ok(false),
@@ -313,7 +318,7 @@ impl Transport {
         }
     }
 
-    /// Finds out whether the registry takes this password.
+    /// Finds out whether the registry accepts this password.
     async fn try_password(
         &self,
         base: &Url,
@@ -348,7 +353,7 @@ impl Transport {
         }
     }
 
-    /// An answer that makes no sense.
+    /// The error for an answer that makes no sense.
     pub(crate) fn nonsense(&self, operation: &str, answer: String) -> RegistryError {
         RegistryError::Answer {
             registry: self.registry().clone(),
@@ -371,7 +376,7 @@ impl Transport {
             request = request.header(AUTHORIZATION, authorization);
         }
         match &call.payload {
-            // Some proxies want to be told that nothing follows.
+            // Some proxies require an explicit empty body.
             Payload::Empty if call.method == Method::POST => {
                 self.wire.exchange(request.header(CONTENT_LENGTH, 0)).await
             }
@@ -397,15 +402,16 @@ impl Transport {
 
     /// The root of the registry's API.
     ///
-    /// Always TLS, but on this machine: there it is TLS where the server speaks it, else plain HTTP, found out by one
-    /// request. An untrusted certificate does not lead to plain HTTP.
+    /// Always TLS, except on this machine: there one request finds out whether the server uses TLS, else plain HTTP. An
+    /// untrusted certificate does not lead to plain HTTP.
     async fn base(&self) -> Result<&Url, Failure> {
         self.base
             .get_or_try_init(|| async {
                 let host = endpoint::api_host(self.registry());
                 let url = |scheme: &str| {
-                    Url::parse(&format!("{scheme}://{host}/"))
-                        .map_err(|_| self.nonsense("its name", format!("`{host}` is no host")))
+                    Url::parse(&format!("{scheme}://{host}/")).map_err(|_| {
+                        self.nonsense("its name", format!("`{host}` is not a valid host"))
+                    })
                 };
                 let secure = url("https")?;
                 if !self.registry().is_loopback() {
@@ -431,7 +437,7 @@ fn is_denial(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-/// Runs `work` until it succeeds, fails for good, or has been tried often enough. `work` has to be idempotent.
+/// Retries `work` until it succeeds, fails permanently, or has used up its attempts. `work` must be idempotent.
 pub(crate) async fn retrying<T, F, W>(work: W) -> Result<T, RegistryError>
 where
     W: FnMut() -> F,
@@ -452,7 +458,7 @@ where
         .map_err(|failure| failure.error)
 }
 
-/// How long to wait before the next try; `None` gives up.
+/// The wait before the next attempt; `None` to give up.
 fn wait_after(retry: Retry, wait: Option<Duration>) -> Option<Duration> {
     match retry {
         Retry::Never => None,

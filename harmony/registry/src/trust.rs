@@ -1,9 +1,9 @@
-//! Which servers are trusted: those that an authority of this machine or of the user's file vouches for, and those whose
+//! Which servers are trusted: those vouched for by an authority of this machine or of the user's file, and those whose
 //! own certificate is in that file.
 //!
-//! The second is for the certificate that `openssl req -x509` makes and that many a registry has: it signs itself and
-//! says that it is an authority. Go's programs (docker, helm, skopeo) take it; the rules that rustls keeps do not allow
-//! the certificate of an authority at a server. It is taken only when the user's file holds exactly this certificate.
+//! The second case is for certificates made with `openssl req -x509`, which many registries use: they are self-signed
+//! and claim to be an authority. Go programs (docker, helm, skopeo) accept them; the rules of rustls do not allow a CA
+//! certificate for a server. It is accepted only if the user's file contains exactly this certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use rustls_platform_verifier::Verifier;
 
 use crate::error::ClientError;
 
-/// TLS that trusts the authorities of this machine, and what the user's file names.
+/// TLS that trusts the authorities of this machine and those in the user's file.
 pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, ClientError> {
     let named = ca_file.map(certificates).transpose()?.unwrap_or_default();
     trusting(named).map_err(|source| ClientError::Tls {
@@ -84,7 +84,7 @@ impl ServerCertVerifier for Trust {
             now,
         );
         match verified {
-            // The first thing looked at after the certificate's time, so that is known to be good; nothing else is.
+            // This error comes right after the check of the validity period, so that one has passed; nothing else has.
             Err(error) if is_an_authority_itself(&error) => {
                 if !self.named.contains(end_entity) {
                     return Err(CertificateError::UnknownIssuer.into());
@@ -141,7 +141,7 @@ mod tests {
 
     const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
 
-    /// As `openssl req -x509` makes it: it signs itself and is an authority.
+    /// As `openssl req -x509` makes it: self-signed, and a CA.
     fn signs_itself(year_of_its_end: i32) -> CertificateDer<'static> {
         let mut params = CertificateParams::new(["registry.test".to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! One request, one answer: the gate that keeps plans from writing, time limits, and what went wrong.
+//! One request and its answer: the gate that keeps plans from writing, timeouts, and errors.
 
 use std::error::Error;
 use std::io;
@@ -18,9 +18,9 @@ use crate::settings::RegistrySettings;
 use crate::trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For an answer to a request without a large body, and for each piece of a body that is read.
+/// The timeout of a request without a large body, and of each read of a body.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// For an upload on which nothing moves. A registry may need a while at the end, when it stores what it got.
+/// The timeout of an upload without progress. A registry may need a while at the end to store the data.
 const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The HTTP client of one registry.
@@ -32,26 +32,25 @@ pub(crate) struct Wire {
     proxies: ProxyVariables,
 }
 
-/// Why a request failed, and whether trying again may help.
+/// Why a request failed, and whether a retry may help.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: RegistryError,
     pub(crate) retry: Retry,
 }
 
-/// Whether trying again may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
     Never,
-    /// Not before the time that the registry asked for, if it did.
+    /// The earliest time of a retry, if the registry asked for one.
     After(Option<Duration>),
 }
 
-/// Whether a server speaks TLS.
+/// Whether a server uses TLS.
 #[derive(Debug)]
 pub(crate) enum Tls {
     No,
-    /// With a certificate that is not trusted.
+    /// With an untrusted certificate.
     Untrusted,
     Answers(Response),
 }
@@ -81,7 +80,7 @@ impl Failure {
 }
 
 impl Wire {
-    /// Reads the file of additional authorities; no connection is made yet.
+    /// Reads the file of additional certificate authorities; does not connect yet.
     pub(crate) fn new(
         registry: &RegistryHost,
         mode: Mode,
@@ -92,13 +91,13 @@ impl Wire {
         let http = Client::builder()
             .user_agent(concat!("harmony/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            // Followed by `Transport`, which knows where credentials may go.
+            // Redirects are followed by `Transport`, which knows where credentials may go.
             .redirect(reqwest::redirect::Policy::none())
-            // One that cannot be used was refused before: see `request`.
+            // A proxy that cannot be used was refused before: see `request`.
             .proxy(reqwest::Proxy::custom(move |url| {
                 let proxy = proxy_for(&leading, url).ok().flatten()?;
                 let address = proxy.uri().to_string();
-                // As for Go and for clusters, the proxy resolves the names: those of the outside may be known only there.
+                // As in Go and for clusters, the proxy resolves names: external ones may be known only there.
                 Some(match address.strip_prefix("socks5:") {
                     Some(rest) => format!("socks5h:{rest}"),
                     None => address,
@@ -121,8 +120,8 @@ impl Wire {
         &self.registry
     }
 
-    /// Begins a request to the registry. **The gate**: while planning, only what reads gets past this point, and
-    /// there is no other way to the registry.
+    /// Starts a request to the registry. **The gate**: while planning, only reads get past this point, and there is no
+    /// other way to the registry.
     pub(crate) fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, ClientError> {
         let reads = method == Method::GET || method == Method::HEAD;
         if self.mode == Mode::Plan && !reads {
@@ -135,8 +134,8 @@ impl Wire {
         Ok(self.http.request(method, url))
     }
 
-    /// Begins a request to a token server that has to be a POST, as one with an identity token (RFC 6749, section 6). It
-    /// goes to where people log in and writes nothing, so plans may do it.
+    /// Starts a request to a token server that must be a POST, such as one with an identity token (RFC 6749, section
+    /// 6). It goes to the login endpoint and writes nothing, so plans may send it.
     pub(crate) fn log_in(&self, realm: Url) -> Result<RequestBuilder, ClientError> {
         proxy_for(&self.proxies, &realm)?;
         Ok(self.http.post(realm))
@@ -150,7 +149,7 @@ impl Wire {
         }
     }
 
-    /// Sends a request whose body counts its bytes in `sent`, for as long as something moves.
+    /// Sends a request whose body counts its bytes in `sent`, as long as there is progress.
     pub(crate) async fn upload(
         &self,
         request: RequestBuilder,
@@ -171,7 +170,7 @@ impl Wire {
         }
     }
 
-    /// The body of an answer; one that breaks off is worth another try.
+    /// The body of an answer; an interrupted one is retried.
     pub(crate) async fn body(
         &self,
         mut response: Response,
@@ -192,7 +191,7 @@ impl Wire {
         Ok(body.freeze())
     }
 
-    /// The beginning of a body, which may go on without an end.
+    /// The beginning of a body, which may be endless.
     pub(crate) async fn beginning(
         &self,
         mut response: Response,
@@ -207,7 +206,7 @@ impl Wire {
         Ok(body.freeze())
     }
 
-    /// The next piece of a body.
+    /// The next chunk of a body.
     pub(crate) async fn piece(&self, response: &mut Response) -> Result<Option<Bytes>, Failure> {
         match tokio::time::timeout(ANSWER_TIMEOUT, response.chunk()).await {
             Ok(piece) => {
@@ -217,7 +216,7 @@ impl Wire {
         }
     }
 
-    /// Whether the server at `url` speaks TLS at all. Its certificate need not be trusted for that.
+    /// Whether the server at `url` uses TLS, trusted or not.
     pub(crate) async fn speaks_tls(&self, url: Url) -> Result<Tls, Failure> {
         let answer = self.http.get(url).timeout(ANSWER_TIMEOUT).send().await;
         match answer {
@@ -235,7 +234,7 @@ impl Wire {
             let proxy = proxy_for(&self.proxies, url).ok().flatten()?;
             Some((proxy, url.host_str().unwrap_or_default().to_owned()))
         });
-        // The address of an upload or a download may hold a signature.
+        // The address of an upload or a download may contain a signature.
         let error = error.without_url();
         if let Some((proxy, host)) = proxy
             && error.is_connect()
@@ -270,8 +269,7 @@ fn proxy_for(proxies: &ProxyVariables, url: &Url) -> Result<Option<Proxy>, Proxy
     }
 }
 
-/// What went wrong between this machine, the proxy and the connection that it should open. Its library tells that by text
-/// only.
+/// The failure between this machine, the proxy and the connection through it. The library reports it only as text.
 fn through(proxy: &Proxy, host: String, error: reqwest::Error) -> ClientError {
     let says = |text: &str| causes(&error).any(|cause| cause.to_string().contains(text));
     let (setting, address) = (proxy.setting(), proxy.shown());
@@ -299,13 +297,13 @@ fn through(proxy: &Proxy, host: String, error: reqwest::Error) -> ClientError {
     }
 }
 
-/// Whether the proxy was reached: its library says "tunnel error" or "SOCKS error" for what comes after.
+/// Whether the proxy was reached: the library says "tunnel error" or "SOCKS error" for what comes after.
 fn is_answer(cause: &str) -> bool {
     (cause.starts_with("tunnel error") || cause.starts_with("SOCKS error"))
         && !cause.contains("failed to create underlying connection")
 }
 
-/// An error and what it came from, also where an `io::Error` hides what it wraps from `source`.
+/// An error and its sources, also if an `io::Error` hides what it wraps from `source`.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     fn next<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
         let error = *error;
@@ -318,16 +316,16 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), next)
 }
 
-/// What a failed request died of.
+/// The reason of a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     /// The certificate is not trusted.
     Certificate,
-    /// The other side talks, but not TLS.
+    /// The server answers, but not with TLS.
     NotTls,
-    /// No connection came about.
+    /// The connection failed.
     NoConnection,
-    /// The connection broke on the way: the next one may hold.
+    /// The connection broke; the next one may work.
     Broken,
 }
 

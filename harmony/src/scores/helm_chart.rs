@@ -1,4 +1,4 @@
-//! A third party's chart.
+//! Third-party charts.
 
 use std::time::Duration;
 
@@ -17,28 +17,28 @@ use serde_json::Value;
 use super::K8sResourceScore;
 use super::k8s_resource::Applied;
 
-/// Renders a chart with the `helm` binary and applies its objects as any others: they are planned, awaited and checked
-/// like those of our own Scores, and `helm` never sees the cluster. Its hooks run around that, and its tests at the end.
+/// Renders a chart with the `helm` binary, and applies its objects like those of our own Scores: they are planned,
+/// awaited and checked, and `helm` never accesses the cluster. Hooks run before and after that, tests at the end.
 ///
-/// The binary is that of `HARMONY_HELM`, else the first `helm` on `PATH`.
+/// The binary is the one in `HARMONY_HELM`, or the first `helm` on `PATH`.
 #[derive(Debug, Clone)]
 pub struct HelmChartScore {
-    /// The name of the release, and of this Score.
+    /// The name of the Helm release and of this Score.
     pub name: ResourceName,
-    /// Where the objects go; created when it is missing.
+    /// The namespace of the objects; created if it does not exist.
     pub namespace: Namespace,
-    /// The chart, always at a version.
+    /// The chart, always with a version.
     pub source: HelmSource,
-    /// What is merged over the chart's own values: a mapping.
+    /// A mapping that is merged with the values of the chart.
     pub values: Value,
-    /// What must hold once the objects are ready.
+    /// The checks to run when the objects are ready.
     pub checks: Checks,
-    /// How long the objects may take to become ready.
+    /// The time limit for the objects to become ready.
     pub deadline: Duration,
 }
 
 impl HelmChartScore {
-    /// With the chart's own values, and the checks that show that it works.
+    /// Uses the default values of the chart. `checks` verify that it works.
     pub fn new(
         name: ResourceName,
         namespace: Namespace,
@@ -145,7 +145,7 @@ impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
     }
 }
 
-/// The objects of a chart that were applied, and what runs when they are ready.
+/// The applied objects of a chart, and the hooks to run when they are ready.
 #[derive(Debug, Clone)]
 pub struct Installed {
     applied: Applied,

@@ -1,4 +1,4 @@
-//! One stateless program that serves HTTP: the Score most apps begin with.
+//! A stateless HTTP server: the right Score for most apps to start with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,25 +22,25 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{K8sResourceScore, pull_secret};
 
-/// A program that serves HTTP, wherever it runs: a Deployment behind a Service of the same name, ready when its health
-/// path answers 200. An [`AppSpec`](harmony_release::AppSpec) that serves it has its chart and its check from here.
+/// A program that serves HTTP. It consists of a Deployment and a Service with the same name, and is ready when its
+/// health path returns status 200. An [`AppSpec`](harmony_release::AppSpec) that serves it gets its chart and its smoke
+/// check from it.
 #[derive(Debug, Clone)]
 pub struct HttpServer {
-    /// The port the program listens on; the Service offers the same.
+    /// The port of the program and of the Service.
     pub port: u16,
-    /// The path that answers 200 when the program is able to serve, such as `/health`.
+    /// The path that returns status 200 when the program can serve requests, such as `/health`.
     pub health_path: String,
-    /// How many pods.
+    /// The number of pods.
     pub replicas: u16,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
-    /// The Secret with the credentials for the image's registry, when that is private;
-    /// [`PullSecretScore`](super::PullSecretScore) makes one.
+    /// The Secret with the credentials for a private registry; [`PullSecretScore`](super::PullSecretScore) creates one.
     pub pull_secret: Option<ResourceName>,
 }
 
 impl HttpServer {
-    /// One replica without environment variables, ready when `GET /` answers 200.
+    /// One replica without environment variables, ready when `GET /` returns status 200.
     pub fn on(port: u16) -> Self {
         Self {
             port,
@@ -51,7 +51,7 @@ impl HttpServer {
         }
     }
 
-    /// Ready when another path answers 200.
+    /// Sets the health path.
     #[must_use]
     pub fn with_health_path(self, path: impl Into<String>) -> Self {
         Self {
@@ -60,14 +60,14 @@ impl HttpServer {
         }
     }
 
-    /// With an environment variable.
+    /// Adds an environment variable.
     #[must_use]
     pub fn with_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.insert(name.into(), value.into());
         self
     }
 
-    /// That the health path answers 200 through the Service of that name.
+    /// Checks that the health path returns status 200 through the Service with this name.
     pub fn check(&self, name: &ResourceName) -> SmokeCheck {
         SmokeCheck::Http {
             service: CheckedPort {
@@ -80,10 +80,10 @@ impl HttpServer {
         }
     }
 
-    /// Its objects there, under that name and with that image; also what a chart of it holds.
+    /// The objects with this name, namespace and image. They are also the content of its chart.
     ///
     /// # Errors
-    /// None for names that were parsed; the signature is that of everything that builds objects.
+    /// None for valid names; the signature is the same for everything that creates objects.
     pub fn objects(
         &self,
         name: &ResourceName,
@@ -188,7 +188,7 @@ fn metadata(name: &ResourceName, namespace: &Namespace) -> ObjectMeta {
     }
 }
 
-/// The chart and the check of an app that is an [`HttpServer`], both under the app's name.
+/// The chart and the check of an app that is an [`HttpServer`]. Both have the name of the app.
 impl Serves for HttpServer {
     fn chart(&self, unit: &ReleaseUnit) -> Arc<dyn ChartModel> {
         Arc::new(HttpServerChart {
@@ -225,23 +225,23 @@ impl ChartModel for HttpServerChart {
     }
 }
 
-/// Runs an [`HttpServer`] in a namespace, from an image that exists.
+/// Runs an [`HttpServer`] in a namespace, with an existing image.
 #[derive(Debug, Clone)]
 pub struct HttpServerScore {
-    /// The name of the Deployment, of its container, of the Service and of this Score.
+    /// The name of the Deployment, the container, the Service and this Score.
     pub name: ResourceName,
-    /// What runs.
+    /// The server to run.
     pub server: HttpServer,
-    /// Where it runs; created when it is missing.
+    /// The namespace; created if it does not exist.
     pub namespace: Namespace,
     /// The image.
     pub image: ImageRef,
-    /// How long it may take to become ready.
+    /// The time limit for becoming ready.
     pub deadline: Duration,
 }
 
 impl HttpServerScore {
-    /// With the usual deadline.
+    /// Uses the default deadline.
     pub fn new(
         name: ResourceName,
         server: HttpServer,

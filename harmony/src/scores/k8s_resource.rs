@@ -1,4 +1,4 @@
-//! Any Kubernetes objects, kept as they are written here.
+//! Any Kubernetes objects.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use harmony_core::verify::{Checks, Deployed, READY_DEADLINE, Workload, verified}
 use harmony_core::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
 use harmony_types::Namespace;
 
-/// Applies objects and is done when they work: all of them ready, and every check passed.
+/// Applies objects, waits until all of them are ready, and runs the checks.
 ///
-/// The base of most Scores that deploy something: they build typed objects and hand them to this one.
+/// The base of most Scores that deploy something: they create typed objects and pass them to this Score.
 #[derive(Debug, Clone)]
 pub struct K8sResourceScore {
     /// The name of the Score.
     pub name: String,
-    /// Where the checks find services. Objects name their own namespace.
+    /// The namespace of the services in the checks. Objects have their own namespace.
     pub namespace: Namespace,
-    /// What is applied.
+    /// The objects to apply.
     pub objects: Vec<KubeObject>,
-    /// What must hold once the objects are ready.
+    /// The checks to run when the objects are ready.
     pub checks: Checks,
-    /// How long the objects may take to become ready.
+    /// The time limit for the objects to become ready.
     pub deadline: Duration,
 }
 
 impl K8sResourceScore {
-    /// Objects and the checks that show that they work, with the usual deadline.
+    /// The objects and their checks, with the default deadline.
     pub fn new(
         name: impl Into<String>,
         namespace: Namespace,
@@ -43,7 +43,7 @@ impl K8sResourceScore {
         }
     }
 
-    /// With more or less time to become ready.
+    /// Sets the time limit for becoming ready.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
@@ -105,7 +105,7 @@ impl<T: Topology + KubernetesCluster> Workload<T> for K8sResourceScore {
     }
 }
 
-/// Objects that were applied and have to become ready: what a [`Workload`] of objects hands to its `wait_ready`.
+/// Objects that were applied and have to become ready, for the `wait_ready` of a [`Workload`] that consists of objects.
 #[derive(Debug, Clone)]
 pub struct Applied {
     score: String,
@@ -114,10 +114,10 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Waits until the current revision of each serves.
+    /// Waits until the current revision of each object is ready.
     ///
     /// # Errors
-    /// As [`KubernetesCluster::wait_ready`].
+    /// See [`KubernetesCluster::wait_ready`].
     pub async fn wait_ready<T: KubernetesCluster>(
         &self,
         topology: &T,

@@ -1,7 +1,7 @@
-//! The reusable Scores: general things that many apps deploy. What belongs to one app lives in its own `*-deploy` crate.
+//! Reusable Scores for many apps. Scores for a single app belong in its `*-deploy` crate.
 //!
-//! This folder is one of the few that may name `k8s_openapi` structs: a Score turns its data into typed objects, and
-//! everything else composes Scores.
+//! This directory is one of the few places that may use `k8s_openapi` structs: Scores convert their data to typed
+//! objects, and all other code composes Scores.
 
 pub mod helm_chart;
 pub mod http_server;

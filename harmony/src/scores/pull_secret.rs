@@ -1,4 +1,4 @@
-//! The credentials that a cluster pulls images with.
+//! The credentials for pulling images.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,20 @@ use serde_json::json;
 /// A Secret of type `kubernetes.io/dockerconfigjson`, for workloads whose images are in a private registry.
 #[derive(Debug, Clone)]
 pub struct PullSecretScore {
-    /// Where the workloads run; created when it is missing.
+    /// The namespace of the workloads; created if it does not exist.
     pub namespace: Namespace,
-    /// The name that workloads give in `imagePullSecrets`.
+    /// The name for `imagePullSecrets`.
     pub name: ResourceName,
-    /// Which registry the credentials are for.
+    /// The registry that the credentials are for.
     pub registry: RegistryHost,
-    /// The user, best one that may only pull.
+    /// The user, preferably one that can only pull.
     pub user: String,
-    /// Its password or token; never printed.
+    /// The password or token; never printed.
     pub password: SecretString,
 }
 
-/// The `imagePullSecrets` of a pod that uses the Secret of that name. The kubelet passes over an empty name, as in the
-/// default of a chart.
+/// The `imagePullSecrets` of a pod that uses the Secret with this name. The kubelet ignores an empty name, which is the
+/// default value in charts.
 pub fn references(name: impl AsRef<str>) -> Vec<LocalObjectReference> {
     vec![LocalObjectReference {
         name: name.as_ref().to_owned(),

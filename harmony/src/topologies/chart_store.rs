@@ -1,4 +1,4 @@
-//! Charts and release records in a folder of this machine: what a laptop has instead of a registry for them.
+//! Charts and release records in a directory of this machine, which a laptop uses instead of a registry.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use harmony_oci::write::replace;
 use harmony_types::{ChartRef, Digest, ReleaseUnit, Version};
 use serde::{Deserialize, Serialize};
 
-/// Keeps charts as `NAME-VERSION.tgz` beside a small description.
+/// Stores charts as `NAME-VERSION.tgz`, each with a small description.
 ///
 /// As in a registry, a version is never changed: the same content is accepted silently, other content is refused.
 #[derive(Debug, Clone)]
@@ -26,10 +26,10 @@ pub struct ChartStore {
     folder: CacheDir,
 }
 
-/// The largest chart that is kept, in bytes.
+/// The maximum size of a chart, in bytes.
 const LIMIT: u64 = 64 * 1024 * 1024;
 
-/// What stands beside an archive.
+/// The description next to an archive.
 #[derive(Debug, Serialize, Deserialize)]
 struct Description {
     metadata: serde_json::Value,
@@ -37,11 +37,11 @@ struct Description {
     created: i64,
 }
 
-/// How the files of release records end.
+/// The suffix of release record files.
 const RECORD_SUFFIX: &str = ".release.json";
 
 impl ChartStore {
-    /// Charts in `folder`, which is made when the first one comes.
+    /// A store in `folder`, which is created for the first chart.
     pub fn new(context: Context, folder: impl Into<CacheDir>) -> Self {
         Self {
             context,
@@ -54,7 +54,7 @@ impl ChartStore {
         Ok(folder.join(format!("{unit}-{version}{RECORD_SUFFIX}")))
     }
 
-    /// What is kept of a chart: nothing, or all of it, as it was put there.
+    /// What is stored for a chart: nothing, or everything exactly as it was written.
     async fn stored(&self, chart: &ChartRef) -> Result<Stored, RegistryError> {
         let folder = self.folder.checked().map_err(untrusted)?;
         let archive = archive(&folder, chart);
@@ -62,11 +62,11 @@ impl ChartStore {
     }
 }
 
-/// What the store holds under a name.
+/// The content of the store for a name.
 #[derive(Debug)]
 enum Stored {
     Nothing,
-    /// It is no longer what was put there. It is replaced by the next push.
+    /// The content has changed since it was written. The next push replaces it.
     Damaged {
         path: PathBuf,
         source: io::Error,
@@ -159,7 +159,7 @@ impl HelmRegistry for ChartStore {
             let text = serde_json::to_vec(&description).map_err(|error| local(&folder, error))?;
             let (path, content) = (archive(&folder, to), Arc::clone(&chart.archive));
             blocking(move || {
-                // The description goes last: a chart counts as there only when both are whole.
+                // The description is written last: a chart exists only if both files are complete.
                 replace(&path, &content).map_err(|error| local(&path, error))?;
                 let described = path.with_extension("json");
                 replace(&described, &text).map_err(|error| local(&described, error))
@@ -359,7 +359,7 @@ mod tests {
             let kept = store.read_record(&web, &one).await.unwrap();
             assert_eq!(kept.as_deref(), Some(&b"one"[..]));
         }
-        // a unit whose name begins with another's is another
+        // a unit whose name starts with the name of another one is a different unit
         store
             .push_record(&unit("web-2"), &one, b"other")
             .await
@@ -398,7 +398,7 @@ mod tests {
                 Err(RegistryError::Local { .. })
             ));
             assert_eq!(store.resolve_chart(&to).await.unwrap(), None);
-            // Publishing the same chart again makes it whole.
+            // Publishing the same chart again repairs it.
             let pushed = store.push_chart(&chart(b"one"), &to).await.unwrap();
             assert_eq!(pushed.change.action, Action::Update);
             assert_eq!(store.pull_chart(&to).await.unwrap(), chart(b"one"));

@@ -1,4 +1,4 @@
-//! A CI job: builds on its own machine, publishes to a registry, delivers directly.
+//! A CI job: builds on its own machine, publishes to a registry, and delivers directly.
 
 use harmony_core::codes;
 use harmony_core::delegation::*;
@@ -14,17 +14,18 @@ use super::planned::Planned;
 use super::registry_env::{self, RegistryEnvError};
 use super::{HostBuilder, LazyCluster};
 
-/// What a CI job has: its own compilers, a registry and, when it deploys, a cluster. Each is asked for once it is needed.
+/// The topology of a CI job: its own compilers, a registry and, for deploys, a cluster. Each of them is contacted only
+/// when it is needed.
 ///
-/// It takes releases only. Others trust that each version in its registry is a commit, so publishing a work tree to it
-/// does not compile.
+/// Accepts only releases. Other users of the registry expect that each version in it is a commit, so publishing a work
+/// tree does not compile.
 ///
-/// | variable | meaning |
+/// | variable | description |
 /// | --- | --- |
-/// | `HARMONY_REGISTRY` | the registry and the path in it: `registry.example.com/team` |
-/// | `HARMONY_REGISTRY_USER`, `HARMONY_REGISTRY_PASSWORD` | its login; else the files of `docker login` |
-/// | `HARMONY_REGISTRY_CA` | a PEM file of authorities to trust beside the machine's |
-/// | `HARMONY_KUBECONFIG`, `HARMONY_KUBE_CONTEXT` | the cluster; only a deploy needs it |
+/// | `HARMONY_REGISTRY` | the registry with an optional path: `registry.example.com/team` |
+/// | `HARMONY_REGISTRY_USER`, `HARMONY_REGISTRY_PASSWORD` | the login; by default, the login of `docker login` |
+/// | `HARMONY_REGISTRY_CA` | a PEM file of certificate authorities to trust in addition to those of the machine |
+/// | `HARMONY_KUBECONFIG`, `HARMONY_KUBE_CONTEXT` | the cluster; needed only for deploys |
 #[derive(Debug, Delegate)]
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "registry")]
@@ -44,7 +45,7 @@ pub struct CiTopology {
 }
 
 impl CiTopology {
-    /// What the environment names; see the table above. Nothing is asked yet.
+    /// Reads the environment variables in the table above. Does not contact anything yet.
     pub fn from_env() -> Self {
         let kubeconfig = match ClusterChoice::from_env() {
             ClusterChoice::Kubeconfig { path, context } => Some(Kubeconfig { path, context }),
@@ -57,7 +58,7 @@ impl CiTopology {
         })
     }
 
-    /// With these settings. Nothing is asked yet.
+    /// Uses these settings. Does not contact anything yet.
     pub fn new(settings: CiSettings) -> Self {
         Self::compose(Context::new(), settings)
     }
@@ -83,23 +84,23 @@ impl CiTopology {
     }
 }
 
-/// What a [`CiTopology`] is made of.
+/// The settings of a [`CiTopology`].
 #[derive(Debug, Clone)]
 pub struct CiSettings {
-    /// Where images and charts go, or why the environment names no such place.
+    /// The location for images and charts, or the reason why the environment does not define one.
     pub location: Result<RegistryLocation, RegistryEnvError>,
-    /// How to get in there.
+    /// The settings for the registry.
     pub registry: RegistrySettings,
     /// The cluster; `None` for a job that only releases.
     pub kubeconfig: Option<Kubeconfig>,
 }
 
-/// A kubeconfig that was named, not found.
+/// An explicitly configured kubeconfig.
 #[derive(Debug, Clone)]
 pub struct Kubeconfig {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// The context in it; `None` for its current one.
+    /// The context; `None` for the current context of the file.
     pub context: Option<String>,
 }
 
@@ -130,7 +131,7 @@ impl Topology for CiTopology {
         Self::compose(self.context.planning(), self.settings)
     }
 
-    /// Nothing to prepare: a job brings its machine, and what is missing is told by what needs it.
+    /// Does nothing. If something is missing, the operation that needs it fails.
     async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
         Ok(Outcome::unchanged())
     }
@@ -138,7 +139,7 @@ impl Topology for CiTopology {
 
 /// A deploy without a cluster.
 #[derive(Debug, thiserror::Error)]
-#[error("no cluster is named to deploy to")]
+#[error("no cluster is configured")]
 struct NoCluster;
 
 impl Diagnostic for NoCluster {
@@ -159,7 +160,7 @@ impl Diagnostic for NoCluster {
 
     fn hints(&self) -> Vec<String> {
         vec![format!(
-            "set {} to a kubeconfig, and {} to a context of it",
+            "set {} to a kubeconfig file, and {} to one of its contexts",
             ClusterChoice::KUBECONFIG,
             ClusterChoice::KUBE_CONTEXT
         )]

@@ -1,4 +1,4 @@
-//! The builders of the machine this process runs on.
+//! The image builders of this machine.
 
 use harmony_containers::{DockerBuilder, NativeBuilder};
 use harmony_core::capability::ContainerBuilder;
@@ -9,7 +9,7 @@ use harmony_types::ImageRef;
 
 use crate::dirs;
 
-/// Builds recipes without a daemon, and Dockerfiles with the docker engine of this machine.
+/// Builds recipes without a daemon, and Dockerfiles with the Docker engine of this machine.
 #[derive(Debug, Clone)]
 pub struct HostBuilder {
     native: NativeBuilder,
@@ -17,7 +17,7 @@ pub struct HostBuilder {
 }
 
 impl HostBuilder {
-    /// Nothing is started or asked before the first build.
+    /// Does not start or contact anything before the first build.
     pub fn new(context: &Context) -> Self {
         let cache = dirs::cache().join("images");
         Self {

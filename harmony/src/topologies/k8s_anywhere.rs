@@ -1,4 +1,4 @@
-//! A laptop, or any Kubernetes that a kubeconfig names.
+//! A laptop, or the cluster of a kubeconfig.
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -17,9 +17,9 @@ use super::planned::Planned;
 use super::{ChartStore, HostBuilder, LazyCluster, NodeImages};
 use crate::dirs;
 
-/// Kubernetes wherever it is: a cluster that a kubeconfig names, else one on this machine, which it brings up.
+/// Any Kubernetes cluster: that of a kubeconfig, or one on this machine, which is started if necessary.
 ///
-/// Never the ambient kubeconfig: what a person's `kubectl` points at by chance is not deployed to.
+/// The current kubectl context is never used, so that nothing is deployed to a cluster by accident.
 #[derive(Debug, Delegate)]
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "images")]
@@ -39,21 +39,21 @@ pub struct K8sAnywhereTopology {
     delivery: DirectDelivery<LazyCluster, Planned<Charts>>,
 }
 
-/// Which cluster.
+/// The cluster to use.
 #[derive(Debug, Clone)]
 pub enum ClusterChoice {
-    /// One on this machine. Images go into its nodes.
+    /// A cluster on this machine. Images are imported into its nodes.
     Local(LocalCluster),
-    /// The cluster that a kubeconfig names. Images go to the registry that the environment names.
+    /// The cluster of a kubeconfig. Images are pushed to the registry in the environment.
     Kubeconfig {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The context in it; `None` for its current one.
+        /// The context; `None` for the current context of the file.
         context: Option<String>,
     },
 }
 
-/// Where images go.
+/// The destination of images.
 #[derive(Debug, Delegate)]
 #[delegate(OciRegistry)]
 enum Images {
@@ -67,7 +67,7 @@ impl WorkTrees for Images {
     }
 }
 
-/// Where charts and release records are: beside the images.
+/// The location of charts and release records: the same as that of the images.
 #[derive(Debug, Clone, Delegate)]
 #[delegate(HelmRegistry)]
 #[delegate(ReleaseRecords)]
@@ -77,13 +77,13 @@ enum Charts {
 }
 
 impl ClusterChoice {
-    /// The variable that names a kubeconfig.
+    /// The environment variable with the path of a kubeconfig.
     pub const KUBECONFIG: &str = "HARMONY_KUBECONFIG";
-    /// The variable that names a context of it.
+    /// The environment variable with a context of this kubeconfig.
     pub const KUBE_CONTEXT: &str = "HARMONY_KUBE_CONTEXT";
 
-    /// The cluster of `HARMONY_KUBECONFIG` when that is set; else k3d, where it is installed and a Docker engine
-    /// listens; else the local node.
+    /// The cluster in `HARMONY_KUBECONFIG` if it is set; otherwise k3d if it is installed and Docker is running;
+    /// otherwise the local node.
     pub fn from_env() -> Self {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         match set(Self::KUBECONFIG) {
@@ -101,17 +101,18 @@ impl ClusterChoice {
 }
 
 impl K8sAnywhereTopology {
-    /// With the cluster that [`ClusterChoice::from_env`] finds.
+    /// Uses the cluster of [`ClusterChoice::from_env`].
     pub fn from_env() -> Self {
         Self::new(ClusterChoice::from_env())
     }
 
-    /// With that cluster. Nothing is started or asked yet; a registry is asked for once something is pushed or pulled.
+    /// Uses this cluster. Does not start or contact anything yet; a registry is contacted when something is pushed or
+    /// pulled.
     pub fn new(choice: ClusterChoice) -> Self {
         Self::compose(Context::new(), choice)
     }
 
-    /// What a person types so that `kubectl` finds the cluster.
+    /// The command that makes `kubectl` use the cluster.
     fn kubectl_hint(&self) -> String {
         match &self.choice {
             ClusterChoice::Local(cluster) => cluster.kubectl_hint(),
@@ -121,7 +122,7 @@ impl K8sAnywhereTopology {
         }
     }
 
-    /// True when the addresses of Services are reached from this machine.
+    /// Returns true if the addresses of Services can be reached from this machine.
     pub fn is_on_this_machine(&self) -> bool {
         matches!(&self.choice, ClusterChoice::Local(cluster) if cluster.serves_this_machine())
     }
@@ -159,7 +160,7 @@ impl K8sAnywhereTopology {
     }
 }
 
-/// Brings the cluster about and connects to it.
+/// Starts the cluster if necessary, and connects to it.
 async fn prepare(context: Context, choice: ClusterChoice) -> Result<Cluster, AnyDiagnostic> {
     match choice {
         ClusterChoice::Local(local) => {
@@ -205,8 +206,8 @@ impl Topology for K8sAnywhereTopology {
         Self::compose(self.context.planning(), self.choice)
     }
 
-    /// Refuses at once what could never come up (not root, a port that is taken), then brings the cluster up in the
-    /// background: images are built meanwhile, and whoever needs the cluster waits for it.
+    /// Fails immediately if the cluster could not start (no root, a port in use). Otherwise starts it in the
+    /// background, so that images are built at the same time and operations that need the cluster wait for it.
     async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
         let outcome = match &self.choice {
             ClusterChoice::Local(local) => local
@@ -226,7 +227,7 @@ impl Topology for K8sAnywhereTopology {
     }
 }
 
-/// Whether something accepts connections where a Docker engine listens by default, or where `DOCKER_HOST` says.
+/// Returns true if something accepts connections at the default address of Docker or at the address in `DOCKER_HOST`.
 fn docker_listens() -> bool {
     let named = std::env::var("DOCKER_HOST").unwrap_or_default();
     let socket = named

@@ -1,4 +1,4 @@
-//! A cluster that is still coming up while images are being built.
+//! A cluster that is still starting while images are built.
 
 use std::fmt;
 use std::future::Future;
@@ -19,15 +19,15 @@ use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
 use harmony_kubernetes::Cluster;
 use harmony_types::Namespace;
 
-/// A cluster that is prepared once, when it is first needed or from [`LazyCluster::begin`] on. Each use waits until it
-/// is there; when the preparation fails, each use fails with its error.
+/// A cluster that is prepared once, when it is first used or when [`LazyCluster::begin`] is called. Every use waits for
+/// the preparation, and returns its error if it fails.
 #[derive(Clone)]
 pub struct LazyCluster {
     ready: Shared<BoxFuture<'static, Result<Cluster, AnyDiagnostic>>>,
 }
 
 impl LazyCluster {
-    /// A cluster that `prepare` brings about. Nothing runs yet.
+    /// A cluster that `prepare` starts. Nothing runs yet.
     pub fn new(
         prepare: impl Future<Output = Result<Cluster, AnyDiagnostic>> + Send + 'static,
     ) -> Self {
@@ -36,12 +36,12 @@ impl LazyCluster {
         }
     }
 
-    /// Prepares it in the background, so that a run builds its images meanwhile.
+    /// Starts the preparation in the background, so that images can be built at the same time.
     pub fn begin(&self) {
         tokio::spawn(self.ready.clone());
     }
 
-    /// Waits until it is there.
+    /// Waits until the cluster is ready.
     ///
     /// # Errors
     /// The error of the preparation.
@@ -49,7 +49,7 @@ impl LazyCluster {
         self.ready.clone().await
     }
 
-    /// False while planning against a cluster that does not exist yet.
+    /// Returns false while planning for a cluster that does not exist yet.
     ///
     /// # Errors
     /// The error of the preparation.

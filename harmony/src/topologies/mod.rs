@@ -1,9 +1,10 @@
-//! Where Scores run. Each topology is a struct of adapters; what it can do it says with one `#[delegate]` line each.
+//! The topologies. Each one is a struct of adapters and delegates its capabilities to them, with one `#[delegate]` line
+//! each.
 //!
-//! | topology | builds with | images go to | charts go to | delivers by |
+//! | topology | builds with | destination of images | destination of charts | delivery |
 //! | --- | --- | --- | --- | --- |
-//! | [`K8sAnywhereTopology`] | native assembler, docker for Dockerfiles | the local node or k3d itself; a registry for any other cluster | a folder | direct apply |
-//! | [`CiTopology`] | native assembler, docker for Dockerfiles | an OCI registry | the same registry | direct apply |
+//! | [`K8sAnywhereTopology`] | native assembler, Docker for Dockerfiles | the local node or k3d; a registry for any other cluster | a directory | direct apply |
+//! | [`CiTopology`] | native assembler, Docker for Dockerfiles | an OCI registry | the same registry | direct apply |
 
 #![expect(
     clippy::duplicated_attributes,

@@ -1,4 +1,4 @@
-//! A registry that is asked for only where something is pushed or pulled.
+//! A registry that is contacted only for pushes and pulls.
 
 use std::sync::Arc;
 
@@ -13,19 +13,18 @@ use harmony_types::{ChartRef, Digest, ImageRef, ReleaseUnit, Version};
 
 use super::registry_env::{self, RegistryEnvError};
 
-/// The registry that somebody named, or the error that there is none: a run that neither pushes nor pulls does not need
-/// one.
+/// The configured registry, or the error that there is none. Runs that neither push nor pull do not need a registry.
 #[derive(Debug, Clone)]
 pub(super) struct NamedRegistry {
     location: RegistryLocation,
     client: Result<Arc<OciRegistryClient>, AnyDiagnostic>,
 }
 
-/// Stands for a registry that nobody named. Reserved by RFC 2606, so nothing is ever found there.
+/// A placeholder if no registry is configured. The domain is reserved by RFC 2606 and never exists.
 const NOWHERE: &str = "no-registry.invalid";
 
 impl NamedRegistry {
-    /// The one that the environment names.
+    /// The registry in the environment.
     pub(super) fn from_env(context: &Context) -> Self {
         Self::new(
             context,
@@ -34,7 +33,7 @@ impl NamedRegistry {
         )
     }
 
-    /// The one at `location`.
+    /// The registry at `location`.
     pub(super) fn new(
         context: &Context,
         location: Result<RegistryLocation, RegistryEnvError>,

@@ -1,4 +1,4 @@
-//! The image store of a cluster on this machine, where a laptop's images go instead of a registry.
+//! The image store of a cluster on this machine, which a laptop uses instead of a registry.
 
 use harmony_core::capability::OciRegistry;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
@@ -11,12 +11,12 @@ use harmony_types::{Digest, ImageRef};
 
 use super::LazyCluster;
 
-/// The host part of the names of images that exist on this machine only. Nothing is ever pulled from there.
+/// The host in the names of images that exist only on this machine. Nothing is ever pulled from it.
 pub(super) const LOCAL_HOST: &str = "harmony.localhost:5000";
 
-/// Puts images into the nodes of a cluster on this machine.
+/// Imports images into the nodes of a cluster on this machine.
 ///
-/// Unlike a registry it lets a version be replaced: a laptop deploys what it has just built, by digest.
+/// Unlike in a registry, a version can be replaced: a laptop deploys what it has just built, by digest.
 #[derive(Debug, Clone)]
 pub struct NodeImages {
     context: Context,
@@ -30,7 +30,7 @@ fn adapter(error: impl Diagnostic) -> RegistryError {
 }
 
 impl NodeImages {
-    /// The images of a cluster that `cluster` brings up.
+    /// The image store of the cluster that `cluster` starts.
     pub fn new(context: Context, store: LocalCluster, cluster: LazyCluster) -> Self {
         let host = LOCAL_HOST.parse().expect("a valid host");
         let location = RegistryLocation::new(host, None).expect("no project is not too long");
@@ -49,7 +49,7 @@ impl NodeImages {
         self.store.has_image(image).await.map_err(adapter)
     }
 
-    /// What it is to put another image under this name.
+    /// The action for importing another image under this name.
     async fn replacement(&self, name: &ImageRef) -> Result<Action, RegistryError> {
         Ok(if self.is_present(name).await? {
             Action::Update
@@ -85,7 +85,9 @@ impl OciRegistry for NodeImages {
                 let ImageLocation::OciLayout(layout) = &built.location else {
                     return Err(RegistryError::Local {
                         what: to.to_string(),
-                        source: "an image that a docker daemon holds cannot be put into the local node yet".into(),
+                        source:
+                            "images in a Docker daemon cannot be imported into the local node yet"
+                                .into(),
                     });
                 };
                 let pinned = to.clone().with_digest(built.digest.clone());
@@ -98,7 +100,7 @@ impl OciRegistry for NodeImages {
         Ok(Published { change, digest })
     }
 
-    /// Only images named by digest are looked for: a tag of a laptop's image says nothing.
+    /// Finds only images with a digest, because the tag of a local image can be replaced.
     async fn resolve_image(&self, image: &ImageRef) -> Result<Option<Digest>, RegistryError> {
         let Some(digest) = image.digest().cloned() else {
             return Ok(None);

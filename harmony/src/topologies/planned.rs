@@ -1,4 +1,4 @@
-//! What a plan would publish, seen by the later steps of the same plan.
+//! Makes what a plan would publish visible to the later steps of the same plan.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +9,8 @@ use harmony_core::chart::PackagedChart;
 use harmony_core::{Context, async_trait};
 use harmony_types::{ChartRef, Digest, ReleaseUnit, Version};
 
-/// A store of charts and records that, when planning, remembers what would have been put into it. So the plan of a
-/// release and a deploy shows the objects of a chart that nobody has published yet.
+/// A store of charts and records that, while planning, remembers what would be published. So the plan for a release and
+/// a deploy can show the objects of a chart that has not been published yet.
 #[derive(Debug, Clone)]
 pub(super) struct Planned<R> {
     context: Context,
@@ -30,7 +30,7 @@ impl<R> Planned<R> {
     }
 }
 
-/// By what a chart or record is remembered: its name without its digest.
+/// The key of a chart or record: its name without the digest.
 fn chart_key(chart: &ChartRef) -> String {
     format!("{}:{}", chart.repository(), chart.version())
 }

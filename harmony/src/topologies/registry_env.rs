@@ -1,4 +1,4 @@
-//! The registry that the environment names.
+//! The registry in the environment.
 
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::codes;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use harmony_types::{RegistryHost, Repository};
 
-/// The variable that names the registry and, after a slash, the path for our images and charts:
+/// The environment variable with the registry and an optional path for our images and charts:
 /// `registry.example.com/team`.
 pub const REGISTRY: &str = "HARMONY_REGISTRY";
 
-/// What [`REGISTRY`] names.
+/// The location in [`REGISTRY`].
 pub(super) fn location() -> Result<RegistryLocation, RegistryEnvError> {
     let text = std::env::var(REGISTRY)
         .ok()
@@ -30,7 +30,7 @@ fn parse(text: &str) -> Result<RegistryLocation, RegistryEnvError> {
         return Err(invalid(
             format!("it has the scheme `{scheme}`"),
             format!(
-                "write `{rest}`: TLS is always used, but for a registry on this machine that has none"
+                "write `{rest}`: connections use TLS, except to a registry on this machine without TLS"
             ),
         ));
     }
@@ -55,23 +55,23 @@ fn parse(text: &str) -> Result<RegistryLocation, RegistryEnvError> {
     RegistryLocation::new(host, project).map_err(repository)
 }
 
-/// The environment names no usable registry.
+/// The environment does not define a valid registry.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistryEnvError {
-    /// It names none.
-    #[error("no registry is named for images and charts")]
+    /// The variable is not set.
+    #[error("no registry is configured for images and charts")]
     Missing,
-    /// What it names is no registry.
-    #[error("`{value}` in {REGISTRY} does not name a registry: {reason}")]
+    /// The value is not a valid registry.
+    #[error("`{value}` in {REGISTRY} is not a valid registry: {reason}")]
     Invalid {
         /// The value.
         value: String,
-        /// Which rule it breaks.
+        /// The violated rule.
         reason: String,
-        /// What to write instead.
+        /// Suggests a correction.
         hint: String,
     },
-    /// The settings beside it are not usable.
+    /// The other settings of the registry are not valid.
     #[error(transparent)]
     Settings(Arc<harmony_core::capability::oci_registry::RegistryError>),
 }

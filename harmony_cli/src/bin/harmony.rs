@@ -1,4 +1,4 @@
-//! The `harmony` command: finds and runs `harmony-*`.
+//! The `harmony` command, which finds and runs `harmony-*` commands.
 
 use std::process::ExitCode;
 

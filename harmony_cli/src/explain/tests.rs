@@ -74,7 +74,7 @@ fn every_code_is_given_by_one_error() {
         }
     }
     assert!(places.len() > 50, "only {} codes were found", places.len());
-    // whoever can be cancelled may have a case of its own for it
+    // every operation that can be cancelled may use this code
     places.remove("CANCELLED");
     let unused: Vec<_> = places
         .iter()
@@ -101,7 +101,7 @@ fn names() -> Vec<String> {
         .collect()
 }
 
-/// The sources that are shipped: neither tests nor examples, whose codes are made up.
+/// The source files except for tests and examples, which use made-up codes.
 fn sources() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

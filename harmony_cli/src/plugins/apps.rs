@@ -1,4 +1,4 @@
-//! `harmony deploy APP` and `harmony release TAG`: the program of an app, found on `PATH` by its name.
+//! `harmony deploy APP` and `harmony release TAG`: find the program of an app on `PATH` by its name.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub(super) fn deploy_program(app: &str, path: &OsStr) -> Result<PathBuf, AppErro
     search(app, looked_for, path)
 }
 
-/// The program that releases what a tag names: the deploy program of the longest part of its name that has one, or
+/// The program that can release a tag: the deploy program for the longest prefix of its name that has one, or
 /// `harmony-APP`.
 pub(super) fn release_program(tag: &str, path: &OsStr) -> Result<PathBuf, AppError> {
     let parsed = ReleaseTag::parse(tag).map_err(|source| AppError::Tag { source })?;
@@ -51,17 +51,16 @@ fn search(app: &str, looked_for: Vec<String>, path: &OsStr) -> Result<PathBuf, A
     }
 }
 
-/// Why the program of an app was not found.
+/// The reason why the program of an app was not found.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AppError {
-    /// There is none.
-    #[error("no program of the app `{app}` is on PATH")]
+    #[error("no deploy program of the app `{app}` is on PATH")]
     NotFound {
         app: String,
         looked_for: Vec<String>,
     },
-    /// The tag is not one of a release.
-    #[error("this is not the tag of a release")]
+    /// The tag is not a release tag.
+    #[error("the tag is not a release tag")]
     Tag {
         #[source]
         source: ReleaseTagError,

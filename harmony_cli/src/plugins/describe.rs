@@ -1,4 +1,4 @@
-//! What a command is for: the first line of its `--help`.
+//! The description of a command: the first line of its `--help` output.
 
 use std::fmt;
 use std::process::Stdio;
@@ -9,18 +9,18 @@ use tokio::io::AsyncReadExt;
 
 use super::Plugin;
 
-/// How long a plugin may take to say what it is for: the first start of a large program reads it from a cold disk.
+/// The time limit for `--help`. The first start of a large program can be slow, because it is read from disk.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// More than any help's first line; the rest is not read.
+/// Larger than any first line of a help text; the rest is not read.
 const ENOUGH: u64 = 64 * 1024;
 
-/// What a plugin says about itself.
+/// The description of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Description {
-    /// The first line of its help.
+    /// The first line of its help text.
     Line(String),
-    /// It does not say, and why.
+    /// There is none, for this reason.
     Broken(String),
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for Description {
     }
 }
 
-/// Asks a plugin with `--help`, for three seconds at most; a plugin that takes longer is ended.
+/// Runs a plugin with `--help`. A plugin that takes longer than three seconds is killed.
 pub async fn describe(plugin: &Plugin) -> Description {
     match tokio::time::timeout(PATIENCE, ask(plugin)).await {
         Ok(description) => description,
@@ -58,17 +58,17 @@ async fn ask(plugin: &Plugin) -> Description {
     };
     let mut help = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        // what was read until an error may hold the line
+        // the output before an error may contain the line
         let _ = stdout.take(ENOUGH).read_to_end(&mut help).await;
     }
     let help = String::from_utf8_lossy(&help);
     if help.len() as u64 >= ENOUGH {
-        // it would go on; dropping the child ends it
+        // dropping the child kills it
         return first_line(&help);
     }
     match child.wait().await {
         Ok(status) if status.success() => first_line(&help),
-        Ok(status) => Description::Broken(format!("--help ends with {status}")),
+        Ok(status) => Description::Broken(format!("--help exited with {status}")),
         Err(error) => Description::Broken(error.to_string()),
     }
 }
@@ -77,6 +77,6 @@ fn first_line(help: &str) -> Description {
     let plain = harmony_types::printable::text(help);
     match plain.lines().map(str::trim).find(|line| !line.is_empty()) {
         Some(line) => Description::Line(line.trim_end_matches('.').to_owned()),
-        None => Description::Broken("--help says nothing".into()),
+        None => Description::Broken("--help prints nothing".into()),
     }
 }

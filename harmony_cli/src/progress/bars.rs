@@ -1,4 +1,4 @@
-//! Progress on a terminal: a spinner or a bar for each running step, and a line for each that ended.
+//! Progress on a terminal: a spinner or a bar for each running step, and a line for each completed one.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use super::lines::{ending, why};
 use crate::summary::Counts;
 use crate::{output, render};
 
-/// The terminal while bars may be on it. Everything else that is written goes through here, so that the two do not
-/// write over one another.
+/// The terminal while bars may be visible. All other output goes through it, so that the two do not overwrite each
+/// other.
 #[derive(Debug, Clone)]
 pub(crate) struct Screen {
     bars: Option<MultiProgress>,
@@ -31,7 +31,7 @@ impl Screen {
         self.suspend(|| output::message(text));
     }
 
-    /// Takes the bars off the terminal while `work` uses it.
+    /// Hides the bars while `work` uses the terminal.
     pub(crate) fn suspend<R>(&self, work: impl FnOnce() -> R) -> R {
         match &self.bars {
             Some(bars) => bars.suspend(work),
@@ -39,10 +39,10 @@ impl Screen {
         }
     }
 
-    /// Takes the bars off for good.
+    /// Removes the bars permanently.
     pub(crate) fn clear(&self) {
         if let Some(bars) = &self.bars {
-            // a terminal that went away needs no clearing
+            // a terminal that is gone needs no clearing
             let _ = bars.clear();
         }
     }
@@ -106,7 +106,7 @@ impl Bars {
                 }
             }
             Event::Warning { message } => self.screen.message(&render::warning(message)),
-            // shown as part of the score's result
+            // shown as part of the result of the Score
             _ => {}
         }
     }
@@ -117,7 +117,7 @@ impl Bars {
         }
         self.steps.clear();
         self.screen.clear();
-        // apart from the result, which follows
+        // separates the progress from the result
         self.screen.message("\n");
     }
 

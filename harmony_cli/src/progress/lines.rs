@@ -1,4 +1,4 @@
-//! Progress as plain lines: the start and the end of each step, and now and then where it is.
+//! Progress as plain lines: the start and end of each step, and regular updates.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,16 +13,16 @@ use indicatif::HumanBytes;
 use crate::render;
 use crate::summary::{Counts, seconds};
 
-/// A step that ends sooner than this gets one line, not two.
+/// A step that is shorter than this gets a single line.
 const BRIEF: Duration = Duration::from_millis(400);
 
-/// Between two lines of one step that goes on.
+/// The time between two lines for the same step.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// After so long without a word a step is said to be still running.
+/// A step without news for this long is reported as still running.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Turns events into lines. Pure: it is told the time.
+/// Converts events to lines. Pure: the time is an argument.
 pub(super) struct Lines {
     began: Instant,
     mode: Mode,
@@ -32,7 +32,7 @@ pub(super) struct Lines {
 struct Step {
     label: String,
     began: Instant,
-    /// When its last line was; `None` before its first.
+    /// The time of its last line; `None` before the first one.
     printed: Option<Instant>,
     message: Option<String>,
     position: Option<Position>,
@@ -48,7 +48,7 @@ impl Lines {
         }
     }
 
-    /// The lines that `event` is worth now; empty when it is not.
+    /// The lines for `event`; empty if there is nothing to show.
     pub(super) fn show(&mut self, event: &Event, now: Instant) -> String {
         match event {
             Event::ScoreStarted { score } => self.line(now, &format!("score {score}")),
@@ -93,12 +93,12 @@ impl Lines {
                 self.line(now, &text)
             }
             Event::Warning { message } => render::warning(message),
-            // shown as part of the score's result
+            // shown as part of the result of the Score
             _ => String::new(),
         }
     }
 
-    /// The lines that are due because time went by.
+    /// The lines that are due because time has passed.
     pub(super) fn tick(&mut self, now: Instant) -> String {
         let mut due = Vec::new();
         for step in self.steps.values_mut() {
@@ -154,7 +154,7 @@ impl Step {
     }
 }
 
-/// Why a score ended badly, in a few words: the whole error is shown at the end.
+/// A short reason for the failure of a Score. The complete error is shown at the end.
 pub(super) fn why(report: &Report) -> String {
     match report.kind {
         FailureKind::Failed | FailureKind::Usage => format!("failed ({})", report.code),
@@ -163,7 +163,7 @@ pub(super) fn why(report: &Report) -> String {
     }
 }
 
-/// How a step ended, in words.
+/// A description of how a step ended.
 pub(super) fn ending(end: StepEnd, message: &str, took: Duration) -> String {
     let word = match (end, message) {
         (StepEnd::Done, "") => "done",

@@ -1,18 +1,18 @@
-//! One field that differs, as text: on one line when it fits, otherwise the two values under one another, and of texts
-//! with several lines only the lines that differ.
+//! Formats a field that differs: on one line if it fits, otherwise as two values below each other. For multi-line
+//! values, only the lines that differ are shown.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use harmony_core::outcome::FieldChange;
 
-/// Longer than this, `path: before -> after` is broken up.
+/// If the line `path: before -> after` is longer than this, it is split.
 const WIDTH: usize = 100;
 
-/// Of each side of a text with several lines, no more are shown.
+/// The maximum number of lines of each value.
 const LINES: usize = 20;
 
-/// Adds the lines for `field` to `text`, indented below the change they belong to.
+/// Adds the lines for `field` to `text`, indented below their change.
 pub(super) fn write(text: &mut String, field: &FieldChange) {
     let before = plain(&field.before.to_string());
     let after = plain(&field.after.to_string());
@@ -40,8 +40,7 @@ pub(super) fn write(text: &mut String, field: &FieldChange) {
     }
 }
 
-/// The lines of `one` that `other` lacks, a line that occurs more often counted as often; all of them when the two
-/// differ in nothing but the order of their lines.
+/// The lines of `one` that are not in `other`, counting duplicates. If only the order of the lines differs, all lines.
 fn only_in<'a>(one: &'a str, other: &str) -> Vec<&'a str> {
     let mut spare: BTreeMap<&str, usize> = BTreeMap::new();
     for line in other.lines() {
@@ -65,7 +64,7 @@ fn only_in<'a>(one: &'a str, other: &str) -> Vec<&'a str> {
     }
 }
 
-/// A value from elsewhere must not steer the terminal.
+/// Untrusted values must not control the terminal.
 fn plain(text: &str) -> String {
     harmony_types::printable::text(text)
 }

@@ -139,14 +139,15 @@ fn an_error_is_rendered_with_its_page_and_what_was_done_before() {
     assert_eq!((failed.code, failed.stdout.as_str()), (Some(1), ""));
     assert_eq!(
         failed.stderr,
-        "\
-error[H0303]: container `operator` of Deployment fleet/operator crashes at start
---> score fail, Deployment fleet/operator
+        "error[H0303]: container `operator` of Deployment fleet/operator keeps crashing
+--> score fail, \
+         Deployment fleet/operator
  = seen: exit code 3
  = seen: log: cannot connect to nats://nats:4222
- = help: mend what the log says, then run the same command again
-stopped after 2 of 3 Scores, what they did stays: 2 created
-for more about this error: demo explain H0303
+ = help: \
+         fix the problem in the log, then run the same command again
+stopped after 2 of 3 Scores; changes so far: 2 created
+for more information about this error, run `demo explain H0303`
 "
     );
 }
@@ -173,10 +174,10 @@ fn each_way_to_end_has_its_exit_code() {
         (
             &["--filter", "nothing"],
             2,
-            "the Scores are: greeting, farewell",
+            "available Scores: greeting, farewell",
         ),
         (&["--filter", "[x"], 2, "error[H0004]"),
-        (&["--topology", "moon"], 2, "pick one of: directory"),
+        (&["--topology", "moon"], 2, "use one of: directory"),
         (&["--topology", "moon", "--json"], 2, ""),
         (
             &["--no-such-option"],
@@ -287,7 +288,7 @@ fn help_is_that_of_the_binary_with_the_options_of_a_run() {
     assert_eq!(help.code, Some(0));
     assert!(
         help.stdout
-            .starts_with("Keeps a few files as they should be: a demonstration\n"),
+            .starts_with("Keep a few files up to date (a demonstration)\n"),
         "{}",
         help.stdout
     );
@@ -296,7 +297,7 @@ fn help_is_that_of_the_binary_with_the_options_of_a_run() {
         "--filter <GLOB>",
         "completions",
         "Examples",
-        "Exit codes: 0 done",
+        "Exit codes: 0 success",
     ] {
         assert!(help.stdout.contains(text), "{text}: {}", help.stdout);
     }

@@ -51,10 +51,10 @@ fn it_lists_what_each_command_says_and_which_say_nothing() {
     assert_eq!(
         list.stdout,
         "  \
-  broken  (broken: --help ends with exit status: 3)
+  broken  (broken: --help exited with exit status: 3)
   fleet   See and reach devices
   noisy   Makes noise
-  silent  (broken: --help says nothing)
+  silent  (broken: --help prints nothing)
   slow    (broken: no answer to --help within 3 s)
 "
     );
@@ -113,7 +113,7 @@ fn an_unknown_command_is_a_usage_error_with_the_nearest_names() {
     );
     let alone = tempdir().expect("a directory");
     let none = ended(&alone, &["list"]);
-    assert_eq!(none.stdout, "  no harmony-* command was found on PATH\n");
+    assert_eq!(none.stdout, "  no harmony-* commands found on PATH\n");
 }
 
 #[test]

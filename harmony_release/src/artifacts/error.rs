@@ -1,4 +1,4 @@
-//! Why a deploy has no image or no chart.
+//! The errors of finding or building the image and chart of a deploy.
 
 use std::path::PathBuf;
 
@@ -14,56 +14,46 @@ use crate::publish::PublishError;
 use crate::record::RecordError;
 use harmony_charts::ChartError;
 
-/// How many released versions a hint lists.
+/// The maximum number of released versions in a hint.
 const LISTED: usize = 8;
 
-/// An image or a chart that cannot be had.
+/// The reason why an image or chart is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    /// These versions were never released.
+    /// The versions were not released.
     #[error("{} not released: {}", if missing.len() == 1 { "this version is" } else { "these versions are" }, list(missing))]
     NotReleased {
-        /// Each with what was released of it.
+        /// The missing versions, each with the versions that were released.
         missing: Vec<Missing>,
     },
-    /// The app has no chart, so there is nothing that a cluster could run.
+    /// The app has no chart, so there is nothing to deploy to a cluster.
     #[error("{unit} has no chart to deploy")]
-    NoChart {
-        /// Which app.
-        unit: Box<ReleaseUnit>,
-    },
-    /// The app has no such image.
-    #[error("{unit} bundles no image `{image}`")]
+    NoChart { unit: Box<ReleaseUnit> },
+    /// The app does not bundle this image.
+    #[error("{unit} has no bundled image `{image}`")]
     NoBundledImage {
-        /// Which app.
         unit: Box<ReleaseUnit>,
-        /// The image.
         image: String,
     },
     /// The sources that this program was compiled from are not on this machine.
-    #[error("the sources of {unit} are not at `{}`", root.display())]
+    #[error("the sources of {unit} were not found at `{}`", root.display())]
     NoSources {
-        /// Which app.
         unit: Box<ReleaseUnit>,
-        /// Where they were when this program was compiled.
+        /// The location of the sources when the program was compiled.
         root: PathBuf,
     },
-    /// The record of the release is of no use.
+    /// The record of the release cannot be used.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The version in the source cannot be read.
     #[error(transparent)]
     CrateVersion(#[from] CrateVersionError),
-    /// A bundled image cannot be named.
     #[error(transparent)]
     Name(#[from] BundledNameError),
-    /// The image could not be published.
     #[error(transparent)]
     Image(#[from] PublishError),
-    /// The chart cannot be made.
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// The registry did not do what was asked.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The run was cancelled.
@@ -71,14 +61,13 @@ pub enum ArtifactError {
     Cancelled(#[from] Cancelled),
 }
 
-/// A version that was asked for and never released.
+/// A requested version that was not released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// Of which app.
     pub unit: ReleaseUnit,
-    /// Which one; `None` when the latest was asked for and there is none.
+    /// The version; `None` if the latest release was requested and there is none.
     pub version: Option<Version>,
-    /// What was released of it.
+    /// The released versions.
     pub released: Vec<Version>,
 }
 
@@ -90,7 +79,7 @@ impl Missing {
         };
         if self.released.is_empty() {
             return format!(
-                "release {} with the tag `{tag}`: nothing of it is released yet",
+                "release {} with the tag `{tag}`; it has no releases yet",
                 self.unit
             );
         }
@@ -148,7 +137,7 @@ impl Diagnostic for ArtifactError {
         match self {
             Self::NotReleased { missing } => missing.iter().map(Missing::hint).collect(),
             Self::NoChart { .. } => {
-                vec!["give its AppSpec a chart, for example with `serving`".into()]
+                vec!["add a chart to its AppSpec, for example with `serving`".into()]
             }
             Self::NoBundledImage { .. } => {
                 vec!["add it to `bundled` of the AppSpec and release a new version".into()]

@@ -1,8 +1,8 @@
-//! Where a deploy takes image and chart from: a release, or the work tree.
+//! The source of the image and chart of a deploy: a release or the work tree.
 //!
-//! [`Released`] looks the release record up and takes exactly those digests; it needs neither sources nor compilers.
-//! [`WorkTree`] builds what lies in the work tree and publishes it under a version that no release can have. Which one a
-//! topology can use, its capabilities say: `WorkTree` on a CI topology does not compile.
+//! [`Released`] reads the release record and uses exactly its digests; it needs neither sources nor compilers.
+//! [`WorkTree`] builds the files in the work tree and publishes them under a version that no release can have. The
+//! capabilities of a topology determine which of them it supports: `WorkTree` on a CI topology does not compile.
 
 mod error;
 mod released;
@@ -21,13 +21,13 @@ pub use work_tree::{PublishWorkTreeScore, WorkTree};
 
 use crate::app_spec::AppSpec;
 
-/// Gives a deploy the image and the chart of an app on the topology `T`.
+/// Provides the image and the chart of an app for a deploy on the topology `T`.
 ///
-/// A value looks once: what it found or built stays the same for all Scores that share it, so that production gets what
-/// staging verified.
+/// Each value looks up or builds an artifact once. All Scores that share the value get the same result, so production
+/// gets what staging verified.
 #[async_trait]
 pub trait Artifacts<T: Topology>: Debug + Clone + Send + Sync + 'static {
-    /// An image of the app that pods can pull.
+    /// An image of the app, which pods can pull.
     ///
     /// # Errors
     /// See [`ArtifactError`].
@@ -39,7 +39,7 @@ pub trait Artifacts<T: Topology>: Debug + Clone + Send + Sync + 'static {
         topology: &T,
     ) -> Result<Supplied<ImageRef>, ArtifactError>;
 
-    /// The app's chart, which the topology's delivery can pull.
+    /// The chart of the app, which the topology can deliver.
     ///
     /// # Errors
     /// See [`ArtifactError`].
@@ -50,34 +50,30 @@ pub trait Artifacts<T: Topology>: Debug + Clone + Send + Sync + 'static {
         topology: &T,
     ) -> Result<Supplied<VersionedChart>, ArtifactError>;
 
-    /// The Score that gets everything for `apps` before the first of them is deployed: all builds at once, or one look
-    /// for all releases. Scores that come after it and share this value find everything there.
+    /// The Score that prepares everything for `apps` before the first of them is deployed: it builds all images at
+    /// once, or looks up all releases at once. Later Scores that share this value use the result.
     fn gather(&self, apps: Vec<Arc<AppSpec>>) -> Box<dyn Score<T>>;
 }
 
-/// One of an app's images.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum WhichImage {
-    /// The app's own.
+    /// The image of the app.
     Own,
-    /// One that is bundled with it.
+    /// A bundled image.
     Bundled(ComponentName),
 }
 
-/// An artifact, and what was done to have it.
+/// An artifact, and the changes that were made to provide it.
 #[derive(Debug)]
 pub struct Supplied<A> {
-    /// The artifact.
     pub artifact: A,
-    /// What was published for it; empty when it was there.
+    /// The changes that were made to publish it; empty if it was already published.
     pub outcome: Outcome,
 }
 
-/// A chart and the version of the app that it deploys.
+/// A chart, and the version of the app that it deploys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersionedChart {
-    /// Where the chart is.
     pub chart: ChartRef,
-    /// The version of the app.
     pub version: Version,
 }

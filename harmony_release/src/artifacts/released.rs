@@ -1,4 +1,4 @@
-//! Artifacts of a release, found by its record in the registry.
+//! The artifacts of a release, found by its record in the registry.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,47 +17,38 @@ use crate::app_spec::AppSpec;
 use crate::crate_version::written_version;
 use crate::record::ReleaseRecord;
 
-/// Deploys releases: exactly the digests that a release recorded.
+/// Deploys releases, with exactly the recorded digests.
 #[derive(Debug, Clone)]
 pub struct Released {
     choice: VersionChoice,
     found: Arc<Mutex<BTreeMap<String, Arc<ReleaseRecord>>>>,
 }
 
-/// Which release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionChoice {
-    /// This one.
     Exact(Version),
-    /// The highest version that was released; a pre-release only where there is nothing else.
+    /// The highest released version. Pre-releases count only if there is no other release.
     LatestReleased,
-    /// The version that is written in the source: that of a [`ReleaseScore`](crate::ReleaseScore) before it.
+    /// The version in the source, which was released by a [`ReleaseScore`](crate::ReleaseScore) before.
     OfSource,
 }
 
 impl VersionChoice {
-    /// How [`VersionChoice::LatestReleased`] is written.
+    /// The text for [`VersionChoice::LatestReleased`].
     pub const LATEST_RELEASED: &str = "latest-released";
 }
 
-/// A text that chooses no release.
+/// The reason why a string does not select a release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionChoiceError {
-    /// It is not a version.
     #[error(
-        "{source}; write a version such as `1.4.0`, or `{}`",
+        "{source}; use a version such as `1.4.0`, or `{}`",
         VersionChoice::LATEST_RELEASED
     )]
-    Version {
-        /// Why.
-        source: VersionError,
-    },
+    Version { source: VersionError },
     /// It is the version of a work tree.
     #[error("`{version}` is the version of a work tree, not of a release")]
-    WorkTree {
-        /// The version.
-        version: Version,
-    },
+    WorkTree { version: Version },
 }
 
 impl FromStr for VersionChoice {
@@ -88,7 +79,7 @@ impl fmt::Display for VersionChoice {
 }
 
 impl Released {
-    /// The releases that `choice` means. Nothing is looked up yet.
+    /// The releases selected by `choice`. They are not looked up yet.
     pub fn new(choice: VersionChoice) -> Self {
         Self {
             choice,
@@ -96,12 +87,11 @@ impl Released {
         }
     }
 
-    /// This version.
     pub fn exact(version: Version) -> Self {
         Self::new(VersionChoice::Exact(version))
     }
 
-    /// The record of the release that is meant, looked up once for all clones of this value.
+    /// The record of the selected release, looked up once for all clones of this value.
     ///
     /// # Errors
     /// See [`ArtifactError`].
@@ -209,7 +199,7 @@ where
     }
 }
 
-/// Finds the releases of several apps before the first is deployed, and names all that are missing at once.
+/// Looks up the releases of several apps before the first deploy, and reports all that are missing at once.
 #[derive(Debug, Clone)]
 pub struct FindReleasesScore {
     released: Released,

@@ -1,4 +1,5 @@
-//! Artifacts of the work tree: built from the files as they are, published under a version of their content.
+//! The artifacts of the work tree: built from the current files, and published under a version that contains a hash of
+//! their content.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,12 +19,12 @@ use crate::crate_version::written_version;
 use crate::pinned_image::PinnedImage;
 use crate::publish::{self, ImageToPublish, Provenance, PublishedImage};
 
-/// Deploys the work tree as it is: no commit is needed and none is named.
+/// Deploys the work tree as it is, without a commit.
 ///
-/// Image and chart get a version that no release can have, `0.1.0-dev.` and the digits of their content's digest. The
-/// same content has the same version wherever it is built, and nothing that others released is touched.
+/// The image and the chart get a version that no release can have: `0.1.0-dev.` and digits of the content's digest. The
+/// same content has the same version wherever it is built, and existing releases are not affected.
 ///
-/// Each image is built once for all clones of a value; make a new one to look at the files again.
+/// Each image is built once for all clones of a value. Create a new value to build again.
 #[derive(Debug, Clone, Default)]
 pub struct WorkTree(Arc<BuiltOnce>);
 
@@ -33,7 +34,7 @@ struct BuiltOnce {
     charts: Once<VersionedChart>,
 }
 
-/// Values that are made once each, by name.
+/// Values that are created once each, by name.
 #[derive(Debug)]
 struct Once<V>(Mutex<HashMap<String, Arc<OnceCell<V>>>>);
 
@@ -44,7 +45,7 @@ impl<V> Default for Once<V> {
 }
 
 impl<V: Clone> Once<V> {
-    /// The value of `name`, and whether `make` had to run for it.
+    /// The value for `name`, and whether `make` had to run for it.
     async fn get(
         &self,
         name: &str,
@@ -63,7 +64,6 @@ impl<V: Clone> Once<V> {
 }
 
 impl WorkTree {
-    /// The work tree as it is from now on.
     pub fn new() -> Self {
         Self::default()
     }
@@ -97,7 +97,7 @@ impl WorkTree {
     }
 }
 
-/// The version that the work tree is on its way to, or was released as.
+/// The version of the next release, or of the current one if the work tree has been released.
 async fn base_version(app: &AppSpec) -> Result<Version, ArtifactError> {
     if !app.project_root.is_dir() {
         return Err(ArtifactError::NoSources {
@@ -158,7 +158,7 @@ where
         let mut outcome = Outcome::default();
         let make = async || {
             let base = base_version(app).await?;
-            // An error of the chart is found before minutes of building.
+            // Find errors of the chart before a build that takes minutes.
             if !app_chart::try_out(app, &base, topology.work_trees())? {
                 return Err(ArtifactError::NoChart {
                     unit: Box::new(app.unit.clone()),
@@ -170,7 +170,7 @@ where
             outcome.absorb(outcome_of(is_new, published.change.clone()));
             let unbuilt_image = PinnedImage::unbuilt(&published.image);
             let image = published.pinned().unwrap_or(&unbuilt_image);
-            // The content, with the version that is to be found standing for itself.
+            // The content with a placeholder for the version, which is not known yet.
             let trial = packaged(app, &base, image)?;
             let version = match published.pinned() {
                 Some(_) => Version::of_work_tree(&base, &digest(&trial.archive)),
@@ -218,9 +218,9 @@ fn outcome_of(is_new: bool, change: harmony_core::outcome::Change) -> Outcome {
     }
 }
 
-/// Builds and publishes the images and charts of several apps at once, from the work tree as it is.
+/// Builds and publishes the images and charts of several apps at once, from the current work tree.
 ///
-/// A topology that others read releases from does not take them: on `CiTopology` this does not compile.
+/// Topologies whose registry contains only releases do not accept work trees: on `CiTopology` this does not compile.
 #[derive(Debug, Clone)]
 pub struct PublishWorkTreeScore {
     work_tree: WorkTree,
@@ -228,7 +228,6 @@ pub struct PublishWorkTreeScore {
 }
 
 impl PublishWorkTreeScore {
-    /// Publishes `apps`.
     pub fn new(work_tree: WorkTree, apps: Vec<Arc<AppSpec>>) -> Self {
         Self { work_tree, apps }
     }

@@ -13,7 +13,7 @@ use harmony_charts::ChartSource;
 fn app(app: &str, component: &str) -> Arc<AppSpec> {
     Arc::new(AppSpec {
         unit: ReleaseUnit::new(app.parse().unwrap(), component.parse().unwrap()).unwrap(),
-        // nothing of a project is there: a tag is judged before any file is looked at
+        // the project does not exist: a tag is checked before any file is read
         project_root: "/nonexistent".into(),
         version: VersionSource::Crate("nothing".into()),
         image: ImageSource::Dockerfile {

@@ -4,7 +4,7 @@ use std::process::Command as StdCommand;
 
 use super::*;
 
-/// git in a repository of the test's own, without the settings of the machine.
+/// git in a repository of the test, without the settings of the machine.
 fn git_in(root: &Path, arguments: &[&str]) {
     let output = StdCommand::new("git")
         .arg("-C")

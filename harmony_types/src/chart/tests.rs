@@ -43,7 +43,7 @@ fn project_and_name_share_one_limit() -> Result<(), Box<dyn Error>> {
     assert!(
         error
             .to_string()
-            .ends_with("is 256 bytes long, 255 is the limit")
+            .ends_with("is 256 bytes long, but the limit is 255")
     );
     Ok(())
 }
@@ -53,19 +53,19 @@ fn what_is_not_a_chart_reference_is_refused_with_a_way_out() {
     for (text, message, source, hint) in [
         (
             "",
-            "chart reference `` does not begin with `oci://`",
+            "chart reference `` does not start with `oci://`",
             "",
             "oci://",
         ),
         (
             "https://hub.example.com/a:1.0.0",
-            "chart reference `https://hub.example.com/a:1.0.0` does not begin with `oci://`",
+            "chart reference `https://hub.example.com/a:1.0.0` does not start with `oci://`",
             "",
             "`oci://hub.example.com/a:1.0.0`",
         ),
         (
             "hub.example.com/a:1.0.0",
-            "chart reference `hub.example.com/a:1.0.0` does not begin",
+            "chart reference `hub.example.com/a:1.0.0` does not start",
             "",
             "`oci://hub.example.com/a:1.0.0`",
         ),
@@ -89,43 +89,43 @@ fn what_is_not_a_chart_reference_is_refused_with_a_way_out() {
         ),
         (
             "oci://hub/a:1.0.0",
-            "chart reference `oci://hub/a:1.0.0` has an illegal registry host",
+            "chart reference `oci://hub/a:1.0.0` has an invalid registry host",
             "registry host `hub` is a single word",
             "`hub:443`",
         ),
         (
             "oci://hub.example.com/A/b:1.0.0",
-            "chart reference `oci://hub.example.com/A/b:1.0.0` has an illegal path",
+            "chart reference `oci://hub.example.com/A/b:1.0.0` has an invalid path",
             "repository `A` has",
             "`a`",
         ),
         (
             "oci://hub.example.com//b:1.0.0",
-            "chart reference `oci://hub.example.com//b:1.0.0` has an illegal path",
+            "chart reference `oci://hub.example.com//b:1.0.0` has an invalid path",
             "repository is empty",
             "team/my-app",
         ),
         (
             "oci://hub.example.com/B:1.0.0",
-            "chart reference `oci://hub.example.com/B:1.0.0` has an illegal chart name",
+            "chart reference `oci://hub.example.com/B:1.0.0` has an invalid chart name",
             "chart name `B` has",
             "`b`",
         ),
         (
             "oci://hub.example.com/b:latest",
-            "chart reference `oci://hub.example.com/b:latest` has an illegal version",
+            "chart reference `oci://hub.example.com/b:latest` has an invalid version",
             "version `latest`",
             "three numbers",
         ),
         (
             "oci://hub.example.com/b:1.0.0+x",
-            "chart reference `oci://hub.example.com/b:1.0.0+x` has an illegal version",
+            "chart reference `oci://hub.example.com/b:1.0.0+x` has an invalid version",
             "version `1.0.0+x` has build metadata",
             "`1.0.0`",
         ),
         (
             "oci://hub.example.com/b:1.0.0@sha256:0",
-            "chart reference `oci://hub.example.com/b:1.0.0@sha256:0` has an illegal digest",
+            "chart reference `oci://hub.example.com/b:1.0.0@sha256:0` has an invalid digest",
             "digest `sha256:0`",
             "cut off",
         ),

@@ -27,26 +27,26 @@ fn what_is_not_a_digest_is_refused_with_a_way_out() {
     let twice = format!("sha256:{HEX}{HEX}");
     let short = "sha256:e3b0c44298fc";
     for (text, message, hint) in [
-        ("", "digest is empty".to_owned(), "write `sha256:`"),
+        ("", "digest is empty".to_owned(), "use `sha256:`"),
         (
             HEX,
-            format!("digest `{HEX}` names no algorithm"),
-            "put `sha256:` before it",
+            format!("digest `{HEX}` has no algorithm"),
+            "add `sha256:` in front",
         ),
         (
             "latest",
-            "digest `latest` names no algorithm".to_owned(),
-            "write `sha256:`",
+            "digest `latest` has no algorithm".to_owned(),
+            "use `sha256:`",
         ),
         (
             "md5:00",
-            "digest `md5:00` is of the unknown algorithm `md5`".to_owned(),
-            "write `sha256:`",
+            "digest `md5:00` uses the unknown algorithm `md5`".to_owned(),
+            "use `sha256:`",
         ),
         (
             "SHA256:00",
-            "digest `SHA256:00` is of the unknown algorithm `SHA256`".to_owned(),
-            "write `sha256:`",
+            "digest `SHA256:00` uses the unknown algorithm `SHA256`".to_owned(),
+            "use `sha256:`",
         ),
         (
             &upper,
@@ -61,12 +61,12 @@ fn what_is_not_a_digest_is_refused_with_a_way_out() {
         ),
         (
             short,
-            format!("digest `{short}` has 12 hex digits, sha256 has 64"),
+            format!("digest `{short}` has 12 hex digits, but sha256 needs 64"),
             "cut off",
         ),
         (
             "sha512:",
-            "digest `sha512:` has 0 hex digits, sha512 has 128".to_owned(),
+            "digest `sha512:` has 0 hex digits, but sha512 needs 128".to_owned(),
             "cut off",
         ),
         (&twice, "digest `sha256:".to_owned(), "64"),

@@ -58,7 +58,7 @@ fn docker_defaults_are_spelled_out_not_assumed() {
         let error = ImageRef::parse(text).expect_err(text);
         assert_eq!(
             error.to_string(),
-            format!("image reference `{text}` names no registry")
+            format!("image reference `{text}` has no registry")
         );
         assert!(
             error.hint().contains(&format!("`{full}`")),
@@ -83,7 +83,7 @@ fn the_illegal_part_is_named_by_the_source() {
         ),
         (
             "[::1/app",
-            "registry host `[::1` is no IP address",
+            "registry host `[::1` looks like an IP address but is not a valid one",
             "[::1]:5000",
         ),
         ("hub.example.com/", "repository is empty", "team/my-app"),
@@ -101,12 +101,12 @@ fn the_illegal_part_is_named_by_the_source() {
         (
             "hub.example.com/app:.x",
             "tag `.x` has `.` at position 1",
-            "beginning with",
+            "start with",
         ),
         (
             "hub.example.com/app:a:b",
             "tag `a:b` has `:` at position 2",
-            "beginning with",
+            "start with",
         ),
         ("hub.example.com/app@", "digest is empty", "sha256"),
         (
@@ -129,7 +129,7 @@ fn the_illegal_part_is_named_by_the_source() {
         assert!(
             error
                 .to_string()
-                .starts_with(&format!("image reference `{text}` has an illegal ")),
+                .starts_with(&format!("image reference `{text}` has an invalid ")),
             "{error}"
         );
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
@@ -139,11 +139,11 @@ fn the_illegal_part_is_named_by_the_source() {
     let error = ImageRef::parse("https://hub.example.com/app:1").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "image reference `https://hub.example.com/app:1` begins with the scheme `https://`"
+        "image reference `https://hub.example.com/app:1` starts with the scheme `https://`"
     );
     assert_eq!(
         error.hint(),
-        "write `hub.example.com/app:1`: images have no scheme"
+        "use `hub.example.com/app:1`: image references have no scheme"
     );
     assert_eq!(
         ImageRef::parse("").unwrap_err().to_string(),
@@ -158,7 +158,7 @@ fn a_tag_has_128_bytes_at_most() {
     assert!(
         error
             .to_string()
-            .ends_with("is 129 bytes long, 128 is the limit")
+            .ends_with("is 129 bytes long, but the limit is 128")
     );
     assert_eq!(error.hint(), "shorten it to 128 bytes");
 }

@@ -77,12 +77,12 @@ fn each_broken_rule_is_named_with_its_place() {
     );
     check(
         namespace("-a"),
-        "namespace `-a` has `-` at position 1, where a letter or digit is needed",
+        "namespace `-a` has `-` at position 1, where a letter or digit is required",
         "`a`",
     );
     check(
         namespace("a-"),
-        "namespace `a-` has `-` at position 2, where a letter or digit is needed",
+        "namespace `a-` has `-` at position 2, where a letter or digit is required",
         "`a`",
     );
     check(
@@ -97,22 +97,22 @@ fn each_broken_rule_is_named_with_its_place() {
     );
     check(
         resource("a..b"),
-        "resource name `a..b` has `.` at position 2, where a letter or digit is needed",
+        "resource name `a..b` has `.` at position 2, where a letter or digit is required",
         "each part between dots",
     );
     check(
         resource(".a"),
-        "resource name `.a` has `.` at position 1, where a letter or digit is needed",
+        "resource name `.a` has `.` at position 1, where a letter or digit is required",
         "`a`",
     );
     check(
         resource("a."),
-        "resource name `a.` has `.` at position 2, where a letter or digit is needed",
+        "resource name `a.` has `.` at position 2, where a letter or digit is required",
         "`a`",
     );
     check(
         resource("ab.-c"),
-        "resource name `ab.-c` has `-` at position 4, where a letter or digit is needed",
+        "resource name `ab.-c` has `-` at position 4, where a letter or digit is required",
         "each part",
     );
     check(
@@ -122,17 +122,17 @@ fn each_broken_rule_is_named_with_its_place() {
     );
     check(
         port("a--b"),
-        "port name `a--b` has `-` at position 3, where a letter or digit is needed",
+        "port name `a--b` has `-` at position 3, where a letter or digit is required",
         "`a-b`",
     );
     check(
         key("/name"),
-        "label key `/name` has `/` at position 1, where a letter or digit is needed",
+        "label key `/name` has `/` at position 1, where a letter or digit is required",
         "`name`",
     );
     check(
         key("example.com/"),
-        "label key `example.com/` has `/` at position 12, where a letter or digit is needed",
+        "label key `example.com/` has `/` at position 12, where a letter or digit is required",
         "`example.com`",
     );
     check(
@@ -147,12 +147,12 @@ fn each_broken_rule_is_named_with_its_place() {
     );
     check(
         chart("a.-b"),
-        "chart name `a.-b` has `-` at position 3, where a letter or digit is needed",
+        "chart name `a.-b` has `-` at position 3, where a letter or digit is required",
         "joined by",
     );
     check(
         chart("a___b"),
-        "chart name `a___b` has `_` at position 4, where a letter or digit is needed",
+        "chart name `a___b` has `_` at position 4, where a letter or digit is required",
         "joined by",
     );
     check(
@@ -167,7 +167,7 @@ fn a_huge_value_is_shown_short() {
     let error = Namespace::parse("x".repeat(1_000_000)).unwrap_err();
     let message = error.to_string();
     assert!(
-        message.ends_with("…` is 1000000 bytes long, 63 is the limit"),
+        message.ends_with("…` is 1000000 bytes long, but the limit is 63"),
         "{message}"
     );
     assert!(message.len() < 200);

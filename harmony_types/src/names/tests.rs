@@ -32,14 +32,14 @@ fn a_label_key_has_limits_for_each_part() {
     assert!(
         error
             .to_string()
-            .ends_with("is 64 bytes long, 63 is the limit"),
+            .ends_with("is 64 bytes long, but the limit is 63"),
         "{error}"
     );
     let error = LabelKey::parse(format!("{}/n", "p".repeat(254))).unwrap_err();
     assert!(
         error
             .to_string()
-            .ends_with("is 254 bytes long, 253 is the limit"),
+            .ends_with("is 254 bytes long, but the limit is 253"),
         "{error}"
     );
 }
@@ -88,7 +88,7 @@ fn an_object_name_is_any_segment_of_a_path() {
         ("", "object name is empty"),
         (
             "..",
-            "object name `..` has `.` at position 1, where a letter or digit is needed",
+            "object name `..` has `.` at position 1, where a letter or digit is required",
         ),
         (
             "a/b",

@@ -81,13 +81,13 @@ fn what_is_not_a_host_is_refused_with_a_way_out() {
         ),
         (
             "https://hub.example.com/",
-            "registry host `https://hub.example.com/` begins with the scheme `https://`",
-            "write `hub.example.com`",
+            "registry host `https://hub.example.com/` starts with the scheme `https://`",
+            "use `hub.example.com`",
         ),
         (
             "hub.example.com/team",
             "registry host `hub.example.com/team` has a path after the host",
-            "write `hub.example.com`",
+            "use `hub.example.com`",
         ),
         (
             "Hub.example.com",
@@ -102,27 +102,27 @@ fn what_is_not_a_host_is_refused_with_a_way_out() {
         (
             "hub_1.example.com",
             "registry host `hub_1.example.com` has `_` at position 4",
-            "write the host as in",
+            "use a host such as",
         ),
         (
             "-hub.example.com",
             "registry host `-hub.example.com` has `-` at position 1, where",
-            "write the host",
+            "use a host",
         ),
         (
             "hub-.example.com",
             "registry host `hub-.example.com` has `.` at position 5, where",
-            "write the host",
+            "use a host",
         ),
         (
             "hub..example.com",
             "registry host `hub..example.com` has `.` at position 5, where",
-            "write the host",
+            "use a host",
         ),
         (
             "hub.example.com.",
             "registry host `hub.example.com.` has `.` at position 16, where",
-            "write the host",
+            "use a host",
         ),
         (
             "hub.example.com:",
@@ -156,33 +156,41 @@ fn what_is_not_a_host_is_refused_with_a_way_out() {
         ),
         (
             "256.1.1.1",
-            "registry host `256.1.1.1` is no IP address",
+            "registry host `256.1.1.1` looks like an IP address but is not a valid one",
             "IPv4",
         ),
-        ("1.2.3", "registry host `1.2.3` is no IP address", "IPv4"),
+        (
+            "1.2.3",
+            "registry host `1.2.3` looks like an IP address but is not a valid one",
+            "IPv4",
+        ),
         ("::1", "registry host `::1` is empty", "[::1]:5000"),
-        ("[::1", "registry host `[::1` is no IP address", "brackets"),
+        (
+            "[::1",
+            "registry host `[::1` looks like an IP address but is not a valid one",
+            "brackets",
+        ),
         (
             "[::1]5000",
-            "registry host `[::1]5000` is no IP address",
+            "registry host `[::1]5000` looks like an IP address but is not a valid one",
             "brackets",
         ),
         (
             "[fe80::1%eth0]",
-            "registry host `[fe80::1%eth0]` is no IP address",
+            "registry host `[fe80::1%eth0]` looks like an IP address but is not a valid one",
             "brackets",
         ),
         (
             "[::ffff:127.0.0.1]",
-            "registry host `[::ffff:127.0.0.1]` is no IP address",
+            "registry host `[::ffff:127.0.0.1]` looks like an IP address but is not a valid one",
             "IPv4",
         ),
-        (&long_label, "registry host `aaaa", "write the host"),
-        (&long_name, "registry host `aaaa", "write the host"),
+        (&long_label, "registry host `aaaa", "use a host"),
+        (&long_name, "registry host `aaaa", "use a host"),
         (
             "hub.example.com\u{1b}[0m",
             "registry host `hub.example.com\\u{1b}[0m` has `\\u{1b}` at position 16",
-            "write",
+            "use",
         ),
     ] {
         let error = RegistryHost::parse(text).expect_err(text);
@@ -193,12 +201,12 @@ fn what_is_not_a_host_is_refused_with_a_way_out() {
         RegistryHost::parse(&long_name)
             .unwrap_err()
             .to_string()
-            .ends_with("is 255 bytes long, 253 is the limit")
+            .ends_with("is 255 bytes long, but the limit is 253")
     );
     assert!(
         RegistryHost::parse(&long_label)
             .unwrap_err()
             .to_string()
-            .ends_with("is 64 bytes long, 63 is the limit")
+            .ends_with("is 64 bytes long, but the limit is 63")
     );
 }

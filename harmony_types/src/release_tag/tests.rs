@@ -105,57 +105,69 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "",
         "release tag is empty",
-        "write `<app>-<component>-v<semver>`",
+        "use the form `<app>-<component>-v<semver>`",
     ),
-    (" ", "release tag ` ` has ` ` at position 1", "write `<app>"),
+    (
+        " ",
+        "release tag ` ` has ` ` at position 1",
+        "use the form `<app>",
+    ),
     (
         "-",
-        "release tag `-` does not end in `-v` and a version",
-        "write `<app>",
+        "release tag `-` does not end with `-v` and a version",
+        "use the form `<app>",
     ),
-    (".", "release tag `.` does not end in", "write `<app>"),
-    ("v", "release tag `v` does not end in", "write `<app>"),
+    (
+        ".",
+        "release tag `.` does not end with",
+        "use the form `<app>",
+    ),
+    (
+        "v",
+        "release tag `v` does not end with",
+        "use the form `<app>",
+    ),
     (
         "-v",
         "release tag `-v` is a version without the name",
-        "write `<app>",
+        "use the form `<app>",
     ),
     // no unit
     (
         "v1.0.0",
         "release tag `v1.0.0` is a version without the name",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "1.0.0",
         "release tag `1.0.0` is a version without the name",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "-v1.0.0",
         "release tag `-v1.0.0` is a version without the name",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "v1",
         "release tag `v1` is a version without the name",
-        "write `<app>",
+        "use the form `<app>",
     ),
     // no version
     (
         "harmony-fleet-operator",
-        "release tag `harmony-fleet-operator` does not end in",
-        "write `<app>",
+        "release tag `harmony-fleet-operator` does not end with",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet-operator-",
-        "release tag `harmony-fleet-operator-` does not end in",
-        "write `<app>",
+        "release tag `harmony-fleet-operator-` does not end with",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet-operator-v",
         "version is empty",
-        "write three numbers",
+        "use three numbers",
     ),
     (
         "harmony-fleet-operator-vv1.0.0",
@@ -180,14 +192,18 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "harmony-fleet-operator.v1.0.0",
         "release tag `harmony-fleet-operator.v1.0.0` does not end",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet-operator-latest",
         "release tag `harmony-fleet-operator-latest` does not end",
-        "write `<app>",
+        "use the form `<app>",
     ),
-    ("main", "release tag `main` does not end", "write `<app>"),
+    (
+        "main",
+        "release tag `main` does not end",
+        "use the form `<app>",
+    ),
     // a version that is none
     (
         "harmony-fleet-operator-v1",
@@ -202,7 +218,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "harmony-fleet-operator-v1.2.3.4",
         "version `1.2.3.4` is not a semantic version",
-        "write three numbers",
+        "use three numbers",
     ),
     (
         "harmony-fleet-operator-v01.2.3",
@@ -217,27 +233,27 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "harmony-fleet-operator-v1.2.3-",
         "version `1.2.3-` is not a semantic version",
-        "write three numbers",
+        "use three numbers",
     ),
     (
         "harmony-fleet-operator-v1.2.3-01",
         "version `1.2.3-01` is not a semantic version",
-        "write three numbers",
+        "use three numbers",
     ),
     (
         "harmony-fleet-operator-v1.2.3-rc..1",
         "version `1.2.3-rc..1` is not a semantic version",
-        "write three numbers",
+        "use three numbers",
     ),
     (
         "harmony-fleet-operator-v1.2.",
         "version `1.2.` is not a semantic version",
-        "write three numbers",
+        "use three numbers",
     ),
     (
         "harmony-fleet-operator-v1..2",
         "version `1..2` is not a semantic version",
-        "write three numbers",
+        "use three numbers",
     ),
     (
         "harmony-fleet-operator-v1-rc.1",
@@ -247,17 +263,17 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "harmony-fleet-operator-v1.2.x",
         "version `1.2.x` is not a semantic version",
-        "write three numbers",
+        "use three numbers",
     ),
     (
         "harmony-fleet-operator-v1.2.3+build.5",
         "version `1.2.3+build.5` has build metadata",
-        "write `1.2.3`",
+        "use `1.2.3`",
     ),
     (
         "harmony-fleet-operator-v99999999999999999999.0.0",
         "version `99999999999999999999.0.0` is not",
-        "write three numbers",
+        "use three numbers",
     ),
     // a name that is none
     (
@@ -284,78 +300,78 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "harmony_fleet_operator-v1.0.0",
         "release tag `harmony_fleet_operator-v1.0.0` has `_` at position 8",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet/operator-v1.0.0",
         "release tag `harmony-fleet/operator-v1.0.0` has `/` at position 14",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet-operator@1.0.0",
         "release tag `harmony-fleet-operator@1.0.0` has `@` at position 23",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet-operator:v1.0.0",
         "release tag `harmony-fleet-operator:v1.0.0` has `:` at position 23",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         " harmony-fleet-operator-v1.0.0",
         "release tag ` harmony-fleet-operator-v1.0.0` has ` ` at position 1",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet-operator-v1.0.0 ",
         "release tag `harmony-fleet-operator-v1.0.0 ` has ` ` at position 30",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet-operator-v1.0.0\n",
         "release tag `harmony-fleet-operator-v1.0.0\\n` has `\\n` at position 30",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet-operator-v1.0.0\0",
         "release tag `harmony-fleet-operator-v1.0.0\\0` has `\\0` at position 30",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "hármony-fleet-operator-v1.0.0",
         "release tag `hármony-fleet-operator-v1.0.0` has `á` at position 2",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "harmony-fleet-operator-v１.0.0",
         "release tag `harmony-fleet-operator-v１.0.0` has `１` at position 25",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "harmony‑fleet-operator-v1.0.0",
         "release tag `harmony‑fleet-operator-v1.0.0` has `‑` at position 8",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "\u{1b}[2Jharmony-fleet-operator-v1.0.0",
         "release tag `\\u{1b}[2Jharmony-fleet-operator-v1.0.0` has `\\u{1b}` at position 1",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "$(reboot)-x-v1.0.0",
         "release tag `$(reboot)-x-v1.0.0` has `$` at position 1",
-        "write `<app>",
+        "use the form `<app>",
     ),
     (
         "../../etc/passwd-v1.0.0",
         "release tag `../../etc/passwd-v1.0.0` has `/` at position 3",
-        "write `<app>",
+        "use the form `<app>",
     ),
     // refs
     (
         "refs/tags/harmony-fleet-operator-v1.0.0",
         "release tag `refs/tags/harmony-fleet-operator-v1.0.0` is a full git ref",
-        "write `harmony-fleet-operator-v1.0.0`",
+        "use only the name of the tag: `harmony-fleet-operator-v1.0.0`",
     ),
     (
         "refs/heads/main",
@@ -365,43 +381,43 @@ const REFUSED: &[(&str, &str, &str)] = &[
     // the right form, and nobody's tag
     (
         "harmony-fleet-v1.0.0",
-        "names the unit `harmony-fleet`, which is not registered",
-        "registered unit",
+        "names `harmony-fleet`, which is not a registered app",
+        "registered app",
     ),
     (
         "operator-v1.0.0",
-        "names the unit `operator`, which is not registered",
-        "registered unit",
+        "names `operator`, which is not a registered app",
+        "registered app",
     ),
     (
         "fleet-operator-v1.0.0",
-        "names the unit `fleet-operator`, which is not registered",
-        "registered unit",
+        "names `fleet-operator`, which is not a registered app",
+        "registered app",
     ),
     (
         "harmony-fleet-operators-v1.0.0",
-        "names the unit `harmony-fleet-operators`, which is not registered",
-        "registered unit",
+        "names `harmony-fleet-operators`, which is not a registered app",
+        "registered app",
     ),
     (
         "harmony-fleet-opertaor-v1.0.0",
-        "names the unit `harmony-fleet-opertaor`, which is not registered",
-        "registered unit",
+        "names `harmony-fleet-opertaor`, which is not a registered app",
+        "registered app",
     ),
     (
         "harmony-fleet-operator-v1-v1.0.0",
-        "names the unit `harmony-fleet-operator-v1`, which is not registered",
-        "registered unit",
+        "names `harmony-fleet-operator-v1`, which is not a registered app",
+        "registered app",
     ),
     (
         "harmony--fleet-operator-v1.0.0",
-        "names the unit `harmony--fleet-operator`, which is not registered",
-        "registered unit",
+        "names `harmony--fleet-operator`, which is not a registered app",
+        "registered app",
     ),
     (
         "harmony-fleet-operator-extra-v1.0.0",
-        "names the unit `harmony-fleet-operator-extra`, which is not registered",
-        "registered unit",
+        "names `harmony-fleet-operator-extra`, which is not a registered app",
+        "registered app",
     ),
 ];
 
@@ -490,7 +506,7 @@ fn without_units_the_hint_says_so() {
     assert!(
         error
             .hint()
-            .ends_with("no tag would match: nothing is registered for release")
+            .ends_with("no tag matches, because no app is registered for release")
     );
 }
 
@@ -505,7 +521,7 @@ fn the_limit_is_that_of_the_parts() {
         error
             .reason
             .to_string()
-            .ends_with("is 194 bytes long, 193 is the limit")
+            .ends_with("is 194 bytes long, but the limit is 193")
     );
     let error = names.resolve("x".repeat(10_000_000)).unwrap_err();
     assert!(error.to_string().len() < 200 && error.hint().len() < 400);

@@ -41,7 +41,7 @@ fn the_name_of_a_unit_fits_a_label() {
     assert!(
         error
             .to_string()
-            .ends_with("is 64 bytes long, 63 is the limit"),
+            .ends_with("is 64 bytes long, but the limit is 63"),
         "{error}"
     );
 }
@@ -52,11 +52,11 @@ fn two_units_of_one_name_cannot_be_registered() {
         ReleaseUnits::new([unit("a-b", "c"), unit("x", "y"), unit("a", "b-c")]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "two release units are called `a-b-c`: `b-c` of app `a`, and `c` of app `a-b`"
+        "two release units have the name `a-b-c`: `b-c` of app `a`, and `c` of app `a-b`"
     );
     assert_eq!(
         error.hint(),
-        "rename component `c` of app `a-b`, so that each tag names one unit"
+        "rename component `c` of app `a-b`, so that each tag refers to one unit"
     );
     let error = ReleaseUnits::new([unit("a", "b"), unit("a", "b")]).unwrap_err();
     assert_eq!(error.to_string(), "release unit `a-b` is registered twice");

@@ -17,7 +17,7 @@ fn components_are_taken_apart_and_joined() -> Result<(), RepositoryError> {
     assert_eq!(single.join("a/b")?.as_str(), "team/a/b");
     assert_eq!(
         single.join("/b").unwrap_err().to_string(),
-        "repository `team//b` has `/` at position 5, where a letter or digit is needed"
+        "repository `team//b` has `/` at position 5, where a letter or digit is required"
     );
     Ok(())
 }
@@ -86,7 +86,7 @@ fn what_is_not_a_repository_is_refused_with_a_way_out() {
     assert!(
         error
             .to_string()
-            .ends_with("is 256 bytes long, 255 is the limit")
+            .ends_with("is 256 bytes long, but the limit is 255")
     );
     assert_eq!(error.hint(), "shorten it to 255 bytes");
 }

@@ -31,14 +31,10 @@ fn versions_are_ordered_by_precedence() -> Result<(), VersionError> {
 #[test]
 fn what_is_not_a_version_is_refused_with_a_way_out() {
     for (text, message, hint) in [
-        ("", "version is empty", "write three numbers"),
-        (
-            "v1.2.3",
-            "version `v1.2.3` begins with `v`",
-            "write `1.2.3`",
-        ),
-        ("V1.2", "version `V1.2` begins with `v`", "write `1.2.0`"),
-        ("vx", "version `vx` begins with `v`", "write three numbers"),
+        ("", "version is empty", "use three numbers"),
+        ("v1.2.3", "version `v1.2.3` starts with `v`", "use `1.2.3`"),
+        ("V1.2", "version `V1.2` starts with `v`", "use `1.2.0`"),
+        ("vx", "version `vx` starts with `v`", "use three numbers"),
         (
             "1",
             "version `1` is not a semantic version: ",
@@ -52,7 +48,7 @@ fn what_is_not_a_version_is_refused_with_a_way_out() {
         (
             "1.2.3.4",
             "version `1.2.3.4` is not a semantic version: ",
-            "write three numbers",
+            "use three numbers",
         ),
         (
             "01.2.3",
@@ -72,17 +68,17 @@ fn what_is_not_a_version_is_refused_with_a_way_out() {
         (
             "1.2.3-",
             "version `1.2.3-` is not a semantic version: ",
-            "write three numbers",
+            "use three numbers",
         ),
         (
             "1.2.3-rc..1",
             "version `1.2.3-rc..1` is not a semantic version: ",
-            "write three numbers",
+            "use three numbers",
         ),
         (
             "1.2.3-01",
             "version `1.2.3-01` is not a semantic version: ",
-            "write three numbers",
+            "use three numbers",
         ),
         (
             " 1.2.3",
@@ -97,27 +93,27 @@ fn what_is_not_a_version_is_refused_with_a_way_out() {
         (
             "1.2.x",
             "version `1.2.x` is not a semantic version: ",
-            "write three numbers",
+            "use three numbers",
         ),
         (
             "1.99999999999999999999.0",
             "version `1.99999999999999999999.0` is not a semantic version: ",
-            "write",
+            "use",
         ),
         (
             "1.2.3+build",
             "version `1.2.3+build` has build metadata after `+` at position 6",
-            "write `1.2.3`",
+            "use `1.2.3`",
         ),
         (
             "é+1",
             "version `é+1` has build metadata after `+` at position 2",
-            "write three numbers",
+            "use three numbers",
         ),
         (
             "latest",
             "version `latest` is not a semantic version: ",
-            "write three numbers",
+            "use three numbers",
         ),
     ] {
         let error = Version::parse(text).expect_err(text);
@@ -136,7 +132,7 @@ fn the_limit_is_that_of_a_tag() -> Result<(), VersionError> {
     assert!(
         error
             .to_string()
-            .ends_with("is 129 bytes long, 128 is the limit")
+            .ends_with("is 129 bytes long, but the limit is 128")
     );
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! No circles between the files of a crate.
+//! Checks for circles between the modules of a crate.
 //!
-//! The rule: modules that stand beside each other (`a.rs` and `b.rs`, or the folders `a/` and `b/`, each with all that is
-//! below it) do not refer to each other in a circle, so that a crate can be read from the bottom up and each part can be
-//! moved out. A module and what is below it are one part: a parent uses its children, and a child may use what its parent
-//! holds for all of them. Tests are left out. A re-export stands for the file that has the item.
+//! The rule: sibling modules (`a.rs` and `b.rs`, or the directories `a/` and `b/`, each including everything below it)
+//! do not depend on each other in a circle, so that a crate can be read from the bottom up and each part can be moved
+//! out. A module and everything below it are one unit: a parent uses its children, and children may use what the parent
+//! defines for all of them. Tests are ignored. A re-export counts for the file that defines the item.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,14 +13,14 @@ use cargo_metadata::{Metadata, TargetKind};
 use super::members;
 use super::modules::{ModulePath, Modules, Reference};
 
-/// A circle between parts of a crate, with one reference for each step of it.
+/// A circle between modules of a crate, with one reference for each step.
 #[derive(Debug)]
 pub(super) struct Circle {
     pub(super) parts: Vec<ModulePath>,
     pub(super) because: Vec<String>,
 }
 
-/// Every circle of the workspace, by package.
+/// All circles in the workspace, by package.
 pub(super) fn find(metadata: &Metadata) -> anyhow::Result<BTreeMap<String, Vec<Circle>>> {
     let mut found: BTreeMap<String, Vec<Circle>> = BTreeMap::new();
     for package in members(metadata) {
@@ -40,7 +40,7 @@ pub(super) fn find(metadata: &Metadata) -> anyhow::Result<BTreeMap<String, Vec<C
     Ok(found)
 }
 
-/// Crates whose circles are known. The list only shrinks: take a crate out when its circles are untied.
+/// Crates with known circles. The list must only shrink: remove a crate when it has no more circles.
 const KNOWN: &[&str] = &[];
 
 pub(super) fn check(found: &BTreeMap<String, Vec<Circle>>) -> Vec<String> {
@@ -56,7 +56,7 @@ pub(super) fn check(found: &BTreeMap<String, Vec<Circle>>) -> Vec<String> {
         .iter()
         .filter(|package| !found.contains_key(**package))
         .map(|package| {
-            format!("`{package}` has no circles any more: take it out of KNOWN in xtask/src/tidy/circles.rs")
+            format!("`{package}` no longer has circles: remove it from KNOWN in xtask/src/tidy/circles.rs")
         });
     unknown.chain(solved).collect()
 }
@@ -66,7 +66,7 @@ impl fmt::Display for Circle {
         let parts: Vec<_> = self.parts.iter().map(|part| part.join("::")).collect();
         write!(
             f,
-            "these modules refer to each other in a circle: {}",
+            "these modules depend on each other in a circle: {}",
             parts.join(", ")
         )?;
         for step in &self.because {
@@ -77,7 +77,7 @@ impl fmt::Display for Circle {
 }
 
 fn circles(modules: &Modules) -> Vec<Circle> {
-    // for each parent: which of its children refers to which, and the reference that shows it
+    // for each parent: which of its children depend on each other, with a reference for each dependency
     let mut levels: BTreeMap<ModulePath, Edges> = BTreeMap::new();
     for reference in modules.references() {
         let Some((parent, from, to)) = siblings(&reference) else {
@@ -117,8 +117,8 @@ fn circles(modules: &Modules) -> Vec<Circle> {
 
 type Edges = BTreeMap<String, BTreeMap<String, Reference>>;
 
-/// The two modules beside each other that a reference leads between, and their parent; `None` for a reference between a
-/// module and what is below it.
+/// The two sibling modules of a reference, and their parent; `None` for a reference between a module and something
+/// below it.
 fn siblings(reference: &Reference) -> Option<(ModulePath, String, String)> {
     let common = reference
         .from
@@ -132,7 +132,7 @@ fn siblings(reference: &Reference) -> Option<(ModulePath, String, String)> {
     Some((parent, from.clone(), to.clone()))
 }
 
-/// The sets of modules that reach each other.
+/// The sets of modules that can reach each other.
 fn components(edges: &Edges) -> Vec<BTreeSet<String>> {
     let reach: BTreeMap<&String, BTreeSet<&String>> = edges
         .keys()

@@ -1,4 +1,4 @@
-//! Which crate may depend on which. A new edge is a change of architecture: it is made here, with an ADR.
+//! The allowed dependencies between our crates. A new one is an architecture change: add it here and write an ADR.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ const RUNTIME: &[&str] = &[
 ];
 const APP: &[&str] = &["harmony", "harmony_release", "harmony_cli"];
 
-/// The allowed edges: a crate, and what of ours it may depend on (development dependencies aside).
+/// The allowed dependencies of each crate (except for development dependencies).
 const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("harmony_types", &[]),
     ("harmony_core", &[&["harmony_types"]]),
@@ -91,11 +91,10 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("xtask", &[]),
 ];
 
-/// Every example is an app: it sees what an app sees.
+/// Every example is an app, and may use the same crates.
 const EXAMPLES: &[&[&str]] = &[APP];
 
-/// External crates that a package is limited to, where the map says so. What these bring along is theirs to choose, within
-/// [`FORBIDDEN`].
+/// Crates with a limited list of external dependencies. Indirect dependencies are only limited by [`FORBIDDEN`].
 const EXTERNAL: &[(&str, &[&str])] = &[
     ("harmony-reconciler-contracts", &["serde"]),
     (
@@ -142,7 +141,7 @@ const IO: &[&str] = &[
     "tempfile",
 ];
 
-/// What the whole resolved dependency tree of a package must not hold.
+/// What must not be in the complete dependency tree of a package.
 const FORBIDDEN: &[(&str, &[&[&str]])] = &[
     ("harmony_types", &[IO, HTTP, KUBERNETES, PEERS]),
     ("harmony_core", &[HTTP, KUBERNETES, PEERS]),
@@ -187,7 +186,7 @@ pub(super) fn check(metadata: &Metadata) -> Vec<String> {
                 .collect(),
             None => {
                 complaints.push(format!(
-                    "the package `{name}` is not on the map: add it to xtask/src/tidy/edges.rs"
+                    "the package `{name}` is not listed: add it to xtask/src/tidy/edges.rs"
                 ));
                 continue;
             }
@@ -205,9 +204,9 @@ pub(super) fn check(metadata: &Metadata) -> Vec<String> {
             if ours.contains(to) {
                 if !allowed.contains(to) {
                     complaints.push(format!(
-                        "`{name}` depends on `{to}`, which the map does not allow ({})",
+                        "`{name}` depends on `{to}`, which is not allowed ({})",
                         if allowed.is_empty() {
-                            "it may depend on none of ours".to_owned()
+                            "it must not depend on our own crates".to_owned()
                         } else {
                             format!("allowed: {allowed:?}")
                         }
@@ -226,7 +225,7 @@ pub(super) fn check(metadata: &Metadata) -> Vec<String> {
     complaints
 }
 
-/// Follows the dependencies that are linked, as cargo resolved them.
+/// Checks the dependencies that are linked, as resolved by cargo.
 pub(super) fn check_trees(metadata: &Metadata) -> Vec<String> {
     let Some(resolve) = &metadata.resolve else {
         return vec!["cargo metadata gave no dependency graph".into()];

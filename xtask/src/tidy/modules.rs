@@ -1,4 +1,4 @@
-//! The modules of a crate, and which of them refers to which. Read from the sources with `syn`, tests left out.
+//! The modules of a crate and the references between them, read from the sources with `syn`. Tests are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use syn::visit::{self, Visit};
 /// A module by its path: `["capability", "oci_registry"]`; the root is empty.
 pub(super) type ModulePath = Vec<String>;
 
-/// The modules below one crate root, such as `lib.rs`.
+/// The modules of a crate root, such as `lib.rs`.
 #[derive(Default)]
 pub(super) struct Modules {
     modules: BTreeMap<ModulePath, Module>,
@@ -22,15 +22,15 @@ struct Module {
     file: PathBuf,
     /// The names of its items.
     items: BTreeSet<String>,
-    /// What `use` brings into it: the name, and the path as written.
+    /// The names imported by `use`, with their paths.
     imports: BTreeMap<String, Vec<String>>,
-    /// The paths whose every item `use path::*` brings into it.
+    /// The paths in `use path::*`.
     globs: Vec<Vec<String>>,
-    /// Every path in it that begins with `crate`, `self`, `super` or the name of a module.
+    /// All paths in it that start with `crate`, `self`, `super` or the name of a module.
     paths: BTreeSet<Vec<String>>,
 }
 
-/// `from` names something of `to`.
+/// `from` refers to something in `to`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Reference {
     pub(super) from: ModulePath,
@@ -38,14 +38,14 @@ pub(super) struct Reference {
 }
 
 impl Modules {
-    /// Reads the crate whose root is the file `root`.
+    /// Reads the crate with the root file `root`.
     pub(super) fn read(root: &Path) -> anyhow::Result<Self> {
         let mut modules = Self::default();
         modules.read_file(root, root.parent().unwrap_or(root), Vec::new())?;
         Ok(modules)
     }
 
-    /// A crate of one file, for tests.
+    /// A crate with a single file, for tests.
     #[cfg(test)]
     pub(super) fn parse(text: &str) -> Self {
         let mut modules = Self::default();
@@ -61,12 +61,12 @@ impl Modules {
         modules
     }
 
-    /// The file that holds a module.
+    /// The file of a module.
     pub(super) fn file(&self, path: &ModulePath) -> &Path {
         &self.modules[path].file
     }
 
-    /// Every reference from one module to another.
+    /// All references from one module to another.
     pub(super) fn references(&self) -> BTreeSet<Reference> {
         let mut found = BTreeSet::new();
         for (from, module) in &self.modules {
@@ -88,7 +88,7 @@ impl Modules {
         self.add(file, folder, path, &parsed.items)
     }
 
-    /// Adds a module and those that are declared in it. `folder` is where the files of its children are.
+    /// Adds a module and the modules declared in it. `folder` is the directory of its children.
     fn add(
         &mut self,
         file: &Path,
@@ -124,7 +124,7 @@ impl Modules {
         Ok(())
     }
 
-    /// The module that has the item which `path`, written in `from`, means; re-exports are followed.
+    /// The module that defines the item of `path`, as written in `from`; follows re-exports.
     fn resolve(&self, from: &[String], path: &[String], depth: usize) -> Option<ModulePath> {
         const DEEPEST: usize = 12;
         if depth > DEEPEST {
@@ -154,14 +154,14 @@ impl Modules {
         Some(at)
     }
 
-    /// The module that has the item `name` of the module `at`; `more` follows it in the path.
+    /// The module that defines the item `name` in the module `at`; `more` is the rest of the path.
     fn item(&self, at: &[String], name: &str, more: &[String], depth: usize) -> Option<ModulePath> {
         let module = self.modules.get(at)?;
         if module.items.contains(name) {
             return Some(at.to_vec());
         }
         if let Some(import) = module.imports.get(name) {
-            // an import of another crate ends the walk
+            // an import from another crate ends the search
             let whole: Vec<_> = import.iter().chain(more).cloned().collect();
             return self
                 .begins_here(at, &whole)
@@ -176,11 +176,11 @@ impl Modules {
             let has = direct.items.contains(name) || direct.imports.contains_key(name);
             has.then(|| self.item(&target, name, more, depth + 1))?
         });
-        // what is found nowhere was made by a macro, where it is named
+        // an item that is not found was created by a macro in this module
         behind_glob.or_else(|| Some(at.to_vec()))
     }
 
-    /// Whether a path leads into this crate.
+    /// Returns true if a path leads into this crate.
     fn begins_here(&self, at: &[String], path: &[String]) -> bool {
         let Some(first) = path.first() else {
             return false;
@@ -197,12 +197,12 @@ struct Child {
     path: Option<String>,
 }
 
-/// Collects what one module holds; does not enter the modules in it.
+/// Collects the content of a module, without the modules in it.
 #[derive(Default)]
 struct Scan {
     module: Module,
     children: Vec<Child>,
-    /// Inside a function or an `impl`, where `use` and items belong to no module.
+    /// Inside of a function or an `impl`, where `use` and items do not belong to the module.
     depth: usize,
 }
 
@@ -236,7 +236,7 @@ impl<'ast> Visit<'ast> for Scan {
         flatten(&item.tree, &mut Vec::new(), &mut leaves);
         for (path, binding) in leaves {
             self.module.paths.insert(path.clone());
-            // `use` inside a function counts as a reference only
+            // `use` in a function counts only as a reference
             if self.depth == 1 {
                 match binding {
                     Some(name) => drop(self.module.imports.insert(name, path)),
@@ -266,7 +266,7 @@ fn is_relative(words: &[String]) -> bool {
     words.len() > 1 && matches!(words[0].as_str(), "crate" | "self" | "super")
 }
 
-/// Each path that a `use` names, with the name it binds; `None` for a `*`.
+/// The paths in a `use`, with the names that they bind; `None` for a `*`.
 fn flatten(
     tree: &syn::UseTree,
     prefix: &mut Vec<String>,
@@ -303,7 +303,7 @@ fn flatten(
     }
 }
 
-/// The paths in the arguments of a macro that begin with `crate`, `self` or `super`.
+/// The paths in the arguments of a macro that start with `crate`, `self` or `super`.
 fn paths_in_tokens(tokens: TokenStream, into: &mut Vec<Vec<String>>) {
     let mut words: Vec<String> = Vec::new();
     let mut colons = 0;
@@ -374,7 +374,7 @@ fn name(item: &syn::Item) -> Option<String> {
     Some(ident.to_string())
 }
 
-/// `#[cfg(test)]`, also as one of several conditions.
+/// `#[cfg(test)]`, including combinations with other conditions.
 fn is_test(attribute: &syn::Attribute) -> bool {
     let syn::Meta::List(list) = &attribute.meta else {
         return false;

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy --report`: how large each crate is, and where its files form circles.
+//! `cargo xtask tidy --report`: the size of each crate, and its circles.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Rules about files: where Kubernetes structs may appear, that lints are inherited, that the ADR index is whole, that the
-//! README shows code that is compiled.
+//! Rules about files: where Kubernetes structs may appear, that lints are inherited, that the ADR index is complete,
+//! and that the code in the README is compiled.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use cargo_metadata::Metadata;
 use super::members;
 use crate::command;
 
-/// The folders that may name `k8s_openapi` structs; everything else composes Scores.
+/// The directories that may use `k8s_openapi` structs; all other code composes Scores.
 const KUBERNETES_STRUCTS: &[&str] = &[
     "harmony/src/scores/",
     "harmony/kubernetes/",
@@ -19,8 +19,8 @@ const KUBERNETES_STRUCTS: &[&str] = &[
     "xtask/src/tidy/",
 ];
 
-/// What may start programs by itself: the one place that decides what a child sees, the command that becomes another one,
-/// and servers that tests start.
+/// Files that may start programs themselves: the module that decides which variables a child gets, the command that
+/// replaces itself by another one, and servers for tests.
 const STARTS_PROGRAMS: &[&str] = &[
     "harmony/core/src/process.rs",
     "harmony_cli/src/plugins.rs",
@@ -32,7 +32,7 @@ const STARTS_PROGRAMS: &[&str] = &[
     "xtask/",
 ];
 
-/// A file with more lines than this is discussed; above it tidy refuses.
+/// Larger files are refused.
 const MAX_LINES: usize = 1000;
 
 pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
@@ -51,7 +51,7 @@ pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
             .is_none_or(|text| text.is_empty() || text == "TODO")
         {
             complaints.push(format!(
-                "{}: say in `description` what the crate is for",
+                "{}: add a `description` that says what the crate is for",
                 package.manifest_path
             ));
         }
@@ -65,12 +65,12 @@ pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
                 .any(|folder| shown.contains(folder))
         {
             complaints.push(format!(
-                "{shown}: names k8s_openapi; compose a Score instead"
+                "{shown}: uses k8s_openapi; compose a Score instead"
             ));
         }
         if starts_programs(&text) && !STARTS_PROGRAMS.iter().any(|part| shown.contains(part)) {
             complaints.push(format!(
-                "{shown}: starts a program by itself; use harmony_core::process, which keeps our secrets from it"
+                "{shown}: starts a program itself; use harmony_core::process, which removes our secrets from its environment"
             ));
         }
         if text.lines().count() > MAX_LINES {
@@ -84,7 +84,7 @@ pub(super) fn check(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// Whether a file names the constructor of the standard library's or tokio's `Command`, but for its tests.
+/// Whether a file calls the constructor of `Command` of the standard library or tokio, except in tests.
 fn starts_programs(text: &str) -> bool {
     // A module of tests is the last thing in a file.
     let code = text
@@ -110,7 +110,7 @@ fn check_adr_index() -> anyhow::Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// What the README shows is what is compiled: its Rust block stands in the example, but for how far it is indented.
+/// The Rust code block in the README must be part of the example, except for its indentation.
 fn check_readme_example() -> anyhow::Result<Vec<String>> {
     const EXAMPLE: &str = "examples/hello-deploy/src/main.rs";
     let readme = fs::read_to_string(command::root().join("README.md"))?;
@@ -122,7 +122,7 @@ fn check_readme_example() -> anyhow::Result<Vec<String>> {
     Ok(match shown {
         Some(block) if example.contains(&block) => Vec::new(),
         _ => vec![format!(
-            "README.md: its Rust block is not in {EXAMPLE}; copy it from there"
+            "README.md: the Rust code block differs from {EXAMPLE}; copy it from there"
         )],
     })
 }

@@ -1,40 +1,40 @@
-//! What an agent needs of the fabric to be known to the operator.
+//! The connection of an agent to the operator.
 
 use async_trait::async_trait;
 use harmony_reconciler_contracts::{Heartbeat, Registration, RegistrationReply};
 
 use crate::Cause;
 
-/// The way from one device to the operator of its tenant.
+/// The connection of a device to the operator of its tenant.
 ///
-/// Nothing here waits for the network to come back: each call ends within a bounded time, and the agent
-/// decides when to try again.
+/// No method waits for the network to recover: each call returns within a limited time, and the agent decides when to
+/// try again.
 #[async_trait]
 pub trait AgentLink: Send + Sync {
     /// Asks the operator to register this device.
     async fn register(&self, registration: &Registration) -> Result<RegistrationReply, LinkError>;
 
-    /// Sends a heartbeat. `Ok` means handed to a live connection, not received. Nothing is queued
-    /// while the link is down: an old heartbeat says nothing.
+    /// Sends a heartbeat. `Ok` means that it was passed to an open connection, and not that it was received. Heartbeats
+    /// are not queued while there is no connection, because an old heartbeat has no value.
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), LinkError>;
 
-    /// Returns when the link has been up at least once: at once if it has.
+    /// Returns when the connection has been established at least once.
     async fn came_up(&self);
 
-    /// Returns when the link comes up the next time. Never returns early.
+    /// Returns when the connection is established the next time, and never earlier.
     async fn reconnected(&self);
 }
 
-/// Why the operator was not reached.
+/// The reason why the operator could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// There is no connection at the moment.
+    /// There is currently no connection.
     #[error("not connected to `{url}`")]
     NotConnected {
         /// Where to.
         url: String,
     },
-    /// Connected, but no operator listens.
+    /// There is a connection, but no operator is listening.
     #[error("no operator listens on `{subject}`")]
     NoOperator {
         /// The subject.
@@ -45,24 +45,24 @@ pub enum LinkError {
     NoAnswer {
         /// The subject.
         subject: String,
-        /// How long was waited.
+        /// The time waited, in seconds.
         seconds: u64,
     },
-    /// The answer is not one.
+    /// The answer is not valid.
     #[error("the answer on `{subject}` cannot be read")]
     Unreadable {
         /// The subject.
         subject: String,
-        /// What is wrong with it.
+        /// The reason.
         #[source]
         source: Cause,
     },
-    /// The fabric's client failed.
+    /// The client failed.
     #[error("cannot send on `{subject}`")]
     Failed {
         /// The subject.
         subject: String,
-        /// What it said.
+        /// The error of the client.
         #[source]
         source: Cause,
     },

@@ -1,4 +1,4 @@
-//! Asking one device to do something now.
+//! Sending commands to a device.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use harmony_reconciler_contracts::{BootId, CommandError, DeviceId};
 
 use crate::Cause;
 
-/// Sends commands to devices and brings back their answers.
+/// Sends commands to devices and returns their answers.
 #[async_trait]
 pub trait DeviceCommander: Send + Sync {
-    /// Asks a device for a sign of life. `sequence` numbers the pings of one series.
+    /// Pings a device. `sequence` numbers the pings of a series.
     async fn ping(&self, device: &DeviceId, sequence: u32) -> Result<Pong, CommandFailure>;
 }
 
-/// A device's answer to a ping.
+/// The answer of a device to a ping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pong {
-    /// From sending to receiving.
+    /// The time from sending to receiving.
     pub round_trip: Duration,
-    /// Version of the agent.
+    /// The version of the agent.
     pub agent_version: String,
-    /// The run of the agent that answered.
+    /// The boot id of the agent.
     pub boot: BootId,
 }
 
-/// Why a command brought no result.
+/// The reason why a command has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandFailure {
     /// No agent with this id is connected.
@@ -34,38 +34,38 @@ pub enum CommandFailure {
         /// The device.
         device: DeviceId,
     },
-    /// It is connected, but did not answer in time.
+    /// The agent is connected, but did not answer in time.
     #[error("device `{device}` did not answer within {seconds} s")]
     NoAnswer {
         /// The device.
         device: DeviceId,
-        /// How long was waited.
+        /// The time waited, in seconds.
         seconds: u64,
     },
-    /// The device answered that it did not do it.
+    /// The device refused the command.
     #[error("device `{device}` refused")]
     Refused {
         /// The device.
         device: DeviceId,
-        /// Its reason.
+        /// The reason of the device.
         #[source]
         source: CommandError,
     },
-    /// The answer is not one.
+    /// The answer is not valid.
     #[error("the answer of device `{device}` cannot be read")]
     Unreadable {
         /// The device.
         device: DeviceId,
-        /// What is wrong with it.
+        /// The reason.
         #[source]
         source: Cause,
     },
-    /// The fabric's client failed.
+    /// The client failed.
     #[error("cannot send a command to device `{device}`")]
     Failed {
         /// The device.
         device: DeviceId,
-        /// What it said.
+        /// The error of the client.
         #[source]
         source: Cause,
     },

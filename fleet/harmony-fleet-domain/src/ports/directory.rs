@@ -1,4 +1,4 @@
-//! Asking the operator which devices there are.
+//! Asking the operator for the list of devices.
 
 use async_trait::async_trait;
 
@@ -7,23 +7,23 @@ use crate::{Cause, DeviceSummary};
 /// The list of devices, for tools.
 #[async_trait]
 pub trait DeviceDirectory: Send + Sync {
-    /// All devices of the tenant, in the order of their ids.
+    /// All devices of the tenant, sorted by id.
     async fn devices(&self) -> Result<FleetListing, DirectoryError>;
 }
 
-/// The devices of a tenant, and what a person should know about the list.
+/// The devices of a tenant, and warnings about the list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FleetListing {
-    /// The devices, in the order of their ids.
+    /// The devices, sorted by id.
     pub devices: Vec<DeviceSummary>,
-    /// Warnings in plain words, without repetition.
+    /// Warnings for users, without duplicates.
     pub warnings: Vec<String>,
 }
 
-/// Why there is no list.
+/// The reason why there is no list.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// Connected, but no operator of this tenant listens.
+    /// There is a connection, but no operator of this tenant is listening.
     #[error("no operator of tenant `{tenant}` is running")]
     NoOperator {
         /// The tenant.
@@ -34,24 +34,24 @@ pub enum DirectoryError {
     NoAnswer {
         /// The tenant.
         tenant: String,
-        /// How long was waited.
+        /// The time waited, in seconds.
         seconds: u64,
     },
-    /// The answer is not one.
+    /// The answer is not valid.
     #[error("the answer of the operator of tenant `{tenant}` cannot be read")]
     Unreadable {
         /// The tenant.
         tenant: String,
-        /// What is wrong with it.
+        /// The reason.
         #[source]
         source: Cause,
     },
-    /// The fabric's client failed.
+    /// The client failed.
     #[error("cannot ask the operator of tenant `{tenant}`")]
     Failed {
         /// The tenant.
         tenant: String,
-        /// What it said.
+        /// The error of the client.
         #[source]
         source: Cause,
     },

@@ -1,4 +1,5 @@
-//! The ports: what the domain needs of the world, one in each file, with its values and its error.
+//! The ports: what the domain needs from the outside world. Each port is in its own file, with its values and its
+//! error.
 
 pub(crate) mod agent_link;
 pub(crate) mod commander;

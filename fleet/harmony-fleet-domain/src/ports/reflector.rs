@@ -1,45 +1,44 @@
-//! Showing the devices somewhere else.
+//! Copying the devices to another system.
 
 use async_trait::async_trait;
 
 use crate::{Cause, FleetDevice};
 
-/// Shows the devices in another system, for example as Kubernetes resources.
+/// Copies the devices to another system, for example to Kubernetes resources.
 ///
-/// The reflection is never the source of truth: whoever deletes it gets it back, whoever edits it is
-/// overwritten, and devices that the fleet does not have are removed from it.
+/// The copy is never the source of truth: if it is deleted, it is recreated; changes to it are overwritten; and devices
+/// that are not in the fleet are removed from it.
 #[async_trait]
 pub trait FleetReflector: Send + Sync {
-    /// Makes the reflection show exactly these devices. Called over and over with the whole list; it writes
-    /// only what differs and limits how often a mere new heartbeat is written. After an error,
-    /// the next call continues.
+    /// Makes the copy contain exactly these devices. It is called repeatedly with the complete list, writes only
+    /// differences, and limits how often a new heartbeat alone is written. After an error, the next call continues.
     async fn reflect(&self, devices: &[FleetDevice]) -> Result<Reflected, ReflectError>;
 }
 
-/// What a call of [`FleetReflector::reflect`] did.
+/// The result of [`FleetReflector::reflect`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reflected {
-    /// Devices written.
+    /// The number of devices written.
     pub written: usize,
-    /// Devices removed.
+    /// The number of devices removed.
     pub removed: usize,
 }
 
-/// Why the reflection is not up to date.
+/// The reason why the copy is not up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum ReflectError {
-    /// The other system does not know what a device is.
+    /// The resource type is not installed in the other system.
     #[error("the resource type `{resource}` is not installed")]
     NotInstalled {
-        /// Name of the type.
+        /// The name of the resource type.
         resource: String,
     },
-    /// The other system does not answer, or refuses.
+    /// The other system does not answer, or refused the operation.
     #[error("cannot {action}")]
     Failed {
-        /// What was tried, with the object's name.
+        /// The operation, with the name of the object.
         action: String,
-        /// What its client said.
+        /// The error of the client.
         #[source]
         source: Cause,
     },

@@ -8,7 +8,7 @@ fn file<'a>(path: &'a str, content: &'a str) -> Entry<'a> {
     (path, EntryType::Regular, content.as_bytes())
 }
 
-/// An archive with these names, however bad they are.
+/// An archive with these names, however invalid.
 fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (path, kind, content) in entries {
@@ -48,7 +48,7 @@ fn the_files_below_the_folder_are_read() {
     assert_eq!(files.text("marked.yaml").unwrap(), "kind: B");
     assert_eq!(
         files.text("values.yaml").unwrap_err().to_string(),
-        "values.yaml: the chart lacks this file"
+        "values.yaml: this file is missing"
     );
 }
 
@@ -68,16 +68,17 @@ fn paths_that_lead_elsewhere_are_refused() {
     ] {
         let found = problem(&[file("web/Chart.yaml", ""), file(path, "x")]);
         assert!(
-            found.contains("which is no path below its folder"),
+            found.contains("which is not a path below its directory"),
             "{path}: {found}"
         );
     }
     assert!(
-        problem(&[file("Chart.yaml", "")]).contains("holds `Chart.yaml` beside the chart's folder")
+        problem(&[file("Chart.yaml", "")])
+            .contains("contains `Chart.yaml` outside of the directory of the chart")
     );
     assert!(
         problem(&[file("web/a", ""), file("other/a", "")])
-            .contains("holds two folders, `web` and `other`")
+            .contains("contains two directories, `web` and `other`")
     );
 }
 
@@ -91,12 +92,12 @@ fn what_is_no_file_or_there_twice_is_refused() {
     ] {
         let found = problem(&[("web/a", kind, b"")]);
         assert!(
-            found.contains("holds `web/a`, which is neither a file nor a folder"),
+            found.contains("contains `web/a`, which is neither a file nor a directory"),
             "{found}"
         );
     }
-    assert!(problem(&[file("web/a", "1"), file("web/a", "2")]).contains("holds `web/a` twice"));
-    assert!(problem(&[]).contains("holds no file"));
+    assert!(problem(&[file("web/a", "1"), file("web/a", "2")]).contains("contains `web/a` twice"));
+    assert!(problem(&[]).contains("contains no files"));
 }
 
 #[test]
@@ -118,7 +119,7 @@ fn damage_is_told() {
     let whole = archive(&[file("web/Chart.yaml", &"content ".repeat(1000))]);
     for broken in [b"no gzip".as_slice(), &whole[..whole.len() / 2], b""] {
         let error = Chart::from_archive(broken).unwrap_err().to_string();
-        assert!(error.contains("is no gzipped tar"), "{error}");
+        assert!(error.contains("is not a gzipped tar archive"), "{error}");
     }
     let error = Chart::from_archive(&archive(&[(
         "web/\u{e4}",

@@ -1,11 +1,11 @@
-//! Marks: values that occur nowhere else, and are found again where they come out.
+//! Marks: values that occur nowhere else, so that they can be found in the output.
 
 use serde_json::Value;
 
 use crate::hole::{Hole, Piece, Reference};
 
-/// The mark that stands for `value` in call number `index`: a text that survives wherever a name may stand, or a number
-/// that fits 32 bits. A flag cannot be marked and stays.
+/// The mark for `value` in call number `index`: a string that is valid wherever a name is, or a number that fits into
+/// 32 bits. A flag cannot be marked and stays.
 pub(super) fn of(value: &Value, index: usize) -> Value {
     match value {
         Value::String(_) => Value::from(format!("harmony-hole-{index}-end")),
@@ -14,7 +14,7 @@ pub(super) fn of(value: &Value, index: usize) -> Value {
     }
 }
 
-/// The hole of a text with marks in it; `None` when it has none.
+/// The placeholder for a string with marks in it; `None` if it has none.
 pub(super) fn hole_of(text: &str, marks: &[(String, Reference)]) -> Option<Hole> {
     let mut pieces = Vec::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! The files of a chart's folder that are published: those that git tracks and `.helmignore` does not name.
+//! The published files of a chart directory: those that git tracks and `.helmignore` does not exclude.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,14 +10,14 @@ use harmony_core::process;
 use super::ignore::{self, Ignored};
 use crate::error::ChartError;
 
-/// Every published file by its path below `root`, with `/`. Outside of a git repository, every file counts as tracked.
+/// The published files by their path below `root`, with `/`. Outside of a git repository, all files count as tracked.
 pub(super) fn read(root: &Path) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
     let metadata = std::fs::metadata(root).map_err(|source| unreadable(root, source))?;
     if !metadata.is_dir() {
         return Err(refuse(
             root,
             "is not a directory",
-            "name the chart's directory in the AppSpec",
+            "use the directory of the chart in the AppSpec",
         ));
     }
     let mut walk = Walk {
@@ -70,7 +70,7 @@ impl Walk {
                 return Err(refuse(
                     &path,
                     "is neither a file nor a directory",
-                    "put a copy of the file in its place: links are not packed",
+                    "replace it by a copy of the file; links are not packaged",
                 ));
             }
             let content = std::fs::read(&path).map_err(|source| unreadable(&path, source))?;
@@ -95,12 +95,12 @@ fn ignored(root: &Path) -> Result<Ignored, ChartError> {
         refuse(
             &path,
             &format!("cannot be used: {problem}"),
-            "correct that line: helm has the same rules",
+            "fix this line; helm has the same rules",
         )
     })
 }
 
-/// What git tracks below `root`; `None` outside of a repository.
+/// The files that git tracks below `root`; `None` outside of a repository.
 fn tracked(root: &Path) -> Result<Option<BTreeSet<String>>, ChartError> {
     let full = root
         .canonicalize()
@@ -138,7 +138,7 @@ fn tracked(root: &Path) -> Result<Option<BTreeSet<String>>, ChartError> {
     if tracked.is_empty() {
         return Err(refuse(
             root,
-            "has no file that git tracks",
+            "contains no files tracked by git",
             "run `git add` for the chart's files: only tracked files are published",
         ));
     }

@@ -1,12 +1,12 @@
-//! `.helmignore`: which files of a folder are not part of the chart, by the rules of Helm.
+//! `.helmignore`: the files of a directory that are not part of the chart, according to Helm's rules.
 //!
-//! They differ from those of git: the rules are asked in order and the first that decides wins, a rule without `/` looks
-//! at the last part of a path alone, `**` is an error, and a `!` rule ignores everything that it does not match.
+//! The rules differ from those of git: they are tried in order and the first that matches decides, a rule without `/`
+//! applies only to the last part of a path, `**` is an error, and a `!` rule ignores everything that it does not match.
 
 /// The name of the file.
 pub(super) const FILE: &str = ".helmignore";
 
-/// The rules of one file, and those that Helm adds.
+/// The rules of a file, and those that Helm adds.
 #[derive(Debug)]
 pub(super) struct Ignored(Vec<Rule>);
 
@@ -19,7 +19,7 @@ struct Rule {
 }
 
 impl Ignored {
-    /// Reads the rules; the error says which line is wrong.
+    /// Parses the rules. The error contains the line number.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut rules = Vec::new();
@@ -30,7 +30,7 @@ impl Ignored {
                 continue;
             }
             if line.contains("**") {
-                return refuse("helm does not know `**`: write one rule for each folder");
+                return refuse("helm does not support `**`: write one rule per directory");
             }
             let rule = Rule::parse(line);
             if rule.pattern.is_empty() || glob(&rule.pattern, "abc").is_none() {
@@ -42,7 +42,7 @@ impl Ignored {
         Ok(Self(rules))
     }
 
-    /// Whether a file or folder is left out; `path` is below the chart's folder, with `/`.
+    /// Returns true if a file or directory is ignored. `path` is relative to the directory of the chart, with `/`.
     pub(super) fn is_ignored(&self, path: &str, is_folder: bool) -> bool {
         for rule in &self.0 {
             let fits_kind = !rule.is_for_folders || is_folder;
@@ -82,11 +82,12 @@ impl Rule {
     }
 }
 
-/// Go's `path.Match`: `*` and `?` stop at `/`, `[a-z]` and `[^a-z]` are classes, `\` escapes. `None` for a bad pattern.
+/// Go's `path.Match`: `*` and `?` do not match `/`, `[a-z]` and `[^a-z]` are classes, `\` escapes. `None` for an
+/// invalid pattern.
 fn glob(pattern: &str, text: &str) -> Option<bool> {
     let pattern = tokens(pattern)?;
     let text: Vec<char> = text.chars().collect();
-    // Which positions of the text the pattern so far can end at.
+    // The positions in the text where the pattern so far can end.
     let mut ends = vec![false; text.len() + 1];
     ends[0] = true;
     for token in &pattern {
@@ -188,7 +189,7 @@ mod tests {
             ("[^a-c]x", "bx", false, false),
             ("\\*", "*", false, true),
             ("{a,b}", "a", false, false),
-            // a `!` rule ignores what it does not match, and keeps nothing that an earlier rule ignored
+            // a `!` rule ignores what it does not match, and does not restore what an earlier rule ignored
             ("!*.yaml", "a.txt", false, true),
             ("!*.yaml", "a.yaml", false, false),
             ("*.yaml\n!a.yaml", "a.yaml", false, true),

@@ -1,11 +1,11 @@
-//! What a release sets in the files of a chart that people write by hand.
+//! What a release sets in the files of a hand-written chart.
 
 use harmony_types::{ImageRef, Version};
 use serde_json::Value;
 
 use crate::yaml;
 
-/// A value to set: at the top level, or within a mapping there.
+/// A value to set: at the top level, or in a mapping there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Setting {
     mapping: Option<&'static str>,
@@ -13,7 +13,7 @@ pub(super) struct Setting {
     value: String,
 }
 
-/// Why a file cannot be edited, and the way out.
+/// Why a file cannot be edited, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) what: String,
@@ -41,10 +41,11 @@ pub(super) fn of_metadata(version: &Version) -> Vec<Setting> {
     vec![setting("version"), setting("appVersion")]
 }
 
-/// The settings of a `values.yaml`: its `image` is a text, or a mapping of `registry`, `repository`, `tag` and `digest`.
+/// The settings of a `values.yaml`: its `image` is a string, or a mapping of `registry`, `repository`, `tag` and
+/// `digest`.
 ///
-/// Whatever a template makes of such a mapping names the image by digest: one without `digest` has it in its `tag`, as
-/// `1.2.3@sha256:...`, for templates write the tag behind the repository and a colon.
+/// Any template that uses such a mapping must refer to the image by digest. A mapping without `digest` gets it in its
+/// `tag`, as `1.2.3@sha256:...`, because templates write the tag after the repository and a colon.
 pub(super) fn of_image(
     values: &Value,
     image: &ImageRef,
@@ -100,7 +101,7 @@ pub(super) fn of_image(
 }
 
 impl Setting {
-    /// How it is named in an error.
+    /// Its name in errors.
     pub(super) fn line(&self) -> String {
         match self.mapping {
             Some(mapping) => format!("{mapping}.{}", self.key),
@@ -109,7 +110,7 @@ impl Setting {
     }
 }
 
-/// What the file should say.
+/// The content that the file should have.
 pub(super) fn applied(mut file: Value, settings: &[Setting]) -> Value {
     for setting in settings {
         let mapping = match setting.mapping {
@@ -123,7 +124,7 @@ pub(super) fn applied(mut file: Value, settings: &[Setting]) -> Value {
     file
 }
 
-/// The text with the lines of the settings replaced; that it says what it should is checked afterwards.
+/// The text with the lines of the settings replaced; the content is checked afterwards.
 pub(super) fn write(text: &str, file: &Value, settings: &[Setting]) -> String {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     for setting in settings {
@@ -182,7 +183,7 @@ fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with(char::is_whitespace)).then(|| rest.trim())
 }
 
-/// Puts `own` in place of the line, which keeps how it ends.
+/// Replaces the line by `own`, and keeps its line ending.
 fn replace(line: &mut String, own: &str) {
     let end = match line.strip_suffix('\n') {
         Some(rest) if rest.ends_with('\r') => "\r\n",

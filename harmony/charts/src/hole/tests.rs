@@ -11,7 +11,7 @@ fn any_reference() -> impl Strategy<Value = Reference> {
     ]
 }
 
-/// As they are read: no empty literal, no two beside each other, a reference at least.
+/// As they are read: no empty literal, no two adjacent literals, at least one reference.
 fn any_pieces() -> impl Strategy<Value = Vec<Piece>> {
     let literal = prop_oneof![
         sample::select(treacherous::TEXTS).prop_map(str::to_owned),

@@ -140,9 +140,10 @@ fn what_only_helm_renders_is_told_by_place() {
     for (chart, expected) in cases {
         let error = rendered(chart).unwrap_err();
         assert!(matches!(error, RenderError::Beyond { .. }), "{error:?}");
+        let (place, what) = expected.split_once(": ").unwrap();
         assert_eq!(
             error.to_string(),
-            format!("{expected} is beyond what Harmony renders itself")
+            format!("{place}: Harmony cannot render {what} without helm")
         );
         assert!(
             error
@@ -161,7 +162,7 @@ fn what_is_wrong_is_told_by_place() {
     let cases: [(&[(&str, &str)], &str); 11] = [
         (
             &[("templates/a.yaml", "a: {{ .Values.b | toJson }}")],
-            "templates/a.yaml:1: `{{ .Values.b | toJson }}` names `b`, which values.yaml lacks",
+            "templates/a.yaml:1: `{{ .Values.b | toJson }}` refers to `b`, which is not in values.yaml",
         ),
         (
             &[("templates/a.yaml", "a: 1\nb: [\n")],
@@ -173,7 +174,7 @@ fn what_is_wrong_is_told_by_place() {
         ),
         (
             &[("templates/a.yaml", "- a\n")],
-            "templates/a.yaml:1: is not a Kubernetes object: it is no mapping",
+            "templates/a.yaml:1: is not a Kubernetes object: it is not a mapping",
         ),
         (
             &[("templates/a.yaml", "kind: List\n")],
@@ -181,25 +182,25 @@ fn what_is_wrong_is_told_by_place() {
         ),
         (
             &[("templates/a.yaml", &twice)],
-            "templates/a.yaml:5: ConfigMap shop/a is there twice",
+            "templates/a.yaml:5: ConfigMap shop/a occurs twice",
         ),
         (
             &[(
                 "templates/a.yaml",
                 "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: 1}\n",
             )],
-            "templates/a.yaml:1: `metadata.namespace` is `1`, which is no text: quote it",
+            "templates/a.yaml:1: `metadata.namespace` is `1`, which is not a string: quote it",
         ),
         (&[("values.yaml", "a: [\n")], "values.yaml:1: is not YAML: "),
         (
             &[("Chart.yaml", "apiVersion: v2\nname: other\n")],
-            "Chart.yaml: names the chart `other`, and its folder is `web`",
+            "Chart.yaml: has the chart name `other`, but its directory is `web`",
         ),
         (
             &[("Chart.yaml", "apiVersion: v2\n")],
             "Chart.yaml: has no `name`",
         ),
-        (&[("Chart.yaml", "")], "Chart.yaml: is not one mapping"),
+        (&[("Chart.yaml", "")], "Chart.yaml: is not a mapping"),
     ];
     for (chart, expected) in cases {
         let error = rendered(chart).unwrap_err();
@@ -212,7 +213,7 @@ fn what_is_wrong_is_told_by_place() {
 }
 
 proptest::proptest! {
-    /// Whatever a chart holds, the answer is objects or an error.
+    /// Whatever a chart contains, the result is objects or an error.
     #[test]
     fn nothing_in_a_chart_makes_the_reader_panic(
         values in "([ab]: ?[-&*!|>'\"{}\\[\\],~yn0-9 .]{0,6}\n| {0,3}- ?|---\n|\\PC{0,3}){0,12}",
@@ -258,5 +259,5 @@ fn hooks_are_told_apart_from_the_objects_of_helms_output() {
     }
     let twice = [object("a", "test"), object("a", "pre-install")].concat();
     let error = objects_of_output(&twice, &"shop".parse().unwrap(), None).unwrap_err();
-    assert!(error.to_string().contains("there twice"), "{error}");
+    assert!(error.to_string().contains("occurs twice"), "{error}");
 }

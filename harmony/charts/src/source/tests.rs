@@ -294,7 +294,7 @@ fn a_directory_is_published_without_what_git_does_not_track() {
     );
 }
 
-/// The chart of people, of these values, and what it says after the release.
+/// A hand-written chart with these values, and its content after the release.
 fn values_of(values: &str) -> Result<String, ChartError> {
     let (_root, app) = directory(&[("Chart.yaml", CHART_YAML), ("values.yaml", values)]);
     let chart = app.chart()?.unwrap();
@@ -404,7 +404,7 @@ fn a_dependency_that_is_not_published_is_refused() {
     }
 }
 
-/// What people have in the folder of a chart that git tracks: `.helmignore` and git agree on what stays at home.
+/// Typical files in the directory of a chart that git tracks: `.helmignore` and git agree on what is excluded.
 #[test]
 fn secrets_backups_and_values_of_targets_stay_at_home() {
     let (root, app) = directory(&[

@@ -124,21 +124,24 @@ fn what_is_wrong_is_told_with_its_line() {
     let cases = [
         (
             "{{ .Values.other | toJson }}",
-            "names `other`, which values.yaml lacks",
+            "refers to `other`, which is not in values.yaml",
         ),
-        ("{{ .Values.text.deeper | toJson }}", "names `text.deeper`"),
+        (
+            "{{ .Values.text.deeper | toJson }}",
+            "refers to `text.deeper`",
+        ),
         (
             "{{ .Values.nothing.deeper | toJson }}",
-            "names `nothing.deeper`",
+            "refers to `nothing.deeper`",
         ),
         ("{{ .Values.list.0x | toJson }}", ""),
         (
             r#"{{ printf "%s" .Values.number | toJson }}"#,
-            "`number` into a text, and that is a number",
+            "`number` into a string, but its value is a number",
         ),
         (
             r#"{{ printf "%s" .Values.flag | toJson }}"#,
-            "that is a boolean",
+            "inserts `flag` into a string, but its value is a boolean",
         ),
         (
             r#"{{ printf "%s" .Values.list | toJson }}"#,
@@ -154,11 +157,11 @@ fn what_is_wrong_is_told_with_its_line() {
         ),
         (
             r#"{{ printf "a" .Release.Namespace | toJson }}"#,
-            "has 0 times `%s` and 1 references",
+            "has 0 `%s`, but 1 references",
         ),
         (
             r#"{{ printf "%s %s" .Release.Namespace | toJson }}"#,
-            "has 2 times `%s` and 1 references",
+            "has 2 `%s`, but 1 references",
         ),
         (
             r#"{{ printf "%d %s" .Release.Namespace | toJson }}"#,

@@ -74,7 +74,7 @@ fn an_unknown_path_is_told_with_the_known_ones() {
     let none = merged("", &BTreeMap::from([("a".to_owned(), json!(1))]));
     assert_eq!(
         none.unwrap_err().help(),
-        "the chart has no values: leave it out"
+        "the chart has no values: remove it"
     );
 }
 
@@ -84,8 +84,8 @@ fn a_path_through_another_value_is_refused() {
         ("nats".to_owned(), json!("x")),
         ("nats.url".to_owned(), json!("y")),
     ]);
-    assert!(message(merged(DEFAULTS, &values)).contains("leads through another value"));
-    assert!(message(nested(&values)).contains("leads through another value"));
+    assert!(message(merged(DEFAULTS, &values)).contains("conflicts with another value"));
+    assert!(message(nested(&values)).contains("conflicts with another value"));
 }
 
 #[test]
@@ -107,11 +107,11 @@ fn values_are_one_mapping() {
     );
     assert_eq!(
         message(merged("a: 1\n---\nb: 2\n", &BTreeMap::new())),
-        "values.yaml:3: a second document: the values are one mapping"
+        "values.yaml:3: there is a second document: the values must be a single mapping"
     );
     assert_eq!(
         message(merged("a: 1\na: 2\n", &BTreeMap::new())),
-        "values.yaml:2: the key `a` is there twice"
+        "values.yaml:2: the key `a` occurs twice"
     );
 }
 

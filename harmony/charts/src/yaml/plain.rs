@@ -1,10 +1,10 @@
-//! What a word without quotes means to Go.
+//! The meaning of an unquoted word in Go.
 
 use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-/// What a word without quotes means.
+/// The meaning of an unquoted word.
 pub(super) fn plain(text: Cow<'_, str>) -> Result<Value, String> {
     let number = match text.as_ref() {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
@@ -14,7 +14,9 @@ pub(super) fn plain(text: Cow<'_, str>) -> Result<Value, String> {
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             return Ok(Value::Bool(false));
         }
-        word if is_not_finite(word) => return Err(format!("`{word}` has no JSON form: quote it")),
+        word if is_not_finite(word) => {
+            return Err(format!("`{word}` cannot be represented in JSON: quote it"));
+        }
         word => match word.as_bytes().first() {
             Some(b'0'..=b'9' | b'+' | b'-') if !is_timestamp(word) => {
                 let word = word.replace('_', "");
@@ -32,7 +34,7 @@ fn is_not_finite(word: &str) -> bool {
     matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(word, ".nan" | ".NaN" | ".NAN")
 }
 
-/// Go tries dates before numbers, and then keeps them as texts. Nothing that begins so is a number.
+/// Go tries dates before numbers and keeps them as strings. Nothing that begins like a date is a number.
 fn is_timestamp(word: &str) -> bool {
     let digits = word.bytes().take_while(u8::is_ascii_digit).count();
     digits == 4 && word.as_bytes().get(4) == Some(&b'-')
@@ -66,7 +68,7 @@ fn integer(word: &str) -> Option<Value> {
     i64::try_from(value).ok().map(Value::from)
 }
 
-/// A decimal number with point or exponent; a whole one is written as Go's JSON does, without the point.
+/// A decimal number with a point or an exponent. Whole numbers are written without the point, as Go's JSON does.
 fn float(word: &str) -> Option<Value> {
     let unsigned = word.strip_prefix(['+', '-']).unwrap_or(word);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -91,7 +93,7 @@ fn float(word: &str) -> Option<Value> {
     json_number(value)
 }
 
-/// `None` for what is too large, which Go keeps as text.
+/// `None` if it is too large; Go keeps it as a string.
 fn json_number(value: f64) -> Option<Value> {
     #[expect(
         clippy::cast_possible_truncation,

@@ -9,38 +9,37 @@ use serde_json::{Map, Value};
 use super::is_same_everywhere;
 use super::plain::plain;
 
-/// One document that is not empty.
+/// A document that is not empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// Where its content begins, counted from 1.
+    /// The line where its content begins, starting at 1.
     pub line: usize,
-    /// What it says.
+    /// The value.
     pub value: Value,
 }
 
-/// Text that is not YAML, or YAML that parsers read in different ways.
+/// Text that is not YAML, or YAML that parsers read differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct YamlError {
-    /// Counted from 1.
+    /// Starts at 1.
     pub line: usize,
-    /// What is wrong, after the place.
+    /// The problem, without the place.
     pub problem: String,
 }
 
-/// The most nodes of one text, each alias counted with all that it stands for: an alias within an alias doubles what is
-/// there with every line.
+/// The maximum number of nodes of a text, with aliases expanded: nested aliases can double the size with every line.
 const MAX_NODES: usize = 1_000_000;
 
-/// The most bytes of one text, each alias counted with all that it stands for.
+/// The maximum size of a text in bytes, with aliases expanded.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// The deepest nesting.
+/// The maximum nesting depth.
 pub(super) const MAX_DEPTH: usize = 100;
 
-/// Every document of `text` that is not null, in order.
+/// All documents of `text` that are not null, in order.
 ///
-/// Refused beside what is no YAML: a key that a mapping has twice, tags other than `!!str`, directives and `...`, keys
-/// that are no scalars, characters that YAML 1.1 and 1.2 take differently.
+/// Refuses, besides invalid YAML: duplicate keys, tags other than `!!str`, directives and `...`, keys that are not
+/// scalars, and characters that YAML 1.1 and 1.2 read differently.
 pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
     check_text(text)?;
     let mut builder = Builder::default();
@@ -58,7 +57,7 @@ fn scan_error(error: ScanError) -> YamlError {
     }
 }
 
-/// What the library would read otherwise than Go does.
+/// What the library would read differently than Go does.
 fn check_text(text: &str) -> Result<(), YamlError> {
     for (index, line) in text.split('\n').enumerate() {
         let refuse = |problem: String| {
@@ -72,23 +71,24 @@ fn check_text(text: &str) -> Result<(), YamlError> {
             .find(|character| !is_same_everywhere(*character))
         {
             return refuse(format!(
-                "the character U+{:04X} is not read the same by every YAML parser: write it as an escape within double quotes",
+                "the character U+{:04X} is interpreted differently by YAML parsers: write it as an escape in \
+                 double quotes",
                 u32::from(odd)
             ));
         }
-        // Helm cuts a file at every line that begins with `---`, whatever follows.
+        // Helm splits a file at every line that begins with `---`, whatever follows.
         if line
             .strip_prefix("---")
             .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(char::is_whitespace))
         {
-            return refuse("begins with `---`, where Helm cuts the file: indent the line".into());
+            return refuse("starts with `---`, where Helm splits the file: indent the line".into());
         }
         if line.trim_end() == "..." {
-            return refuse("`...` ends a document for some parsers only: write `---`".into());
+            return refuse("`...` ends a document only for some parsers: write `---`".into());
         }
         if line.starts_with('%') {
             return refuse(
-                "a directive is not read the same by every YAML parser: leave it out".into(),
+                "a directive is interpreted differently by YAML parsers: remove it".into(),
             );
         }
     }
@@ -103,14 +103,14 @@ struct Builder {
     size: Size,
 }
 
-/// How much there is, aliases expanded.
+/// The size with aliases expanded.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
     nodes: usize,
     bytes: usize,
 }
 
-/// What an alias stands for.
+/// What an alias refers to.
 struct Anchored {
     value: Value,
     size: Size,
@@ -127,7 +127,7 @@ enum Items {
     List(Vec<Value>),
     Map {
         entries: Map<String, Value>,
-        /// The keys that are written out, which are all but those that a `<<` brought.
+        /// The explicit keys: all but those merged by `<<`.
         written: BTreeSet<String>,
         key: Option<Key>,
     },
@@ -135,11 +135,11 @@ enum Items {
 
 enum Key {
     Text(String),
-    /// `<<`: the entries of another mapping.
+    /// `<<`: merges the entries of another map.
     Merge,
 }
 
-/// A value with what is needed to know where it may stand.
+/// A value, with the context that decides where it is allowed.
 struct Node {
     value: Value,
     line: usize,
@@ -181,7 +181,7 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(id) => {
                 let Some(anchored) = self.anchors.get(&id) else {
-                    let problem = "an alias stands within the node that it names".into();
+                    let problem = "an alias is inside of the node that it refers to".into();
                     return Err(YamlError { line, problem });
                 };
                 // counted first: the copy is what must not grow
@@ -211,7 +211,7 @@ impl Builder {
         {
             return Err(YamlError {
                 line,
-                problem: format!("the tag `{tag}` is not read here"),
+                problem: format!("the tag `{tag}` is not supported"),
             });
         }
         if self.open.len() >= MAX_DEPTH {
@@ -264,10 +264,10 @@ impl Builder {
         self.size.bytes = self.size.bytes.saturating_add(size.bytes);
         let refuse = |problem| Err(YamlError { line, problem });
         if self.size.nodes > MAX_NODES {
-            return refuse(format!("stands for more than {MAX_NODES} values"));
+            return refuse(format!("expands to more than {MAX_NODES} values"));
         }
         if self.size.bytes > MAX_BYTES {
-            return refuse(format!("stands for more than {MAX_BYTES} bytes of text"));
+            return refuse(format!("expands to more than {MAX_BYTES} bytes of text"));
         }
         Ok(())
     }
@@ -295,7 +295,7 @@ impl Builder {
                 None => {
                     let text = key_text(value).map_err(refuse)?;
                     if !written.insert(text.clone()) {
-                        return Err(refuse(format!("the key `{text}` is there twice")));
+                        return Err(refuse(format!("the key `{text}` occurs twice")));
                     }
                     *key = Some(Key::Text(text));
                 }
@@ -309,7 +309,7 @@ impl Builder {
     }
 }
 
-/// In order, as Go does it: what comes later wins, also over a key that is written out before.
+/// In order, as Go does it: later entries win, even over an earlier explicit key.
 fn merge(entries: &mut Map<String, Value>, value: Value) -> Result<(), String> {
     match value {
         Value::Object(other) => {
@@ -319,9 +319,9 @@ fn merge(entries: &mut Map<String, Value>, value: Value) -> Result<(), String> {
         // The first of a list wins.
         Value::Array(others) => others.into_iter().rev().try_for_each(|other| match other {
             Value::Object(_) => merge(entries, other),
-            _ => Err("a merge key `<<` names something else than a mapping".into()),
+            _ => Err("the value of the merge key `<<` is not a mapping".into()),
         }),
-        _ => Err("a merge key `<<` names something else than a mapping".into()),
+        _ => Err("the value of the merge key `<<` is not a mapping".into()),
     }
 }
 
@@ -330,14 +330,14 @@ fn key_text(key: Value) -> Result<String, String> {
         Value::String(text) => Ok(text),
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Number(number) if !number.is_f64() => Ok(number.to_string()),
-        other => Err(format!("the key `{other}` is no text: quote it")),
+        other => Err(format!("the key `{other}` is not a string: quote it")),
     }
 }
 
 fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
     match tag {
         Some(tag) if tag.core_suffix() == Some("str") => Ok(Value::String(text.into_owned())),
-        Some(tag) => Err(format!("the tag `{tag}` is not read here")),
+        Some(tag) => Err(format!("the tag `{tag}` is not supported")),
         None if style == ScalarStyle::Plain => plain(text),
         None => Ok(Value::String(text.into_owned())),
     }

@@ -112,32 +112,28 @@ fn anchors_and_merge_keys_are_expanded() {
 #[test]
 fn trouble_is_told_with_its_line() {
     let cases = [
-        (
-            "a: 1\nb:\n  c: 1\n  c: 2\n",
-            4,
-            "the key `c` is there twice",
-        ),
+        ("a: 1\nb:\n  c: 1\n  c: 2\n", 4, "the key `c` occurs twice"),
         (
             "a: 1\n---\nyes: 1\n'true': 2\n",
             4,
-            "the key `true` is there twice",
+            "the key `true` occurs twice",
         ),
         ("a: [1\n", 1, "is not YAML"),
         ("a: b: c\n", 1, "is not YAML"),
-        ("a: !secret x\n", 1, "the tag `!secret` is not read here"),
-        ("a: !!binary aGk=\n", 1, "is not read here"),
-        ("a: !!int 1\n", 1, "is not read here"),
-        ("a: .inf\n", 1, "`.inf` has no JSON form"),
-        ("? [a]\n: b\n", 1, "is no text"),
-        ("null: b\n", 1, "is no text"),
-        ("1.5: b\n", 1, "is no text"),
+        ("a: !secret x\n", 1, "the tag `!secret` is not supported"),
+        ("a: !!binary aGk=\n", 1, "is not supported"),
+        ("a: !!int 1\n", 1, "is not supported"),
+        ("a: .inf\n", 1, "`.inf` cannot be represented in JSON"),
+        ("? [a]\n: b\n", 1, "is not a string"),
+        ("null: b\n", 1, "is not a string"),
+        ("1.5: b\n", 1, "is not a string"),
         ("a: 1\n...\nb: 2\n", 2, "`...`"),
         ("%YAML 1.1\n---\na: 1\n", 1, "a directive"),
-        ("a: 1\n-----BEGIN\n", 2, "where Helm cuts"),
+        ("a: 1\n-----BEGIN\n", 2, "where Helm splits"),
         ("a: \"b\u{85}c\"\n", 1, "U+0085"),
         ("a: \"b\u{7f}c\"\n", 1, "U+007F"),
         ("\u{feff}a: 1\n", 1, "U+FEFF"),
-        ("a: 1\n<<: x\n", 2, "names something else than a mapping"),
+        ("a: 1\n<<: x\n", 2, "is not a mapping"),
         ("a: *b\n", 1, "is not YAML"),
     ];
     for (text, line, expected) in cases {
@@ -155,7 +151,7 @@ fn what_grows_without_end_is_stopped() {
         let aliases = vec![format!("*a{before}"); 10].join(",");
         writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
     }
-    assert!(problem(&bomb).1.contains("stands for more than"));
+    assert!(problem(&bomb).1.contains("expands to more than"));
     let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
     assert!(problem(&deep).1.contains("nested"), "{:?}", problem(&deep));
     let deep = "[".repeat(100_000);
@@ -260,7 +256,7 @@ fn a_text_is_plain_only_where_every_parser_agrees() {
     }
 }
 
-/// Any value, of texts that are easily taken for something else among others.
+/// Any value, including strings that are easily misread.
 fn any_value() -> impl Strategy<Value = Value> {
     let any_text = || {
         prop_oneof![
@@ -303,7 +299,8 @@ proptest! {
     }
 }
 
-/// YAML 1.2, by a library that shares nothing with ours: what both take for the same text is quoted enough.
+/// YAML 1.2, by a library that shares no code with ours: a string that both read in the same way is quoted
+/// sufficiently.
 #[test]
 fn another_library_reads_treacherous_texts_as_they_are() {
     for word in treacherous::TEXTS {

@@ -1,4 +1,4 @@
-//! Values as YAML that every parser reads as they are.
+//! Values as YAML that every parser reads in the same way.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -7,18 +7,18 @@ use serde_json::Value;
 use super::json;
 use super::plain::plain;
 
-/// Keys that come before the others, which are in order by name.
+/// Keys that come first; the others are sorted by name.
 const FIRST_KEYS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
-/// The longest key that parsers take without a `?` before it, which is 1024 for most; a character may be four bytes.
+/// The longest key that parsers accept without a `?`, which is 1024 for most; a character may have four bytes.
 const LONGEST_KEY: usize = 250;
 
-/// A value as YAML: the same value has the same bytes, whatever order its map has in memory.
+/// Formats a value as YAML: the same value has the same bytes, whatever the order of its map in memory.
 pub fn write(value: &Value) -> String {
     Node::of(value).to_string()
 }
 
-/// YAML to be, whose keys and scalars are written as they stand in the file.
+/// A YAML document whose keys and scalars are written verbatim.
 pub(crate) enum Node {
     Scalar(String),
     List(Vec<Node>),
@@ -44,7 +44,7 @@ impl Node {
     }
 }
 
-/// Where a key stands among others.
+/// The position of a key among others.
 pub(crate) fn rank(key: &str) -> (usize, &str) {
     let first = FIRST_KEYS.iter().position(|name| *name == key);
     (first.unwrap_or(FIRST_KEYS.len()), key)
@@ -58,7 +58,7 @@ pub(crate) fn scalar(value: &Value) -> String {
     }
 }
 
-/// A text, in quotes unless it is plain to every parser.
+/// A string, quoted unless every parser reads it unquoted.
 pub(crate) fn text(text: &str) -> String {
     if is_plain(text) {
         text.to_owned()
@@ -67,8 +67,8 @@ pub(crate) fn text(text: &str) -> String {
     }
 }
 
-/// Begins with a letter or `/` and has only characters that mean nothing in YAML; no parser takes it for something else
-/// than a text, in whatever case it is written.
+/// Begins with a letter or `/` and contains only characters without a meaning in YAML; no parser reads it as anything
+/// but a string, in any letter case.
 fn is_plain(text: &str) -> bool {
     let starts_plainly = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let is_plain_inside = text
@@ -99,7 +99,7 @@ impl Display for Node {
 }
 
 impl Node {
-    /// A scalar, or what is empty.
+    /// A scalar, or an empty value.
     fn inline(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Scalar(scalar) => scalar,
@@ -108,7 +108,7 @@ impl Node {
         })
     }
 
-    /// The lines of what is not empty; the first begins where the writer stands, the others at `indent`.
+    /// The lines of a non-empty value; the first begins at the current position, the others at `indent`.
     fn block(&self, indent: usize, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Map(entries) if !entries.is_empty() => {
@@ -138,7 +138,7 @@ impl Node {
         }
     }
 
-    /// A list stands as deep as its key, as `kubectl` and Helm write it.
+    /// A list is indented like its key, as `kubectl` and Helm write it.
     fn after_key(&self, indent: usize, f: &mut Formatter<'_>) -> fmt::Result {
         let (is_block, deeper) = match self {
             Self::Map(entries) => (!entries.is_empty(), indent + 2),

@@ -1,4 +1,4 @@
-//! Where a cargo package is, and what it has.
+//! Finds a cargo package and its binaries.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use harmony_core::process;
 
 use crate::host_step::program_missing;
 
-/// A binary of a package, as cargo knows it.
+/// A binary of a package, according to cargo.
 #[derive(Debug)]
 pub(super) struct CargoProject {
-    /// Where the workspace's `Cargo.lock` is.
+    /// The directory of the workspace's `Cargo.lock`.
     pub(super) workspace_root: PathBuf,
     pub(super) target_directory: PathBuf,
-    /// Whether all that is compiled from local files lies below the root of the workspace.
+    /// Whether all local files that are compiled are below the root of the workspace.
     pub(super) is_self_contained: bool,
 }
 
 impl CargoProject {
-    /// Asks cargo. Reads manifests only: nothing is downloaded, no lock is taken.
+    /// Asks cargo. Only reads manifests: downloads nothing and takes no lock.
     pub(super) fn find(project_root: &Path, package: &str, bin: &str) -> Result<Self, BuildError> {
         if !project_root.is_dir() {
             return Err(BuildError::File {
@@ -57,10 +57,10 @@ impl CargoProject {
             return Err(refuse(
                 format!("the package `{package}` has no binary `{bin}`"),
                 if bins.is_empty() {
-                    "give it a `src/main.rs`, or name a package that has one".to_owned()
+                    "add a `src/main.rs`, or use a package that has one".to_owned()
                 } else {
                     format!(
-                        "name one of its binaries by `with_bin`: {}",
+                        "select one of its binaries with `with_bin`: {}",
                         bins.join(", ")
                     )
                 },

@@ -1,4 +1,4 @@
-//! A command of a Go module.
+//! Building a command of a Go module.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -13,7 +13,7 @@ use harmony_core::process;
 use crate::buildable::Runtime;
 use crate::host_step::program_missing;
 
-/// Settings of the user that decide where modules come from; none of them changes what is compiled.
+/// The user's settings for the source of modules. None of them affects the result.
 const SETTINGS: &[&str] = &[
     "GOAUTH",
     "GOCACHE",
@@ -29,8 +29,8 @@ const SETTINGS: &[&str] = &[
     "GOVCS",
 ];
 
-/// What Go may need to fetch a module from a version control system or a private proxy. `go install` without C runs no
-/// code of the modules that it compiles.
+/// The variables that Go may need to download a module from a version control system or a private proxy. Without C, `go
+/// install` runs no code of the modules it compiles.
 const FETCHING: &[&str] = &[
     "NETRC",
     "SSH_AUTH_SOCK",
@@ -39,7 +39,7 @@ const FETCHING: &[&str] = &[
     "GIT_CONFIG_GLOBAL",
 ];
 
-/// What changes the program, and so is the same for everybody. `GOENV=off` leaves out what `go env -w` has set.
+/// Variables that affect the program, and therefore have fixed values. `GOENV=off` ignores the settings of `go env -w`.
 const FIXED: &[(&str, &str)] = &[
     ("CGO_ENABLED", "0"),
     ("GO386", "sse2"),
@@ -55,10 +55,10 @@ const FIXED: &[(&str, &str)] = &[
 
 /// A command of a Go module at a version, such as `github.com/nats-io/nats-server/v2` at `v2.15.2`.
 ///
-/// It comes from the module proxy and is checked against the checksum database, as the host's Go settings say
-/// (`GOPROXY`, `GOSUMDB`...). It is compiled once for each version of the command and of Go, without C and without paths
-/// of this machine, and kept in the cache directory with its digest. Settings that change the program (`GOAMD64`,
-/// `GOFLAGS`, `GOEXPERIMENT`...) are the same on every machine, whatever the environment or `go env -w` says.
+/// It is downloaded from the module proxy and verified with the checksum database, according to the Go settings of the
+/// host (`GOPROXY`, `GOSUMDB`...). It is compiled once per version of the command and of Go, without C and without
+/// paths of this machine, and cached with its digest. Settings that affect the program (`GOAMD64`, `GOFLAGS`,
+/// `GOEXPERIMENT`...) are the same on every machine, whatever the environment or `go env -w` contains.
 #[derive(Debug, Clone)]
 pub struct GoBinary {
     package: String,
@@ -68,9 +68,9 @@ pub struct GoBinary {
 }
 
 impl GoBinary {
-    /// The command `package` at `version`; binaries are kept below `cache_dir`.
+    /// The command `package` at `version`. Binaries are cached in `cache_dir`.
     ///
-    /// `package` is the import path of the command, which for many is the module itself.
+    /// `package` is the import path of the command, which is often the module itself.
     pub fn new(
         package: impl Into<String>,
         version: impl Into<String>,
@@ -84,7 +84,7 @@ impl GoBinary {
         }
     }
 
-    /// With another way to run, or with more files.
+    /// Sets how the program runs, and adds files.
     #[must_use]
     pub fn with_runtime(self, runtime: Runtime) -> Self {
         Self { runtime, ..self }
@@ -108,10 +108,10 @@ impl GoBinary {
         if !legal(&self.package) || name.is_empty() {
             return Err(refuse(
                 format!("`{}` is not a Go import path", self.package.escape_debug()),
-                "write it as in an import, such as `github.com/nats-io/nats-server/v2`",
+                "use an import path such as `github.com/nats-io/nats-server/v2`",
             ));
         }
-        // `latest` or a branch would give another program tomorrow.
+        // `latest` or a branch could give a different program tomorrow.
         let pinned = self.version.strip_prefix('v').is_some_and(|rest| {
             rest.split(['.', '-', '+']).count() >= 3
                 && rest.starts_with(|c: char| c.is_ascii_digit())
@@ -122,7 +122,7 @@ impl GoBinary {
                     "`{}` is not a version of a Go module",
                     self.version.escape_debug()
                 ),
-                "write a full version with its `v`, such as `v2.15.2`",
+                "use a full version with its `v`, such as `v2.15.2`",
             ));
         }
         Ok(name)
@@ -157,13 +157,13 @@ impl GoBinary {
         env.insert("GOARCH".to_owned(), platform.architecture.to_owned());
         let mut bin = home.join("bin");
         if cross {
-            // `go install` refuses GOBIN for a foreign platform, and makes this folder itself.
+            // `go install` does not allow GOBIN for another platform, and creates this directory itself.
             bin.push(format!("{}_{}", platform.os, platform.architecture));
             env.insert("GOPATH".to_owned(), text(&home));
         } else {
             env.insert("GOBIN".to_owned(), text(&bin));
         }
-        // On the disk of the result, so that Go renames the binary into place instead of copying it.
+        // On the same file system as the result, so that Go renames the binary instead of copying it.
         env.insert("GOTMPDIR".to_owned(), text(&bin));
         let output = bin.join(name);
         let inherited = process::NETWORK.iter().chain(FETCHING);
@@ -201,13 +201,13 @@ impl Buildable for GoBinary {
     }
 }
 
-/// What `go` says of itself and of the user's settings.
+/// The version of `go` and the user's settings.
 #[derive(Debug)]
 struct GoHost {
     version: String,
     os: String,
     architecture: String,
-    /// Where modules come from and are kept.
+    /// The settings for the source and the cache of modules.
     settings: BTreeMap<String, String>,
 }
 
@@ -242,7 +242,7 @@ impl GoHost {
     }
 }
 
-/// `github.com/nats-io/nats-server/v2` -> `nats-server`: the last part that is no major version.
+/// `github.com/nats-io/nats-server/v2` -> `nats-server`: the last part that is not a major version.
 fn command_name(package: &str) -> &str {
     let mut parts = package.rsplit('/');
     let last = parts.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A program that is there already.
+//! Building images from existing programs.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,9 @@ use harmony_core::image::{BuildContext, Buildable, ImageRecipe};
 
 use crate::buildable::Runtime;
 
-/// A statically linked program on this host, as an image of its own.
+/// An image with a statically linked program of this host.
 ///
-/// A program that could not start in an image without other files is refused when the image is built.
+/// A program that could not start without other files is refused when the image is built.
 #[derive(Debug, Clone)]
 pub struct Prebuilt {
     program: PathBuf,
@@ -17,8 +17,8 @@ pub struct Prebuilt {
 }
 
 impl Prebuilt {
-    /// The program at this path, under the same file name in `/usr/local/bin`. A relative path begins at the root of
-    /// the project.
+    /// The program at this path, with the same file name in `/usr/local/bin`. A relative path starts at the root of the
+    /// project.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
@@ -26,7 +26,7 @@ impl Prebuilt {
         }
     }
 
-    /// With another way to run, or with more files.
+    /// Sets how the program runs, and adds files.
     #[must_use]
     pub fn with_runtime(self, runtime: Runtime) -> Self {
         Self { runtime, ..self }
@@ -39,8 +39,8 @@ impl Buildable for Prebuilt {
         let Some(name) = host.file_name().and_then(|name| name.to_str()) else {
             return Err(BuildError::Recipe {
                 image: self.program.display().to_string(),
-                reason: format!("`{}` names no program", self.program.display()),
-                help: "give the path of a file with a name in UTF-8".to_owned(),
+                reason: format!("`{}` does not name a program", self.program.display()),
+                help: "use a path whose file name is UTF-8".to_owned(),
             });
         };
         Ok(self.runtime.recipe(name, host.clone(), Vec::new()))

@@ -12,23 +12,23 @@ use harmony_oci::file::read_regular;
 use super::cargo_project::CargoProject;
 use crate::host_step::program_missing;
 
-/// The largest configuration file of cargo that is read, in bytes.
+/// The maximum size of a cargo configuration file, in bytes.
 const CONFIG_LIMIT: u64 = 1024 * 1024;
 
-/// The directories whose names compilers write into what they make.
+/// The directories whose paths compilers write to their output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Places {
     pub(super) workspace: PathBuf,
     pub(super) target: PathBuf,
     pub(super) cargo_home: PathBuf,
-    /// The folders of registries below `cargo_home`. Their names tell a mirror from the registry itself.
+    /// The directories of registries in `cargo_home`. Their names distinguish a mirror from the registry itself.
     pub(super) registries: Vec<PathBuf>,
     pub(super) sysroot: PathBuf,
-    /// Where the sources of the standard library are, if they are installed, and the name it has without them.
+    /// The sources of the standard library, if they are installed, and their name if they are not.
     pub(super) library: Option<(PathBuf, String)>,
-    /// Flags of the project's configuration that ours would replace, see [`Flags`].
+    /// Flags in the project's configuration that ours would replace, see [`Flags`].
     pub(super) configured: Vec<String>,
-    /// What else decides the binary: compilers, the C library, configuration outside the project.
+    /// Other inputs of the binary: compilers, the C library, configuration outside of the project.
     pub(super) tools: Vec<String>,
 }
 
@@ -60,12 +60,12 @@ impl Places {
         })
     }
 
-    /// What each directory is called instead; a longer path comes after the directory it lies in, for the last match
-    /// counts, with rustc as with gcc and clang.
+    /// The replacement for each directory. A longer path comes after its parent directory, because the last match
+    /// counts, in rustc as in gcc and clang.
     fn renamed(&self) -> Vec<(PathBuf, String)> {
         let mut names = BTreeMap::new();
         let mut rename = |from: &Path, to: &str| {
-            // Compilers see the path as it was given, or as the kernel resolves it.
+            // Compilers see the path as it was given, or as resolved by the kernel.
             let resolved = fs::canonicalize(from).unwrap_or_else(|_| from.to_owned());
             names.insert(resolved, to.to_owned());
             names.insert(from.to_owned(), to.to_owned());
@@ -86,12 +86,12 @@ impl Places {
     }
 }
 
-/// How cargo is told.
+/// The flags for cargo.
 ///
-/// Flags go through `--config target.<triple>.rustflags`, which cargo joins with the same key of the project's
-/// configuration. The variable `RUSTFLAGS` would replace the project's flags. The key `build.rustflags` is not
-/// joined but replaced by ours, so its flags are taken over into ours. Cargo leaves `--remap-path-prefix` out of the
-/// hashes that name symbols, so the flags themselves leave no trace.
+/// The flags are passed with `--config target.<triple>.rustflags`, which cargo combines with the same key in the
+/// project's configuration. The variable `RUSTFLAGS` would replace the project's flags. The key `build.rustflags` is
+/// not combined but ignored, so its flags are added to ours. Cargo does not include `--remap-path-prefix` in the hashes
+/// of symbol names, so the flags themselves do not affect the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flags {
     /// The value of `--config`, in TOML.
@@ -133,8 +133,8 @@ impl Flags {
     }
 }
 
-/// `build.rustflags` of the project's configuration files, unless a `target` table sets flags, beside which cargo
-/// passes over them. The nearest file comes last, as cargo joins them.
+/// `build.rustflags` in the project's configuration files, unless a `target` table sets flags, in which case cargo
+/// ignores it. The nearest file comes last, as in cargo.
 fn configured_rustflags(workspace: &Path, cargo_home: &Path) -> Vec<String> {
     let mut flags = Vec::new();
     for content in config_files(workspace, cargo_home).iter().rev() {
@@ -165,7 +165,7 @@ fn configured_rustflags(workspace: &Path, cargo_home: &Path) -> Vec<String> {
     flags
 }
 
-/// Cargo's configuration files, the nearest first.
+/// The configuration files of cargo, the nearest first.
 fn config_files(workspace: &Path, cargo_home: &Path) -> Vec<String> {
     let mut folders: Vec<PathBuf> = workspace
         .ancestors()
@@ -183,7 +183,7 @@ fn config_files(workspace: &Path, cargo_home: &Path) -> Vec<String> {
     folders.iter().filter_map(content).collect()
 }
 
-/// The C compiler's version, and the C library that is linked in. Empty where there is none: then nothing is linked.
+/// The version of the C compiler, and of the C library that is linked. Empty if there is none; then nothing is linked.
 fn c_toolchain() -> Vec<String> {
     let cc = |arg: &str| {
         let output = process::command("cc", &[]).arg(arg).output().ok()?;
@@ -198,7 +198,7 @@ fn c_toolchain() -> Vec<String> {
     cc("--version").into_iter().chain(library).collect()
 }
 
-/// The name by which rustc calls its standard library when the sources are not installed, from `rustc -vV`.
+/// The path that rustc uses for its standard library when the sources are not installed, from `rustc -vV`.
 fn library_name(version: &str) -> Option<String> {
     let commit = version
         .lines()
@@ -214,8 +214,8 @@ fn cargo_home() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(".cargo"))
 }
 
-/// Where cargo unpacks crates. The folder of a registry is made by the first download, so that happens now if it
-/// did not before: later, the flags are already set.
+/// The directories in which cargo unpacks crates. The directory of a registry is created by the first download, so this
+/// happens now if necessary; later, the flags are already set.
 fn registries(cargo_home: &Path, workspace: &Path) -> Result<Vec<PathBuf>, BuildError> {
     let sources = cargo_home.join("registry/src");
     let list = || -> Vec<PathBuf> {
@@ -258,12 +258,12 @@ fn run(program: &str, directory: &Path, args: &[&str]) -> Result<String, BuildEr
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A list of strings reads the same in TOML as in JSON.
+/// A list of strings is the same in TOML and JSON.
 fn toml_array(values: &[String]) -> String {
     serde_json::Value::from(values.to_vec()).to_string()
 }
 
-/// In single quotes when a shell would split or change it.
+/// In single quotes if a shell would split or change it.
 fn quoted(flag: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:+@%".contains(c);
     if flag.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! What an image from scratch carries beside its program.
+//! The content of an image from scratch in addition to its program.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,21 +10,21 @@ use harmony_core::image::{
     Base, FileEntry, FileSource, HostStep, ImageRecipe, Layer, LayerKind, User,
 };
 
-/// Where programs are in the image; it is on `PATH`.
+/// The directory of programs in the image; it is on `PATH`.
 const BIN: &str = "/usr/local/bin";
 
-/// How a program runs in its image, and what it finds there.
+/// How a program runs in its image, and the files it finds there.
 ///
-/// An image from scratch holds nothing, so each image carries the few files that programs count on:
+/// An image from scratch is empty, so every image gets the few files that programs expect:
 ///
-/// | path | why |
+/// | path | purpose |
 /// | --- | --- |
-/// | `/etc/passwd`, `/etc/group` | libraries that ask for the user's name or home find `root` and `nonroot` (65532) |
-/// | `/etc/nsswitch.conf` | `hosts: files dns`: the C library resolves names with what is linked into the program, and never looks for shared objects, of which there are none |
+/// | `/etc/passwd`, `/etc/group` | libraries that look up the name or home of the user find `root` and `nonroot` (65532) |
+/// | `/etc/nsswitch.conf` | `hosts: files dns`: the C library resolves names with code that is linked into the program, and does not look for shared libraries |
 /// | `/tmp` | mode 1777 |
 /// | `/etc/ssl/certs/ca-certificates.crt` | only with [`ca_certificates`](Self::ca_certificates) |
 ///
-/// `/etc/hosts` and `/etc/resolv.conf` come from the container runtime.
+/// The container runtime provides `/etc/hosts` and `/etc/resolv.conf`.
 ///
 /// ```
 /// use harmony_containers::{RustBinary, Runtime};
@@ -36,23 +36,23 @@ const BIN: &str = "/usr/local/bin";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runtime {
-    /// Fixed arguments of the program.
+    /// The fixed arguments of the program.
     pub args: Vec<String>,
-    /// Arguments that a pod may replace.
+    /// Arguments that a pod can replace.
     pub cmd: Vec<String>,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
-    /// Who the program runs as.
+    /// The user that runs the program.
     pub user: User,
-    /// The working directory; made when it is missing.
+    /// The working directory; created if it does not exist.
     pub working_dir: String,
     /// Labels of the image.
     pub labels: BTreeMap<String, String>,
-    /// Whether the image has the root certificates of the public web (Mozilla's list, as of this version of Harmony):
-    /// for programs that speak TLS to servers with certificates of public authorities. They do not come from the host,
-    /// so that the image is the same everywhere.
+    /// Whether the image contains the public root certificates (Mozilla's list in this version of Harmony), for
+    /// programs that use TLS with public servers. They do not come from the host, so that the image is the same
+    /// everywhere.
     pub ca_certificates: bool,
-    /// More files: static assets, time zones, templates. They go into a layer of their own, below the program.
+    /// Additional files: static assets, time zones, templates. They are in a separate layer below the program.
     pub files: Vec<FileEntry>,
 }
 
@@ -73,7 +73,7 @@ impl Default for Runtime {
 }
 
 impl Runtime {
-    /// The recipe of the program that lies at `host` after `host_steps` ran, and is called `name`.
+    /// The recipe for the program at `host`, which exists after `host_steps`, with the name `name`.
     pub(crate) fn recipe(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! A binary of a cargo package.
+//! Building a binary of a cargo package.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,12 +12,12 @@ use crate::buildable::Runtime;
 use crate::buildable::cargo_project::CargoProject;
 use crate::buildable::reproducible::{Flags, Places};
 
-/// The date that code takes for today when it is compiled, in seconds since 1970: the first day of 1980, before which
-/// some archive formats have no dates. Not the time of the commit: cargo compiles crates with C code again whenever
-/// this changes, and they take minutes.
+/// The current date for code that is being compiled, in seconds since 1970: the first day of 1980, because some archive
+/// formats have no earlier dates. It is not the time of the commit, because cargo recompiles crates with C code
+/// whenever it changes, which takes minutes.
 const CODE_DATE: &str = "315532800";
 
-/// Which compilers and linkers cargo and the `cc` crate use, as for another platform.
+/// The variables with which cargo and the `cc` crate select compilers and linkers, for example for another platform.
 const COMPILERS: &[&str] = &[
     "CC",
     "CXX",
@@ -32,20 +32,20 @@ const COMPILERS: &[&str] = &[
 
 /// A binary of a cargo package, compiled on the host with its caches and linked statically.
 ///
-/// The step is `cargo build --release --locked` for the platform's glibc target with `crt-static`, so `Cargo.lock`
-/// must be there and the host needs a C toolchain (Debian: `gcc libc6-dev`). The project's own `.cargo/config.toml`
-/// and profiles count; variables of the shell that would change the result (`RUSTFLAGS`, `CFLAGS`,
-/// `CARGO_PROFILE_RELEASE_*`...) do not, see [`with_rustflags`](Self::with_rustflags). Build scripts see no variables
-/// beside those of cargo, the network and the choice of C compiler; tokens for private registries belong into cargo's
-/// credentials file (`cargo login`).
+/// The host step is `cargo build --release --locked` for the glibc target of the platform with `crt-static`. So
+/// `Cargo.lock` must exist, and the host needs a C toolchain (Debian: `gcc libc6-dev`). The project's
+/// `.cargo/config.toml` and profiles are used; environment variables that would change the result (`RUSTFLAGS`,
+/// `CFLAGS`, `CARGO_PROFILE_RELEASE_*`...) are not, see [`with_rustflags`](Self::with_rustflags). Build scripts get
+/// only the environment variables for cargo, the network and the selection of the C compiler. Tokens for private
+/// registries belong in cargo's credentials file (`cargo login`).
 ///
-/// **Reproducible**: two checkouts of one commit in different directories, with different `CARGO_HOME` and target
-/// directories, give the same bytes with the same compilers (rustc, cc, glibc). Paths are rewritten in Rust and C
-/// code. What cannot be rewritten is a path that a crate takes into its *code* on purpose, by
-/// `env!("CARGO_MANIFEST_DIR")`, `env!("OUT_DIR")` or a build script of its own.
+/// **Reproducible**: two checkouts of a commit in different directories, with different `CARGO_HOME` and target
+/// directories, give the same bytes with the same compilers (rustc, cc, glibc). Paths are rewritten in Rust and C code.
+/// Paths that a crate deliberately includes in its *code*, with `env!("CARGO_MANIFEST_DIR")`, `env!("OUT_DIR")` or its
+/// own build script, cannot be rewritten.
 ///
-/// **Names resolve**: a static glibc has the resolver for `/etc/hosts` and DNS linked in (since glibc 2.34); the image
-/// carries the `nsswitch.conf` that asks for these two only, see [`Runtime`].
+/// **Names resolve**: a static glibc includes the resolver for `/etc/hosts` and DNS (since glibc 2.34). The image
+/// contains a `nsswitch.conf` that uses only these two, see [`Runtime`].
 #[derive(Debug, Clone)]
 pub struct RustBinary {
     package: String,
@@ -58,7 +58,7 @@ pub struct RustBinary {
 }
 
 impl RustBinary {
-    /// The binary of `package` that has the package's name.
+    /// The binary of `package` with the name of the package.
     pub fn new(package: impl Into<String>) -> Self {
         let package = package.into();
         Self {
@@ -72,7 +72,7 @@ impl RustBinary {
         }
     }
 
-    /// Another binary of the package.
+    /// Selects another binary of the package.
     #[must_use]
     pub fn with_bin(self, bin: impl Into<String>) -> Self {
         Self {
@@ -81,14 +81,14 @@ impl RustBinary {
         }
     }
 
-    /// With these features of the package.
+    /// Enables these features of the package.
     #[must_use]
     pub fn with_features<F: Into<String>>(mut self, features: impl IntoIterator<Item = F>) -> Self {
         self.features.extend(features.into_iter().map(Into::into));
         self
     }
 
-    /// Without the package's default features.
+    /// Disables the default features of the package.
     #[must_use]
     pub fn without_default_features(self) -> Self {
         Self {
@@ -97,15 +97,15 @@ impl RustBinary {
         }
     }
 
-    /// With more flags for rustc, after those of the project's configuration.
+    /// Adds flags for rustc, after those in the project's configuration.
     #[must_use]
     pub fn with_rustflags<F: Into<String>>(mut self, flags: impl IntoIterator<Item = F>) -> Self {
         self.rustflags.extend(flags.into_iter().map(Into::into));
         self
     }
 
-    /// With these variables of our environment for build scripts, such as `PROTOC`. Their values become part of what
-    /// decides the image.
+    /// Passes these variables of our environment to build scripts, such as `PROTOC`. Their values become inputs of the
+    /// image.
     #[must_use]
     pub fn with_inherited_env<V: Into<String>>(
         mut self,
@@ -115,7 +115,7 @@ impl RustBinary {
         self
     }
 
-    /// With another way to run, or with more files.
+    /// Sets how the program runs, and adds files.
     #[must_use]
     pub fn with_runtime(self, runtime: Runtime) -> Self {
         Self { runtime, ..self }
@@ -153,7 +153,7 @@ impl RustBinary {
         }
         let mut env = flags.env.clone();
         env.insert("SOURCE_DATE_EPOCH".to_owned(), CODE_DATE.to_owned());
-        // Incremental code depends on what was compiled before.
+        // Incremental compilation depends on earlier builds.
         env.insert("CARGO_INCREMENTAL".to_owned(), "0".to_owned());
         env.insert("CARGO_TERM_COLOR".to_owned(), "never".to_owned());
         env.insert("CARGO_TERM_PROGRESS_WHEN".to_owned(), "never".to_owned());

@@ -1,4 +1,4 @@
-//! Reaching a docker daemon.
+//! Connecting to a Docker daemon.
 
 use std::env;
 use std::fmt;
@@ -10,11 +10,11 @@ use harmony_core::diagnostic::BoxError;
 
 const DEFAULT: &str = "unix:///var/run/docker.sock";
 
-/// How long the daemon may take to begin an answer, in seconds. The classic builder says nothing while it unpacks
+/// How long the daemon may take to start a response, in seconds. The classic builder prints nothing while it unpacks
 /// the build context.
 const TIMEOUT: u64 = 600;
 
-/// The address of a daemon, as `DOCKER_HOST` writes it.
+/// The address of a daemon, as in `DOCKER_HOST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Endpoint(String);
 
@@ -34,7 +34,7 @@ impl Endpoint {
         Self(host.unwrap_or_else(|| DEFAULT.to_owned()))
     }
 
-    /// Connects, and agrees on a version of the API.
+    /// Connects, and negotiates the API version.
     pub(super) async fn connect(&self, context: &Context) -> Result<Docker, BuildError> {
         let docker = self
             .client()
@@ -64,14 +64,14 @@ impl Endpoint {
             endpoint: self.0.clone(),
             doing: "connecting to docker".to_owned(),
             output: Vec::new(),
-            help: "start the docker daemon and see that you may use its socket, or set DOCKER_HOST to `unix://<socket>` \
-                   or `tcp://<host>:<port>`; recipes need no docker with the `NativeBuilder`"
+            help: "start the Docker daemon and check that you can use its socket, or set DOCKER_HOST to \
+             `unix://<socket>` or `tcp://<host>:<port>`; the `NativeBuilder` builds recipes without Docker"
                 .to_owned(),
             source: Some(source),
         }
     }
 
-    /// The error of a request that failed after the connection was made.
+    /// The error of a request that failed after connecting.
     pub(super) fn failed(&self, doing: String, help: &str, source: BoxError) -> BuildError {
         BuildError::Daemon {
             endpoint: self.0.clone(),

@@ -1,4 +1,4 @@
-//! The build context: the archive that the daemon is sent.
+//! The build context: the archive for the daemon.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -26,19 +26,20 @@ use crate::plan::{ImagePlan, PlannedEntry};
 /// The name of a rendered Dockerfile in its context.
 const DOCKERFILE: &str = "Dockerfile";
 
-/// How much is sent at once, in bytes.
+/// The size of a chunk, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// The files of a build, in the order they are sent. Docker's cache does not look at times, so all are dated 1970.
+/// The files of a build, in the order in which they are sent. All files are dated 1970, because Docker's cache ignores
+/// times.
 #[derive(Debug, Clone)]
 pub(super) struct BuildFiles {
-    /// Where the Dockerfile is in the archive.
+    /// The path of the Dockerfile in the archive.
     pub(super) dockerfile: String,
     entries: Arc<Vec<PlannedEntry>>,
 }
 
 impl BuildFiles {
-    /// The layers of `plan` below `layers/`, with the modes that they will have in the image.
+    /// The layers of `plan` in `layers/`, with the modes that they will have in the image.
     pub(super) fn of_plan(plan: &ImagePlan, dockerfile: String) -> Self {
         let mut entries = vec![PlannedEntry {
             path: DOCKERFILE.to_owned(),
@@ -63,7 +64,7 @@ impl BuildFiles {
         }
     }
 
-    /// What is below `root` but for what its `.dockerignore` names. `dockerfile` is relative to `root`.
+    /// The files below `root` except for those excluded by `.dockerignore`. `dockerfile` is relative to `root`.
     pub(super) fn of_project(
         root: &Path,
         dockerfile: &Path,
@@ -80,10 +81,10 @@ impl BuildFiles {
             return Err(BuildError::Recipe {
                 image: image.to_owned(),
                 reason: format!(
-                    "its Dockerfile `{}` is not below the project",
+                    "its Dockerfile `{}` is outside of the project",
                     dockerfile.display()
                 ),
-                help: format!("give a path relative to `{}`", root.display()),
+                help: format!("use a path relative to `{}`", root.display()),
             });
         };
         let unreadable = |path: &Path, source: io::Error| BuildError::File {
@@ -110,7 +111,7 @@ impl BuildFiles {
                     io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8"),
                 ));
             };
-            // Docker needs these two whatever is ignored.
+            // Docker needs these two even if they are ignored.
             if ignore.excludes(&path) && path != name && path != ignore.file() {
                 if found.file_type().is_dir()
                     && !ignore.may_include_below()
@@ -148,7 +149,7 @@ impl BuildFiles {
     }
 }
 
-/// One file of a project; `None` for what no archive can hold, such as a socket.
+/// A file of a project; `None` for a file that cannot be archived, such as a socket.
 fn entry(
     path: String,
     host: &Path,
@@ -176,8 +177,8 @@ fn entry(
     }))
 }
 
-/// Begins to write the archive. Returns it in chunks, and what ends with the error of a file that could
-/// not be read, if there was one.
+/// Starts writing the archive. Returns it in chunks, and a handle that returns the error of a file that could not be
+/// read, if there was one.
 pub(super) fn send(
     context: &Context,
     files: BuildFiles,
@@ -196,7 +197,7 @@ pub(super) fn send(
             let mut out = BufWriter::with_capacity(CHUNK, Channel(sender));
             let written = files.write(&mut out, cancel);
             if written.is_err() {
-                // Without this the daemon would take a cut-off archive for a whole one.
+                // Without this, the daemon would treat a truncated archive as complete.
                 let _ = abort.blocking_send(Err(io::ErrorKind::InvalidData.into()));
             }
             written
@@ -205,7 +206,7 @@ pub(super) fn send(
     });
     let error = async move {
         match writing.await {
-            // The daemon stopped reading: it says why by itself.
+            // The daemon stopped reading, and reports the reason itself.
             Ok(Ok(()) | Err(BuildError::Write { .. })) | Err(_) => None,
             Ok(Err(error)) => Some(error),
         }
@@ -213,7 +214,7 @@ pub(super) fn send(
     (body, error)
 }
 
-/// The blocking end of the request's body.
+/// The blocking end of the request body.
 struct Channel(mpsc::Sender<Result<Bytes, io::Error>>);
 
 impl Write for Channel {

@@ -1,4 +1,4 @@
-//! A plan as a Dockerfile. Pure.
+//! Renders a plan as a Dockerfile. Pure.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use serde::Serialize;
 
 use crate::plan::{ImagePlan, PlannedEntry};
 
-/// The folder of the build context that holds the files of each layer.
+/// The directory in the build context with the files of each layer.
 const LAYERS: &str = "layers";
 
-/// The instructions that a recipe needs: nothing runs during the build.
+/// The instructions for a recipe: nothing runs during the build.
 #[derive(Debug)]
 enum Instruction<'a> {
     From(String),
-    /// Everything below a folder of the context, into the root of the image. Modes are those of the context: the
-    /// classic builder knows no `--chmod`. Owner is root.
+    /// Copies everything in a directory of the context to the root of the image. Modes are those of the context,
+    /// because the classic builder does not support `--chmod`. The owner is root.
     CopyLayer(usize),
     Env(&'a str, &'a str),
     Label(&'a str, &'a str),
@@ -42,9 +42,9 @@ impl fmt::Display for Instruction<'_> {
     }
 }
 
-/// The Dockerfile of `plan`, whose build context has layer 0 in `layers/0`, and so on. `image` is named in errors only.
+/// The Dockerfile of `plan`. Layer 0 is in `layers/0` of the build context, and so on. `image` is used only in errors.
 ///
-/// What rarely changes stands first, for docker builds again from the first instruction that changed.
+/// Instructions that rarely change come first, because Docker rebuilds everything after the first changed instruction.
 pub(super) fn render(plan: &ImagePlan, image: &str) -> Result<String, BuildError> {
     let refuse = |reason: String| BuildError::Recipe {
         image: image.to_owned(),
@@ -68,14 +68,14 @@ pub(super) fn render(plan: &ImagePlan, image: &str) -> Result<String, BuildError
         .find(|value| value.contains(['\n', '\r']))
     {
         return Err(refuse(format!(
-            "a Dockerfile cannot hold a line break in a value: `{}`",
+            "a value in a Dockerfile cannot contain a line break: `{}`",
             value.escape_debug()
         )));
     }
     let entries = plan.layers.iter().flat_map(|layer| &layer.entries);
     if let Some(entry) = entries.into_iter().find(|entry| loses_its_mode(entry)) {
         return Err(refuse(format!(
-            "docker's classic builder drops the set-id bits of `/{}` (mode {:o})",
+            "Docker's classic builder drops the set-id bits of `/{}` (mode {:o})",
             entry.path, entry.mode
         )));
     }
@@ -103,13 +103,13 @@ pub(super) fn render(plan: &ImagePlan, image: &str) -> Result<String, BuildError
     Ok(lines.join("\n") + "\n")
 }
 
-/// The classic builder sets the mode of a file before its owner, upon which the kernel takes these bits away.
+/// The classic builder sets the mode of a file before its owner, and the kernel then removes these bits.
 fn loses_its_mode(entry: &PlannedEntry) -> bool {
     let is_file = matches!(entry.source, FileSource::Host(_) | FileSource::Bytes(_));
     is_file && entry.mode & 0o6000 != 0
 }
 
-/// Where in the build context the files of a layer are.
+/// The directory of a layer's files in the build context.
 pub(super) fn layer_folder(index: usize) -> String {
     format!("{LAYERS}/{index}")
 }
@@ -122,7 +122,7 @@ fn base(base: &Base, platform: &Platform) -> String {
     }
 }
 
-/// In double quotes, with nothing left for the builder to replace.
+/// In double quotes, without anything for the builder to expand.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -137,7 +137,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn json(words: &(impl Serialize + ?Sized)) -> String {
-    // A list of strings is always JSON.
+    // A list of strings can always be represented in JSON.
     serde_json::to_string(words).unwrap_or_default()
 }
 

@@ -1,7 +1,8 @@
-//! An image of the daemon as an OCI layout.
+//! Exports an image from the daemon as an OCI layout.
 //!
-//! `docker save` gives a tar archive: since docker 25 an OCI layout with uncompressed or compressed layers, before
-//! that docker's own form. Both have a `manifest.json` that names configuration and layers, which is all that is read.
+//! `docker save` writes a tar archive: an OCI layout with compressed or uncompressed layers since Docker 25, and
+//! Docker's own format before. Both contain a `manifest.json` with the configuration and the layers, which is all that
+//! is read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -31,12 +32,12 @@ use crate::native::BuildRecord;
 use crate::native::assemble::{built, keep_blob, store_image};
 use crate::native::layer::{compress, unwritable};
 
-/// Which annotations a manifest gets from the labels of its image.
+/// The prefix of labels that become annotations of the manifest.
 const ANNOTATIONS: &str = "org.opencontainers.image.";
 
 const BUFFER: usize = 256 * 1024;
 
-/// The image that `docker` knows as `name`, as a layout in the cache.
+/// The image `name` in the daemon, as a layout in the cache.
 pub(super) async fn to_oci_layout(
     context: &Context,
     cache: &Cache,
@@ -48,7 +49,8 @@ pub(super) async fn to_oci_layout(
     let failed = |error: bollard::errors::Error| {
         endpoint.failed(
             doing(),
-            "see that the daemon still runs and has the image (`docker image ls`), then run the same command again",
+            "check that the daemon is still running and has the image (`docker image ls`), then run the same \
+             command again",
             error.into(),
         )
     };
@@ -87,7 +89,7 @@ pub(super) async fn to_oci_layout(
         move |error: io::Error| {
             endpoint.failed(
                 doing.clone(),
-                "report what docker's version is and how the image was made",
+                "report this as a bug, with the Docker version and the way the image was built",
                 error.into(),
             )
         }
@@ -104,7 +106,7 @@ pub(super) async fn to_oci_layout(
     .await
 }
 
-/// The image in a directory of the cache, unless it is missing or damaged.
+/// The image in a cache directory, unless it is missing or damaged.
 async fn intact(context: &Context, path: PathBuf) -> Result<Option<Image>, BuildError> {
     blocking(context, move |_| {
         let image = Image::open(path).ok();
@@ -113,7 +115,7 @@ async fn intact(context: &Context, path: PathBuf) -> Result<Option<Image>, Build
     .await
 }
 
-/// The id of an image is the hash of its configuration, so of all its content; how layers are compressed is ours.
+/// The id of an image is the hash of its configuration, and so of its content. The compression of layers is ours.
 fn export_key(id: &str) -> Digest {
     let mut key = Fingerprint::default();
     key.add("docker export").add(ENCODER).add(id);
@@ -129,7 +131,7 @@ struct SavedManifest {
     layers: Vec<String>,
 }
 
-/// What `docker save` wrote, with where each file begins in it.
+/// The output of `docker save`, and where each file starts in it.
 #[derive(Debug)]
 struct SavedImage {
     archive: File,
@@ -146,7 +148,7 @@ impl SavedImage {
             let entry = entry?;
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             match entry.link_name()? {
-                // Docker links a layer that it wrote before, relative to the folder of the link.
+                // For a layer that is already in the archive, Docker writes a link relative to its directory.
                 Some(target) => links.push((name, target.into_owned())),
                 None => {
                     files.insert(name, (entry.raw_file_position(), entry.size()));
@@ -171,8 +173,9 @@ impl SavedImage {
         let manifests: Vec<SavedManifest> =
             serde_json::from_slice(&saved.content("manifest.json")?)?;
         let count = manifests.len();
-        let [manifest] = <[SavedManifest; 1]>::try_from(manifests)
-            .map_err(|_| io::Error::other(format!("docker saved {count} images, not one")))?;
+        let [manifest] = <[SavedManifest; 1]>::try_from(manifests).map_err(|_| {
+            io::Error::other(format!("Docker exported {count} images instead of one"))
+        })?;
         saved.manifest = manifest;
         Ok(saved)
     }
@@ -207,7 +210,7 @@ impl SavedImage {
             })?;
             if diff_ids.get(index).map(String::as_str) != Some(layer.diff_id.as_str()) {
                 return Err(unusable(io::Error::other(format!(
-                    "layer {index} is not the one that its configuration names"
+                    "layer {index} does not match the image configuration"
                 ))));
             }
             layers.push(layer);
@@ -238,14 +241,17 @@ impl SavedImage {
 
     fn file(&mut self, name: &str) -> io::Result<io::Take<&mut File>> {
         let (begin, size) = *self.files.get(name).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, format!("docker saved no `{name}`"))
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("the export contains no `{name}`"),
+            )
         })?;
         self.archive.seek(SeekFrom::Start(begin))?;
         Ok(Read::by_ref(&mut self.archive).take(size))
     }
 }
 
-/// Copies a layer that is compressed already.
+/// Copies a layer that is already compressed.
 fn copy_compressed(
     layer: &mut dyn Read,
     out: &mut File,

@@ -1,4 +1,4 @@
-//! `.dockerignore`.
+//! Support for `.dockerignore`.
 
 use std::io;
 use std::path::Path;
@@ -7,17 +7,17 @@ use globset::{GlobBuilder, GlobMatcher};
 use harmony_core::capability::container_builder::BuildError;
 use harmony_oci::file::read_regular;
 
-/// The largest file of patterns that is read, in bytes.
+/// The maximum size of a pattern file, in bytes.
 const LIMIT: u64 = 1024 * 1024;
 
-/// What an editor of Windows puts before a text; docker skips it.
+/// Some Windows editors add this at the start of a file; Docker ignores it.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The patterns of a `.dockerignore` file. As with docker: patterns begin at the root of the project, the last one
-/// that matches a path or a folder above it decides, `!` takes files back in.
+/// The patterns in a `.dockerignore` file, with Docker's rules: patterns start at the root of the project, the last one
+/// that matches a path or a directory above it decides, and `!` includes files again.
 #[derive(Debug)]
 pub(super) struct Ignore {
-    /// Where the patterns come from, relative to the root.
+    /// The file with the patterns, relative to the root.
     file: String,
     patterns: Vec<Pattern>,
 }
@@ -28,10 +28,10 @@ struct Pattern {
     excludes: bool,
 }
 
-/// Why a line cannot be a pattern.
+/// The reason why a line is not a valid pattern.
 #[derive(Debug, thiserror::Error)]
 enum PatternError {
-    #[error("its line {line} is not a pattern")]
+    #[error("its line {line} is not a valid pattern")]
     Glob {
         line: usize,
         #[source]
@@ -42,7 +42,7 @@ enum PatternError {
 }
 
 impl Ignore {
-    /// Reads `<dockerfile>.dockerignore`, else `.dockerignore` in `root`; without one, nothing is ignored.
+    /// Reads `<dockerfile>.dockerignore` or `.dockerignore` in `root`. If there is none, nothing is ignored.
     pub(super) fn read(root: &Path, dockerfile: &str) -> Result<Self, BuildError> {
         const FILE: &str = ".dockerignore";
         for file in [format!("{dockerfile}{FILE}"), FILE.to_owned()] {
@@ -55,7 +55,7 @@ impl Ignore {
             match read_regular(&path, LIMIT) {
                 Ok(bytes) => {
                     let text = String::from_utf8(bytes)
-                        .map_err(|_| unreadable(invalid("it is not a text in UTF-8".to_owned())))?;
+                        .map_err(|_| unreadable(invalid("it is not UTF-8 text".to_owned())))?;
                     let patterns = parse(&text).map_err(|error| {
                         unreadable(io::Error::new(io::ErrorKind::InvalidData, error))
                     })?;
@@ -71,12 +71,12 @@ impl Ignore {
         })
     }
 
-    /// The file that the patterns come from.
+    /// The file with the patterns.
     pub(super) fn file(&self) -> &str {
         &self.file
     }
 
-    /// Whether `path`, relative to the root, stays out of the build context.
+    /// Returns true if `path`, relative to the root, is not part of the build context.
     pub(super) fn excludes(&self, path: &str) -> bool {
         self.patterns.iter().fold(false, |excluded, pattern| {
             let matches = Path::new(path)
@@ -86,7 +86,7 @@ impl Ignore {
         })
     }
 
-    /// Whether something below an excluded folder may be in the context after all.
+    /// Returns true if something in an excluded directory may be included again.
     pub(super) fn may_include_below(&self) -> bool {
         self.patterns.iter().any(|pattern| !pattern.excludes)
     }
@@ -124,7 +124,8 @@ fn parse(text: &str) -> Result<Vec<Pattern>, PatternError> {
     Ok(patterns)
 }
 
-/// A pattern without `.`, `..`, double and outer slashes. Empty for the root itself, which docker does not ignore.
+/// A pattern without `.`, `..`, duplicate slashes, or slashes at the start or end. Empty for the root, which Docker
+/// does not ignore.
 fn cleaned(pattern: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in pattern.split('/') {
@@ -140,7 +141,7 @@ fn cleaned(pattern: &str) -> String {
     parts.join("/")
 }
 
-/// Braces are ordinary characters to docker, and only `^` negates a class.
+/// In Docker, braces are ordinary characters, and only `^` negates a class.
 fn as_globset_reads_it(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars().peekable();
@@ -155,7 +156,7 @@ fn as_globset_reads_it(pattern: &str) -> String {
             '[' if !in_class => {
                 in_class = true;
                 out.push(c);
-                // A class that begins with `!` gets it at another place.
+                // If a class starts with `!`, move the `!` to another position.
                 if chars.next_if_eq(&'!').is_some() {
                     match chars.peek() {
                         Some(']') | None => out.push_str("\\!"),
@@ -264,7 +265,7 @@ mod tests {
         let ignore = read().unwrap();
         assert!(ignore.excludes("b") && !ignore.excludes("a"));
         assert_eq!(ignore.file(), "web.Dockerfile.dockerignore");
-        // As an editor of Windows may write it: "a" in UTF-16.
+        // As written by a Windows editor: "a" in UTF-16.
         fs::write(
             root.path().join("web.Dockerfile.dockerignore"),
             b"\xff\xfea\0",

@@ -22,7 +22,7 @@ fn shell(directory: &Path, script: &str) -> HostStep {
 }
 
 fn is_alive(pid: &str) -> bool {
-    // A killed process that nobody waited for yet is a zombie, and no longer alive.
+    // A killed process that has not been waited for is a zombie, and not running any more.
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
         !stat
             .rsplit(')')
@@ -121,7 +121,7 @@ async fn outputs_have_to_be_there() {
     let mut step = shell(directory.path(), "true");
     step.outputs = vec![directory.path().join("app")];
     let error = run(&step, &image(), &Context::new()).await.unwrap_err();
-    assert!(error.to_string().contains("did not make"), "{error}");
+    assert!(error.to_string().contains("did not create"), "{error}");
 }
 
 #[tokio::test]
@@ -135,12 +135,12 @@ async fn pinned_outputs_are_used_as_they_are() {
     }
     let ran = || fs::read_to_string(directory.path().join("log")).unwrap();
     assert_eq!(ran(), "ran\n");
-    // The same size and name, one bit of another program.
+    // The same size and name, with one bit of another program.
     fs::write(&step.outputs[0], "lade\n").unwrap();
     run(&step, &image(), &Context::new()).await.unwrap();
     assert_eq!(ran(), "ran\nran\n");
     assert_eq!(fs::read_to_string(&step.outputs[0]).unwrap(), "made\n");
-    // What nobody vouches for, such as a program that another user put there.
+    // Something unverified, such as a program that another user put there.
     fs::remove_file(digest_file(&step.outputs[0])).unwrap();
     run(&step, &image(), &Context::new()).await.unwrap();
     assert_eq!(ran(), "ran\nran\nran\n");
@@ -168,7 +168,7 @@ fn a_module_that_go_does_not_install_by_version_is_named() {
         assert_eq!(
             known_cause(&step, &output(directive)).unwrap().to_string(),
             format!(
-                "Go does not install `example.com/tool@v1.0.0` by its version: its go.mod has `{directive}` directives"
+                "`go install` cannot install `example.com/tool@v1.0.0` by version: its go.mod contains `{directive}` directives"
             )
         );
     }
@@ -185,7 +185,7 @@ async fn variables_are_set_and_only_named_ones_inherited() {
         "test \"$A\" = 1 && test -n \"$PATH\" && test -z \"${CARGO_PKG_NAME+set}\"",
     );
     step.env.insert("A".into(), "1".into());
-    // Cargo sets it for tests.
+    // Set by cargo for tests.
     assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
     run(&step, &image(), &Context::new()).await.unwrap();
     step.inherited_env.insert("CARGO_PKG_*".into());

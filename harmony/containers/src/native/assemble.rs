@@ -1,4 +1,4 @@
-//! From a plan to an image on disk. Blocking.
+//! Writes an image from a plan to disk. Blocking.
 
 use std::fs;
 use std::io;
@@ -21,11 +21,11 @@ use crate::native::layer::write_layer;
 use crate::native::manifest;
 use crate::plan::{ImagePlan, PlannedLayer};
 
-/// When the files of every image were last changed, in seconds since 1970. Not the time of the commit: then no layer
-/// of one commit could be used in the next, and each release would upload all of them.
+/// The modification time of all files in images, in seconds since 1970. It is not the time of the commit, because then
+/// layers could not be reused in the next commit, and each release would upload all of them.
 const FILE_TIME: u64 = 0;
 
-/// Writes the image, or finds it written.
+/// Writes the image unless it exists.
 pub(crate) fn assemble(
     plan: &ImagePlan,
     cache: &Cache,
@@ -43,7 +43,7 @@ pub(crate) fn assemble(
     store_image(&documents, &layers, cache)
 }
 
-/// Puts documents and layers, whose blobs are in the cache, together as a layout.
+/// Creates a layout from documents and layers, whose blobs are in the cache.
 pub(crate) fn store_image(
     documents: &Documents,
     layers: &[LayerBlob],
@@ -79,7 +79,7 @@ pub(crate) fn built(image: &Image) -> BuiltImage {
     }
 }
 
-/// The layer from the cache, or written into it.
+/// The layer from the cache, or a new one.
 fn layer_blob(
     layer: &PlannedLayer,
     cache: &Cache,
@@ -102,7 +102,7 @@ fn layer_blob(
     Ok(blob)
 }
 
-/// Lets `write` write a blob and gives it its name once it is whole and on the disk.
+/// Lets `write` write a blob, and gives it its name when it is complete and synced to disk.
 pub(crate) fn keep_blob(
     cache: &Cache,
     write: impl FnOnce(&mut fs::File, &Path) -> Result<LayerBlob, BuildError>,
@@ -124,8 +124,8 @@ pub(crate) fn keep_blob(
     Ok(blob)
 }
 
-/// What decides the layer's bytes: how it is encoded, and each entry with its content. Host files are read, and their
-/// states are returned in the order of the entries.
+/// The key of the layer's bytes: the encoding, and each entry with its content. Reads the host files, and returns their
+/// states in the order of the entries.
 fn content_key(
     layer: &PlannedLayer,
     cancel: &CancellationToken,

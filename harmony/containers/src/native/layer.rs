@@ -1,6 +1,7 @@
-//! The files of a plan as a layer: the same entries give the same bytes, anywhere and at any time.
+//! The files of a plan as a layer. The same entries give the same bytes.
 //!
-//! Archive, compression and hashes are those of [`harmony_oci::layer`]; this module reads the host's files.
+//! [`harmony_oci::layer`] provides the archive, the compression and the hashes; this module reads the files of the
+//! host.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -15,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::host_file::{COPY_BUFFER, FileState, check};
 use crate::plan::PlannedEntry;
 
-/// Writes the layer of `entries` to `out`, which is at `path`. `states` holds the states of the host files in the
-/// order of the entries; a file that is no longer in its state is an error.
+/// Writes the layer of `entries` to `out`, which is at `path`. `states` contains the states of the host files in the
+/// order of the entries. A file whose state has changed is an error.
 pub(crate) fn write_layer(
     entries: &[PlannedEntry],
     states: &[Option<FileState>],
@@ -33,7 +34,7 @@ pub(crate) fn write_layer(
     })
 }
 
-/// Compresses what `write` writes, and hashes both sides.
+/// Compresses what `write` writes, and hashes it before and after compression.
 pub(crate) fn compress(
     out: impl Write,
     path: &Path,
@@ -45,7 +46,7 @@ pub(crate) fn compress(
     Ok(blob)
 }
 
-/// Writes one entry, and the content of its host file if it has one. `out` is at `path`.
+/// Writes an entry, and the content of its host file if it has one. `out` is at `path`.
 pub(crate) fn write_entry(
     entry: &PlannedEntry,
     state: Option<FileState>,
@@ -94,7 +95,7 @@ pub(crate) fn write_entry(
     }
 }
 
-/// What a failed write to `path` is called.
+/// The error of a failed write to `path`.
 pub(crate) fn unwritable(path: &Path) -> impl Fn(io::Error) -> BuildError {
     move |source| BuildError::Write {
         path: path.to_owned(),
@@ -102,7 +103,7 @@ pub(crate) fn unwritable(path: &Path) -> impl Fn(io::Error) -> BuildError {
     }
 }
 
-/// What the plan says, the time of the image, and nothing of this machine.
+/// From the plan and the time of the image, and nothing of this machine.
 fn head(entry: &PlannedEntry, size: u64, mtime: u64) -> Entry<'_> {
     let kind = match &entry.source {
         FileSource::Host(_) | FileSource::Bytes(_) => Kind::File { size },
@@ -118,7 +119,7 @@ fn head(entry: &PlannedEntry, size: u64, mtime: u64) -> Entry<'_> {
 }
 
 fn changed_meanwhile() -> io::Error {
-    io::Error::other("it changed while the image was assembled")
+    io::Error::other("it changed while the image was being assembled")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use harmony_oci::{Documents, LayerBlob, canonical_json};
 
 use crate::plan::ImagePlan;
 
-/// The documents of an image with these layers, one for each of the plan's.
+/// The documents of an image with these layers, one for each layer of the plan.
 pub(crate) fn documents(plan: &ImagePlan, layers: &[LayerBlob]) -> io::Result<Documents> {
     Documents::new(
         config(plan, layers)?,

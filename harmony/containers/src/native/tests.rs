@@ -12,7 +12,7 @@ use harmony_core::image::{
 use super::*;
 use crate::testing::{context, file, image, program, recipe};
 
-/// A recipe whose step copies `input` in `directory` to `output`.
+/// A recipe with a step that copies `input` in `directory` to `output`.
 fn copying(directory: &Path, inputs: StepInputs) -> ImageRecipe {
     let output = directory.join("output");
     let mut recipe = recipe(vec![(

@@ -116,25 +116,31 @@ fn recipes_that_cannot_be_are_refused() {
         ),
         (
             vec![file("/a//b", "", 0o644)],
-            "the path `/a//b` goes by ``",
+            "the path `/a//b` has the invalid component ``",
         ),
-        (vec![file("/a/", "", 0o644)], "the path `/a/` goes by ``"),
+        (
+            vec![file("/a/", "", 0o644)],
+            "the path `/a/` has the invalid component ``",
+        ),
         (
             vec![file("/a/../b", "", 0o644)],
-            "the path `/a/../b` goes by `..`",
+            "the path `/a/../b` has the invalid component `..`",
         ),
-        (vec![file("/./b", "", 0o644)], "the path `/./b` goes by `.`"),
+        (
+            vec![file("/./b", "", 0o644)],
+            "the path `/./b` has the invalid component `.`",
+        ),
         (
             vec![file("/a\0b", "", 0o644)],
-            "no file can have the path `/a\\0b`",
+            "`/a\\0b` is not a possible path of a file",
         ),
         (
             vec![file("/a/.wh.b", "", 0o644)],
-            "the name `.wh.b` means a deletion inside an image",
+            "the name `.wh.b` marks a deletion in an image layer",
         ),
         (
             vec![file("/a", "", 0o100_644)],
-            "`/a` has the mode 100644, which is more than permission bits",
+            "`/a` has the mode 100644, which contains more than permission bits",
         ),
         (
             vec![file("/a", "1", 0o644), file("/a", "2", 0o644)],
@@ -142,13 +148,16 @@ fn recipes_that_cannot_be_are_refused() {
         ),
         (
             vec![file("/a", "", 0o644), file("/a/b", "", 0o644)],
-            "`/a/b` lies in `/a`, which is not a directory",
+            "`/a/b` is in `/a`, which is not a directory",
         ),
         (
             vec![link("/lib", "usr/lib"), file("/lib/b", "", 0o644)],
-            "`/lib/b` lies in `/lib`, which is not a directory",
+            "`/lib/b` is in `/lib`, which is not a directory",
         ),
-        (vec![link("/a", "")], "the link `/a` has no possible target"),
+        (
+            vec![link("/a", "")],
+            "the target of the link `/a` is not valid",
+        ),
     ];
     for (files, reason) in cases {
         assert_eq!(refusal(&recipe(vec![(LayerKind::Assets, files)])), reason);
@@ -171,7 +180,7 @@ fn a_directory_may_not_come_after_its_files() {
     ]);
     assert_eq!(
         refusal(&recipe),
-        "`/data` is in a later layer than what lies in it"
+        "`/data` is in a later layer than its content"
     );
 }
 
@@ -188,7 +197,7 @@ fn how_it_runs_is_checked() {
     for name in ["", "A=B", "A B", "A\nB"] {
         let mut bad = base.clone();
         bad.env.insert(name.into(), String::new());
-        assert!(refusal(&bad).contains("cannot be set"), "{name:?}");
+        assert!(refusal(&bad).contains("is not valid"), "{name:?}");
     }
     let mut relative = base.clone();
     relative.working_dir = "var".into();

@@ -3,7 +3,7 @@ use harmony_core::image::{ImageRecipe, LayerKind};
 use super::*;
 use crate::testing::{context, directory, file, link, recipe};
 
-/// The smallest ELF file: its header, and one program header for a loader.
+/// The smallest ELF file: its header, and a program header for a loader.
 fn program(machine: u16, loader: &str) -> Vec<u8> {
     let mut bytes = vec![0; 64 + 56];
     bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
@@ -43,7 +43,7 @@ fn what_is_missing_is_named() {
     let refused = |content: &[u8], mode| refusal(&with(content, mode)).unwrap();
     assert_eq!(
         refused(&program(EM_X86_64, LOADER), 0o755),
-        "`/usr/local/bin/app` cannot start in the image of app: it is linked dynamically and needs the loader \
+        "`/usr/local/bin/app` cannot start in the image app: it is linked dynamically and needs the loader \
          `/lib64/ld-linux-x86-64.so.2`, which an image from scratch does not have"
     );
     for (content, mode, word) in [

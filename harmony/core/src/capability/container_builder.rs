@@ -7,7 +7,7 @@ use harmony_types::ImageRef;
 pub use crate::build_error::BuildError;
 use crate::image::{BuildContext, Built};
 
-/// Can build container images. Providers: the native assembler, a docker daemon, BuildKit.
+/// Builds container images. Providers: the native assembler, a Docker daemon, BuildKit.
 #[async_trait]
 #[delegatable_trait]
 #[diagnostic::on_unimplemented(
@@ -16,9 +16,9 @@ use crate::image::{BuildContext, Built};
     note = "give `{Self}` a builder, for example `harmony_containers::NativeBuilder`, and delegate `ContainerBuilder` to it"
 )]
 pub trait ContainerBuilder: Send + Sync {
-    /// Builds the image that `context` describes; `image` is the name it will have.
+    /// Builds the image described by `context`, with the name `image`.
     ///
-    /// The same inputs give the same digest, whoever builds where and when. Planning builds nothing.
+    /// The same inputs give the same digest on every machine and at any time. While planning, nothing is built.
     ///
     /// # Errors
     /// See [`BuildError`].

@@ -1,4 +1,4 @@
-//! Bringing a released chart to where it runs.
+//! Delivering a released chart to its target.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::kubernetes::{KubeObject, ObjectRef};
 use crate::outcome::Change;
 use crate::owner::Owner;
 
-/// Can bring a chart to where it runs and keep it there. Providers: direct apply, Argo CD, Flux.
+/// Delivers charts to a target and keeps them there. Providers: direct apply, Argo CD, Flux.
 #[async_trait]
 #[delegatable_trait]
 #[diagnostic::on_unimplemented(
@@ -25,10 +25,11 @@ use crate::owner::Owner;
     note = "give `{Self}` a delivery, for example `harmony_kubernetes::DirectDelivery`, and delegate `ContinuousDelivery` to it"
 )]
 pub trait ContinuousDelivery: Send + Sync {
-    /// Where it takes charts from: the registry they were released to, or a mirror of it.
+    /// The registry that charts are pulled from: the one they were released to, or a mirror.
     fn charts(&self) -> &RegistryLocation;
 
-    /// Makes the target run the chart. Returns once the change is accepted; see [`ContinuousDelivery::wait_ready`].
+    /// Makes the target run the chart. Returns when the change has been accepted; see
+    /// [`ContinuousDelivery::wait_ready`].
     ///
     /// # Errors
     /// See [`DeliveryError`].
@@ -38,10 +39,11 @@ pub trait ContinuousDelivery: Send + Sync {
         target: &DeployTarget,
     ) -> Result<Delivered, DeliveryError>;
 
-    /// Waits until everything that was delivered serves at its current revision. Planning returns at once.
+    /// Waits until the current revision of everything that was delivered is ready. While planning, it returns
+    /// immediately.
     ///
     /// # Errors
-    /// As [`KubernetesCluster::wait_ready`](super::KubernetesCluster::wait_ready).
+    /// See [`KubernetesCluster::wait_ready`](super::KubernetesCluster::wait_ready).
     async fn wait_ready(
         &self,
         delivered: &Delivered,
@@ -49,12 +51,12 @@ pub trait ContinuousDelivery: Send + Sync {
     ) -> Result<(), DeliveryError>;
 }
 
-/// What a delivery did, and what has to become ready before it works.
+/// The changes of a delivery, and the objects that have to become ready.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Delivered {
-    /// Each thing it looked at, in order, those that needed no change included.
+    /// Everything it looked at, in order, including what needed no change.
     pub changes: Vec<Change>,
-    /// The objects to wait for. Empty for a plan of a chart that is not released yet.
+    /// The objects to wait for. Empty when planning a chart that has not been released yet.
     pub objects: Vec<ObjectRef>,
     /// What runs once they are ready.
     pub followup: Followup,
@@ -76,49 +78,49 @@ pub struct Followup {
 /// A chart could not be delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// The chart could not be had.
-    #[error("cannot get the chart {chart}")]
+    /// The chart cannot be fetched.
+    #[error("cannot fetch the chart {chart}")]
     Chart {
-        /// Which chart.
+        /// The chart.
         chart: ChartRef,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: RegistryError,
     },
-    /// The chart is not one that this delivery can render.
+    /// The chart cannot be rendered.
     #[error("cannot render the chart {chart}")]
     Render {
-        /// Which chart.
+        /// The chart.
         chart: ChartRef,
-        /// What is wrong with it, where, and the way out.
+        /// The problem, with its location and a hint.
         #[source]
         source: AnyDiagnostic,
     },
-    /// The chart's name cannot name what a delivery keeps in the cluster.
-    #[error("the chart name `{}` cannot be a label or the name of an object", chart.name())]
+    /// The chart name cannot be used as a label value and object name.
+    #[error("the chart name `{}` is not valid as a label value and object name", chart.name())]
     UnfitName {
-        /// Which chart.
+        /// The chart.
         chart: ChartRef,
     },
-    /// The list of what earlier deliveries created cannot be read.
-    #[error("{inventory}, which lists what is delivered, {problem}")]
+    /// The inventory of the delivery cannot be parsed.
+    #[error("the inventory in {inventory} {problem}")]
     DamagedInventory {
-        /// The object that holds the list.
+        /// The object that contains the inventory.
         inventory: ObjectRef,
-        /// What is wrong with it.
+        /// The reason.
         problem: String,
-        /// What stays in the cluster when the list is deleted.
+        /// The label of the objects that stay in the cluster if the inventory is deleted.
         label: String,
     },
-    /// The list of what earlier deliveries created names an object that none of them created.
-    #[error("{inventory} lists {object}, which is not part of this delivery")]
+    /// The inventory contains an object that the delivery did not create.
+    #[error("the inventory in {inventory} lists {object}, which does not belong to this delivery")]
     ForeignEntry {
-        /// The object that holds the list.
+        /// The object that contains the inventory.
         inventory: ObjectRef,
-        /// What it lists.
+        /// The object in the inventory.
         object: ObjectRef,
     },
-    /// The cluster did not take it, or it did not become ready.
+    /// The cluster refused the objects, or they did not become ready.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The run was cancelled.
@@ -151,12 +153,12 @@ impl Diagnostic for DeliveryError {
             Self::DamagedInventory {
                 inventory, label, ..
             } => vec![format!(
-                "restore it, or delete it with `{}`: objects that the chart no longer has then stay, with the label \
-                 `{label}`",
+                "restore it, or delete it with `{}`; objects that are no longer in the chart then stay in the \
+                 cluster, with the label `{label}`",
                 command("delete", inventory)
             )],
             Self::ForeignEntry { inventory, .. } => vec![format!(
-                "remove that entry with `{}`",
+                "remove the entry with `{}`",
                 command("edit", inventory)
             )],
             _ => Vec::new(),
@@ -164,7 +166,7 @@ impl Diagnostic for DeliveryError {
     }
 }
 
-/// The kubectl command that does that to a namespaced object.
+/// The kubectl command for a namespaced object.
 fn command(verb: &str, object: &ObjectRef) -> String {
     let namespace = object
         .namespace

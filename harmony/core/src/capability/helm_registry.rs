@@ -9,7 +9,7 @@ use harmony_types::{ChartRef, Digest};
 use super::oci_registry::{Published, RegistryError};
 use crate::chart::PackagedChart;
 
-/// Can take and find charts. Providers: any OCI registry, Harbor, a directory on a laptop.
+/// Stores and finds charts. Providers: any OCI registry, Harbor, a directory on a laptop.
 #[async_trait]
 #[delegatable_trait]
 #[diagnostic::on_unimplemented(
@@ -18,7 +18,7 @@ use crate::chart::PackagedChart;
     note = "give `{Self}` a registry, for example `harmony_registry::OciRegistryClient`, and delegate `HelmRegistry` to it"
 )]
 pub trait HelmRegistry: Send + Sync {
-    /// Makes the chart available under `to`. A published version is never changed, as with images.
+    /// Publishes the chart as `to`. A published version never changes, as with images.
     ///
     /// # Errors
     /// See [`RegistryError`].
@@ -28,20 +28,20 @@ pub trait HelmRegistry: Send + Sync {
         to: &ChartRef,
     ) -> Result<Published, RegistryError>;
 
-    /// The digest of the chart's manifest; `None` when there is no such chart.
+    /// The digest of the chart's manifest; `None` if the chart does not exist.
     ///
     /// # Errors
-    /// See [`RegistryError`]; a missing chart is not one.
+    /// See [`RegistryError`]. A missing chart is not an error.
     async fn resolve_chart(&self, chart: &ChartRef) -> Result<Option<Digest>, RegistryError>;
 
-    /// The chart itself, checked against its digests.
+    /// The content of the chart, verified by its digests.
     ///
     /// # Errors
     /// See [`RegistryError`].
     async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError>;
 }
 
-/// Shared by the parts of a topology that store charts and that deliver them.
+/// Shared by the parts of a topology that store charts and those that deliver them.
 #[async_trait]
 impl<R: HelmRegistry + ?Sized> HelmRegistry for Arc<R> {
     async fn push_chart(

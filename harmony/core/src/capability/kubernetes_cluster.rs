@@ -1,4 +1,4 @@
-//! Keeping objects in a Kubernetes cluster as they are wanted.
+//! Applying objects to a Kubernetes cluster.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ use crate::owner::Owner;
 use crate::proxy::ProxyError;
 use crate::verdict::Verdict;
 
-/// Is a Kubernetes cluster. Providers: any conformant cluster.
+/// A Kubernetes cluster. Providers: any conformant cluster.
 #[async_trait]
 #[delegatable_trait]
 #[diagnostic::on_unimplemented(
-    message = "the topology `{Self}` is no Kubernetes cluster",
+    message = "the topology `{Self}` is not a Kubernetes cluster",
     label = "this topology lacks the capability `KubernetesCluster`",
     note = "give `{Self}` a cluster, for example `harmony_kubernetes::Cluster`, and delegate `KubernetesCluster` to it"
 )]
 pub trait KubernetesCluster: Send + Sync {
-    /// Applies the objects, ordered by kind (namespaces and definitions first), and says what changed in each.
+    /// Applies the objects, sorted by kind (namespaces and definitions first), and returns the change to each of them.
     ///
-    /// Every object is tried before the first one is written. Fields that `owner` does not set are left alone; a field
-    /// that another manager owns and `owner` wants otherwise is a [`ClusterError::Conflict`]. Planning asks the server
-    /// what it would do and writes nothing.
+    /// All objects are checked before the first one is written. Fields that `owner` does not set are not changed. If
+    /// another manager owns a field that `owner` wants to change, this is a [`ClusterError::Conflict`]. While planning,
+    /// it asks the server what it would do, and writes nothing.
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -40,19 +40,20 @@ pub trait KubernetesCluster: Send + Sync {
         objects: &[KubeObject],
     ) -> Result<Vec<Change>, ClusterError>;
 
-    /// What [`KubernetesCluster::apply`] would change, in the same order. Every object is tried, and nothing is written,
-    /// planning or not.
+    /// The changes that [`KubernetesCluster::apply`] would make, in the same order. All objects are checked, and nothing
+    /// is written, whether or not this is a plan.
     ///
     /// # Errors
-    /// Those of an apply, as far as they are known before the first write.
+    /// Those of an apply that can be found before the first write.
     async fn preview(
         &self,
         owner: &Owner,
         objects: &[KubeObject],
     ) -> Result<Vec<Change>, ClusterError>;
 
-    /// The object as the cluster holds it, after creating it as given if it does not exist. Of several that create it at
-    /// the same moment one succeeds, and all get what that one created. Planning returns the object as it would be.
+    /// Creates the object if it does not exist, and returns the object in the cluster. If several callers create it at
+    /// the same time, one of them succeeds and all get the same object. While planning, it returns the object as it
+    /// would be.
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -62,25 +63,26 @@ pub trait KubernetesCluster: Send + Sync {
         object: &KubeObject,
     ) -> Result<(KubeObject, Change), ClusterError>;
 
-    /// Waits until the *current* revision of each object serves: generation observed, new pods ready, old ones gone or
-    /// told to end.
-    /// Objects that have no readiness of their own (a ConfigMap) are ready at once. Planning returns at once.
+    /// Waits until the *current* revision of each object is ready: the generation is observed, new pods are ready, and
+    /// old pods are gone or terminating. Objects without a readiness state, such as a ConfigMap, are ready immediately.
+    /// While planning, it returns immediately.
     ///
     /// # Errors
-    /// [`ClusterError::NotReady`] as soon as it is clear that it will not become ready, at the latest after `deadline`.
+    /// [`ClusterError::NotReady`] as soon as it is clear that an object will not become ready, and after `deadline` at
+    /// the latest.
     async fn wait_ready(
         &self,
         objects: &[ObjectRef],
         deadline: Duration,
     ) -> Result<(), ClusterError>;
 
-    /// The object as it is; `None` when it does not exist.
+    /// Reads the object; `None` if it does not exist.
     ///
     /// # Errors
     /// See [`ClusterError`].
     async fn get(&self, object: &ObjectRef) -> Result<Option<KubeObject>, ClusterError>;
 
-    /// Removes the object and waits until it is gone. An object that is not there is [`Action::Unchanged`].
+    /// Deletes the object and waits until it is gone. If it does not exist, returns [`Action::Unchanged`].
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -88,22 +90,21 @@ pub trait KubernetesCluster: Send + Sync {
     /// [`Action::Unchanged`]: crate::outcome::Action::Unchanged
     async fn delete(&self, object: &ObjectRef) -> Result<Change, ClusterError>;
 
-    /// Removes exactly the object that [`KubernetesCluster::get`] returned, and waits until it is gone. An object of the
-    /// same name that was created since is left alone.
+    /// Deletes exactly the object that [`KubernetesCluster::get`] returned, and waits until it is gone. Does not delete
+    /// a newer object with the same name.
     ///
     /// # Errors
     /// See [`ClusterError`].
     async fn delete_observed(&self, object: &KubeObject) -> Result<Change, ClusterError>;
 
-    /// The objects that `query` is about, in the order of their names. A kind that the
-    /// cluster does not know has none.
+    /// The objects that match `query`, sorted by name. The list is empty if the cluster does not know the kind.
     ///
     /// # Errors
     /// See [`ClusterError`].
     async fn list(&self, query: &ObjectQuery) -> Result<Vec<ObjectRef>, ClusterError>;
 
-    /// Its version and the kinds that it knows; `None` while planning against a cluster that does not exist yet, and for a
-    /// cluster that does not tell.
+    /// The version and the supported kinds of the cluster. `None` while planning for a cluster that does not exist yet,
+    /// and for a cluster that does not provide this information.
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -112,108 +113,108 @@ pub trait KubernetesCluster: Send + Sync {
     }
 }
 
-/// A cluster did not do what was asked.
+/// An error of a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// No answer.
+    /// The cluster does not answer.
     #[error("the cluster at `{endpoint}` cannot be reached")]
     Unreachable {
-        /// The address of its API server.
+        /// The address of the API server.
         endpoint: String,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: BoxError,
     },
-    /// The kubeconfig does not say how to get there.
-    #[error("the kubeconfig `{}` is not usable{}", path.display(), of_context(context.as_deref()))]
+    /// The kubeconfig cannot be used.
+    #[error("cannot use the kubeconfig `{}`{}", path.display(), of_context(context.as_deref()))]
     Kubeconfig {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Which context of it; `None` for its current one.
+        /// The context; `None` for the current context.
         context: Option<String>,
-        /// The contexts that it has, as far as it can be read.
+        /// The contexts in the file, if it can be parsed.
         contexts: Vec<String>,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: BoxError,
     },
-    /// The proxy that is set for the cluster cannot be used.
+    /// The proxy for the cluster cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    /// Objects belong to other owners, and nobody agreed to take them over. Nothing was written.
+    /// Objects have other owners, and taking them over was not approved. Nothing was written.
     #[error("{} would be overwritten", others(takeovers))]
     OtherOwner {
-        /// Which objects, and whose they are.
+        /// The objects and their owners.
         takeovers: Vec<Takeover>,
     },
-    /// The object does not fit the schema of its kind. It was not written, and neither was anything else.
+    /// The object does not match the schema of its kind. Nothing was written.
     #[error("{object} is not valid")]
     Invalid {
-        /// Which object.
+        /// The object.
         object: ObjectRef,
-        /// Each field that is wrong.
+        /// The invalid fields.
         fields: Vec<FieldFault>,
     },
-    /// The cluster would store the object without fields that were asked for. Nothing was written.
+    /// The cluster would store the object without some of its fields. Nothing was written.
     #[error("the cluster would drop fields of {object}")]
     Dropped {
-        /// Which object.
+        /// The object.
         object: ObjectRef,
-        /// Each field that would be missing.
+        /// The fields that would be dropped.
         fields: Vec<FieldFault>,
     },
-    /// The API server refuses the object or the request.
-    #[error("the cluster refuses {object}: {reason}")]
+    /// The API server rejected the object or the request.
+    #[error("the cluster rejected {object}: {reason}")]
     Refused {
-        /// Which object.
+        /// The object.
         object: ObjectRef,
-        /// The server's words.
+        /// The message of the API server.
         reason: String,
-        /// Each field it complains of, with its complaint.
+        /// The fields that were rejected, with the reasons.
         fields: Vec<String>,
     },
-    /// Another manager owns fields that we want otherwise.
-    #[error("another manager owns fields of {object}")]
+    /// Another field manager owns fields that should be changed.
+    #[error("another field manager owns fields of {object}")]
     Conflict {
-        /// Which object.
+        /// The object.
         object: ObjectRef,
-        /// `manager: field` of each conflict.
+        /// `manager: field` for each conflict.
         owners: Vec<String>,
     },
-    /// The cluster does not know this kind.
+    /// The cluster does not know the kind.
     #[error("the cluster does not know the kind of {object} ({})", object.api_version)]
     UnknownKind {
-        /// Which object.
+        /// The object.
         object: ObjectRef,
     },
-    /// We may not do this.
-    #[error("the cluster forbids to {verb} {object}")]
+    /// The user is not allowed to do this.
+    #[error("the cluster does not allow this user to {verb} {object}")]
     Forbidden {
-        /// What was tried.
+        /// The operation.
         verb: &'static str,
-        /// On which object.
+        /// The object of the operation.
         object: ObjectRef,
-        /// The server's words.
+        /// The message of the API server.
         reason: String,
     },
     /// An object did not become ready.
     #[error(transparent)]
     NotReady(Box<Verdict>),
-    /// The request failed in a way that has no name here.
+    /// The request failed for another reason.
     #[error("cannot {verb} {object}")]
     Request {
-        /// What was tried.
+        /// The operation.
         verb: &'static str,
-        /// On which object.
+        /// The object of the operation.
         object: ObjectRef,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: BoxError,
     },
-    /// The object to apply is not one.
+    /// The value is not a valid object.
     #[error(transparent)]
     Object(#[from] ObjectError),
-    /// An error of the adapter that needs more words than the above.
+    /// Another error of the adapter.
     #[error(transparent)]
     Adapter(AnyDiagnostic),
     /// The run was cancelled.
@@ -221,18 +222,18 @@ pub enum ClusterError {
     Cancelled(#[from] Cancelled),
 }
 
-/// A field of an object that is wrong.
+/// An invalid field of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldFault {
-    /// Where: `spec.template.spec.containers[web].env[1].value`.
+    /// The path: `spec.template.spec.containers[web].env[1].value`.
     pub path: String,
-    /// What is wrong, without the value: that may be a secret.
+    /// The problem, without the value, which can be a secret.
     pub problem: String,
-    /// What to do about it; empty when the problem says it.
+    /// How to fix it; empty if this is clear from the problem.
     pub fix: String,
 }
 
-/// `metadata.labels.scrape: is a boolean, but must be a text`
+/// `metadata.labels.scrape: is a boolean, but must be a string`
 impl fmt::Display for FieldFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path.as_str() {
@@ -242,7 +243,7 @@ impl fmt::Display for FieldFault {
     }
 }
 
-/// Each fix once.
+/// The fixes, without duplicates.
 fn fixes(fields: &[FieldFault]) -> Vec<String> {
     let mut fixes: Vec<String> = Vec::new();
     for field in fields {
@@ -251,7 +252,7 @@ fn fixes(fields: &[FieldFault]) -> Vec<String> {
         }
     }
     if fixes.is_empty() {
-        fixes.push("correct the fields in the Score or chart that builds the object".into());
+        fixes.push("fix these fields in the Score or chart that creates the object".into());
     }
     fixes
 }
@@ -317,7 +318,7 @@ impl Diagnostic for ClusterError {
                 fields.iter().map(FieldFault::to_string).collect()
             }
             Self::Kubeconfig { contexts, .. } if !contexts.is_empty() => {
-                vec![format!("its contexts: {}", contexts.join(", "))]
+                vec![format!("contexts in this file: {}", contexts.join(", "))]
             }
             Self::Forbidden { reason, .. } => vec![reason.clone()],
             _ => Vec::new(),
@@ -327,32 +328,32 @@ impl Diagnostic for ClusterError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Unreachable { .. } => vec![
-                "check that the cluster runs and that the kubeconfig's address is right".into(),
+                "check that the cluster is running and that the address in the kubeconfig is correct".into(),
             ],
             Self::Kubeconfig { .. } => vec![
-                "set HARMONY_KUBECONFIG to a kubeconfig, and HARMONY_KUBE_CONTEXT to a context of it"
+                "set HARMONY_KUBECONFIG to a kubeconfig file, and HARMONY_KUBE_CONTEXT to one of its contexts"
                     .into(),
             ],
             Self::Refused { .. } => {
-                vec!["correct the object in the Score or chart that builds it".into()]
+                vec!["fix the object in the Score or chart that creates it".into()]
             }
             Self::OtherOwner { .. } => vec![
-                "give one of the two objects another name".into(),
-                "or remove the object from its present owner first".into(),
-                "or run the command at a terminal and agree to take it over".into(),
+                "rename one of the two objects".into(),
+                "or remove the object from its current owner first".into(),
+                "or run the command on a terminal and approve taking it over".into(),
             ],
             Self::Invalid { fields, .. } | Self::Dropped { fields, .. } => fixes(fields),
             Self::Conflict { .. } => {
-                vec!["decide who owns the field: leave it out of the Score, or make the other manager give it up".into()]
+                vec!["remove the field from the Score, or make the other manager release it".into()]
             }
             Self::UnknownKind { .. } => vec![
-                "install the definition of that kind (its CustomResourceDefinition) first".into(),
+                "install the CustomResourceDefinition of this kind first".into(),
             ],
             Self::Forbidden { .. } => {
-                vec!["ask for that right in that namespace, or use another context".into()]
+                vec!["ask for this permission in the namespace, or use another context".into()]
             }
             Self::Request { .. } => {
-                vec!["run the same command again: what was applied stays".into()]
+                vec!["run the same command again; objects that were already applied stay".into()]
             }
             Self::NotReady(_)
             | Self::Object(_)

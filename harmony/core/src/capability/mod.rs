@@ -1,11 +1,11 @@
-//! The capabilities that a topology may have: one port per file, each an industry concept, never a product.
+//! The capabilities of topologies, one per file. A capability is an industry concept and never a product.
 //!
-//! The test for a new one: could a second product implement it unchanged? Ports speak domain values and return their
-//! own error, which an adapter fills from its client's. A mutating method returns the
-//! [`Change`](crate::outcome::Change) it made or, when the topology plans, would make; a planning adapter's transport
-//! refuses writes.
+//! To decide whether a new capability is needed, ask whether a second product could implement it unchanged.
+//! Capabilities use domain values and have their own error type, which adapters create from the errors of their
+//! clients. A mutating method returns the [`Change`](crate::outcome::Change) that it made or, while planning, would
+//! make. While planning, the clients refuse writes.
 //!
-//! Every port is `dyn`-compatible and can be handed to a field of a topology with one line:
+//! Every capability is `dyn`-compatible. A topology delegates it to one of its fields with one line:
 //! `#[delegate(OciRegistry, target = "registry")]`.
 
 pub mod container_builder;
@@ -16,6 +16,9 @@ pub mod oci_registry;
 pub mod prober;
 pub mod release_records;
 pub mod work_trees;
+
+#[cfg(test)]
+mod tests;
 
 pub use container_builder::ContainerBuilder;
 pub use continuous_delivery::ContinuousDelivery;

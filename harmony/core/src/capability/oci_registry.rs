@@ -1,4 +1,4 @@
-//! Storing and finding container images, and the errors that all registries share.
+//! Storing and finding container images, and the errors of all registries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::diagnostic::{AnyDiagnostic, BoxError, Diagnostic, FailureKind, Origin
 use crate::image::Built;
 use crate::outcome::Change;
 
-/// Can take and find container images. Providers: any OCI registry, Harbor, the image store of a local node.
+/// Stores and finds container images. Providers: any OCI registry, Harbor, the image store of a local node.
 #[async_trait]
 #[delegatable_trait]
 #[diagnostic::on_unimplemented(
@@ -26,26 +26,26 @@ use crate::outcome::Change;
     note = "give `{Self}` a registry, for example `harmony_registry::OciRegistryClient`, and delegate `OciRegistry` to it"
 )]
 pub trait OciRegistry: Send + Sync {
-    /// Makes the image available under `to`, sending only what is not there yet.
+    /// Publishes the image as `to`. Uploads only what is not in the registry yet.
     ///
-    /// The tag is written last and never changed: the same content is accepted silently, other content is
-    /// [`RegistryError::TagTaken`]. With a predicted image (planning) it only says what would happen.
+    /// The tag is written last and never changes: the same content is accepted, different content is a
+    /// [`RegistryError::TagTaken`]. For a predicted image (while planning), only reports what would happen.
     ///
     /// # Errors
     /// See [`RegistryError`].
     async fn push_image(&self, image: &Built, to: &ImageRef) -> Result<Published, RegistryError>;
 
-    /// The digest that `image` stands for now; `None` when there is no such image.
+    /// The digest that `image` currently refers to; `None` if the image does not exist.
     ///
     /// # Errors
-    /// See [`RegistryError`]; a missing image is not one.
+    /// See [`RegistryError`]. A missing image is not an error.
     async fn resolve_image(&self, image: &ImageRef) -> Result<Option<Digest>, RegistryError>;
 
-    /// Where this registry is, and under which path it keeps our images.
+    /// The address of this registry, and the path of our images in it.
     fn registry_url(&self) -> &RegistryLocation;
 }
 
-/// Shared by the parts of a topology that store images and that deliver charts.
+/// Shared by the parts of a topology that store images and those that deliver charts.
 #[async_trait]
 impl<R: OciRegistry + ?Sized> OciRegistry for Arc<R> {
     async fn push_image(&self, image: &Built, to: &ImageRef) -> Result<Published, RegistryError> {
@@ -61,16 +61,16 @@ impl<R: OciRegistry + ?Sized> OciRegistry for Arc<R> {
     }
 }
 
-/// What came of pushing an image or a chart.
+/// The result of pushing an image or a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Published {
-    /// What was, or would be, done.
+    /// The change that was or would be made.
     pub change: Change,
-    /// The digest of the manifest; `None` only when planning what is not built yet.
+    /// The digest of the manifest; `None` only when planning something that has not been built yet.
     pub digest: Option<Digest>,
 }
 
-/// A registry and the path under which our images and charts live: `registry.example.com/project`.
+/// A registry, and the path of our images and charts in it: `registry.example.com/project`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RegistryLocation {
     host: RegistryHost,
@@ -78,21 +78,21 @@ pub struct RegistryLocation {
 }
 
 impl RegistryLocation {
-    /// The longest project path, in bytes: it leaves room for the name of every release unit.
+    /// The maximum length of a project path, in bytes. It leaves room for the name of every release unit.
     pub const MAX_PROJECT_LENGTH: usize = Repository::MAX_LENGTH
         - "/".len()
         - longest(Self::CHARTS.len(), Self::RELEASES.len())
         - "/".len()
         - ReleaseUnit::MAX_LENGTH;
 
-    /// Where charts are, below the project. A registry tells an image from a chart by its repository only, and both
-    /// have the unit's name and version.
+    /// The path of charts below the project. An image and a chart of a unit have the same name and version, so they
+    /// need different repositories.
     pub const CHARTS: &str = "charts";
 
-    /// Where release records are, below the project.
+    /// The path of release records below the project.
     pub const RELEASES: &str = "releases";
 
-    /// Images and charts below `project`, or at the root of the registry.
+    /// The location for images and charts below `project`, or at the root of the registry.
     ///
     /// # Errors
     /// The project is longer than [`Self::MAX_PROJECT_LENGTH`].
@@ -108,17 +108,17 @@ impl RegistryLocation {
         Ok(Self { host, project })
     }
 
-    /// Host and port.
+    /// The host and port.
     pub fn host(&self) -> &RegistryHost {
         &self.host
     }
 
-    /// The path in front of every name; `None` for a registry of our own.
+    /// The path in front of every name; `None` for the root of the registry.
     pub fn project(&self) -> Option<&Repository> {
         self.project.as_ref()
     }
 
-    /// The name of a unit's image of one version.
+    /// The reference of a unit's image with this version.
     pub fn image(&self, unit: &ReleaseUnit, version: &Version) -> ImageRef {
         let repository = match &self.project {
             Some(project) => project
@@ -129,7 +129,7 @@ impl RegistryLocation {
         ImageRef::new(self.host.clone(), repository).with_tag(Tag::from(version))
     }
 
-    /// The name of a unit's chart of one version.
+    /// The reference of a unit's chart with this version.
     pub fn chart(&self, unit: &ReleaseUnit, version: &Version) -> ChartRef {
         let charts = self.below(Self::CHARTS);
         ChartRef::new(
@@ -141,7 +141,7 @@ impl RegistryLocation {
         .expect("`new` left room for the name of every unit")
     }
 
-    /// The name of the record of a unit's release; it is an artifact, not an image.
+    /// The reference of a unit's release record; it refers to an artifact and not to an image.
     pub fn record(&self, unit: &ReleaseUnit, version: &Version) -> ImageRef {
         let repository = self.below(Self::RELEASES).join(unit.as_str());
         let repository = repository.expect("`new` left room for the name of every unit");
@@ -170,85 +170,85 @@ impl fmt::Display for RegistryLocation {
     }
 }
 
-/// A registry did not do what was asked. `registry` is its host and port.
+/// An error of a registry. `registry` is its host and port.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// No answer: refused connection, unknown host, time-out.
+    /// The registry does not answer: connection refused, unknown host, time-out.
     #[error("the registry `{registry}` cannot be reached")]
     Unreachable {
-        /// Which registry.
+        /// The registry.
         registry: RegistryHost,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: BoxError,
     },
-    /// Its certificate is not trusted.
+    /// The certificate is not trusted.
     #[error("the certificate of the registry `{registry}` is not trusted")]
     UntrustedCertificate {
-        /// Which registry.
+        /// The registry.
         registry: RegistryHost,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: BoxError,
     },
-    /// It does not let us in, or not do this.
-    #[error("the registry `{registry}` denies {operation}")]
+    /// The registry refuses the login or the operation.
+    #[error("the registry `{registry}` denied access while {operation}")]
     Denied {
-        /// Which registry.
+        /// The registry.
         registry: RegistryHost,
-        /// What was tried, such as `pushing to fleet/operator`.
+        /// The operation as a gerund, such as `pushing to fleet/operator`.
         operation: String,
-        /// Where the credentials came from, or that there were none; never the credentials.
+        /// The source of the credentials, or the fact that there are none; never the credentials.
         credentials: String,
         /// What it answered, where it said more than no.
         answer: Option<String>,
     },
-    /// A published version exists with other content.
-    #[error("`{reference}` is already published with other content")]
+    /// The version is already published with different content.
+    #[error("`{reference}` is already published with different content")]
     TagTaken {
-        /// The version, as it would be pulled.
+        /// The reference of the version.
         reference: String,
-        /// What is there.
+        /// The digest in the registry.
         published: Digest,
-        /// What was to be pushed.
+        /// The digest of the content to push.
         ours: Digest,
     },
-    /// The registry answered with an error or with nonsense.
-    #[error("the registry `{registry}` failed at {operation}: {answer}")]
+    /// The registry answered with an error or an invalid response.
+    #[error("the registry `{registry}` failed while {operation}: {answer}")]
     Answer {
-        /// Which registry.
+        /// The registry.
         registry: RegistryHost,
-        /// What was tried.
+        /// The operation.
         operation: String,
-        /// Status and message of the answer.
+        /// The status and message of the response.
         answer: String,
     },
-    /// There is no room, for us or at all.
-    #[error("there is no room for {what} in `{registry}`")]
+    /// There is no space left, because of a quota or a full disk.
+    #[error("no space left for {what} in `{registry}`")]
     NoSpace {
-        /// Which registry or node.
+        /// The registry or node.
         registry: RegistryHost,
-        /// What was being stored.
+        /// What should be stored.
         what: String,
         /// What it answered.
         answer: String,
     },
-    /// The image or chart to push is not where it was built, or is not whole.
+    /// The image or chart to push has been deleted or damaged.
     #[error("cannot read {what}")]
     Local {
-        /// Which image or chart.
+        /// The image or chart.
         what: String,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: BoxError,
     },
-    /// The wanted image or chart does not exist.
+    /// The image or chart does not exist.
     #[error("`{reference}` does not exist")]
     NotFound {
-        /// As it would be pulled.
+        /// Its reference.
         reference: String,
     },
-    /// An error of the adapter that needs more words than the above.
+    /// Another error of the adapter.
     #[error(transparent)]
     Adapter(AnyDiagnostic),
     /// The run was cancelled.
@@ -309,27 +309,27 @@ impl Diagnostic for RegistryError {
                 format!(
                     "check the name and that `https://{registry}/v2/` answers from this machine"
                 ),
-                "run the same command again: what was sent is not sent twice".into(),
+                "run the same command again; content that was already uploaded is not uploaded again".into(),
             ],
             Self::UntrustedCertificate { .. } => vec![
-                "name the file of the authority that signed it in HARMONY_REGISTRY_CA (PEM)".into(),
-                "or add that authority to the trust store of this machine".into(),
+                "set HARMONY_REGISTRY_CA to the PEM file of the certificate authority that signed it".into(),
+                "or add this authority to the trust store of this machine".into(),
             ],
             Self::Denied { registry, .. } => vec![
                 format!(
                     "log in with `docker login {registry}`, or set HARMONY_REGISTRY_USER and HARMONY_REGISTRY_PASSWORD"
                 ),
-                "check that this user may push to that path".into(),
+                "check that this user is allowed to push to this path".into(),
             ],
             Self::TagTaken { .. } => vec![
-                "a published version is never changed: raise the version and tag again".into(),
+                "a published version never changes: increase the version and tag again".into(),
                 "or check out the commit that was published".into(),
             ],
             Self::Answer { .. } => vec![
-                "run the same command again; if it stays, look at the registry's own log".into(),
+                "run the same command again; if the error persists, look at the log of the registry".into(),
             ],
             Self::NoSpace { .. } => {
-                vec!["free space or raise the quota, then run the same command again".into()]
+                vec!["free some space or increase the quota, then run the same command again".into()]
             }
             Self::Local { .. } => vec!["build it again".into()],
             Self::NotFound { .. } => vec!["check the version, or release it first".into()],

@@ -1,4 +1,4 @@
-//! Reaching what runs in a topology from outside it.
+//! Connecting to what runs in a topology from the outside.
 
 mod check;
 
@@ -12,7 +12,7 @@ use super::kubernetes_cluster::ClusterError;
 
 pub use check::{CustomCheck, ProbeFailure, ServicePort, SmokeCheck};
 
-/// Can reach what runs there, as a user of it would. Providers: a cluster's API server (port-forward, exec), a host.
+/// Connects to workloads as a user would. Providers: the API server of a cluster (port-forward, exec), a host.
 #[async_trait]
 #[delegatable_trait]
 #[diagnostic::on_unimplemented(
@@ -21,14 +21,14 @@ pub use check::{CustomCheck, ProbeFailure, ServicePort, SmokeCheck};
     note = "give `{Self}` a prober, for example `harmony_kubernetes::Cluster`, and delegate `Prober` to it"
 )]
 pub trait Prober: Send + Sync {
-    /// Runs one check once. `Custom` checks are run by [`Verified`](crate::verify::Verified), which hands them this
-    /// prober.
+    /// Runs a check once. `Custom` checks are run by [`Verified`](crate::verify::Verified), which passes this prober to
+    /// them.
     ///
     /// # Errors
-    /// What was seen instead of what was expected.
+    /// What was observed instead of the expected result.
     async fn probe(&self, namespace: &Namespace, check: &SmokeCheck) -> Result<(), ProbeFailure>;
 
-    /// An address on this machine that leads to a port of a service, for as long as the returned value lives.
+    /// An address on this machine that is connected to a port of a service while the returned value exists.
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -39,7 +39,7 @@ pub trait Prober: Send + Sync {
     ) -> Result<Tunnel, ClusterError>;
 }
 
-/// A way to a service; closed when dropped.
+/// A connection to a service, closed on drop.
 #[derive(Debug)]
 pub struct Tunnel {
     address: SocketAddr,
@@ -47,7 +47,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// A tunnel that ends when `guard` is dropped.
+    /// A tunnel that is closed when `guard` is dropped.
     pub fn new(address: SocketAddr, guard: tokio_util::sync::DropGuard) -> Self {
         Self {
             address,
@@ -55,7 +55,7 @@ impl Tunnel {
         }
     }
 
-    /// A service that is reached at its own address.
+    /// A service that is reachable at its own address.
     pub fn direct(address: SocketAddr) -> Self {
         Self {
             address,
@@ -63,7 +63,7 @@ impl Tunnel {
         }
     }
 
-    /// Where to connect to.
+    /// The address to connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,4 +1,4 @@
-//! Keeping and finding the records of releases.
+//! Storing and finding release records.
 
 use ambassador::delegatable_trait;
 use async_trait::async_trait;
@@ -6,18 +6,18 @@ use harmony_types::{ReleaseUnit, Version};
 
 use super::oci_registry::{Published, RegistryError};
 
-/// Can keep and find the record of a release: a document that says which image and which chart belong to a version.
-/// Providers: any OCI registry, a directory on a laptop.
+/// Stores and finds release records, which list the image and the chart of a version. Providers: any OCI registry, a
+/// directory on a laptop.
 #[async_trait]
 #[delegatable_trait]
 #[diagnostic::on_unimplemented(
-    message = "the topology `{Self}` keeps no release records",
+    message = "the topology `{Self}` does not keep release records",
     label = "this topology lacks the capability `ReleaseRecords`",
     note = "give `{Self}` a registry, for example `harmony_registry::OciRegistryClient`, and delegate `ReleaseRecords` to it"
 )]
 pub trait ReleaseRecords: Send + Sync {
-    /// Keeps the record of a version. A record is never changed: the same bytes are accepted silently, others are
-    /// [`RegistryError::TagTaken`]. Planning writes nothing.
+    /// Stores the record of a version. A record never changes: the same bytes are accepted, different bytes are a
+    /// [`RegistryError::TagTaken`]. While planning, nothing is written.
     ///
     /// # Errors
     /// See [`RegistryError`].
@@ -28,19 +28,19 @@ pub trait ReleaseRecords: Send + Sync {
         record: &[u8],
     ) -> Result<Published, RegistryError>;
 
-    /// The record, byte for byte as it was kept; `None` when that version was not released.
+    /// The record, byte for byte as it was stored; `None` if the version was not released.
     ///
     /// # Errors
-    /// See [`RegistryError`]; a missing record is not one.
+    /// See [`RegistryError`]. A missing record is not an error.
     async fn read_record(
         &self,
         unit: &ReleaseUnit,
         version: &Version,
     ) -> Result<Option<Vec<u8>>, RegistryError>;
 
-    /// The versions of a unit that have a record, in no order.
+    /// The versions of a unit that have a record, in no particular order.
     ///
     /// # Errors
-    /// See [`RegistryError`]; a unit that was never released has no versions.
+    /// See [`RegistryError`]. A unit that was never released has no versions.
     async fn released_versions(&self, unit: &ReleaseUnit) -> Result<Vec<Version>, RegistryError>;
 }

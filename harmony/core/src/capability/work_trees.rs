@@ -1,21 +1,21 @@
-//! Taking what is deployed from a work tree, without a release.
+//! Publishing the content of a work tree without a release.
 
 use ambassador::delegatable_trait;
 
 use super::oci_registry::RegistryLocation;
 
-/// Takes images and charts of work trees: a machine of one's own, or a registry that somebody names for it.
+/// Accepts images and charts of work trees: your own machine, or a registry that is configured for this purpose.
 ///
-/// Others read a CI job's registry and trust that each version there is a commit, so a CI topology lacks this
-/// capability: publishing a work tree to it does not compile.
+/// Other users read the registry of a CI job and expect that each version in it is a commit. So a CI topology lacks
+/// this capability, and publishing a work tree to it does not compile.
 #[delegatable_trait]
 #[diagnostic::on_unimplemented(
-    message = "the topology `{Self}` takes releases only, not work trees",
+    message = "the topology `{Self}` accepts only releases, not work trees",
     label = "this topology lacks the capability `WorkTrees`",
-    note = "release a commit with `ReleaseScore` and deploy that release with `Released`, or deploy the work tree to a topology \
-            that takes it, such as `K8sAnywhereTopology`"
+    note = "release a commit with `ReleaseScore` and deploy that release with `Released`, or deploy the work tree to a \
+     topology that accepts it, such as `K8sAnywhereTopology`"
 )]
 pub trait WorkTrees: Send + Sync {
-    /// Where images and charts of work trees go.
+    /// The location for images and charts of work trees.
     fn work_trees(&self) -> &RegistryLocation;
 }

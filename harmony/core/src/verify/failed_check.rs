@@ -1,4 +1,4 @@
-//! The verdict on a smoke check that did not pass.
+//! The verdict for a smoke check that did not pass.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Verdict {
             subject: check.to_string(),
             evidence,
             hints: vec![
-                "it is ready but does not work: read its log, then mend the app or the check"
+                "the app is ready but does not work: read its log, then fix the app or the check"
                     .into(),
             ],
         }
@@ -34,10 +34,12 @@ impl Verdict {
         Self {
             class: FailureClass::Cancelled,
             confidence: Confidence::Final,
-            summary: "cancelled while checking what was deployed".into(),
+            summary: "cancelled during the smoke checks".into(),
             subject: check.to_string(),
             evidence: Vec::new(),
-            hints: vec!["what was deployed stays; run the same command again to check it".into()],
+            hints: vec![
+                "the deployed objects stay; run the same command again to check them".into(),
+            ],
         }
     }
 }

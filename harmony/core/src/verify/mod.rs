@@ -1,6 +1,6 @@
-//! Deploy returns only when the thing works: readiness of the new revision, then smoke checks.
+//! Verification: a deploy returns only after the new revision is ready and its smoke checks have passed.
 //!
-//! [`Verified`] is a companion: it makes a Score of a [`Workload`], and nothing else does.
+//! [`Verified`] is a companion. It is the only type that turns a [`Workload`] into a Score.
 
 mod failed_check;
 
@@ -18,18 +18,18 @@ use tokio::time::Instant;
 use crate::capability::Prober;
 use crate::{Interpret, InterpretError, Inventory, Outcome, Score, Topology};
 
-/// How long a deployed thing may take to become ready, unless its Score says otherwise.
+/// The time limit for becoming ready, unless the Score sets another one.
 pub const READY_DEADLINE: Duration = Duration::from_secs(120);
 
-/// How long the smoke checks of a ready thing may fail before they count, unless its Score says otherwise.
+/// The time limit for the smoke checks after the workload is ready, unless the Score sets another one.
 pub const SMOKE_DEADLINE: Duration = Duration::from_secs(30);
 
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 
-/// Something that a Score makes run, and so owes two answers: is the wanted revision ready, and does it work.
+/// Something that a Score runs. It must answer two questions: is the new revision ready, and does it work?
 ///
-/// A workload is no [`Score`]: only [`Verified`] makes one of it, and only that can take the [`Outcome`] out of what
-/// [`deploy`](Workload::deploy) returns. So nothing is deployed without being verified:
+/// A workload is not a [`Score`]. Only [`Verified`] turns it into one, and only `Verified` can take the [`Outcome`] out
+/// of the result of [`deploy`](Workload::deploy). So nothing is deployed without verification:
 ///
 /// ```compile_fail
 /// # use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Topology, async_trait, verify::Workload};
@@ -44,55 +44,55 @@ const RETRY_EVERY: Duration = Duration::from_millis(500);
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say how it is verified on the topology `{T}`",
-    note = "implement `Workload<{T}>` for it: how it is deployed, how its readiness is awaited, and its smoke checks"
+    note = "implement `Workload<{T}>` for it: how to deploy it, how to wait until it is ready, and its smoke checks"
 )]
 pub trait Workload<T: Topology>: Debug + Send + Sync + 'static {
-    /// What `deploy` hands to `wait_ready`, such as the names of the objects it applied.
+    /// What `deploy` passes to `wait_ready`, such as the names of the objects it applied.
     type Running: Send + Sync;
 
-    /// The name of its Score.
+    /// The name of the Score.
     fn name(&self) -> String;
 
-    /// Makes the topology run it. Returns once the change is accepted.
+    /// Makes the topology run the workload. Returns when the change has been accepted.
     ///
     /// # Errors
-    /// What failed, with the Score's name.
+    /// The error of the operation that failed, with the name of the Score.
     async fn deploy(
         &self,
         inventory: &Inventory,
         topology: &T,
     ) -> Result<Deployed<Self::Running>, InterpretError>;
 
-    /// Waits until the revision that was deployed serves. Not called when planning.
+    /// Waits until the deployed revision is ready. Not called while planning.
     ///
     /// # Errors
-    /// With a [`Verdict`] as soon as it is clear that it will not, at the latest after [`READY_DEADLINE`] or the
-    /// Score's own deadline.
+    /// A [`Verdict`] as soon as it is clear that it will not become ready, and after [`READY_DEADLINE`] or the deadline
+    /// of the Score at the latest.
     async fn wait_ready(&self, topology: &T, running: &Self::Running)
     -> Result<(), InterpretError>;
 
-    /// What must hold for it to count as working. A plan lists these checks and runs none.
+    /// The checks that must pass. A plan lists them without running them.
     fn checks(&self, running: &Self::Running) -> Checks;
 
-    /// Where the checks find its services.
+    /// The namespace of the services in the checks.
     fn namespace(&self) -> &Namespace;
 
-    /// How long each check may fail before that counts.
+    /// The time limit for each check.
     fn smoke_deadline(&self) -> Duration {
         SMOKE_DEADLINE
     }
 }
 
-/// What a [`Workload`] deployed, not verified yet. Its outcome is for [`Verified`] alone.
+/// The result of deploying a [`Workload`], before verification. Only [`Verified`] can read its outcome.
 #[derive(Debug)]
-#[must_use = "what was deployed has to be verified: hand the workload to `Verified`"]
+#[must_use = "a deployed workload must be verified: pass it to `Verified`"]
 pub struct Deployed<R> {
     outcome: Outcome,
     running: R,
 }
 
 impl<R> Deployed<R> {
-    /// `outcome` was done, and `running` is what has to become ready.
+    /// The changes that were made, and what has to become ready.
     pub fn new(outcome: impl Into<Outcome>, running: R) -> Self {
         Self {
             outcome: outcome.into(),
@@ -100,21 +100,21 @@ impl<R> Deployed<R> {
         }
     }
 
-    /// With what was done before it, such as a Secret that it reads.
+    /// Adds earlier changes, such as a Secret that the workload reads.
     pub fn after(self, earlier: impl Into<Outcome>) -> Self {
         let mut outcome = earlier.into();
         outcome.absorb(self.outcome);
         Self { outcome, ..self }
     }
 
-    /// With what is done after it, such as a hook.
+    /// Adds the outcome of a later step, such as a hook.
     pub fn with(self, later: impl Into<Outcome>) -> Self {
         let mut outcome = self.outcome;
         outcome.absorb(later.into());
         Self { outcome, ..self }
     }
 
-    /// With something else that has to become ready, made of what is there.
+    /// Replaces what has to become ready.
     pub fn map<S>(self, running: impl FnOnce(R) -> S) -> Deployed<S> {
         Deployed {
             outcome: self.outcome,
@@ -122,7 +122,7 @@ impl<R> Deployed<R> {
         }
     }
 
-    /// With what a person wants to know next.
+    /// Adds information for the user's next step.
     pub fn with_note(self, note: impl Into<String>) -> Self {
         Self {
             outcome: self.outcome.with_note(note),
@@ -131,29 +131,29 @@ impl<R> Deployed<R> {
     }
 }
 
-/// The checks that a workload owes: one at least, or the statement that readiness says it all.
+/// The checks of a workload: at least one, or an explicit statement that readiness is enough.
 #[derive(Debug, Clone)]
 pub struct Checks(Vec<SmokeCheck>);
 
 impl Checks {
-    /// This check, after readiness.
+    /// Starts with this check, which runs when the workload is ready.
     pub fn first(check: SmokeCheck) -> Self {
         Self(vec![check])
     }
 
-    /// And this one, after those before it.
+    /// Adds another check.
     #[must_use]
     pub fn and(mut self, check: SmokeCheck) -> Self {
         self.0.push(check);
         self
     }
 
-    /// None: there is nothing to ask beyond readiness, as for a batch job or for objects that only configure.
+    /// No checks: readiness is enough, for example for a batch job or for objects that are only configuration.
     pub fn readiness_alone() -> Self {
         Self(Vec::new())
     }
 
-    /// The checks, in the order they run.
+    /// The checks, in the order in which they run.
     pub fn iter(&self) -> std::slice::Iter<'_, SmokeCheck> {
         self.0.iter()
     }
@@ -168,7 +168,8 @@ impl<'a> IntoIterator for &'a Checks {
     }
 }
 
-/// The one Score of a [`Workload`]: done only when what it deployed works. Deploy, then readiness, then smoke checks.
+/// The Score of a [`Workload`]: deploys it, waits until it is ready, and runs the smoke checks. It succeeds only if all
+/// of this succeeds.
 #[derive(Debug)]
 pub struct Verified<W>(Arc<W>);
 
@@ -242,7 +243,7 @@ where
     }
 }
 
-/// The execution of a Score that is `workload`, verified: what its `create_interpret` returns.
+/// The execution of a verified `workload`, for the `create_interpret` of a Score.
 pub fn verified<T, W>(workload: W) -> Box<dyn Interpret<T>>
 where
     T: Topology + Prober,
@@ -251,7 +252,7 @@ where
     Box::new(Verified::new(workload))
 }
 
-/// As [`verified`], for a workload that could not be put together: its execution is that error.
+/// Like [`verified`], for a workload that could not be created: the execution returns this error.
 pub fn verified_or<T, W>(workload: Result<W, InterpretError>) -> Box<dyn Interpret<T>>
 where
     T: Topology + Prober,
@@ -272,7 +273,7 @@ impl<T: Topology> Interpret<T> for Failing {
     }
 }
 
-/// Repeats a check until it passes; what it last saw becomes the verdict at the deadline.
+/// Repeats a check until it passes. After the deadline, the last observation becomes the verdict.
 async fn run_check<T: Topology + Prober>(
     topology: &T,
     namespace: &Namespace,

@@ -1,4 +1,4 @@
-//! What changed between two states of an object, as a person reads it.
+//! Computes the differences between two states of an object, for users.
 
 use harmony_core::kubernetes::PUBLIC_VALUES;
 use harmony_core::outcome::{FieldChange, FieldValue};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::field_path::child;
 use crate::schema::is_builtin;
 
-/// What the server writes for itself; it changes with every write or says nothing about what was wanted.
+/// Fields that the server writes itself: they change with every write or are irrelevant.
 const SERVER_OWNED: [&str; 12] = [
     "status",
     "metadata.managedFields",
@@ -25,9 +25,8 @@ const SERVER_OWNED: [&str; 12] = [
 
 /// The fields in which `after` differs from `before`, in the order of `before`, then of `after`.
 ///
-/// Entries of lists are named by their `name` where they have one (`spec.template.spec.containers[operator].image`),
-/// else by position; keys with dots or slashes stand in brackets. A list whose named entries only changed their order is
-/// one change of the list.
+/// List entries are identified by their `name` (`spec.template.spec.containers[operator].image`), else by index; keys
+/// with dots or slashes are written in brackets. A list whose named entries only changed their order is one change.
 ///
 /// Values that may hold a secret are [`FieldValue::Redacted`]: the data of Secrets and ConfigMaps, environment
 /// variables, arguments, headers, annotations, parameters of drivers, addresses with a login or a query in them, and texts
@@ -46,11 +45,11 @@ pub fn difference(before: &Value, after: &Value) -> Vec<FieldChange> {
 /// Which values of an object may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Visibility {
-    /// All but a Secret's.
+    /// All except those of Secrets.
     Public,
-    /// All but those under keys that are known to hold anything.
+    /// All except those under keys that may hold secrets.
     Builtin,
-    /// Of a kind whose fields nobody knows: its texts are hidden.
+    /// For kinds with an unknown schema: strings are hidden.
     Custom,
     /// A Secret.
     Secret,
@@ -95,7 +94,7 @@ impl Visibility {
         }
     }
 
-    /// Whether a text under this key is hidden.
+    /// Whether a string under this key is hidden.
     fn hides_text(self, key: &str) -> bool {
         const SHOWN: [&str; 10] = [
             "apiVersion",
@@ -113,7 +112,7 @@ impl Visibility {
     }
 }
 
-/// Where the comparison is, and what it found.
+/// The current position, and the differences found.
 struct Comparison<'a> {
     path: String,
     visibility: Visibility,
@@ -121,7 +120,7 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Compares one step deeper.
+    /// Compares one level deeper.
     fn within(
         &mut self,
         path: String,
@@ -138,7 +137,7 @@ impl Comparison<'_> {
         if SERVER_OWNED.contains(&self.path.as_str()) || before == after {
             return;
         }
-        // Without annotations an object gets some of the server's own.
+        // The server adds annotations of its own to objects without any.
         let none = Value::Object(Map::new());
         let (before, after) = if self.path == "metadata.annotations" {
             (before.or(Some(&none)), after.or(Some(&none)))
@@ -218,7 +217,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether a whole value that came or went has something in it that is hidden.
+    /// Whether an added or removed value contains something that must be hidden.
     fn holds_hidden(&self, path: &str, value: &Value) -> bool {
         match value {
             Value::Object(fields) => fields.iter().any(|(key, value)| {
@@ -228,7 +227,7 @@ impl Comparison<'_> {
             }),
             Value::String(text) => self.visibility != Visibility::Public && has_login(text),
             Value::Array(items) => items.iter().any(|item| {
-                // A list of texts of a custom resource has no key of its own.
+                // A list of strings of a custom resource has no key of its own.
                 item.is_string() && self.visibility == Visibility::Custom
                     || self.holds_hidden(path, item)
             }),
@@ -345,7 +344,7 @@ mod tests {
 
     const CANARY: &str = "s3cret-canary";
 
-    /// Each place where a value may be a secret, with a value in it.
+    /// All places where a value may be secret, with a sample value.
     fn secret_places(value: &str) -> Vec<Value> {
         let container = |fields: Value| {
             json!({ "apiVersion": "apps/v1", "kind": "Deployment", "spec": { "template": { "spec": {

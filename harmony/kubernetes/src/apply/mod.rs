@@ -1,4 +1,4 @@
-//! Server-side apply: look, try everything, write only what differs, and say what changed.
+//! Server-side apply: read, validate everything, write only what differs, and report the changes.
 //!
 //! ```text
 //! every object, in parallel:  check its texts --> read --> as applied? --> unchanged
@@ -7,8 +7,8 @@
 //! then, rank by rank:  take over what was consented to --> apply what differs --> wait for definitions
 //! ```
 //!
-//! An object that needs no change costs one request, and no write reaches the server. Nothing is written before every
-//! object was tried; what cannot be tried, because it needs something of the same run, says so in its change.
+//! An unchanged object costs one request and no write. Nothing is written before all objects are validated by a dry
+//! run; an object that cannot be validated, because it needs something from the same run, says so in its change.
 
 mod anew;
 mod difference;
@@ -48,19 +48,19 @@ use standing::handed_over;
 pub(crate) use standing::{Standing, is_applied_by, standing};
 use trial::{Tried, Verdict};
 
-/// How many objects are tried or applied at the same time.
+/// The maximum number of objects that are validated or applied at the same time.
 const PARALLEL: usize = 12;
 
-/// How long a definition may take until its kind is served.
+/// The timeout until the kind of a new definition is served.
 const DEFINITION_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long an answer that is known to pass is asked for again: the namespace's service account is not there yet, a
-/// webhook that was just installed does not answer yet.
+/// How long transient errors are retried: the service account of a new namespace, or a webhook that was just installed,
+/// may not be ready yet.
 const PASSING_DEADLINE: Duration = Duration::from_secs(20);
 
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 
-/// Applies the objects for `owner`. The changes come in the order in which they were made.
+/// Applies the objects for `owner`. Returns the changes in the order in which they were made.
 pub(crate) async fn apply(
     connection: &Connection,
     owner: &Owner,
@@ -84,7 +84,7 @@ pub(crate) async fn apply(
         }
     } else {
         for group in tried.chunk_by(|a, b| rank(a.reference()) == rank(b.reference())) {
-            // Collected first: a lazy stream of them would not be `Send` for every lifetime.
+            // Collected first: a lazy stream would not be `Send` for every lifetime.
             let work: Vec<_> = group
                 .iter()
                 .map(|tried| write(connection, owner, tried))
@@ -125,7 +125,7 @@ pub(crate) async fn preview(
     Ok(tried.iter().map(Tried::change).collect())
 }
 
-/// Tries every object; the error is that of the first one that is refused.
+/// Validates all objects; returns the error of the first one that is refused.
 async fn try_all(
     connection: &Connection,
     owner: &Owner,
@@ -141,7 +141,7 @@ async fn try_all(
     tried.into_iter().collect()
 }
 
-/// Asks about all objects that would be taken from other owners.
+/// Asks for consent for all objects that would be taken from other owners.
 async fn consent(connection: &Connection, tried: &[Tried]) -> Result<(), ClusterError> {
     let takeovers: Vec<Takeover> = tried
         .iter()
@@ -158,7 +158,7 @@ async fn consent(connection: &Connection, tried: &[Tried]) -> Result<(), Cluster
     Err(ClusterError::OtherOwner { takeovers })
 }
 
-/// Writes what was tried, if there is something to write.
+/// Writes a validated object if it differs.
 async fn write(
     connection: &Connection,
     owner: &Owner,
@@ -195,7 +195,7 @@ async fn write(
         Some(before) => trial::updated(reference, before, &after),
     };
     let change = match &tried.verdict {
-        // Why it could not be tried no longer matters.
+        // It no longer matters why it could not be validated.
         Verdict::Untried => change,
         _ => tried.noted(change),
     };
@@ -207,8 +207,8 @@ async fn write(
     Ok(change)
 }
 
-/// Makes `owner` the manager of all that an earlier version of Harmony, or the previous owner, applied: only then does a
-/// field that `owner` does not want go away.
+/// Makes `owner` the manager of everything that an earlier version of Harmony, or the previous owner, applied.
+/// Otherwise fields that `owner` no longer wants would not be removed.
 async fn hand_over(
     connection: &Connection,
     owner: &Owner,
@@ -227,12 +227,12 @@ async fn hand_over(
     let patch: Patch<()> =
         Patch::Json(
             serde_json::from_value(steps).map_err(|source| ClusterError::Request {
-                verb: "hand over",
+                verb: "transfer",
                 object: reference.clone(),
                 source: source.into(),
             })?,
         );
-    let attempt = connection.attempt("hand over", reference);
+    let attempt = connection.attempt("transfer", reference);
     let parameters = PatchParams::default();
     let name = segment(reference);
     let request = api.patch(&name, &parameters, &patch);
@@ -294,7 +294,7 @@ async fn send(
     }
 }
 
-/// Troubles of the first seconds of a namespace or a webhook.
+/// Transient errors of new namespaces and webhooks.
 fn will_pass(status: &Status) -> bool {
     let message = status.message.as_str();
     let no_account = status.code == 403 && message.contains("error looking up service account");
@@ -302,7 +302,7 @@ fn will_pass(status: &Status) -> bool {
     no_account || no_webhook
 }
 
-/// Until the definition is established and discovery tells of its kind.
+/// Waits until the definition is established and discovery returns its kind.
 async fn until_served(connection: &Connection, object: &KubeObject) -> Result<(), ClusterError> {
     let deadline = tokio::time::timeout(DEFINITION_DEADLINE, async {
         for kind in defined_kinds(object.body()) {

@@ -1,29 +1,29 @@
-//! In which order kinds are applied, so that nothing is applied before what it needs.
+//! The order in which kinds are applied, so that dependencies come first.
 
 use harmony_core::kubernetes::ObjectRef;
 
 use crate::marks::INVENTORY_PREFIX;
 
-/// Objects of one rank are applied at the same time, lower ranks first.
+/// Objects of the same rank are applied at the same time, lower ranks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     Namespace,
-    /// The list of what a delivery creates: an object is listed before it exists.
+    /// The inventory of the delivery: an object is listed before it exists.
     Inventory,
-    /// New kinds; they are awaited before anything of a later rank.
+    /// New kinds. Later ranks wait until they are served.
     Definition,
-    /// What workloads run as and are limited by.
+    /// Accounts, rights and limits of workloads.
     Identity,
     Permission,
     /// What pods read.
     Configuration,
     Network,
     Workload,
-    /// Custom resources among them: whoever reads these is on its way.
+    /// Includes custom resources: their controllers are already being started.
     Rest,
 }
 
-/// The rank of an object's kind. Kinds of other API groups than the server's own come last.
+/// The rank of an object's kind. Kinds outside the built-in API groups come last.
 pub(crate) fn rank(object: &ObjectRef) -> Rank {
     let group = object
         .api_version

@@ -1,12 +1,12 @@
-//! Whether an object already is what we would make it, told from one read.
+//! Decides from one read whether an object already is as wanted.
 
 use serde_json::{Map, Value};
 
-/// True when a server-side apply of `wanted` by `manager` would change nothing: every wanted field has its value, is
-/// ours, and nothing else is.
+/// True if a server-side apply of `wanted` by `manager` would change nothing: every wanted field has its value and is
+/// ours, and we own nothing else.
 ///
-/// Never true when it would change something. It may be false for an object that an apply would leave as it is, when the
-/// server writes a value in another way (`1000m` as `1`): then the apply finds out.
+/// Never true if the apply would change something. May be false although nothing would change, if the server writes a
+/// value differently (`1000m` as `1`); the apply then finds out.
 pub(crate) fn is_as_applied(live: &Value, wanted: &Value, manager: &str) -> bool {
     let owned = live
         .pointer("/metadata/managedFields")
@@ -26,7 +26,7 @@ pub(crate) fn is_as_applied(live: &Value, wanted: &Value, manager: &str) -> bool
     }
 }
 
-/// The fields that name an object are nobody's.
+/// The fields that identify an object have no owner.
 fn without_identity(wanted: &Value) -> Value {
     let mut wanted = wanted.clone();
     if let Some(fields) = wanted.as_object_mut() {
@@ -44,9 +44,9 @@ fn without_identity(wanted: &Value) -> Value {
     wanted
 }
 
-/// Compares a `fieldsV1` set (keys `f:<field>`, `k:<keys of an entry>`, `v:<value of an entry>`, `.` for the thing
-/// itself) with what is wanted and what is there, without knowing the kind's schema: what the server treats as one value
-/// has no children in the set, and must then be equal as a whole.
+/// Compares a `fieldsV1` set (keys `f:<field>`, `k:<keys of an entry>`, `v:<value of an entry>`, `.` for the item
+/// itself) with the wanted and the live object, without knowing the schema. A value that the server treats as atomic
+/// has no children in the set, and must be equal as a whole.
 fn matches(owned: &Value, wanted: &Value, live: &Value) -> bool {
     let Some(owned) = owned.as_object() else {
         return false;
@@ -91,8 +91,8 @@ fn matches(owned: &Value, wanted: &Value, live: &Value) -> bool {
     }
 }
 
-/// Whether the wanted entries follow each other in `live` as they are wanted. Entries of other managers may stand between
-/// them; a set of values has no order.
+/// Whether the wanted entries appear in `live` in the wanted order. Entries of other managers may be in between; a set
+/// of values has no order.
 fn has_order_of(owned: &Map<String, Value>, wanted: &[Value], live: &[Value]) -> bool {
     let keys: Vec<Map<String, Value>> = owned
         .keys()
@@ -109,7 +109,7 @@ fn has_order_of(owned: &Map<String, Value>, wanted: &[Value], live: &[Value]) ->
     wanted.eq(live)
 }
 
-/// The server fills in a key that an entry leaves to its default (`protocol: TCP`).
+/// The server fills in a key that an entry leaves at its default (`protocol: TCP`).
 fn matches_entry(
     owned: &Value,
     keys: &Map<String, Value>,

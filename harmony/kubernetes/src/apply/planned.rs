@@ -1,4 +1,4 @@
-//! What one apply brings, and other objects of it may need.
+//! What one apply creates that other objects of the same apply may need.
 
 use std::collections::BTreeSet;
 

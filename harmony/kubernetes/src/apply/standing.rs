@@ -1,25 +1,24 @@
-//! Whose an object in the cluster is, read from what the cluster recorded about it.
+//! Finds out who owns an object, from what the cluster recorded.
 
 use harmony_core::owner::{Owner, OwnerKind};
 use serde_json::Value;
 
 use crate::marks::DELIVERY_LABEL;
 
-/// The field manager of all that earlier versions of Harmony applied, whoever it was for.
+/// The field manager of everything that earlier versions of Harmony applied, for any owner.
 pub(crate) const LEGACY_MANAGER: &str = "harmony";
 
-/// What an object in the cluster is to somebody who wants to apply it.
+/// The relation of an object in the cluster to somebody who wants to apply it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It was applied by this owner alone, or by nobody who would mind.
+    /// Applied only by this owner, or by nobody relevant.
     Ours,
-    /// An earlier version of Harmony applied it, for this owner as far as can be known.
+    /// Applied by an earlier version of Harmony, for this owner as far as can be known.
     Legacy,
-    /// It belongs to others too, or to others alone: `chart:web@shop`.
+    /// It also, or only, belongs to others: `chart:web@shop`.
     Others(Vec<String>),
 }
 
-/// The object as `owner` sees it.
 ///
 /// Namespaces belong to nobody: each owner has the fields that it sets.
 pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
@@ -52,7 +51,7 @@ pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
     }
     match other_tool(live) {
         Some(tool) => Standing::Others(vec![tool]),
-        // A delivery removes what it created, so it does not slip into what somebody else made.
+        // A delivery deletes what it created, so it must not silently take over objects of others.
         None if owner.kind() == OwnerKind::Delivery => match first_manager(live) {
             Some(manager) => Standing::Others(vec![manager.to_owned()]),
             None => Standing::Ours,
@@ -61,12 +60,12 @@ pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
     }
 }
 
-/// Whether this owner applied the object, alone or with others.
+/// Whether this owner applied the object, alone or together with others.
 pub(crate) fn is_applied_by(live: &Value, owner: &Owner) -> bool {
     apply_managers(live).contains(&owner.manager().as_str())
 }
 
-/// The managers that own fields by server-side apply, other than of a subresource.
+/// The managers that own fields by server-side apply, except for subresources.
 fn apply_managers(live: &Value) -> Vec<&str> {
     entries(live)
         .filter(|entry| is_apply(entry))
@@ -91,7 +90,7 @@ fn shown(manager: &str) -> String {
     manager.trim_start_matches("harmony/").to_owned()
 }
 
-/// The marks of the tools that look after whole sets of objects.
+/// Marks of tools that manage whole sets of objects.
 fn other_tool(live: &Value) -> Option<String> {
     let metadata = |kind: &str, key: &str| live["metadata"][kind][key].as_str();
     let annotation = |key| metadata("annotations", key);
@@ -116,8 +115,8 @@ fn other_tool(live: &Value) -> Option<String> {
     None
 }
 
-/// The list of managers with every entry of another owner merged into that of `manager`: with it the object is as if
-/// `manager` had applied all of it. `None` when there is nothing to merge.
+/// The list of managers with all entries of another owner merged into that of `manager`, as if `manager` had applied
+/// everything. `None` if there is nothing to merge.
 pub(super) fn handed_over(live: &Value, manager: &str) -> Option<Value> {
     let is_merged = |entry: &Value| {
         let name = entry["manager"].as_str().unwrap_or_default();
@@ -144,7 +143,7 @@ pub(super) fn handed_over(live: &Value, manager: &str) -> Option<Value> {
     Some(Value::Array(kept))
 }
 
-/// Sets of fields are trees of mappings.
+/// Field sets are trees of maps.
 fn union(into: &mut Value, from: &Value) {
     if let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) {
         for (key, value) in from {

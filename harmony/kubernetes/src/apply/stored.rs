@@ -1,11 +1,11 @@
-//! What was asked for, compared with what the server would store.
+//! Compares the wanted object with what the server would store.
 
 use harmony_core::capability::kubernetes_cluster::FieldFault;
 use serde_json::Value;
 
 use crate::field_path::{child, entry};
 
-/// What the server sets itself, and so may set otherwise.
+/// Fields that the server sets itself.
 const SERVER_OWNED: [&str; 11] = [
     "apiVersion",
     "kind",
@@ -20,17 +20,17 @@ const SERVER_OWNED: [&str; 11] = [
     "metadata.managedFields",
 ];
 
-/// How the stored object differs from the wanted one.
+/// The differences between the stored and the wanted object.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Deviation {
-    /// Fields that were asked for and would not be stored.
+    /// Wanted fields that would not be stored.
     pub(super) dropped: Vec<FieldFault>,
     /// The paths of fields that would be stored with another value.
     pub(super) changed: Vec<String>,
 }
 
-/// Compares each wanted field with the stored one. Fields that only the stored object has are defaults or others' and
-/// say nothing; an empty value and a missing field are the same; so are two ways to write a quantity.
+/// Compares each wanted field with the stored one. Fields that only the stored object has are defaults or belong to
+/// others, and are ignored. An empty value equals a missing field; two notations of the same quantity are equal.
 pub(super) fn deviation(wanted: &Value, stored: &Value) -> Deviation {
     let mut found = Deviation::default();
     compare("", wanted, stored, &mut found);
@@ -70,7 +70,7 @@ fn compare(path: &str, wanted: &Value, stored: &Value, found: &mut Deviation) {
     }
 }
 
-/// The stored entry that a wanted one became: by its key where it has one, else by position.
+/// The stored entry that corresponds to a wanted one, by key if it has one, else by index.
 fn counterpart<'a>(
     item: &Value,
     index: usize,
@@ -92,7 +92,7 @@ fn counterpart<'a>(
         .iter()
         .find(|key| item.get(**key).is_some_and(|value| !value.is_object()));
     if let Some(key) = key {
-        // One number may be used for TCP and for UDP.
+        // TCP and UDP may use the same port number.
         let same = |other: &&Value| {
             other.get(*key) == item.get(*key)
                 && item
@@ -118,7 +118,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Equal, or two ways to write the same.
+/// Equal, or two notations of the same value.
 fn is_same(wanted: &Value, stored: &Value) -> bool {
     if wanted == stored || is_empty(wanted) && is_empty(stored) {
         return true;

@@ -1,5 +1,4 @@
-//! Values that the server would drop, store empty, or refuse with a message about its own insides: looked for before
-//! anything is sent.
+//! Finds values that the server would drop, store empty, or refuse with an unhelpful message, before anything is sent.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::field_path::{child, entry};
 use crate::schema::{is_builtin, type_name};
 
-/// Maps from text to text, wherever they are in an object of the server's own kinds.
+/// Maps of strings, at any place in built-in kinds.
 const TEXT_MAPS: [&str; 6] = [
     "labels",
     "annotations",
@@ -19,12 +18,12 @@ const TEXT_MAPS: [&str; 6] = [
     "parameters",
 ];
 
-/// Lists of texts in containers and probes.
+/// Lists of strings in containers and probes.
 const TEXT_LISTS: [&str; 2] = ["args", "command"];
 
-const QUOTE: &str = "quote the value, so that YAML reads it as a text";
+const QUOTE: &str = "quote the value, so that YAML reads it as a string";
 
-/// Each value of the object that must be a text and is not, or must be base64 and is not.
+/// Each value that must be a string or base64, and is not.
 pub(super) fn faults(body: &Value) -> Vec<FieldFault> {
     let mut found = Vec::new();
     let kind = body["kind"].as_str().unwrap_or_default();
@@ -90,7 +89,7 @@ fn walk(path: &str, value: &Value, found: &mut Vec<FieldFault>) {
     }
 }
 
-/// An environment variable, an HTTP header, a toleration: a name and a text. A value that is not set is none.
+/// An environment variable, an HTTP header, a toleration: a name and a string. A missing value is fine.
 fn pair(path: &str, fields: &Map<String, Value>, found: &mut Vec<FieldFault>) {
     let is_named = ["name", "key"]
         .iter()
@@ -103,7 +102,7 @@ fn pair(path: &str, fields: &Map<String, Value>, found: &mut Vec<FieldFault>) {
     }
 }
 
-/// Where `may_be_null`, an entry that is null counts as not written: a template left it empty.
+/// With `may_be_null`, a null entry counts as missing: a template left it empty.
 fn text_map(path: &str, map: &Value, may_be_null: bool, found: &mut Vec<FieldFault>) {
     for (key, value) in map.as_object().into_iter().flatten() {
         if !(may_be_null && value.is_null()) {
@@ -115,15 +114,15 @@ fn text_map(path: &str, map: &Value, may_be_null: bool, found: &mut Vec<FieldFau
 fn must_be_text(path: &str, value: &Value, found: &mut Vec<FieldFault>) {
     let fix = match value {
         Value::String(_) => return,
-        Value::Null => "write \"\" for an empty text, or remove the key",
+        Value::Null => "write \"\" for an empty string, or remove the key",
         Value::Object(_) | Value::Array(_) => {
-            "write it as one text, for example as a YAML block (`|`)"
+            "write it as a single string, for example as a YAML block (`|`)"
         }
         Value::Bool(_) | Value::Number(_) => QUOTE,
     };
     found.push(FieldFault {
         path: path.to_owned(),
-        problem: format!("is {}, but must be a text", type_name(value)),
+        problem: format!("is {}, but must be a string", type_name(value)),
         fix: fix.into(),
     });
 }
@@ -131,7 +130,7 @@ fn must_be_text(path: &str, value: &Value, found: &mut Vec<FieldFault>) {
 fn base64(path: &str, map: &Value, found: &mut Vec<FieldFault>) {
     for (key, value) in map.as_object().into_iter().flatten() {
         let Some(text) = value.as_str() else { continue };
-        // The server passes over line breaks, and nothing else.
+        // The server ignores line breaks, and nothing else.
         let text = text.replace(['\n', '\r'], "");
         if STANDARD.decode(text).is_err() {
             found.push(FieldFault {
@@ -163,11 +162,11 @@ mod tests {
         assert_eq!(
             lines(&secret),
             [
-                "data.number: is a number, but must be a text",
+                "data.number: is a number, but must be a string",
                 "data.plain: is not base64",
-                "stringData.none: is null, but must be a text",
-                "stringData.port: is a number, but must be a text",
-                "stringData.tls: is a boolean, but must be a text",
+                "stringData.none: is null, but must be a string",
+                "stringData.port: is a number, but must be a string",
+                "stringData.tls: is a boolean, but must be a string",
             ]
         );
         let shown = format!("{:?}", faults(&secret));
@@ -187,9 +186,9 @@ mod tests {
         assert_eq!(
             lines(&config),
             [
-                "metadata.labels.scrape: is a boolean, but must be a text",
-                "metadata.annotations[x.y/z]: is a number, but must be a text",
-                "data.list: is a list, but must be a text",
+                "metadata.labels.scrape: is a boolean, but must be a string",
+                "metadata.annotations[x.y/z]: is a number, but must be a string",
+                "data.list: is a list, but must be a string",
                 "binaryData.b: is not base64",
             ]
         );
@@ -214,11 +213,11 @@ mod tests {
         assert_eq!(
             lines(&deployment),
             [
-                "spec.selector.matchLabels.app: is a number, but must be a text",
-                "spec.template.spec.containers[web].args[1]: is a number, but must be a text",
-                "spec.template.spec.containers[web].env[PORT].value: is a number, but must be a text",
-                "spec.template.spec.containers[web].livenessProbe.httpGet.httpHeaders[a].value: is a number, but must be a text",
-                "spec.template.spec.nodeSelector.gpu: is a boolean, but must be a text",
+                "spec.selector.matchLabels.app: is a number, but must be a string",
+                "spec.template.spec.containers[web].args[1]: is a number, but must be a string",
+                "spec.template.spec.containers[web].env[PORT].value: is a number, but must be a string",
+                "spec.template.spec.containers[web].livenessProbe.httpGet.httpHeaders[a].value: is a number, but must be a string",
+                "spec.template.spec.nodeSelector.gpu: is a boolean, but must be a string",
             ]
         );
         let service = json!({ "apiVersion": "v1", "kind": "Service", "spec": { "selector": { "on": false } } });

@@ -1,4 +1,4 @@
-//! Each object tried by the server before the first one is written.
+//! Validates each object by a dry run on the server before the first write.
 
 use harmony_core::capability::kubernetes_cluster::{ClusterError, FieldFault};
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
@@ -17,41 +17,40 @@ use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::{Kind, segment};
 use crate::{field_path, schema};
 
-/// Where an object is tried whose namespace does not exist yet. Every cluster has it.
+/// The namespace for validating objects whose own namespace does not exist yet. Every cluster has it.
 const STAND_IN_NAMESPACE: &str = "default";
 
-/// Managers of the cluster's own controllers: what they write, they are there to write.
+/// Field managers of the cluster's own controllers; the fields they write are theirs.
 const CONTROLLERS: [&str; 2] = [
     "kube-controller-manager",
     "clusterrole-aggregation-controller",
 ];
 
-/// An object that was looked at and tried.
+/// An object that was read and validated.
 pub(super) struct Tried {
     pub(super) object: KubeObject,
-    /// `None` for a kind that this very apply defines.
+    /// `None` for a kind that is defined by this apply.
     pub(super) kind: Option<Kind>,
-    /// What is sent.
     pub(super) wanted: Value,
     pub(super) before: Option<Value>,
     pub(super) standing: Standing,
     pub(super) verdict: Verdict,
-    /// Whether fields are taken from what Harmony itself recorded under another name of the same owner.
+    /// Whether fields are taken over from another name that Harmony recorded for the same owner.
     pub(super) force: bool,
-    /// Worth a few words beside the change.
+    /// A note for the change.
     pub(super) notes: Vec<String>,
 }
 
 /// What an apply would do to an object.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict {
-    /// It is as it was applied: nothing is sent.
+    /// It is unchanged; nothing is sent.
     AsApplied,
     /// The server would store this.
     Stored(Value),
     /// It cannot change, and is deleted and created again.
     Anew,
-    /// It cannot be tried before something else of the same run is there.
+    /// It cannot be validated before something else of the same run exists.
     Untried,
 }
 
@@ -60,7 +59,7 @@ impl Tried {
         self.object.reference()
     }
 
-    /// The change as far as it is known before the write.
+    /// The change, as far as it is known before the write.
     pub(super) fn change(&self) -> Change {
         let change = |action| Change::new(action, self.reference().clone());
         let change = match (&self.before, &self.verdict) {
@@ -79,7 +78,7 @@ impl Tried {
         change.with_note(self.notes.join("; "))
     }
 
-    /// Whose it is, when this apply would change what others applied.
+    /// The other owners, if this apply would change what they applied.
     pub(super) fn taken_from(&self) -> Option<String> {
         match (&self.standing, self.change().action) {
             (Standing::Others(owners), Action::Update) => Some(owners.join(", ")),
@@ -88,7 +87,7 @@ impl Tried {
     }
 }
 
-/// An update with the fields that differ; unchanged when only the owners of fields do.
+/// An update with the changed fields; unchanged if only the owners of fields differ.
 pub(super) fn updated(reference: &ObjectRef, before: &Value, after: &Value) -> Change {
     let fields = difference(before, after);
     if fields.is_empty() {
@@ -97,7 +96,7 @@ pub(super) fn updated(reference: &ObjectRef, before: &Value, after: &Value) -> C
     Change::new(Action::Update, reference.clone()).with_fields(fields)
 }
 
-/// Looks at an object and tries it.
+/// Reads and validates an object.
 pub(super) async fn try_one(
     connection: &Connection,
     owner: &Owner,
@@ -127,7 +126,7 @@ pub(super) async fn try_one(
         if planned.defines(reference) {
             tried
                 .notes
-                .push("not tried: its kind is defined by the same run".into());
+                .push("not checked: its kind is defined by the same run".into());
             return Ok(tried);
         }
         return Err(ClusterError::UnknownKind {
@@ -138,7 +137,7 @@ pub(super) async fn try_one(
     tried.before = read(connection, &api, reference).await?;
     if let Some(before) = &tried.before {
         tried.standing = standing(before, owner);
-        // One chart in two namespaces, as for staging and production, has one set of definitions.
+        // The same chart in two namespaces (staging and production) shares its definitions.
         if let Standing::Others(owners) = &tried.standing
             && rank(reference) == Rank::Definition
             && owners.iter().all(|other| is_same_chart(other, owner))
@@ -182,7 +181,7 @@ impl Trial<'_> {
     async fn run(&mut self) -> Result<(), ClusterError> {
         let reference = self.tried.reference().clone();
         let api = self.kind.api(&self.connection.client, &reference);
-        // Each round gives up at least one field, so this ends.
+        // Each round gives up at least one field, so this terminates.
         loop {
             let sent = self.tried.wanted.clone();
             match self.send(&api, &reference, &sent).await? {
@@ -192,11 +191,11 @@ impl Trial<'_> {
                     return self.try_elsewhere(&reference, status).await;
                 }
                 Err(status) if self.will_pass(&status) => {
-                    self.untried("not tried: it needs what the same run creates");
+                    self.untried("not checked: it needs something that the same run creates");
                     return Ok(());
                 }
                 Err(status) if status.message.contains("does not support dry run") => {
-                    self.untried("not tried: a webhook of the cluster cannot be asked beforehand");
+                    self.untried("not checked: a webhook of the cluster does not support dry runs");
                     return Ok(());
                 }
                 Err(status) => return self.try_anew(&api, &reference, status).await,
@@ -238,7 +237,7 @@ impl Trial<'_> {
         }
     }
 
-    /// A dry run: the inner error is the server's answer.
+    /// A dry run; the inner error is the server's answer.
     async fn send(
         &self,
         api: &Api<DynamicObject>,
@@ -251,7 +250,7 @@ impl Trial<'_> {
         };
         let parameters = PatchParams {
             dry_run: true,
-            // What others own is compared first, and taken with consent only.
+            // Fields of others are compared first, and taken over only with consent.
             force: self.tried.force || matches!(self.tried.standing, Standing::Others(_)),
             ..PatchParams::apply(&manager)
         };
@@ -283,13 +282,13 @@ impl Trial<'_> {
             let fields = deviation.changed.join(", ");
             self.tried
                 .notes
-                .push(format!("the cluster stores another value in {fields}"));
+                .push(format!("the cluster stores a different value in {fields}"));
         }
         self.tried.verdict = Verdict::Stored(stored);
         Ok(())
     }
 
-    /// Leaves fields to the controllers that fill them in; a conflict with anybody else stays one.
+    /// Leaves fields to the controllers that fill them in. A conflict with anybody else remains a conflict.
     fn give_way(&mut self, status: Status) -> Result<(), ClusterError> {
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let conflicts: Vec<&StatusCause> = causes
@@ -313,7 +312,7 @@ impl Trial<'_> {
             for cause in conflicts {
                 if field_path::remove(&mut self.tried.wanted, &cause.field) {
                     let path = cause.field.trim_start_matches('.');
-                    left.push(format!("{path} is left to {}", manager_of(cause)));
+                    left.push(format!("{path} is managed by {}", manager_of(cause)));
                 }
             }
         }
@@ -326,7 +325,8 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// The namespace comes with this run, or with an earlier step of a plan: the object is tried in one that is there.
+    /// The namespace is created by this run, or by an earlier step of a plan: validate the object in a namespace that
+    /// exists.
     async fn try_elsewhere(
         &mut self,
         reference: &ObjectRef,
@@ -348,10 +348,10 @@ impl Trial<'_> {
             ..reference.clone()
         };
         let api = self.kind.api(&self.connection.client, &elsewhere);
-        // Another object of that name would be tried as an update of it.
+        // Another object of that name would make this an update.
         let is_taken = read(self.connection, &api, &elsewhere).await;
         if !matches!(is_taken, Ok(None)) {
-            self.untried("not tried: its namespace does not exist yet");
+            self.untried("not checked: its namespace does not exist yet");
             return Ok(());
         }
         let mut sent = self.tried.wanted.clone();
@@ -366,8 +366,8 @@ impl Trial<'_> {
                 if let Some(fields) = schema::faults(&status) {
                     return Err(self.invalid(reference, fields));
                 }
-                // Rights, quotas and policies of another namespace say nothing about this one.
-                self.untried("not tried: its namespace does not exist yet");
+                // Permissions, quotas and policies of another namespace do not apply here.
+                self.untried("not checked: its namespace does not exist yet");
                 Ok(())
             }
         }
@@ -378,7 +378,7 @@ impl Trial<'_> {
         self.tried.notes.push(note.to_owned());
     }
 
-    /// Refused only because something is missing that this run brings.
+    /// Whether it was refused only because something is missing that this run creates.
     fn will_pass(&self, status: &Status) -> bool {
         let message = status.message.as_str();
         let is_young = matches!(status.code, 403 | 500)
@@ -425,8 +425,8 @@ fn is_missing_namespace(status: &Status) -> bool {
             .is_some_and(|details| details.kind == "namespaces")
 }
 
-/// A field that its present manager is there to fill in: a controller of the cluster wrote it, it was left empty, or it
-/// is a certificate that is injected.
+/// A field that its current manager is meant to fill in: it was written by a controller of the cluster, was left empty,
+/// or is an injected certificate.
 fn is_left_to_others(cause: &StatusCause, wanted: &Value) -> bool {
     let is_empty = match field_path::get(wanted, &cause.field) {
         Some(Value::Array(items)) => items.is_empty(),

@@ -1,14 +1,14 @@
-//! An object as it is sent: what the server would rewrite anyway is written its way first.
+//! Normalizes an object before it is sent, where the server would rewrite it anyway.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-/// Drops nulls, which server-side apply takes as "not set", and moves a Secret's `stringData` into `data`: as
-/// `stringData` it would differ from what is stored in every comparison, and a removed key would stay. Also drops the
-/// rules of a role that is put together from other roles: the server fills them in.
+/// Drops nulls, which server-side apply treats as "not set", and moves `stringData` of a Secret into `data`: as
+/// `stringData` it would differ from the stored object in every comparison, and removed keys would remain. Also drops
+/// the rules of aggregated roles, which the server fills in.
 ///
-/// The texts of the object must have been checked.
+/// The strings of the object must have been checked.
 pub(crate) fn as_sent(body: &Value) -> Value {
     let mut body = body.clone();
     drop_nulls(&mut body);

@@ -1,11 +1,12 @@
-//! Delivery without a controller: the chart is rendered here, and its objects are applied from here.
+//! Delivery without a controller: renders the chart and applies its objects from here.
 //!
 //! ```text
 //! pull --> render --> label --> try hooks --> ask --> run hooks --> namespace --> list old + new --> apply
 //!      --> remove what is old only --> list new --> (ready) --> run hooks and tests
 //! ```
 //!
-//! A delivery that is killed anywhere is continued by the next one: whatever may exist is listed.
+//! A delivery that is killed at any point is continued by the next one, because the inventory lists everything that may
+//! exist.
 
 use std::time::Duration;
 
@@ -29,13 +30,13 @@ use super::inventory::{DeliveryName, Inventory, reason_to_keep};
 use crate::apply::{Standing, is_applied_by, rank, standing};
 use crate::hooks::Hooks;
 
-/// Pulls a chart, renders it, applies its objects and removes what an earlier version had and this one lacks.
+/// Pulls a chart, renders it, applies its objects, and prunes objects that only an earlier version had.
 ///
 /// Hooks of an install or an upgrade run around that, and the chart's tests at the end: see [`Hooks`].
 ///
 /// Every object is labelled and listed in the ConfigMap `harmony-delivery-<chart>` of the target namespace. An object
-/// that only the list has is removed when it still carries the label; definitions, namespaces and volume claims stay,
-/// for data would go with them, and so does what has the annotation `helm.sh/resource-policy: keep`.
+/// that is only in the inventory is deleted if it still has the label. Definitions, namespaces and volume claims are
+/// kept, because their data would be lost, and so are objects with the annotation `helm.sh/resource-policy: keep`.
 #[derive(Debug, Clone)]
 pub struct DirectDelivery<C, R> {
     context: Context,
@@ -44,7 +45,7 @@ pub struct DirectDelivery<C, R> {
     charts: RegistryLocation,
 }
 
-/// A chart as it is to be applied.
+/// A chart, ready to apply.
 struct Rendered {
     name: DeliveryName,
     digest: Digest,
@@ -53,7 +54,7 @@ struct Rendered {
 }
 
 impl<C, R> DirectDelivery<C, R> {
-    /// Takes charts from `registry`, which serves what lies at `charts`, and applies them to `cluster`.
+    /// Pulls charts from `registry`, below the location `charts`, and applies them to `cluster`.
     pub fn new(context: Context, cluster: C, registry: R, charts: RegistryLocation) -> Self {
         Self {
             context,
@@ -81,7 +82,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
                 ..
             }) if self.context.is_planning() => {
                 // A step of the same run releases it, and that step was only planned.
-                let note = "its objects are known once it is released";
+                let note = "its objects are known after the release";
                 let change = Change::new(Action::Create, chart.clone()).with_note(note);
                 return Ok(Delivered {
                     changes: vec![change],
@@ -108,7 +109,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         let mut changes = std::mem::take(&mut prepared.before);
         let follows = std::mem::take(&mut prepared.after);
         let followup = hooks.run_before(prepared).await?;
-        // A plan tells what the list will be in the end; a list that is right already is not touched.
+        // A plan shows the final inventory; an inventory that is already right is not written.
         let is_settled = self.context.is_planning() || before.as_ref() == Some(&wanted);
         let during = if is_settled {
             wanted.clone()
@@ -122,14 +123,14 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
         let applied = self.cluster.apply(&owner, &objects).await?;
         changes.extend(applied.into_iter().map(|change| {
             match &change.subject {
-                // What it lists is told by the other changes.
+                // The other changes already show what it lists.
                 Subject::Object(object) if object == list.reference() => change
                     .with_fields(Vec::new())
                     .with_note("the list of the chart's objects"),
                 _ => change,
             }
         }));
-        // What works and receives traffic goes before what it needs.
+        // Workloads and what routes traffic to them are deleted before their dependencies.
         leftovers.sort_by_key(|leftover| std::cmp::Reverse(rank(leftover.reference())));
         for leftover in leftovers {
             self.context.check_cancelled()?;
@@ -166,12 +167,12 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for DirectDeliver
     }
 }
 
-/// An object that the new version does not have, as it was found.
+/// An object that the new version does not have, as found in the cluster.
 enum Leftover {
     Gone(ObjectRef),
-    /// It stays, for this reason.
+    /// Why it is kept.
     Kept(ObjectRef, String),
-    /// It belongs to others too, so it stays, and this delivery gives up its part.
+    /// It also belongs to others, so it is kept, and this delivery gives up its fields.
     Shared(ObjectRef, String),
     Removable(KubeObject),
 }
@@ -226,7 +227,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         })
     }
 
-    /// What earlier deliveries left; `None` when this is the first.
+    /// The inventory of earlier deliveries; `None` for the first one.
     async fn inventory(
         &self,
         name: &DeliveryName,
@@ -236,7 +237,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         let Some(stored) = self.cluster.get(&reference).await? else {
             return Ok(None);
         };
-        // Taken for empty it would be overwritten, and what it lists would stay for ever.
+        // Treating it as empty would overwrite it, and the objects it lists would never be deleted.
         let read = Inventory::read(&stored);
         read.map(Some)
             .map_err(|problem| DeliveryError::DamagedInventory {
@@ -246,7 +247,8 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
             })
     }
 
-    /// What only earlier versions had, each looked at once: what is found here is what is asked about and removed.
+    /// The objects that only earlier versions had. Each is read once, and exactly what was read is asked about and
+    /// deleted.
     async fn leftovers(
         &self,
         before: Option<&Inventory>,
@@ -314,14 +316,14 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         let is_ambiguous =
             standing == Standing::Legacy && object.namespace.as_ref() != Some(owner.namespace());
         if is_ambiguous && self.is_delivered_elsewhere(name, owner).await? {
-            let reason = "no longer in the chart; kept, because another namespace has this chart too, and an earlier \
-                          version of Harmony did not record whose the object is";
+            let reason = "no longer in the chart; kept, because this chart is also in another namespace, and an earlier \
+             version of Harmony did not record the owner of the object";
             return Ok(Leftover::Kept(object, reason.to_owned()));
         }
         Ok(Leftover::Removable(found))
     }
 
-    /// Whether the chart is delivered to another namespace as well.
+    /// Whether the chart is also delivered to another namespace.
     async fn is_delivered_elsewhere(
         &self,
         name: &DeliveryName,
@@ -334,7 +336,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
             .any(|found| found.name == own.name && found.namespace != own.namespace))
     }
 
-    /// Asks whether what is no longer in the chart may go, before anything is written.
+    /// Asks, before anything is written, whether objects that are no longer in the chart may be deleted.
     async fn approve_removal(&self, leftovers: &[Leftover]) -> Result<(), DeliveryError> {
         let removable = leftovers.iter().filter_map(|leftover| match leftover {
             Leftover::Removable(object) => Some(Subject::from(object.reference().clone())),
@@ -351,7 +353,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
     async fn remove(&self, leftover: Leftover, owner: &Owner) -> Result<Change, DeliveryError> {
         let unchanged = |object, note: &str| Change::new(Action::Unchanged, object).with_note(note);
         Ok(match leftover {
-            Leftover::Gone(object) => unchanged(object, "gone already"),
+            Leftover::Gone(object) => unchanged(object, "already deleted"),
             Leftover::Kept(object, reason) => unchanged(object, &reason),
             Leftover::Shared(object, reason) => {
                 self.give_up(&object, owner).await?;
@@ -364,7 +366,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         })
     }
 
-    /// Sets no field of the object any more: what the other owners set stays.
+    /// Gives up all fields of the object; the fields of other owners remain.
     async fn give_up(&self, object: &ObjectRef, owner: &Owner) -> Result<(), DeliveryError> {
         let mut metadata = json!({ "name": object.name.as_str() });
         if let Some(namespace) = &object.namespace {
@@ -375,15 +377,15 @@ impl<C: KubernetesCluster, R: HelmRegistry> DirectDelivery<C, R> {
         }));
         let bare = bare.map_err(ClusterError::from)?;
         match self.cluster.apply(owner, std::slice::from_ref(&bare)).await {
-            // A field is ours alone after all: it stays, and the object with it.
+            // One field belongs only to us, so it remains, and so does the object.
             Ok(_) | Err(ClusterError::OtherOwner { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// The target namespace as an object that sets nothing, unless the chart has one with settings: a namespace that exists
-/// is not touched, for its labels may be another Score's.
+/// The target namespace as an object without fields, unless the chart contains it with settings. An existing namespace
+/// is not changed, because its labels may belong to another Score.
 fn missing_namespace(
     namespace: &Namespace,
     objects: &[KubeObject],
@@ -433,7 +435,7 @@ mod tests {
         assert_eq!(
             report.causes,
             [
-                "templates/10-deployment-web.yaml:12: `{{ include \"web.labels\" . }}` is beyond what Harmony renders itself"
+                "templates/10-deployment-web.yaml:12: Harmony cannot render `{{ include \"web.labels\" . }}` without helm"
             ]
         );
         assert_eq!(
@@ -443,7 +445,7 @@ mod tests {
         assert_eq!(
             report.hints,
             [
-                "install helm and run the command again: `go install helm.sh/helm/v4/cmd/helm@v4.3.1`, or name it in HARMONY_HELM"
+                "install helm and run the command again: `go install helm.sh/helm/v4/cmd/helm@v4.3.1`, or set HARMONY_HELM to its path"
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! What a delivery put into a cluster, kept in the target namespace, so that what a new version lacks can be removed.
+//! The inventory of a delivery, kept in the target namespace, to prune objects that a new version does not have.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,20 @@ use serde_json::{Value, json};
 
 use crate::marks::{DELIVERY_LABEL, INVENTORY_PREFIX};
 
-/// The label of Kubernetes that says who looks after an object.
+/// The Kubernetes label that names the tool that manages an object.
 const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// The chart's name as a label and as a part of an object's name.
+/// The chart's name, as a label and as part of an object's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DeliveryName {
     label: LabelValue,
     config_map: ObjectName,
 }
 
-/// The objects of a delivery, as the ConfigMap `harmony-delivery-<chart>` of the target namespace holds them.
+/// The objects of a delivery, as stored in the ConfigMap `harmony-delivery-<chart>` of the target namespace.
 ///
-/// Invariant: an object is listed before it is created and until it is gone, so a delivery that is killed at any point
-/// leaves nothing behind that the next one does not know of.
+/// Invariant: an object is listed before it is created and until it is gone. So a delivery that is killed at any point
+/// leaves nothing behind that the next one does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Inventory {
     pub(super) version: String,
@@ -32,16 +32,15 @@ pub(super) struct Inventory {
     objects: BTreeSet<Entry>,
 }
 
-/// How far the delivery is.
+/// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Begun; the list holds the objects of the old and of the new version.
+    /// In progress; the list contains the objects of the old and the new version.
     Applying,
-    /// Done; the list holds the objects of this version.
+    /// Done; the list contains the objects of this version.
     Applied,
 }
 
-/// An object by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
@@ -53,7 +52,8 @@ struct Entry {
 }
 
 impl DeliveryName {
-    /// `None` for a name that does not fit: longer than a label's value, or with a `_`, which no object's name has.
+    /// `None` for a name that is not valid: longer than a label value, or with a `_`, which object names cannot
+    /// contain.
     pub(super) fn of(chart: &ChartName) -> Option<Self> {
         if chart.as_str().contains('_') {
             return None;
@@ -66,7 +66,7 @@ impl DeliveryName {
         })
     }
 
-    /// The object with the labels of a delivery.
+    /// The object with the labels of the delivery.
     pub(super) fn label(&self, object: KubeObject) -> Result<KubeObject, ObjectError> {
         let mut body = object.into_body();
         let labels = &mut body["metadata"]["labels"];
@@ -78,17 +78,17 @@ impl DeliveryName {
         KubeObject::from_value(body)
     }
 
-    /// Whether the object carries our label.
+    /// Whether the object has our label.
     pub(super) fn has_labelled(&self, object: &KubeObject) -> bool {
         object.body()["metadata"]["labels"][DELIVERY_LABEL] == self.label.as_str()
     }
 
-    /// The label that all objects of the delivery carry, as `kubectl get --selector` takes it.
+    /// The label selector for all objects of the delivery, for `kubectl get --selector`.
     pub(super) fn selector(&self) -> String {
         format!("{DELIVERY_LABEL}={}", self.label.as_str())
     }
 
-    /// The inventories of all deliveries of the chart, and the ConfigMaps beside them.
+    /// Selects the inventories of all deliveries of the chart (and other ConfigMaps with the label).
     pub(super) fn query(&self) -> ObjectQuery {
         let label = (DELIVERY_LABEL.to_owned(), self.label.to_string());
         ObjectQuery {
@@ -99,7 +99,7 @@ impl DeliveryName {
         }
     }
 
-    /// Where the inventory is.
+    /// The reference to the inventory.
     pub(super) fn config_map(&self, namespace: &Namespace) -> ObjectRef {
         ObjectRef {
             api_version: "v1".into(),
@@ -111,7 +111,7 @@ impl DeliveryName {
 }
 
 impl Inventory {
-    /// Of a version that is delivered as a whole.
+    /// The inventory of a completed version.
     pub(super) fn applied(version: &Version, digest: &Digest, objects: &[KubeObject]) -> Self {
         Self {
             version: version.to_string(),
@@ -124,7 +124,7 @@ impl Inventory {
         }
     }
 
-    /// This version on its way, where `before` is what is there.
+    /// The inventory while this version is being applied over `before`.
     pub(super) fn applying_over(&self, before: Option<&Self>) -> Self {
         let mut during = self.clone();
         during.state = State::Applying;
@@ -136,7 +136,7 @@ impl Inventory {
         during
     }
 
-    /// What this one lists and `other` does not. An object whose API version alone differs is the same object.
+    /// The objects that only this inventory lists. Objects that differ only in their API version are the same.
     pub(super) fn without(&self, other: &Self) -> Vec<ObjectRef> {
         let kept: BTreeSet<_> = other.objects.iter().map(Entry::identity).collect();
         let gone = self
@@ -146,7 +146,7 @@ impl Inventory {
         gone.map(Entry::reference).collect()
     }
 
-    /// As [`Inventory::stored`] wrote it; the error says which part is not.
+    /// Parses what [`Inventory::stored`] wrote; the error says which part is invalid.
     pub(super) fn read(stored: &KubeObject) -> Result<Self, String> {
         let data = &stored.body()["data"];
         let text = |key: &str| {
@@ -167,7 +167,7 @@ impl Inventory {
         })
     }
 
-    /// The object that holds it.
+    /// The ConfigMap that stores it.
     pub(super) fn stored(
         &self,
         name: &DeliveryName,
@@ -223,7 +223,7 @@ impl Entry {
     }
 }
 
-/// Why an object that no version lists any more stays nevertheless; `None` for one that may go.
+/// Why an object that no version lists any more is kept; `None` if it may be deleted.
 pub(super) fn reason_to_keep(name: &DeliveryName, object: &KubeObject) -> Option<&'static str> {
     let is_asked_for = object
         .body()
@@ -239,7 +239,7 @@ pub(super) fn reason_to_keep(name: &DeliveryName, object: &KubeObject) -> Option
     }
     match object.reference().kind.as_str() {
         "CustomResourceDefinition" | "Namespace" | "PersistentVolumeClaim" => {
-            Some("no longer in the chart; kept, because data would go with it")
+            Some("no longer in the chart; kept, because its data would be lost")
         }
         _ => None,
     }

@@ -1,7 +1,7 @@
-//! Bringing charts to where they run.
+//! Delivers charts to clusters.
 //!
-//! [`direct`] needs no controller in the cluster: pull, render, list, apply, prune. `inventory` is the list, kept in the
-//! target namespace, by which a later version knows what an earlier one left behind.
+//! [`direct`] needs no controller in the cluster: pull, render, list, apply, prune. `inventory` is the list, kept in
+//! the target namespace, that tells a later version what an earlier one created.
 
 pub mod direct;
 mod inventory;

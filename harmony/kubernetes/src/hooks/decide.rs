@@ -1,4 +1,4 @@
-//! Which hooks run, in which order, and what becomes of those of an earlier run.
+//! Decides which hooks run, in which order, and what happens to those of an earlier run.
 
 use std::fmt::Write;
 
@@ -9,12 +9,12 @@ use harmony_core::outcome::{Action, Change, Subject};
 use super::record::{Record, State};
 use crate::apply::{rank, stand_in};
 
-/// Whether a release is there already.
+/// Whether a release exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
-    /// Not yet, or its first version never came to its end.
+    /// Not yet, or its first version was never completed.
     Install,
-    /// It is.
+    /// It exists.
     Upgrade,
 }
 
@@ -28,20 +28,19 @@ impl Release {
     }
 }
 
-/// What happens to what is in a hook's place.
+/// What happens to an existing object with the name of a hook.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Placing {
-    /// Nothing is there.
     Create,
     /// It is deleted, and the hook is created.
     Replace,
-    /// It becomes what the hook is.
+    /// It is updated to the hook.
     Apply,
-    /// It is to stay, so the hook cannot run.
+    /// It must be kept, so the hook cannot run.
     Refuse(String),
 }
 
-/// Whether a hook belongs to an install, an upgrade or a test; the others never run here.
+/// Whether a hook is for an install, an upgrade or a test; others never run here.
 pub(super) fn may_run(hook: &Hook) -> bool {
     use HookEvent::{PostInstall, PostUpgrade, PreInstall, PreUpgrade, Test};
     [PreInstall, PostInstall, PreUpgrade, PostUpgrade, Test]
@@ -49,7 +48,7 @@ pub(super) fn may_run(hook: &Hook) -> bool {
         .any(|event| hook.runs_at(event))
 }
 
-/// The hooks of that event: by weight, then as their kinds are applied, then by name.
+/// The hooks of that event, sorted by weight, then in the order in which kinds are applied, then by name.
 pub(super) fn due(hooks: &[Hook], event: HookEvent) -> Vec<&Hook> {
     let mut due: Vec<&Hook> = hooks.iter().filter(|hook| hook.runs_at(event)).collect();
     due.sort_by(|one, other| {
@@ -68,12 +67,12 @@ pub(super) fn due(hooks: &[Hook], event: HookEvent) -> Vec<&Hook> {
     due
 }
 
-/// The tests of the chart, in their order.
+/// The tests of the chart, in order.
 pub(super) fn tests(hooks: &[Hook]) -> Vec<&Hook> {
     due(hooks, HookEvent::Test)
 }
 
-/// Whether one of the release's objects exists. A namespace may have been there for something else.
+/// Whether one of the release's objects exists. A namespace may exist for another reason.
 pub(super) fn is_there(objects: &[KubeObject], changes: &[Change]) -> bool {
     changes.iter().any(|change| {
         change.action != Action::Create
@@ -84,7 +83,7 @@ pub(super) fn is_there(objects: &[KubeObject], changes: &[Change]) -> bool {
     })
 }
 
-/// What becomes of `found`, which is in the hook's place.
+/// What happens to `found`, which has the name of the hook.
 pub(super) fn placing(found: Option<&KubeObject>, hook: &Hook) -> Placing {
     let object = hook.object.reference();
     if found.is_none() {
@@ -100,8 +99,7 @@ pub(super) fn placing(found: Option<&KubeObject>, hook: &Hook) -> Placing {
         return Placing::Apply;
     }
     let mut reason =
-        "it is there from an earlier run, and its `helm.sh/hook-delete-policy` keeps it: "
-            .to_owned();
+        "it exists from an earlier run, and its `helm.sh/hook-delete-policy` keeps it: ".to_owned();
     let namespace = object.namespace.as_ref();
     let namespace =
         namespace.map_or_else(String::new, |namespace| format!(" --namespace {namespace}"));
@@ -114,7 +112,7 @@ pub(super) fn placing(found: Option<&KubeObject>, hook: &Hook) -> Placing {
     Placing::Refuse(reason)
 }
 
-/// What would take data or other objects with it stays.
+/// Objects whose deletion would also delete data or other objects are kept.
 pub(super) fn may_go(object: &ObjectRef) -> bool {
     !matches!(
         object.kind.as_str(),
@@ -122,7 +120,7 @@ pub(super) fn may_go(object: &ObjectRef) -> bool {
     )
 }
 
-/// Jobs and Pods are waited for until they have ended. Everything else has done what it is for when it is there.
+/// Harmony waits until Jobs and Pods have completed. Other objects are done as soon as they exist.
 pub(super) fn runs_to_its_end(object: &ObjectRef) -> bool {
     matches!(
         (object.api_version.as_str(), object.kind.as_str()),
@@ -137,7 +135,7 @@ pub(super) fn under_another_name(object: &KubeObject) -> Result<KubeObject, Obje
     KubeObject::from_value(body)
 }
 
-/// The change that a run of the hook is.
+/// The change for a run of the hook.
 pub(super) fn change(hook: &Hook, is_found: bool, event: HookEvent) -> Change {
     let action = if is_found {
         Action::Update
@@ -147,7 +145,7 @@ pub(super) fn change(hook: &Hook, is_found: bool, event: HookEvent) -> Change {
     let change = Change::new(action, hook.object.reference().clone());
     let replaces = is_found && may_go(hook.object.reference());
     change.with_note(if replaces {
-        format!("runs as {event} hook, made anew")
+        format!("runs as {event} hook, created again")
     } else {
         format!("runs as {event} hook")
     })

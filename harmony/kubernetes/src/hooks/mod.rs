@@ -1,14 +1,14 @@
-//! The hooks of a chart: what runs before its objects are applied, what runs when they are ready, and its tests.
+//! Runs the hooks of a chart before its objects are applied and when they are ready, and its tests.
 //!
 //! ```text
-//! prepare (reads only):  record, objects and hooks tried --> install or upgrade --> what is due, in order
-//! run_before:            begin the record --> each hook: make way --> apply --> wait until it has ended
+//! prepare (reads only):  record, objects and hooks checked --> install or upgrade --> hooks to run, in order
+//! run_before:            start the record --> each hook: delete the old one --> apply --> wait until it has ended
 //! (the objects are applied, and become ready)
-//! run_after:             each hook as above --> the record is done --> each test
+//! run_after:             each hook as above --> complete the record --> each test
 //! ```
 //!
-//! What is due is decided by pure functions; the record says how far the last run came, so that a run that is killed is
-//! continued by the next one. Hooks of a release that is as it was do not run again; its tests do.
+//! Pure functions decide which hooks run. The record stores the progress of the last run, so that the next run continues
+//! one that was killed. If a release has not changed, its hooks do not run again, but its tests do.
 
 mod decide;
 mod record;
@@ -30,7 +30,7 @@ use crate::apply::{Standing, standing};
 use decide::{Placing, Release, due, placing, runs_to_its_end, tests, under_another_name};
 use record::{Record, State};
 
-/// How long a hook may take before the objects are applied, unless a Job says otherwise in `activeDeadlineSeconds`.
+/// The timeout of a hook before the objects are applied, unless a Job has an `activeDeadlineSeconds`.
 const BEFORE_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Runs the hooks of one release.
@@ -40,12 +40,12 @@ pub struct Hooks<'a, C: ?Sized> {
     owner: &'a Owner,
 }
 
-/// What will run, and what is known of it. Nothing was written.
+/// The hooks that will run, and what is known about them. Nothing was written.
 #[derive(Debug, Default)]
 pub struct Prepared {
     /// The changes of the hooks that run before the objects are applied.
     pub before: Vec<Change>,
-    /// The changes of the hooks that run when they are ready.
+    /// The changes of the hooks that run when the objects are ready.
     pub after: Vec<Change>,
     begin: Option<KubeObject>,
     hooks: Vec<Hook>,
@@ -54,7 +54,7 @@ pub struct Prepared {
 }
 
 impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
-    /// The hooks that `owner` runs in `cluster`.
+    /// Runs hooks for `owner` in `cluster`.
     pub fn new(context: &'a Context, cluster: &'a C, owner: &'a Owner) -> Self {
         Self {
             context,
@@ -63,11 +63,11 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
         }
     }
 
-    /// Tries objects and hooks, and decides which hooks run. `objects` is all that the release will apply; `is_there`
-    /// says that an earlier version is known to have been applied.
+    /// Checks objects and hooks, and decides which hooks run. `objects` are all objects of the release; `is_there` means
+    /// that an earlier version is known to have been applied.
     ///
     /// # Errors
-    /// Whatever would be refused later, before anything is written.
+    /// Anything that would be refused later, before anything is written.
     pub async fn prepare(
         &self,
         objects: &[KubeObject],
@@ -140,7 +140,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
         })
     }
 
-    /// Runs what is due before the objects are applied, and says what is due afterwards.
+    /// Runs the hooks before the objects are applied, and returns the hooks to run afterwards.
     ///
     /// # Errors
     /// [`ClusterError::NotReady`] with the log of a hook that failed.
@@ -155,12 +155,12 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
             self.cluster.apply(self.owner, &first).await?;
         }
         let hint =
-            "no object of the chart was applied: correct the hook, and run the same command again";
+            "no object of the chart was applied: fix the hook, and run the same command again";
         self.run_all(&prepared.hooks, BEFORE_DEADLINE, hint).await?;
         Ok(prepared.followup)
     }
 
-    /// Runs what is due when the objects are ready, and the tests.
+    /// Runs the hooks when the objects are ready, and the tests.
     ///
     /// # Errors
     /// [`ClusterError::NotReady`] with the log of a hook or a test that failed.
@@ -173,13 +173,13 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
             let hooks = objects.iter().map(Hook::of);
             hooks.filter_map(|hook| hook.ok().flatten()).collect()
         };
-        let hint = "the objects of the chart were applied and are ready: correct the hook, and run the same command again";
+        let hint = "the objects of the chart were applied and are ready: fix the hook, and run the same command again";
         self.run_all(&read(&followup.hooks), deadline, hint).await?;
         if let Some(record) = &followup.record {
             let record = std::slice::from_ref(record);
             self.cluster.apply(self.owner, record).await?;
         }
-        let hint = "the chart is deployed, and its own test says that it does not work";
+        let hint = "the chart is deployed, but its own test failed";
         let tested = self.run_all(&read(&followup.tests), deadline, hint).await;
         tested.map_err(|error| match error {
             ClusterError::NotReady(mut verdict) => {
@@ -190,7 +190,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
         })
     }
 
-    /// One after the other. When all have succeeded, those go that are to go then, the last one first.
+    /// Runs one after the other. When all have succeeded, deletes those with that policy, in reverse order.
     async fn run_all(
         &self,
         hooks: &[Hook],
@@ -240,7 +240,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
         Ok(())
     }
 
-    /// Tries everything that can be tried: a hook that runs a program may bring the kinds of other objects.
+    /// Checks everything that can be checked: a hook that runs a program may create the kinds of other objects.
     async fn preview(
         &self,
         mut objects: Vec<KubeObject>,
@@ -265,7 +265,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
         }
     }
 
-    /// Asks about hooks that would be made in place of an object of somebody else.
+    /// Asks for consent to hooks that would replace an object of another owner.
     async fn consent(&self, found: impl Iterator<Item = &KubeObject>) -> Result<(), ClusterError> {
         let takeovers: Vec<Takeover> = found
             .filter_map(|object| match standing(object.body(), self.owner) {
@@ -283,7 +283,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
     }
 }
 
-/// Says which hook it was, and what became of the rest.
+/// Adds which hook failed, and the state of the rest.
 fn named(error: ClusterError, hook: &Hook, hint: &str) -> ClusterError {
     match error {
         ClusterError::NotReady(mut verdict) => {

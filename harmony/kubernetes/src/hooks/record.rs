@@ -1,4 +1,4 @@
-//! How far the hooks of a release are, kept in the cluster.
+//! The progress of the hooks of a release, stored in the cluster.
 
 use harmony_charts::Hook;
 use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectRef};
@@ -7,20 +7,20 @@ use harmony_types::{Digest, ResourceName};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-/// What the last run of the hooks came to.
+/// The result of the last run of the hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) state: State,
-    /// Of everything that the release consists of.
+    /// The digest of the whole release.
     digest: String,
 }
 
-/// How far it is.
+/// The progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// The first version is being installed.
     Installing,
-    /// A later version is.
+    /// A later version is being installed.
     Upgrading,
     /// All hooks have run.
     Done,
@@ -34,7 +34,6 @@ impl Record {
         }
     }
 
-    /// Where it is.
     pub(super) fn reference(owner: &Owner) -> Result<ObjectRef, ObjectError> {
         Ok(Self::new(State::Done, "")
             .stored(owner)?
@@ -42,12 +41,12 @@ impl Record {
             .clone())
     }
 
-    /// Whether all hooks of a release of that content have run.
+    /// Whether all hooks of a release with that content have run.
     pub(super) fn is_done_with(&self, digest: &str) -> bool {
         self.state == State::Done && self.digest == digest
     }
 
-    /// `None` for one that cannot be read: the hooks run again then.
+    /// `None` if it cannot be read; the hooks then run again.
     pub(super) fn read(stored: &KubeObject) -> Option<Self> {
         let data = &stored.body()["data"];
         let state = match data["state"].as_str()? {
@@ -78,7 +77,7 @@ impl Record {
     }
 }
 
-/// `harmony-hooks-<name>`, or with a hash where the name cannot be part of an object's.
+/// `harmony-hooks-<name>`, with a hash if the name is not valid in an object name.
 fn name(owner: &Owner) -> String {
     let name = format!("harmony-hooks-{}", owner.name());
     if ResourceName::parse(name.as_str()).is_ok() {
@@ -87,7 +86,7 @@ fn name(owner: &Owner) -> String {
     format!("harmony-hooks-{}", &hash(owner.name().as_bytes())[..16])
 }
 
-/// The digest of all that the release consists of.
+/// The digest of the whole release.
 pub(super) fn digest(objects: &[KubeObject], hooks: &[&Hook]) -> String {
     let bodies = objects.iter().map(KubeObject::body);
     let bodies = bodies.chain(hooks.iter().map(|hook| hook.object.body()));

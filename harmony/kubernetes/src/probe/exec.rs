@@ -1,4 +1,4 @@
-//! A command inside a ready pod.
+//! Runs a command inside a ready pod.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const OUTPUT_LIMIT: u64 = 64 * 1024;
 const OUTPUT_LINES: usize = 20;
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
-/// Passes when the command exits with 0; else its exit code and the end of its output are seen.
+/// Passes if the command exits with 0. Otherwise reports its exit code and the end of its output.
 pub(super) async fn run(
     connection: &Connection,
     namespace: &Namespace,
@@ -92,7 +92,7 @@ async fn execute(
     })
 }
 
-/// `Err` says in a few words how the command ended.
+/// `Err` describes how the command ended.
 fn judge(status: &Status, output: &str, errors: &str) -> Result<(), String> {
     if status.status.as_deref() == Some("Success") {
         return Ok(());
@@ -118,9 +118,9 @@ async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
     if let Some(mut stream) = stream {
         let mut head = (&mut stream).take(OUTPUT_LIMIT);
-        // What was read until an error is all there is to show.
+        // Show what was read before an error.
         let _ = head.read_to_end(&mut bytes).await;
-        // The rest is drained, or the command would wait for us for ever.
+        // Drain the rest, or the command would block forever.
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -157,11 +157,8 @@ async fn ready_pod(connection: &Connection, workload: &ObjectRef) -> Result<Pod,
     if workload.kind == "Pod" {
         return pods.get(&segment(workload)).await.map_err(seen);
     }
-    let selector = selector_of(&object.data).ok_or_else(|| {
-        ProbeFailure::new(format!(
-            "{workload} has no selector by which its pods could be found"
-        ))
-    })?;
+    let selector = selector_of(&object.data)
+        .ok_or_else(|| ProbeFailure::new(format!("{workload} has no selector for its pods")))?;
     let listed = pods
         .list(&ListParams::default().labels(&selector))
         .await

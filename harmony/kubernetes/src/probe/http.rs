@@ -1,4 +1,4 @@
-//! One GET over an open connection.
+//! Sends one GET over an open connection.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use super::route::Stream;
 use super::seen;
 
-/// How much of a body is looked at.
+/// How much of a body is searched.
 const BODY_LIMIT: usize = 1024 * 1024;
 
 /// How much of a body is shown.
@@ -20,7 +20,7 @@ const BODY_SHOWN: usize = 300;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Passes when the answer has this status and, when given, this text in its body.
+/// Passes if the answer has this status and, if given, contains this text.
 pub(super) async fn check(
     stream: Stream,
     service: &ServicePort,
@@ -84,7 +84,7 @@ async fn get(
         let body = Limited::new(response.into_body(), BODY_LIMIT)
             .collect()
             .await;
-        // A body that is too long has still answered; what was asked for is looked for in none of it.
+        // A body that is too long still counts as an answer, but is not searched.
         Ok::<_, hyper::Error>((
             status,
             body.map(http_body_util::Collected::to_bytes)

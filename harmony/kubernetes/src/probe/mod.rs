@@ -1,7 +1,7 @@
-//! Reaching what runs in the cluster, as a user of it would, from outside it.
+//! Checks what runs in the cluster from outside, as its users see it.
 //!
 //! Everything goes through the API server: `port-forward` to a ready pod behind a Service, `exec` in a ready pod of a
-//! workload. So a check needs no ingress, no node port and no route to the pod network.
+//! workload. So checks need no ingress, no node port and no route to the pod network.
 
 mod exec;
 mod http;
@@ -23,7 +23,7 @@ use tokio::io::AsyncReadExt;
 use crate::cluster::Cluster;
 use route::Route;
 
-/// A port that lets a connection live that long is taken to be open: a refused one is told much earlier.
+/// A connection that stays open this long means that the port is open; a refused one is reported much earlier.
 const SETTLE: Duration = Duration::from_millis(500);
 
 #[async_trait]
@@ -62,18 +62,18 @@ impl Prober for Cluster {
         service: &ServicePort,
     ) -> Result<Tunnel, ClusterError> {
         let connection = self.connected()?;
-        // Found once now, so that a Service that leads nowhere is told at once and with its reason.
+        // Resolve it once now, so that a Service without ready pods fails immediately with the reason.
         Route::find(connection, namespace, service).await?;
         tunnel::listen(self.clone(), namespace.clone(), service.clone()).await
     }
 }
 
-/// An error as what a check saw: its causes are the details.
+/// Converts an error to the result of a check, with its causes as details.
 fn seen(error: impl std::error::Error + 'static) -> ProbeFailure {
     ProbeFailure::new(error.to_string()).with_details(causes(&error))
 }
 
-/// A connection is accepted when the pod sends something or keeps it open.
+/// A connection counts as accepted if the pod sends something or keeps it open.
 async fn accepts(mut stream: route::Stream) -> Result<(), ProbeFailure> {
     let mut first = [0_u8; 1];
     match tokio::time::timeout(SETTLE, stream.io.read(&mut first)).await {

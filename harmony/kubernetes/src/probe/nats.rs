@@ -1,7 +1,7 @@
-//! The greeting of a NATS server.
+//! Checks the greeting of a NATS server.
 //!
-//! The server speaks first, with a line `INFO {...}`. One that asks for no credentials also answers `PING` with `PONG`;
-//! one that does has shown that it serves, and its credentials are not ours to know.
+//! The server speaks first, with a line `INFO {...}`. Without authentication it must also answer `PING` with `PONG`.
+//! With authentication the greeting is enough, because we do not know its credentials.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::route::Stream;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What of the greeting decides how to go on.
+/// The part of the greeting that decides how to continue.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct Info {
@@ -21,7 +21,7 @@ struct Info {
     tls_required: bool,
 }
 
-/// Passes when the server greets and, when it lets anybody in, answers a ping.
+/// Passes if the server sends its greeting and, without authentication, answers a ping.
 pub(super) async fn check(stream: Stream) -> Result<(), ProbeFailure> {
     tokio::time::timeout(TIMEOUT, converse(stream))
         .await
@@ -51,7 +51,9 @@ async fn converse(stream: Stream) -> Result<(), ProbeFailure> {
     loop {
         line.clear();
         if stream.read_line(&mut line).await.map_err(failed)? == 0 {
-            return Err(ProbeFailure::new("it greeted, then closed the connection"));
+            return Err(ProbeFailure::new(
+                "it closed the connection after the greeting",
+            ));
         }
         match line.split_whitespace().next() {
             Some("PONG") => return Ok(()),
@@ -68,7 +70,7 @@ fn parse_greeting(line: &str) -> Result<Info, ProbeFailure> {
     json.and_then(|json| serde_json::from_str(json).ok())
         .ok_or_else(|| {
             let shown: String = line.chars().take(80).collect();
-            ProbeFailure::new("it does not greet like a NATS server")
+            ProbeFailure::new("it does not respond like a NATS server")
                 .with_details(vec![format!("it sent `{}`", shown.trim())])
         })
 }

@@ -1,4 +1,4 @@
-//! From a Service's port to a port of a ready pod.
+//! Finds the way from a port of a Service to a port of a ready pod.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,10 +17,10 @@ use tokio::time::timeout;
 use super::seen;
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 
-/// How long the reason may come after the end of a connection.
+/// How long to wait for the reason after a connection ended.
 const REASON_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A pod that serves a port of a Service, and the pod's own port for it.
+/// A pod that serves a port of a Service, and the pod's port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) pod: String,
@@ -28,7 +28,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Reads the Service and its endpoints: they say which pods are ready, and which port of each a named target port is.
+    /// Reads the Service and its endpoints, which say which pods are ready, and which port a named target port is.
     pub(super) async fn find(
         connection: &Connection,
         namespace: &Namespace,
@@ -57,7 +57,7 @@ impl Route {
             .await
             .map_err(|elapsed| attempt.timed_out(elapsed))?
             .map_err(|error| attempt.failed(error))?;
-        let service = service.ok_or_else(|| refused("there is no such service".into()))?;
+        let service = service.ok_or_else(|| refused("the Service does not exist".into()))?;
         find_route(&service, &slices.items, wanted.port).map_err(refused)
     }
 }
@@ -95,10 +95,10 @@ fn find_route(service: &Service, slices: &[EndpointSlice], port: u16) -> Result<
             return Ok(Route { pod, port });
         }
     }
-    Err("no ready pod is behind it".into())
+    Err("it has no ready pods".into())
 }
 
-/// A connection to a pod, and the errors that the node reports beside it.
+/// A connection to a pod, with the errors that the node reports.
 pub(super) struct Stream {
     pub(super) io: DuplexStream,
     forwarder: Portforwarder,
@@ -136,7 +136,7 @@ pub(super) async fn forward(
 }
 
 impl Stream {
-    /// Why the connection ended: the node's words, else the error, else that it was closed.
+    /// Why the connection ended: the node's message, else the error, else that it was closed.
     pub(super) async fn why_it_ended(&mut self, error: Option<std::io::Error>) -> ProbeFailure {
         if let Some(reason) = self.forwarder.take_error(self.port)
             && let Ok(Some(reason)) = timeout(REASON_TIMEOUT, reason).await
@@ -150,7 +150,7 @@ impl Stream {
         }
         match error {
             Some(error) => ProbeFailure::new(format!("the connection failed: {error}")),
-            None => ProbeFailure::new("the connection was closed at once"),
+            None => ProbeFailure::new("the connection was closed immediately"),
         }
     }
 }
@@ -246,11 +246,11 @@ mod tests {
         );
         assert_eq!(
             find_route(&service(), &slices(false), 80).unwrap_err(),
-            "no ready pod is behind it"
+            "it has no ready pods"
         );
         assert_eq!(
             find_route(&service(), &[], 80).unwrap_err(),
-            "no ready pod is behind it"
+            "it has no ready pods"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! An address on this machine that leads to a Service.
+//! A local address that forwards to a Service.
 
 use std::net::Ipv4Addr;
 
@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::route;
 use crate::cluster::Cluster;
 
-/// Listens on loopback only. Each connection looks for a ready pod anew, so that the tunnel survives the replacement of
-/// its pods.
+/// Listens on loopback only. Looks for a ready pod for each connection, so that the tunnel survives when pods are
+/// replaced.
 pub(super) async fn listen(
     cluster: Cluster,
     namespace: Namespace,
@@ -48,7 +48,7 @@ async fn serve(
     namespace: Namespace,
     service: ServicePort,
 ) {
-    // Dropped with this future, and with it every connection that is still open.
+    // Dropping this future also closes all open connections.
     let mut open = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -66,7 +66,7 @@ async fn serve(
     }
 }
 
-/// A connection that leads nowhere is closed, as a port nobody listens on would be.
+/// A connection without a target is closed, as if nobody listened on the port.
 async fn join(mut client: TcpStream, cluster: Cluster, namespace: Namespace, service: ServicePort) {
     let Ok(connection) = cluster.connected() else {
         return;

@@ -1,4 +1,4 @@
-//! What the rules of each kind come to.
+//! The results of the rules for each kind.
 
 use std::sync::Arc;
 
@@ -7,39 +7,35 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::container::Finding;
 
-/// What an object says of itself.
+/// What an object reports about itself.
 #[derive(Debug)]
 pub(super) enum Assessment {
-    /// It serves.
     Ready,
-    /// It serves.
     Serving {
-        /// With these pods.
         pods: Vec<Arc<Pod>>,
-        /// What to tell beside that it is ready: `runs on no node`.
+        /// A note next to "ready": `runs on no node`.
         note: Option<String>,
     },
-    /// Its kind has a status, and nobody has written it.
+    /// Its kind has a status, but nobody has written it.
     Silent {
-        /// How long that may last before it counts as how it is meant to be.
+        /// How long that may last before the object counts as ready.
         grace: SignedDuration,
     },
-    /// Not yet.
     Waiting(Waiting),
 }
 
-/// What is known of an object that is not ready.
+/// What is known about an object that is not ready.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// A few words for whoever watches.
+    /// A short reason for progress output.
     pub(super) why: String,
     /// The pods of its current revision.
     pub(super) pods: Vec<Arc<Pod>>,
     /// Whether these pods are meant to end.
     pub(super) may_end: bool,
-    /// What is wrong with the object itself rather than with a pod.
+    /// Problems of the object itself, as opposed to a pod.
     pub(super) troubles: Vec<Finding>,
-    /// What to say at the deadline beside the above.
+    /// An additional hint at the deadline.
     pub(super) hint: Option<String>,
 }
 
@@ -48,7 +44,7 @@ impl Assessment {
         Self::Serving { pods, note: None }
     }
 
-    /// As its spec asks, which may not be what was meant.
+    /// Ready as its spec says, which may not be what was meant.
     pub(super) fn noted(note: impl Into<String>) -> Self {
         Self::Serving {
             pods: Vec::new(),

@@ -1,4 +1,4 @@
-//! How long what is awaited itself allows until it is ready.
+//! How long the objects themselves allow until they are ready.
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::PodSpec;
@@ -6,17 +6,17 @@ use serde_json::Value;
 
 use super::probes::probe_budget;
 
-/// Pulling images, scheduling and starting, beside what is allowed.
+/// Time for pulling images, scheduling and starting, in addition.
 const BESIDES: SignedDuration = SignedDuration::from_secs(60);
 
-/// How many pods that follow each other count, at most.
+/// The maximum number of consecutive pods that count.
 const IN_A_ROW: i64 = 10;
 
-/// The deadline of the Deployment controller where nobody set another.
+/// The default deadline of the Deployment controller.
 const PROGRESS_DEADLINE: i64 = 600;
 
-/// The deadline, or what the slowest object allows where that needs most of it or more: no deadline cuts off what the
-/// objects still allow.
+/// The deadline, or the time that the slowest object allows if that is most of the deadline or more. So the deadline
+/// never cuts off what the objects still allow.
 pub(super) fn extended(
     deadline: SignedDuration,
     objects: impl Iterator<Item = Value>,
@@ -28,7 +28,7 @@ pub(super) fn extended(
     }
 }
 
-/// Zero for objects that say nothing of it.
+/// Zero for objects without such settings.
 fn allowed(object: &Value) -> SignedDuration {
     let spec = &object["spec"];
     let number = |pointer: &str| spec.pointer(pointer).and_then(Value::as_i64);
@@ -48,14 +48,14 @@ fn allowed(object: &Value) -> SignedDuration {
             } else {
                 0
             };
-            // Old pods have to go before new ones come.
+            // Old pods must go before new ones are created.
             let surge = spec.pointer("/strategy/rollingUpdate/maxSurge");
             let replaces = spec.pointer("/strategy/type").and_then(Value::as_str)
                 == Some("Recreate")
                 || surge.is_some_and(|surge| *surge == 0 || *surge == "0%");
             seconds(own).max(one(&pods, spec, replaces))
         }
-        // One pod after the other, each after its predecessor has ended.
+        // One pod at a time, each after the previous one has ended.
         Some("StatefulSet") if spec["podManagementPolicy"] != "Parallel" => {
             in_a_row(one(&pods, spec, true), number("/replicas").unwrap_or(1))
         }
@@ -75,7 +75,7 @@ fn in_a_row(one: SignedDuration, count: i64) -> SignedDuration {
     one.checked_mul(count).unwrap_or(one)
 }
 
-/// What one pod is allowed. Nothing, where it has no probe.
+/// The time that one pod allows; nothing without a probe.
 fn one(pods: &PodSpec, spec: &Value, replaces: bool) -> SignedDuration {
     let sidecars = pods.init_containers.iter().flatten();
     let sidecars = sidecars.filter(|init| init.restart_policy.as_deref() == Some("Always"));

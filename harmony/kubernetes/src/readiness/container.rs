@@ -1,22 +1,22 @@
-//! What one container's status says is wrong with it.
+//! Diagnoses the status of one container.
 
 use harmony_core::verify::FailureClass;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus};
 
-/// One thing that is wrong, as it was seen.
+/// A problem, as observed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Finding {
     pub(super) class: FailureClass,
-    /// What the subject does: `crashes at start (exit code 3)`.
+    /// The problem, as a predicate: `keeps crashing (exit code 3)`.
     pub(super) what: String,
-    /// The cluster's own words.
+    /// The cluster's own message.
     pub(super) seen: String,
     /// What to do about it.
     pub(super) hint: String,
     /// How long it may last before it counts; `None`: until the deadline.
     pub(super) grace: Option<SignedDuration>,
-    /// It tells that something is wrong but no longer what; a better cause that was seen before stays.
+    /// It says that something is wrong but not what; a better cause that was seen earlier is kept.
     pub(super) is_vague: bool,
 }
 
@@ -39,19 +39,19 @@ impl Finding {
     }
 }
 
-/// Waits for what may still arrive: a replicated registry, an object that another controller makes.
+/// Allows for things that may still arrive: a replicated registry, an object that another controller creates.
 const NOT_FOUND_GRACE: i64 = 20;
 const UNREACHABLE_GRACE: i64 = 30;
 const MISSING_GRACE: i64 = 15;
-/// A kubelet that could not start a container tries again; a fault of the image shows at once.
+/// The kubelet retries a container that could not start; a broken image shows immediately.
 const START_GRACE: i64 = 15;
-/// A container that ended waits for the thing it needs in this time, or in this many starts.
+/// A container that ended may be waiting for a dependency: for this time, or this many starts.
 const CRASH_GRACE: i64 = 20;
 const CRASH_RESTARTS: i32 = 2;
 
-/// What is wrong with a container; `None` while it starts, runs, or ended as it should.
+/// What is wrong with a container; `None` while it starts, runs, or has ended as expected.
 ///
-/// `restarts_after_success` is false for containers that may end: init containers, and those of a Job.
+/// `restarts_after_success` is false for containers that may end: init containers and those of Jobs.
 pub(super) fn examine(status: &ContainerStatus, restarts_after_success: bool) -> Option<Finding> {
     let state = status.state.as_ref()?;
     if let Some(waiting) = &state.waiting {
@@ -81,16 +81,16 @@ fn waiting_for(
         "ErrImageNeverPull" => Some(Finding::new(
             ImageNotFound,
             0,
-            format!("needs the image `{image}`, which the node does not have and may not pull"),
+            format!("needs the image `{image}`, which is not on the node and must not be pulled"),
             seen,
-            "import the image into the node, or let its pull policy be `IfNotPresent`",
+            "import the image into the node, or set its pull policy to `IfNotPresent`",
         )),
         "InvalidImageName" => Some(Finding::new(
             ImagePull,
             0,
-            format!("names the image `{image}`, which is no image reference"),
+            format!("has the invalid image reference `{image}`"),
             seen,
-            "write the image as `<registry>/<repository>@<digest>` or `<registry>/<repository>:<tag>`",
+            "use the form `<registry>/<repository>@<digest>` or `<registry>/<repository>:<tag>`",
         )),
         "ImageInspectError" | "RegistryUnavailable" | "SignatureValidationFailed" => {
             Some(Finding::new(
@@ -98,10 +98,10 @@ fn waiting_for(
                 UNREACHABLE_GRACE,
                 format!("cannot use the image `{image}`"),
                 seen,
-                "look at the image and at the node's container runtime",
+                "check the image and the container runtime of the node",
             ))
         }
-        // The kubelet's own cache is behind; it says so and tries again.
+        // The kubelet's cache is behind; it says so and retries.
         "CreateContainerConfigError" if waits_for_kubelet(message) => None,
         "CreateContainerConfigError" => Some(config_error(message, seen)),
         "CreateContainerError" | "RunContainerError" | "StartError" => {
@@ -126,7 +126,7 @@ fn waiting_for(
                     ..Finding::new(
                         FailureClass::CrashLoop,
                         CRASH_GRACE,
-                        "ends again and again",
+                        "keeps exiting",
                         seen,
                         CRASH_HINT,
                     )
@@ -142,7 +142,7 @@ const CRASH_HINT: &str = "read the log above; run the image by itself to see it 
 fn pull_failed(reason: &str, message: &str, image: &str, seen: String) -> Finding {
     let text = message.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    // Older kubelets say no more than "Back-off pulling image".
+    // Older kubelets only say "Back-off pulling image".
     let is_vague = reason == "ImagePullBackOff" && !message.contains("ErrImagePull");
     let finding = if says(&[
         "manifest unknown",
@@ -156,20 +156,20 @@ fn pull_failed(reason: &str, message: &str, image: &str, seen: String) -> Findin
             NOT_FOUND_GRACE,
             format!("needs the image `{image}`, which does not exist"),
             seen,
-            "push the image, or mend its name, tag or digest",
+            "push the image, or fix its name, tag or digest",
         )
     } else if says(&[
         "denied",
         "unauthorized",
         "authorization failed",
         "no basic auth",
-        // Words, no status numbers: those may stand in a digest.
+        // Words instead of status numbers, which may be part of a digest.
         "forbidden",
     ]) {
         Finding::new(
             FailureClass::ImagePull,
             NOT_FOUND_GRACE,
-            format!("may not pull the image `{image}`"),
+            format!("is not allowed to pull the image `{image}`"),
             seen,
             "give the pod an image pull secret with the right user and password, and check that the repository exists",
         )
@@ -188,16 +188,16 @@ fn pull_failed(reason: &str, message: &str, image: &str, seen: String) -> Findin
     }
 }
 
-/// What to look at when the registry itself did not answer as it should.
+/// The hint for a registry that did not answer as expected.
 fn unreachable_hint(says: &impl Fn(&[&str]) -> bool) -> &'static str {
     if says(&["x509", "certificate", "tls: "]) {
-        "make the container runtime of the nodes trust the authority that signed the registry's certificate"
+        "make the container runtime of the nodes trust the certificate authority of the registry"
     } else if says(&["server gave http response to https client"]) {
         "give the registry a certificate, or let the container runtime of the nodes use plain HTTP for it"
     } else if says(&["no such host", "server misbehaving", "name resolution"]) {
         "check the registry's name, and that the nodes can resolve it"
     } else if says(&["toomanyrequests", "too many requests", "rate limit"]) {
-        "the registry limits how often is pulled: log in with an image pull secret, or wait"
+        "the registry limits the rate of pulls: log in with an image pull secret, or wait"
     } else if says(&[
         "connection refused",
         "timeout",
@@ -205,13 +205,13 @@ fn unreachable_hint(says: &impl Fn(&[&str]) -> bool) -> &'static str {
         "no route",
         "unreachable",
     ]) {
-        "check that the registry listens at that address, and that the nodes reach it"
+        "check that the registry listens on this address, and that the nodes can reach it"
     } else {
-        "check that the nodes reach the registry: address, DNS, certificate, rate limit"
+        "check that the nodes can reach the registry: address, DNS, certificate, rate limit"
     }
 }
 
-/// Whether the kubelet only has not heard yet of an object that a pod names: its cache is behind, and it tries again.
+/// Whether the kubelet has just not seen an object that a pod names: its cache is behind, and it retries.
 pub(super) fn waits_for_kubelet(message: &str) -> bool {
     let is_behind = message.contains("failed to sync") && message.contains("cache");
     // Every namespace gets this ConfigMap, and every pod mounts it in `kube-api-access-`.
@@ -228,9 +228,9 @@ fn config_error(message: &str, seen: String) -> Finding {
         Finding::new(
             FailureClass::MissingReference,
             MISSING_GRACE,
-            format!("needs something that is not there: {message}"),
+            format!("refers to something that does not exist: {message}"),
             seen,
-            "create it in the same namespace, or mend its name or key in the Score",
+            "create it in the same namespace, or fix its name or key in the Score",
         )
     } else {
         Finding::new(
@@ -238,7 +238,7 @@ fn config_error(message: &str, seen: String) -> Finding {
             START_GRACE,
             "cannot be configured",
             seen,
-            "mend the container's security context, environment or volumes in the Score",
+            "fix the container's security context, environment or volumes in the Score",
         )
     }
 }
@@ -288,13 +288,13 @@ fn ended(
         return Some(Finding::new(
             FailureClass::CrashLoop,
             settled,
-            "ends with success again and again",
+            "keeps exiting with code 0",
             seen,
-            "a program that ends belongs into a Job; one that serves must keep running",
+            "a program that exits belongs in a Job; a server must keep running",
         ));
     }
     let how = if ran_briefly(end) {
-        "crashes at start"
+        "keeps crashing"
     } else {
         "crashes"
     };
@@ -307,7 +307,7 @@ fn ended(
     ))
 }
 
-/// Under half a minute: it hardly got to serve anybody.
+/// Less than half a minute: it can hardly have served anybody.
 fn ran_briefly(end: &ContainerStateTerminated) -> bool {
     match (&end.started_at, &end.finished_at) {
         (Some(started), Some(finished)) => {
@@ -317,7 +317,7 @@ fn ran_briefly(end: &ContainerStateTerminated) -> bool {
     }
 }
 
-/// Words of the container runtime for a program that is not there or does not run on this machine.
+/// Messages of the container runtime for a program that is missing or does not run on this machine.
 fn is_fault_of_the_image(message: &str) -> bool {
     const WORDS: [&str; 5] = [
         "executable file not found",
@@ -333,8 +333,8 @@ fn start_hint(message: &str) -> &'static str {
     if message.contains("exec format error") {
         "the program is for another processor: build the image for the node's architecture"
     } else if is_fault_of_the_image(message) {
-        "the image has no such program, or it may not be run: mend the command, or the image"
+        "the program is not in the image or not executable: fix the command or the image"
     } else {
-        "mend the container's command, mounts or security context in the Score"
+        "fix the container's command, mounts or security context in the Score"
     }
 }

@@ -1,4 +1,4 @@
-//! Readiness of custom resources, from the conventions that most controllers keep.
+//! Readiness of custom resources, by the conventions of most controllers.
 
 use harmony_core::verify::FailureClass;
 use jiff::SignedDuration;
@@ -7,16 +7,16 @@ use serde_json::Value;
 use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
 
-/// How long an object whose kind has a status may have none before that counts as how it is meant to be.
+/// How long an object whose kind has a status may have none before it counts as ready.
 const SILENT_GRACE: SignedDuration = SignedDuration::from_secs(15);
 
-/// Conditions that say "it works", the most telling first.
+/// Conditions that mean "it works", most significant first.
 const POSITIVE: [&str; 4] = ["Ready", "Available", "Succeeded", "Healthy"];
 
-/// Ready when its controller has seen it and no condition says otherwise.
+/// Ready if its controller has seen it and no condition says otherwise.
 ///
-/// A kind without a status subresource has nothing to say and is ready at once. One with a status that is still empty is
-/// not: nobody has looked at it yet, and perhaps nobody ever will.
+/// A kind without a status subresource is ready immediately. An object with an empty status is not: its controller has
+/// not seen it yet, and perhaps there is none.
 pub(super) fn assess(object: &Value, has_status: bool) -> Assessment {
     let status = object
         .get("status")
@@ -51,7 +51,7 @@ pub(super) fn assess(object: &Value, has_status: bool) -> Assessment {
         let message = text(stalled, "message");
         let seen = format!("Stalled: {}: {message}", text(stalled, "reason"));
         let what = format!("is stalled: {message}");
-        let hint = "mend what its controller names";
+        let hint = "fix what its controller reports";
         return Assessment::Waiting(Waiting {
             why: what.clone(),
             troubles: vec![Finding::new(FailureClass::NotReady, 0, what, seen, hint)],

@@ -1,4 +1,4 @@
-//! What else can be read about a failure: the latest events, and the last lines of the log.
+//! Collects more evidence of a failure: the latest events and the end of the log.
 
 use std::sync::Arc;
 
@@ -16,15 +16,14 @@ const LOG_LINES: i64 = 20;
 const LOG_BYTES: i64 = 16 * 1024;
 const EVENTS: usize = 5;
 
-/// Where a failure was found: the namespace is needed to read logs.
+/// Where a failure was found; reading logs needs the namespace.
 pub(super) struct Located {
     pub(super) namespace: Option<Namespace>,
     pub(super) failure: Failure,
     pub(super) events: Vec<Arc<Event>>,
 }
 
-/// The verdict with everything that helps to understand it. What cannot be read is left out: evidence never hides the
-/// failure that it is about.
+/// The verdict with all evidence. Evidence that cannot be read is left out, so that it never hides the failure.
 pub(super) async fn gather(connection: &Connection, located: Located) -> Verdict {
     let Located {
         namespace,
@@ -50,7 +49,7 @@ pub(super) async fn gather(connection: &Connection, located: Located) -> Verdict
     verdict
 }
 
-/// A container that never ran wrote nothing.
+/// A container that never ran has no log.
 fn has_log(class: FailureClass) -> bool {
     matches!(
         class,
@@ -62,7 +61,7 @@ fn has_log(class: FailureClass) -> bool {
     )
 }
 
-/// The latest events about the pod, oldest first, without those that only say that all goes well.
+/// The latest events about the pod, oldest first, without those that report success.
 fn events_about(events: &[Arc<Event>], culprit: &Culprit) -> Vec<String> {
     let mut about: Vec<_> = events
         .iter()
@@ -82,14 +81,14 @@ fn events_about(events: &[Arc<Event>], culprit: &Culprit) -> Vec<String> {
     about.iter().skip(skip).map(text).collect()
 }
 
-/// The end of a container's log, with a headline.
+/// The end of a container's log, with a heading.
 struct LogEnd {
-    /// Whether it is that of the run before the present one.
+    /// Whether it belongs to the previous run.
     previous: bool,
     lines: Vec<String>,
 }
 
-/// The last lines of the run that failed: the previous one where the container runs again or waits to.
+/// The last lines of the failed run: the previous run if the container was restarted or waits for it.
 async fn log_of(pods: &Api<Pod>, culprit: &Culprit) -> Option<LogEnd> {
     let pod = timeout(REQUEST_TIMEOUT, pods.get_opt(&culprit.pod)).await;
     let pod = pod.ok()?.ok()??;
@@ -103,7 +102,7 @@ async fn log_of(pods: &Api<Pod>, culprit: &Culprit) -> Option<LogEnd> {
                 .as_ref()
                 .is_some_and(|state| state.running.is_some())
     });
-    // A container that waits for its next start still has the log of its last one as its own.
+    // A container that waits for its next start still has the log of its last run as the current one.
     let tries = if was_restarted && is_running {
         [true, false]
     } else {
@@ -146,7 +145,7 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::Cont
     })
 }
 
-/// The container that is not ready, where the failure names none.
+/// The container that is not ready, if the failure names none.
 fn first_restless(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let main = status.container_statuses.as_ref()?;

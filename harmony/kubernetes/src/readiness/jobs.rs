@@ -1,4 +1,4 @@
-//! Readiness of what runs to its end: Jobs, and Pods that nobody else looks after.
+//! Readiness of Jobs, and of Pods without a controller.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ pub(super) fn job(object: &Job, around: &Surroundings) -> Assessment {
                     0,
                     format!("failed: {message}"),
                     format!("{reason}: {message}"),
-                    "read the log of its pod above; delete the Job before it is run again",
+                    "read the log of its pod above, and delete the Job before you run it again",
                 )
             }),
     );
@@ -135,7 +135,7 @@ pub(super) fn pod(object: &Pod) -> Assessment {
     })
 }
 
-/// Its runs fail. The Job decides how often it tries again, so this is what is told when time is up before that.
+/// Its runs fail. The Job decides how often it retries, so this is reported if the deadline comes first.
 fn failing(pods: &[Arc<Pod>], failed: i32) -> Option<Finding> {
     let statuses = pods.iter().flat_map(|pod| {
         let status = pod.status.iter();

@@ -1,6 +1,6 @@
-//! Whether what was applied works, and if not, why.
+//! Decides whether applied objects work, and if not, why.
 //!
-//! A pure core decides, a thin shell watches:
+//! A pure core decides; a thin shell watches:
 //!
 //! ```text
 //! watch (shell): lists and watches --> Surroundings --+
@@ -10,7 +10,7 @@
 //!                  Ready   Waiting    Failed --> evidence (shell): events and log lines --> Verdict
 //! ```
 //!
-//! The core knows no clock and no network: time is an argument, so that every class of failure is a unit test.
+//! The core knows no clock and no network. Time is an argument, so every class of failure has unit tests.
 //!
 //! Rules it keeps: only pods of the *current* revision count; "ready" needs the generation observed, the new pods
 //! ready and the old ones gone or leaving; the first cause of a container's trouble is kept, later and vaguer words do

@@ -1,4 +1,4 @@
-//! What is known of a cluster at one moment.
+//! A snapshot of the cluster.
 
 use std::sync::Arc;
 
@@ -10,49 +10,48 @@ use k8s_openapi::api::networking::v1::IngressClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-/// One awaited object, and what stands around it.
+/// One awaited object and its surroundings.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed<'a> {
-    /// The object as it is; `None` when it is not there.
+    /// The live object; `None` if it does not exist.
     pub object: Option<&'a Value>,
-    /// Whether its kind has a status that a controller fills.
+    /// Whether its kind has a status that a controller fills in.
     pub has_status: bool,
-    /// Everything else of its namespace.
+    /// Everything else in its namespace.
     pub around: &'a Surroundings,
 }
 
-/// The objects of a namespace from which readiness is told.
+/// The objects of a namespace that decide about readiness.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// All pods.
     pub pods: Vec<Arc<Pod>>,
     /// The revisions of Deployments.
     pub replica_sets: Vec<Arc<ReplicaSet>>,
     /// The revisions of StatefulSets and DaemonSets.
     pub revisions: Vec<Arc<ControllerRevision>>,
-    /// Events: hints, never the only proof where a status field exists.
+    /// Events: only hints where a status field exists.
     pub events: Vec<Arc<Event>>,
-    /// Where Services lead.
+    /// The endpoints of Services.
     pub endpoints: Vec<Arc<EndpointSlice>>,
-    /// The workloads that are awaited with the object.
+    /// The workloads that are awaited together with the object.
     pub workloads: Vec<Value>,
-    /// Whether custom resources are awaited with the object: the programs behind them may make pods.
+    /// Whether custom resources are awaited together with the object: their controllers may create pods.
     pub has_custom_resources: bool,
-    /// What the backends of an Ingress may name; `None` where no Ingress is awaited.
+    /// What the backends of an Ingress may name; `None` if no Ingress is awaited.
     pub services: Option<Vec<Arc<Service>>>,
-    /// The classes that an Ingress may name; `None` where no Ingress is awaited, or they may not be listed.
+    /// The classes that an Ingress may name; `None` if no Ingress is awaited, or they cannot be listed.
     pub ingress_classes: Option<Vec<Arc<IngressClass>>>,
 }
 
 impl Surroundings {
-    /// The pods that the object with this uid controls.
+    /// The pods that are controlled by the object with this uid.
     pub(super) fn pods_of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Arc<Pod>> {
         self.pods
             .iter()
             .filter(move |pod| is_owned_by(&pod.metadata, owner))
     }
 
-    /// The events about the object with this uid, the latest first.
+    /// The events about the object with this uid, latest first.
     pub(super) fn events_of(&self, uid: &str) -> Vec<&Arc<Event>> {
         let about = self.events.iter();
         let mut about: Vec<_> = about
@@ -63,7 +62,7 @@ impl Surroundings {
     }
 }
 
-/// Whether the controller of an object has this uid.
+/// Whether the object is controlled by the one with this uid.
 pub(super) fn is_owned_by(metadata: &ObjectMeta, owner: &str) -> bool {
     let owners = metadata.owner_references.iter().flatten();
     owners

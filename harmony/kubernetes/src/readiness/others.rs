@@ -26,7 +26,7 @@ pub(super) fn claim(object: &PersistentVolumeClaim, around: &Surroundings) -> As
                 .is_some_and(|reason| wanted.contains(&reason))
         })
     };
-    // It is bound when the first pod uses it: waiting for it alone would never end.
+    // It is bound when the first pod uses it, so waiting only for the claim would never end.
     if latest(&["WaitForFirstConsumer", "WaitForPodScheduled"]).is_some() {
         return Assessment::Ready;
     }
@@ -67,7 +67,7 @@ pub(super) fn definition(object: &CustomResourceDefinition) -> Assessment {
     let state = |wanted: &str| conditions.iter().find(|one| one.type_ == wanted);
     if let Some(names) = state("NamesAccepted").filter(|names| names.status == "False") {
         let message = names.message.clone().unwrap_or_default();
-        let what = format!("clashes with another definition: {message}");
+        let what = format!("conflicts with another definition: {message}");
         let hint = "give the kind, its plural or its short names another name";
         let finding = Finding::new(FailureClass::NotReady, 0, what, message, hint);
         return Waiting::with("its names are not accepted", finding);

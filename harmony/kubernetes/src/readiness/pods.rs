@@ -1,4 +1,4 @@
-//! What is wrong with the pods of a workload.
+//! Diagnoses the pods of a workload.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use super::probes::{never_ready, probe_kill};
 use super::setup::not_set_up;
 use super::state::{condition, is_leaving};
 
-/// A finding, and where it was made.
+/// A finding and its location.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Located {
     pub(super) pod: String,
     pub(super) pod_uid: String,
-    /// `None` for what befalls the whole pod.
+    /// `None` if it concerns the whole pod.
     pub(super) container: Option<String>,
     pub(super) finding: Finding,
 }
 
-/// Taints that a node has in its first and last seconds, and volumes that are about to be bound.
+/// Taints of nodes that are starting or going away, and volumes that are about to be bound.
 const PASSING_PLACEMENT: [&str; 4] = [
     "node.kubernetes.io/not-ready",
     "node.kubernetes.io/unreachable",
@@ -32,7 +32,7 @@ const PASSING_PLACEMENT: [&str; 4] = [
 const PLACEMENT_GRACE: i64 = 15;
 const PASSING_PLACEMENT_GRACE: i64 = 60;
 
-/// Everything that is wrong with the pod right now, the likeliest root first.
+/// Everything that is wrong with the pod now, most likely cause first.
 ///
 /// `may_end` is true for the pods of a Job, whose containers end when they are done, and whose crashes the Job counts.
 pub(super) fn examine_pod(
@@ -109,7 +109,7 @@ fn unscheduled(pod: &Pod, around: &Surroundings) -> Option<Finding> {
         return None;
     }
     let message = scheduled.message.clone().unwrap_or_default();
-    // The scheduler says which claim it misses, and calls the pod unschedulable.
+    // The scheduler names the missing claim and calls the pod unschedulable.
     if message.contains("persistentvolumeclaim \"") && message.contains("not found") {
         return Some(Finding::new(
             FailureClass::MissingReference,
@@ -137,18 +137,18 @@ fn unscheduled(pod: &Pod, around: &Surroundings) -> Option<Finding> {
         PLACEMENT_GRACE
     };
     let hint = if message.contains("Insufficient") {
-        "lower `resources.requests` of the pod, or give the cluster a larger node"
+        "reduce `resources.requests` of the pod, or add a larger node to the cluster"
     } else if message.contains("taint") {
-        "give the pod a toleration for the taint, or remove the taint from the node"
+        "add a toleration for the taint to the pod, or remove the taint from the node"
     } else if message.contains("selector") || message.contains("affinity") {
-        "label a node as the pod asks, or change the pod's node selector or affinity"
+        "add the label to a node, or change the node selector or affinity of the pod"
     } else {
-        "change what the pod asks of a node, or the nodes"
+        "change the requirements of the pod, or the nodes"
     };
     let finding = Finding::new(
         FailureClass::Unschedulable,
         grace,
-        format!("fits on no node: {message}"),
+        format!("cannot be scheduled: {message}"),
         format!("Unschedulable: {message}"),
         hint,
     );

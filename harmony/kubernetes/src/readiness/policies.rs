@@ -1,4 +1,4 @@
-//! Readiness of what acts on workloads: autoscalers and disruption budgets.
+//! Readiness of autoscalers and disruption budgets.
 
 use harmony_core::verify::FailureClass;
 use jiff::SignedDuration;
@@ -11,10 +11,10 @@ use super::container::Finding;
 use super::observed::Surroundings;
 use super::selection;
 
-/// The controller looks at an autoscaler for the first time after its period, which is 15 s.
+/// The controller looks at a new autoscaler after its period, which is 15 s.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(40);
 
-/// It has something to scale. Whether it gets metrics is a matter of the cluster, and it may get them later.
+/// It has a target. Whether it gets metrics depends on the cluster, and may change later.
 pub(super) fn autoscaler(object: &HorizontalPodAutoscaler, around: &Surroundings) -> Assessment {
     let Some(spec) = &object.spec else {
         return Assessment::Ready;
@@ -52,11 +52,11 @@ pub(super) fn autoscaler(object: &HorizontalPodAutoscaler, around: &Surroundings
     Waiting::with(what, finding)
 }
 
-/// It protects something.
+/// It selects something.
 pub(super) fn disruption_budget(object: &PodDisruptionBudget, around: &Surroundings) -> Assessment {
     let selector = object.spec.as_ref().and_then(|spec| spec.selector.clone());
     let selector = selector.map(Selector::try_from);
-    // An empty selector means all pods; one that cannot be read is for the server to judge.
+    // An empty selector selects all pods; the server judges invalid ones.
     let Some(Ok(selector)) = selector.filter(|selector| {
         selector
             .as_ref()

@@ -1,4 +1,4 @@
-//! What the probes of a pod say, and how long they may take to say it.
+//! What the probes of a pod report, and how long they may take.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use super::container::Finding;
 use super::observed::{Surroundings, event_time, uid};
 use super::state::{condition, containers, is_true, status_of};
 
-/// A readiness probe that never passed counts after this many times its own budget, but not before a minute: many
-/// programs take that long to start and have no startup probe.
+/// A readiness probe that never passed counts as failed after this many times its own limit, but not before one minute:
+/// many programs need that long to start and have no startup probe.
 const BUDGETS: i32 = 3;
 const FLOOR: SignedDuration = SignedDuration::from_secs(60);
 /// The same for a probe that asks a port which nobody names, although the container or its Services name others.
 const UNDECLARED_FLOOR: SignedDuration = SignedDuration::from_secs(20);
-/// A port name that the container does not have: the pod says so itself.
+/// The same for a port name that the container does not have, which the pod itself shows.
 const MISNAMED_GRACE: i64 = 5;
-/// How long a pod has to stay ready before that counts, at most.
+/// The maximum time a pod must stay ready before that counts.
 const PROVING: SignedDuration = SignedDuration::from_secs(5);
-/// The server's times are whole seconds, and its clock is not ours.
+/// The server's times are whole seconds, and clocks differ.
 const ROUNDING: SignedDuration = SignedDuration::from_secs(2);
-/// The longest wait for the first answer of a liveness probe. A probe that begins later is not waited for; a failure of
-/// it that was seen counts always.
+/// The maximum wait for the first result of a liveness probe. A probe that starts later is not waited for; a failure
+/// that was seen always counts.
 const FIRST_ANSWER: SignedDuration = SignedDuration::from_secs(13);
-/// A probe that could kill within this time is waited for until it could have.
+/// A probe that could kill within this time is waited for until then.
 const FIRST_KILL: SignedDuration = SignedDuration::from_secs(10);
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-/// How long a pod has to stay ready: as long as its readiness probes may fail before that shows, and without a probe as
-/// long as a program takes that ends at start.
+/// How long a pod must stay ready: as long as its readiness probes may fail unnoticed; without a probe, as long as a
+/// program takes that crashes at start.
 pub(super) fn proving_time(pod: &Pod) -> SignedDuration {
     let times = containers(pod).map(|container| match &container.readiness_probe {
         Some(probe) => failing_time(probe).min(PROVING),
@@ -42,13 +42,13 @@ pub(super) fn proving_time(pod: &Pod) -> SignedDuration {
     times.max().unwrap_or_default()
 }
 
-/// Whether it became ready so lately that "ready" may be only the moment between start and crash.
+/// Whether it became ready so recently that it may be just before a crash.
 pub(super) fn is_young(pod: &Pod, now: Timestamp) -> bool {
     let since = condition(pod, "Ready").and_then(|ready| ready.last_transition_time.as_ref());
     since.is_none_or(|since| now.duration_since(since.0) <= proving_time(pod) + ROUNDING)
 }
 
-/// Whether a liveness probe may still kill a container that is ready: it has not answered yet, or it is failing.
+/// Whether a liveness probe may still kill a ready container: it has no result yet, or it is failing.
 pub(super) fn liveness_is_undecided(pod: &Pod, around: &Surroundings, now: Timestamp) -> bool {
     containers(pod).any(|container| {
         let Some(probe) = &container.liveness_probe else {
@@ -72,7 +72,7 @@ pub(super) fn liveness_is_undecided(pod: &Pod, around: &Surroundings, now: Times
     })
 }
 
-/// When a liveness probe is asked for the first time: a startup probe holds it back until the container counts as started.
+/// When a liveness probe first runs: a startup probe delays it until the container has started.
 fn begins(pod: &Pod, container: &Container, probe: &Probe, started: Timestamp) -> Timestamp {
     let delayed = started + seconds(probe.initial_delay_seconds, 0);
     let ready = condition(pod, "Ready").and_then(|ready| ready.last_transition_time.as_ref());
@@ -82,7 +82,7 @@ fn begins(pod: &Pod, container: &Container, probe: &Probe, started: Timestamp) -
     }
 }
 
-/// A container that the kubelet killed because a probe failed, and that fares no better now. Its status says only that it
+/// A container that the kubelet killed because a probe failed, and that is not better now. Its status only says that it
 /// ended, if anything.
 pub(super) fn probe_kill(
     pod: &Pod,
@@ -146,7 +146,7 @@ pub(super) fn probe_kill(
     })
 }
 
-/// Runs, and its readiness probe never passed.
+/// It runs, but its readiness probe never passed.
 pub(super) fn never_ready(pod: &Pod, around: &Surroundings, now: Timestamp) -> Option<Finding> {
     let phase = pod.status.as_ref()?.phase.as_deref();
     if phase != Some("Running") || is_true(pod, "Ready") {
@@ -180,7 +180,7 @@ pub(super) fn never_ready(pod: &Pod, around: &Surroundings, now: Timestamp) -> O
         ),
         None => (
             (budget * BUDGETS).max(FLOOR),
-            "make the readiness probe ask the right port and path, or read the log for what the program waits for"
+            "fix the port and path of the readiness probe, or check in the log what the program is waiting for"
                 .to_owned(),
         ),
     };
@@ -202,7 +202,7 @@ pub(super) fn never_ready(pod: &Pod, around: &Surroundings, now: Timestamp) -> O
     })
 }
 
-/// A probe that asks for a port by a name that the container does not have is never answered.
+/// A probe on a port name that the container does not have never gets an answer.
 fn misnamed_port(container: &Container) -> Option<Finding> {
     let probes = [
         ("startup", &container.startup_probe),
@@ -239,7 +239,7 @@ fn port_of(probe: &Probe) -> Option<&IntOrString> {
     http.or_else(|| probe.tcp_socket.as_ref().map(|tcp| &tcp.port))
 }
 
-/// The number of the port that the probe asked which said this.
+/// The port number in the result of a probe.
 fn asked_port(container: &Container, said: &str) -> Option<i32> {
     let probe = if said.starts_with("Startup") {
         &container.startup_probe
@@ -296,7 +296,7 @@ fn declared(container: &Container) -> String {
     }
 }
 
-/// How long the probes of a container themselves allow it to become ready.
+/// How long the probes of a container allow it to become ready.
 pub(super) fn probe_budget(container: &Container) -> SignedDuration {
     let probes = [&container.startup_probe, &container.readiness_probe];
     let allowed = probes
@@ -306,7 +306,7 @@ pub(super) fn probe_budget(container: &Container) -> SignedDuration {
     allowed.sum()
 }
 
-/// How long a probe fails before it acts.
+/// How long a probe fails before it takes effect.
 fn failing_time(probe: &Probe) -> SignedDuration {
     period(probe) * probe.failure_threshold.unwrap_or(3).max(1)
 }
@@ -325,7 +325,7 @@ fn started(status: &ContainerStatus) -> Option<Timestamp> {
     Some(running.started_at.as_ref()?.0)
 }
 
-/// When a probe of that kind last failed since the container was started.
+/// When a probe of that kind last failed since the container started.
 fn last_failure(
     pod: &Pod,
     around: &Surroundings,
@@ -345,7 +345,7 @@ fn last_failure(
         .max()
 }
 
-/// `spec.containers{app}`; an event that names no container is about any.
+/// `spec.containers{app}`; an event without a container is about any.
 fn is_about(event: &Event, container: &Container) -> bool {
     let path = event.involved_object.field_path.as_deref();
     path.is_none_or(|path| path.ends_with(&format!("{{{}}}", container.name)))

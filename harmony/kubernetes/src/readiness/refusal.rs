@@ -1,21 +1,21 @@
-//! The server refuses to make the pods of a workload.
+//! The server refuses to create the pods of a workload.
 
 use harmony_core::verify::FailureClass;
 
 use super::container::Finding;
 use super::observed::Surroundings;
 
-/// The server refused to make pods: quota, policy, a missing account.
+/// The server refused to create pods: quota, policy, a missing service account.
 pub(super) fn pods_refused(message: &str, frees_quota: bool) -> Finding {
     let is_quota = message.contains("exceeded quota");
     let hint = if is_quota {
-        "raise the namespace's ResourceQuota, or lower what the pods request"
+        "increase the ResourceQuota of the namespace, or reduce the requests of the pods"
     } else if message.contains("serviceaccount") {
-        "create the ServiceAccount in the same namespace, or mend its name in the Score"
+        "create the ServiceAccount in the same namespace, or fix its name in the Score"
     } else {
-        "change the pod template so that the namespace's policies let it in"
+        "change the pod template so that the policies of the namespace allow it"
     };
-    let what = format!("gets no pods: {message}");
+    let what = format!("cannot create pods: {message}");
     let finding = Finding::new(FailureClass::PodsRefused, 5, what, message, hint);
     if is_quota && frees_quota {
         Finding {
@@ -27,7 +27,7 @@ pub(super) fn pods_refused(message: &str, frees_quota: bool) -> Finding {
     }
 }
 
-/// StatefulSets, DaemonSets and Jobs tell of refused pods by events only.
+/// StatefulSets, DaemonSets and Jobs report refused pods only as events.
 pub(super) fn failed_create(own: &str, around: &Surroundings) -> Vec<Finding> {
     let events = around.events_of(own);
     let newest = events.iter().find(|event| {

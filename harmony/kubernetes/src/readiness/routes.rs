@@ -1,4 +1,4 @@
-//! Readiness of what leads to pods: Services and Ingresses.
+//! Readiness of Services and Ingresses.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::observed::{Surroundings, label, name};
 use super::selection;
 use super::state::ready_of;
 
-/// How long controllers may take to write down what was just applied. After that, what is missing stays missing.
+/// How long controllers may take to process what was just applied. What is missing after that stays missing.
 const GRACE: i64 = 5;
 
 pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
@@ -34,7 +34,7 @@ pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
         .filter(|slice| label(&slice.metadata, "kubernetes.io/service-name") == Some(own))
         .collect();
     let is_ready = |ready: Option<bool>| ready != Some(false);
-    // A named port that no container of a pod has makes an endpoint without that port: nothing can be reached.
+    // A named port that no container has creates an endpoint without that port: nothing can be reached.
     let leads_somewhere = |port: Option<&str>| {
         slices.iter().any(|slice| {
             let ports = slice.ports.iter().flatten();
@@ -67,7 +67,7 @@ pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
         return without_pods(&selector, around);
     }
     if ready_of(&pods) == 0 {
-        // Its pods' own troubles are told by their workload, whose revision is known.
+        // Problems of its pods are reported by their workload, whose revision is known.
         return Waiting::because(format!(
             "none of the {} pods with its labels {selector} is ready",
             pods.len()
@@ -79,9 +79,9 @@ pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
     });
     match named {
         Some(target) => {
-            let what = format!("leads to the port `{target}`, which no container of its pods has");
+            let what = format!("refers to the port `{target}`, which no container of its pods has");
             let seen = format!("targetPort {target}; the pods have {}", port_names(&pods));
-            let hint = "name a port of the container in `targetPort`, or give the container's port that name";
+            let hint = "set `targetPort` to a port of the container, or give this name to the port of the container";
             let finding = Finding::new(FailureClass::NotReady, GRACE, what.clone(), seen, hint);
             Waiting::with(what, finding)
         }
@@ -89,7 +89,7 @@ pub(super) fn service(object: &Service, around: &Surroundings) -> Assessment {
     }
 }
 
-/// No pod has its labels: meant so, or a mistake.
+/// No pod has its labels: intended, or a mistake.
 fn without_pods(selector: &Selector, around: &Surroundings) -> Assessment {
     let workloads = selection::workloads(selector, around);
     let is_scaled_to_zero =
@@ -101,7 +101,7 @@ fn without_pods(selector: &Selector, around: &Surroundings) -> Assessment {
     if !workloads.is_empty() {
         return Waiting::because(why);
     }
-    let hint = "let the Service's selector equal labels of the pod template";
+    let hint = "make the selector of the Service match the labels of the pod template";
     Waiting::with(why, selection::nothing(selector, around, hint))
 }
 
@@ -120,7 +120,7 @@ pub(super) fn ingress(object: &Ingress, around: &Surroundings) -> Assessment {
         .filter_map(|backend| backend.service.as_ref())
         .find_map(|backend| missing_backend(backend, services));
     if let Some(what) = missing.filter(|_| around.services.is_some()) {
-        let hint = "name a Service of the same namespace, and a port that it has";
+        let hint = "use a Service in the same namespace and one of its ports";
         let finding = Finding::new(
             FailureClass::MissingReference,
             GRACE,
@@ -132,7 +132,7 @@ pub(super) fn ingress(object: &Ingress, around: &Surroundings) -> Assessment {
     }
     match missing_class(object, around) {
         Some((what, seen)) => {
-            let hint = "install an ingress controller, or name a class that the cluster has in `ingressClassName`";
+            let hint = "install an ingress controller, or set `ingressClassName` to a class of the cluster";
             let finding = Finding::new(
                 FailureClass::MissingReference,
                 GRACE,
@@ -152,7 +152,7 @@ fn missing_backend(backend: &IngressServiceBackend, services: &[Arc<Service>]) -
         .find(|service| name(&service.metadata) == backend.name);
     let Some(service) = service else {
         return Some(format!(
-            "leads to the Service `{}`, which does not exist",
+            "refers to the Service `{}`, which does not exist",
             backend.name
         ));
     };
@@ -171,19 +171,19 @@ fn missing_backend(backend: &IngressServiceBackend, services: &[Arc<Service>]) -
     };
     (!has_port).then(|| {
         format!(
-            "leads to the port {shown} of the Service `{}`, which it does not have",
+            "refers to the port {shown} of the Service `{}`, which does not exist",
             backend.name
         )
     })
 }
 
-/// The class that is missing, and the classes that there are.
+/// The missing class, and the existing ones.
 fn missing_class(object: &Ingress, around: &Surroundings) -> Option<(String, String)> {
     const ANNOTATION: &str = "kubernetes.io/ingress.class";
     const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
     let classes = around.ingress_classes.as_deref()?;
     let annotations = object.metadata.annotations.as_ref();
-    // The old annotation is a word between the Ingress and its controller; no object stands for it.
+    // The old annotation is only known to the controller; no object represents it.
     if annotations.is_some_and(|all| all.contains_key(ANNOTATION)) {
         return None;
     }

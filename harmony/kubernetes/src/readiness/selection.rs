@@ -1,4 +1,4 @@
-//! What a selector selects, among the pods that are there and those that are meant to come.
+//! What a selector selects, among existing and expected pods.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::container::Finding;
 use super::observed::Surroundings;
 
-/// How long nothing may be selected: a controller may be about to make the pods.
+/// How long a selector may select nothing: a controller may be about to create the pods.
 const GRACE: i64 = 15;
 
 /// The pods with these labels.
@@ -56,7 +56,7 @@ pub(super) fn nothing(selector: &Selector, around: &Surroundings, hint: &str) ->
         seen,
         hint,
     );
-    // The program behind a custom resource makes pods in its own time.
+    // The controller of a custom resource creates pods at its own pace.
     if around.has_custom_resources {
         return Finding {
             grace: None,

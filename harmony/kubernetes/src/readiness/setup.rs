@@ -1,4 +1,4 @@
-//! What keeps a node from setting up a pod: its volumes and its network. Only events tell of these.
+//! Problems with the volumes and network of a pod. Only events report these.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ const MOUNT_GRACE: i64 = 20;
 const ATTACH_GRACE: i64 = 60;
 const SANDBOX_GRACE: i64 = 60;
 
-/// How much an event about a volume tells, least first.
+/// How specific an event about a volume is, least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Telling {
-    /// The kubelet waits for something that it does not name: it passes, or another event tells the cause.
+    /// The kubelet waits for something it does not name: it passes, or another event says the cause.
     Passing,
     /// Why the mount failed, in the words of the storage.
     Reason,
-    /// The object, key or path that is not there.
+    /// The object, key or path that does not exist.
     Missing,
 }
 
-/// What keeps the pod from being set up: the most telling event, and of these the latest.
+/// What keeps the pod from being set up: the most specific event, and of these the latest.
 pub(super) fn not_set_up(pod: &Pod, around: &Surroundings) -> Option<Finding> {
     if pod.status.as_ref()?.phase.as_deref() != Some("Pending") {
         return None;
@@ -37,14 +37,14 @@ pub(super) fn not_set_up(pod: &Pod, around: &Surroundings) -> Option<Finding> {
         let mut events = events.iter();
         events.find(|event| event.reason.as_deref().is_some_and(wanted))
     };
-    // The network is set up when the volumes are mounted.
+    // The network is set up once the volumes are mounted.
     if let Some(event) = newest(&|reason| reason == "FailedCreatePodSandBox") {
         return Some(Finding::new(
             FailureClass::ContainerStart,
             SANDBOX_GRACE,
-            "gets no sandbox from the node",
+            "cannot be started, because the node cannot create its sandbox",
             seen(event),
-            "look at the node's network plugin and container runtime",
+            "check the network plug-in and the container runtime of the node",
         ));
     }
     let of_volumes = events.iter().rev().filter(|event| {
@@ -53,12 +53,12 @@ pub(super) fn not_set_up(pod: &Pod, around: &Surroundings) -> Option<Finding> {
             Some("FailedMount" | "FailedAttachVolume")
         )
     });
-    // The latest event comes last, and the last of equals is the maximum.
+    // The latest event comes last, and `max` returns the last of equals.
     let telling = of_volumes.max_by_key(|event| telling(message(event)))?;
     Some(volume(telling))
 }
 
-/// Whether the volumes and the network are there by now: what failed before is over, however long an image takes then.
+/// Whether volumes and network are set up: earlier failures are over, however long the image takes.
 fn is_set_up(pod: &Pod, events: &[&Arc<Event>]) -> bool {
     let conditions = pod.status.iter();
     let mut conditions = conditions.flat_map(|status| status.conditions.iter().flatten());
@@ -90,7 +90,7 @@ fn volume(event: &Event) -> Finding {
             MOUNT_GRACE,
             format!("cannot mount a volume: {message}"),
             seen(event),
-            "create what the volume names in the same namespace, or mend its name in the Score",
+            "create the object that the volume refers to in the same namespace, or fix its name in the Score",
         ),
         Telling::Reason => Finding::new(
             FailureClass::MissingReference,
@@ -126,7 +126,7 @@ fn telling(message: &str) -> Telling {
         "hostPath type check failed",
         "couldn't find key",
     ];
-    // `unmounted volumes=[tls] ...: timed out` sums up what another event tells.
+    // `unmounted volumes=[tls] ...: timed out` summarizes another event.
     if waits_for_kubelet(message) || message.contains("unmounted volumes=") {
         Telling::Passing
     } else if MISSING.iter().any(|words| message.contains(words)) {

@@ -1,10 +1,9 @@
-//! What a pod says of itself.
+//! The state of a pod.
 
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition};
 
-/// Whether a pod serves.
 pub(super) fn is_ready(pod: &Pod) -> bool {
     is_true(pod, "Ready") && !is_leaving(pod)
 }
@@ -14,7 +13,7 @@ pub(super) fn ready_of(pods: &[Arc<Pod>]) -> i32 {
     i32::try_from(ready).unwrap_or(i32::MAX)
 }
 
-/// How often its containers were started again.
+/// The number of restarts of its containers.
 pub(super) fn restarts(pod: &Pod) -> i32 {
     let status = pod.status.iter();
     let containers = status.flat_map(|status| status.container_statuses.iter().flatten());
@@ -106,7 +105,7 @@ pub(super) fn has_ended(pod: &Arc<Pod>) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// The containers that run beside each other: the main ones, and the sidecars.
+/// The containers that run in parallel: main containers and sidecars.
 pub(super) fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
     let spec = pod.spec.iter();
     spec.flat_map(|spec| {
@@ -116,7 +115,6 @@ pub(super) fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
     })
 }
 
-/// The status of the container of that name.
 pub(super) fn status_of<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
     let init = status.init_container_statuses.iter().flatten();

@@ -1,4 +1,4 @@
-//! Every class of failure under a virtual clock, on objects as a real server writes them.
+//! Tests every class of failure with a virtual clock, on objects as a real server writes them.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ mod revisions;
 
 const BEGAN: &str = "2026-01-01T10:00:00Z";
 
-/// A tracker, the world around it, and a clock that only the test moves.
+/// A tracker, its surroundings, and a clock that only the test moves.
 struct Stage {
     tracker: Tracker,
     object: Option<Value>,
@@ -46,7 +46,7 @@ impl Stage {
         }
     }
 
-    /// A Deployment `web` of two replicas at revision 2, whose pods are `pods`.
+    /// A Deployment `web` of two replicas at revision 2 with the pods `pods`.
     fn deployment(pods: Vec<Value>) -> Self {
         let mut stage = Self::new(deployment());
         stage.around.replica_sets = vec![replica_set("old", "1"), replica_set("new", "2")];
@@ -76,7 +76,7 @@ impl Stage {
         self.look()
     }
 
-    /// Looks every second; the failure, and after how many seconds it came.
+    /// Looks every second; returns the failure, and after how many seconds it came.
     fn run_until_failure(&mut self, at_most: i64) -> Option<(i64, Failure)> {
         for second in 0..=at_most {
             let progress = if second == 0 {
@@ -181,7 +181,7 @@ fn event(uid: &str, reason: &str, message: &str) -> Value {
     })
 }
 
-/// One pod in that state: which class, after how many seconds, what the summary and the evidence say.
+/// One pod in that state: which class, after how many seconds, and what summary and evidence say.
 #[track_caller]
 fn assert_fails(stage: &mut Stage, class: FailureClass, after: i64, summary: &str, seen: &str) {
     let Some((seconds, failure)) = stage.run_until_failure(300) else {

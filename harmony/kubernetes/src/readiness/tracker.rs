@@ -1,4 +1,4 @@
-//! The decision about one awaited object, with what must be remembered between two looks.
+//! The decision about one awaited object, and the state it needs between two looks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,20 +17,19 @@ use super::probes::{is_young, liveness_is_undecided, probe_kill, proving_time};
 use super::state::{is_leaving, is_ready, restarts};
 use super::workload::assess;
 
-/// How long an awaited object may be missing before it counts as gone.
+/// How long an awaited object may be missing before it counts as deleted.
 const ABSENT_GRACE: SignedDuration = SignedDuration::from_secs(5);
 
-/// How often a pod may lose what made it ready before that counts.
+/// How often a pod may lose its readiness before that counts.
 const LOSSES: u32 = 3;
 
-/// Where an awaited object stands.
+/// The state of an awaited object.
 #[derive(Debug)]
 pub enum Progress {
     /// Its current revision serves.
     Ready,
-    /// Not yet.
     Waiting {
-        /// A few words for whoever watches: `1/2 ready; pod web-6c9f: ContainerCreating`.
+        /// A short progress text: `1/2 ready; pod web-6c9f: ContainerCreating`.
         why: String,
     },
     /// It will not become ready.
@@ -40,25 +39,21 @@ pub enum Progress {
 /// Why an object does not become ready.
 #[derive(Debug)]
 pub struct Failure {
-    /// The conclusion. Its evidence holds what the objects say; events and log lines are added by whoever can read them.
+    /// The verdict. Its evidence is what the objects say; the caller adds events and log lines.
     pub verdict: Verdict,
-    /// Whose log and events tell more.
+    /// Whose log and events say more.
     pub culprit: Option<Culprit>,
 }
 
-/// A pod, and perhaps the one container of it that is at fault.
+/// A pod, and the container at fault if known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Culprit {
-    /// The pod's name.
     pub pod: String,
-    /// The pod's uid.
     pub uid: String,
-    /// The container's name.
     pub container: Option<String>,
 }
 
-/// Decides about one object. Holds what makes evidence sticky: the first cause that was seen for each container, and
-/// since when.
+/// Decides about one object. Keeps the first cause that was seen for each container, and since when.
 #[derive(Debug)]
 pub struct Tracker {
     target: ObjectRef,
@@ -74,12 +69,12 @@ pub struct Tracker {
     note: Option<String>,
 }
 
-/// What was seen of a Job, which may be removed once it is done.
+/// What was seen of a Job, which may be deleted once it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JobSeen {
-    /// Nothing that would explain that it goes.
+    /// Nothing that explains why it is gone.
     Running,
-    /// It removes itself when it is done, and no run of it has failed.
+    /// It deletes itself when it is done, and none of its runs has failed.
     CleansUp,
     /// It was complete.
     Complete,
@@ -89,7 +84,7 @@ enum JobSeen {
 #[derive(Debug)]
 struct Serving {
     since: Timestamp,
-    /// Each pod, and how often its containers were restarted.
+    /// Each pod and the number of restarts of its containers.
     pods: BTreeMap<String, i32>,
 }
 
@@ -103,14 +98,14 @@ impl Serving {
         }
     }
 
-    /// No pod of it was restarted since.
+    /// Whether none of its pods has restarted since.
     fn is_still(&self, now: &Self) -> bool {
         let pods = self.pods.iter();
         let mut pods = pods.filter_map(|(uid, count)| Some((count, now.pods.get(uid)?)));
         pods.all(|(then, now)| then == now)
     }
 
-    /// Whether that very run of the pod was ready.
+    /// Whether this run of the pod was ready.
     fn had(&self, pod: &Pod) -> bool {
         self.pods.get(uid(&pod.metadata)) == Some(&restarts(pod))
     }
@@ -123,15 +118,15 @@ type Place = (Option<String>, Option<String>);
 struct Sticky {
     located: Located,
     since: Timestamp,
-    /// It held when last looked at.
+    /// It was true at the last look.
     is_current: bool,
 }
 
-/// The object that was applied, to notice when another takes its place.
+/// The object that was applied, to notice if another one replaces it.
 #[derive(Debug, PartialEq)]
 struct Identity {
     uid: String,
-    /// What the pods of a workload are made from; an autoscaler changes `replicas`, which is not in it.
+    /// The pod template of a workload. An autoscaler changes `replicas`, which is not part of it.
     template: Value,
 }
 
@@ -144,7 +139,7 @@ struct Last {
 }
 
 impl Tracker {
-    /// Begins to track; `began` is now.
+    /// Starts to track at time `began`.
     pub fn new(target: ObjectRef, began: Timestamp) -> Self {
         Self {
             target,
@@ -160,17 +155,17 @@ impl Tracker {
         }
     }
 
-    /// Whether it was not ready when last looked at.
+    /// Whether it was not ready at the last look.
     pub fn is_waiting(&self) -> bool {
         self.is_waiting
     }
 
-    /// What to tell beside that it is ready: `runs on no node: ...`.
+    /// A note next to "ready": `runs on no node: ...`.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// What is tracked.
+    /// The tracked object.
     pub fn target(&self) -> &ObjectRef {
         &self.target
     }
@@ -195,7 +190,7 @@ impl Tracker {
                 return Progress::Ready;
             }
             Assessment::Serving { pods, note } => {
-                // What its liveness probe kills is ready between two kills.
+                // A container that its liveness probe kills is ready between two kills.
                 let is_killed = pods
                     .iter()
                     .any(|pod| probe_kill(pod, observed.around, now).is_some());
@@ -217,7 +212,7 @@ impl Tracker {
         waiting.troubles.extend(flaps);
         self.serving = None;
         let found = Self::findings(&waiting, observed.around, now);
-        // A ready pod of the same revision disproves a cause that lies in the template, unless it has one itself.
+        // A ready pod of the same revision disproves a cause in the template, unless it has that cause itself.
         let is_disproved = waiting.pods.iter().any(|pod| {
             let uid = pod.metadata.uid.as_deref().unwrap_or_default();
             is_ready(pod) && !found.iter().any(|(_, located)| located.pod_uid == uid)
@@ -240,7 +235,7 @@ impl Tracker {
             let is_of_object = sticky.located.pod_uid.is_empty();
             sticky.is_current && (is_of_object || !is_disproved) && is_over(sticky, now)
         });
-        // The pod is nearer to the root than the object that owns it.
+        // The pod is closer to the cause than its owner.
         let over = over.min_by_key(|sticky| (sticky.located.pod_uid.is_empty(), sticky.since));
         match over {
             Some(sticky) => {
@@ -251,7 +246,7 @@ impl Tracker {
         }
     }
 
-    /// An object that only says it got nowhere: what a pod says right now is the cause.
+    /// The object only says that it made no progress; its pods say the cause.
     fn root_of<'a>(&'a self, sticky: &'a Sticky) -> &'a Sticky {
         let is_leaf = !sticky.located.pod_uid.is_empty();
         if is_leaf || sticky.located.finding.class != FailureClass::NotReady {
@@ -264,7 +259,7 @@ impl Tracker {
         of_pods.min_by_key(|other| other.since).unwrap_or(sticky)
     }
 
-    /// The verdict when time is up: the cause that was seen, else that it is not ready.
+    /// The verdict at the deadline: the cause that was seen, else that it is not ready.
     pub fn give_up(&self, now: Timestamp) -> Failure {
         let current = self.seen.values().filter(|sticky| sticky.is_current);
         if let Some(sticky) = current.min_by_key(|sticky| sticky.since) {
@@ -273,9 +268,12 @@ impl Tracker {
         let waited = now.duration_since(self.began).as_secs();
         let mut hints = Vec::new();
         hints.extend(self.last.hint.clone());
-        hints.push("run the same command again to wait on: what was applied stays".into());
         hints.push(
-            "if it needs more time, raise the deadline of its Score, as with `DeployScore::with_ready_deadline`"
+            "run the same command again to continue waiting; the applied objects stay".into(),
+        );
+        hints.push(
+            "if it needs more time, set a longer deadline in its Score, for example with \
+             `DeployScore::with_ready_deadline`"
                 .into(),
         );
         Failure {
@@ -305,17 +303,17 @@ impl Tracker {
         };
     }
 
-    /// A kind may have a status by its definition that no program ever writes.
+    /// A kind may define a status that no program ever writes.
     fn silent(&mut self, grace: SignedDuration, now: Timestamp) -> Progress {
         if now.duration_since(self.began) >= grace {
-            self.note = Some("has no status: it counts as ready, for nothing reports on it".into());
+            self.note = Some("has no status, so it counts as ready".into());
             return Progress::Ready;
         }
-        self.wait("nobody has reported a status for it yet")
+        self.wait("it has no status yet")
     }
 
-    /// Ready, once that has lasted: what crashes at start is ready for a moment, and what its liveness probe kills is
-    /// ready until then.
+    /// Ready, once it has lasted: a program that crashes at start is ready for a moment, and one that its liveness
+    /// probe kills is ready until then.
     fn settle(&mut self, pods: &[Arc<Pod>], around: &Surroundings, now: Timestamp) -> Progress {
         let ready = Serving::of(pods, now);
         let serving = self
@@ -333,12 +331,12 @@ impl Tracker {
             .iter()
             .any(|pod| liveness_is_undecided(pod, around, now))
         {
-            return self.wait("ready; its liveness probe has not proved itself yet");
+            return self.wait("ready; waiting for its liveness probe");
         }
         Progress::Ready
     }
 
-    /// Counts pods that were ready and are not, though they were not restarted: their readiness comes and goes.
+    /// Counts pods that were ready and no longer are, without a restart: their readiness flaps.
     fn flaps(&mut self, waiting: &Waiting, around: &Surroundings) -> Option<Finding> {
         let lost = self.serving.as_ref().and_then(|serving| {
             let mut pods = waiting.pods.iter();
@@ -373,26 +371,26 @@ impl Tracker {
 
     fn absent(&mut self, now: Timestamp) -> Progress {
         let was_there = self.identity.is_some();
-        // A Job that was complete stays complete, and only a finished one is removed for its age.
+        // A complete Job stays complete, and only finished ones are deleted for their age.
         if self.job != JobSeen::Running {
             return Progress::Ready;
         }
         if was_there || now.duration_since(self.began) >= ABSENT_GRACE {
             let what = if was_there {
-                "was removed while it was awaited"
+                "was deleted during the deploy"
             } else {
                 "does not exist"
             };
             return Progress::Failed(Box::new(self.plain_failure(
                 FailureClass::Superseded,
                 what,
-                "find out who removes it, then run the same command again",
+                "find out what deletes it, then run the same command again",
             )));
         }
         self.wait("does not exist yet")
     }
 
-    /// Compares with the object as it was at the first look.
+    /// Compares with the object of the first look.
     fn superseded(&mut self, object: &Value) -> Option<Failure> {
         let uid = object
             .pointer("/metadata/uid")
@@ -414,14 +412,14 @@ impl Tracker {
             Some(first) if *first == identity => None,
             Some(first) => {
                 let what = if first.uid == identity.uid {
-                    "was changed by somebody else while it was awaited"
+                    "was changed by someone else during the deploy"
                 } else {
-                    "was replaced by somebody else while it was awaited"
+                    "was replaced by someone else during the deploy"
                 };
                 Some(self.plain_failure(
                     FailureClass::Superseded,
                     what,
-                    "let one deployer at a time change it, then run the same command again",
+                    "make sure that only one deploy at a time changes it, then run the same command again",
                 ))
             }
         }
@@ -441,7 +439,7 @@ impl Tracker {
         }
     }
 
-    /// What is wrong now, by place.
+    /// Current problems, by place.
     fn findings(waiting: &Waiting, around: &Surroundings, now: Timestamp) -> Vec<(Place, Located)> {
         let of_object = waiting.troubles.iter().map(|finding| {
             let located = Located {
@@ -465,7 +463,7 @@ impl Tracker {
         of_object.chain(of_pods).collect()
     }
 
-    /// Keeps the first words and the first time of each cause; a vaguer one does not replace it.
+    /// Keeps the first message and time of each cause; a vaguer one does not replace it.
     fn remember(&mut self, found: Vec<(Place, Located)>, now: Timestamp) {
         for sticky in self.seen.values_mut() {
             sticky.is_current = false;
@@ -475,15 +473,15 @@ impl Tracker {
                 Some(sticky) if located.finding.is_vague && !sticky.located.finding.is_vague => {
                     sticky.is_current = true;
                 }
-                // Since when stays: the precise words are about the same trouble.
+                // The start time stays, because the precise message is about the same problem.
                 Some(sticky) if sticky.located.finding.is_vague => {
                     sticky.is_current = true;
                     sticky.located = located;
                 }
                 Some(sticky) if sticky.located.finding.class == located.finding.class => {
                     sticky.is_current = true;
-                    // The count of restarts decides when it is over; the words of the first time stay where the
-                    // cause is the same.
+                    // The number of restarts decides when it is over; the first message is kept while the cause is the
+                    // same.
                     sticky.located.finding.grace = located.finding.grace;
                     if located.finding.class == FailureClass::CrashLoop {
                         sticky.located = located;
@@ -551,7 +549,7 @@ fn is_over(sticky: &Sticky, now: Timestamp) -> bool {
     grace.is_some_and(|grace| now.duration_since(sticky.since) >= grace)
 }
 
-/// Classes that are told by how often or how long something happened.
+/// Classes that depend on how often or how long something happened.
 fn is_counted(class: FailureClass) -> bool {
     matches!(
         class,

@@ -1,4 +1,4 @@
-//! The shell of readiness: watches namespaces, asks the trackers, gathers evidence when one says no.
+//! The shell of readiness: watches namespaces, queries the trackers, and collects evidence of failures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -31,16 +31,16 @@ use super::{Observed, Progress, Surroundings, Tracker};
 use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::kinds::Kind;
 
-/// Graces run out and lost watches are noticed even when nothing is heard.
+/// Looks at least this often, to notice when a grace period ends or a watch is lost.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(500);
 
-/// Changes come in bursts; one look serves them all.
+/// Changes come in bursts; one look handles them all.
 const BURST: Duration = Duration::from_millis(30);
 
-/// Waits until each object's current revision serves.
+/// Waits until the current revision of each object serves.
 ///
-/// Level-triggered: a watch only says that it is time to look, the lists say what is. A watch that ends is opened again
-/// with a fresh list.
+/// Level-triggered: a watch only says that it is time to look; the stores hold the state. A watch that ends is opened
+/// again with a fresh list.
 pub(crate) async fn wait_ready(
     connection: &Connection,
     objects: &[ObjectRef],
@@ -108,7 +108,7 @@ pub(crate) async fn wait_ready(
     Err(ClusterError::NotReady(Box::new(verdict)))
 }
 
-/// Asks every tracker; what is still awaited, and the first failure.
+/// Queries every tracker; returns what is still awaited, and the first failure.
 fn look(trackers: &mut [Tracker], watched: &Watched) -> (Vec<String>, Option<Located>) {
     let now = Timestamp::now();
     let around = watched.surroundings();
@@ -142,7 +142,8 @@ fn look(trackers: &mut [Tracker], watched: &Watched) -> (Vec<String>, Option<Loc
     (waiting, None)
 }
 
-/// At the deadline: the verdict of the first object that is not ready, workloads before the Services that lead to them.
+/// At the deadline, returns the verdict of the first object that is not ready, workloads before the Services that lead
+/// to them.
 fn give_up(trackers: &[Tracker], watched: &Watched) -> Option<Located> {
     let now = Timestamp::now();
     let around = watched.surroundings();
@@ -175,12 +176,12 @@ struct Watched {
     namespaces: BTreeMap<Namespace, Around>,
     targets: Vec<Target>,
     signals: Signals,
-    /// Followed where an Ingress is awaited.
+    /// Only if an Ingress is awaited.
     ingress_classes: Option<Store<IngressClass>>,
     has_custom_resources: bool,
 }
 
-/// Something changed, or a watch could not be opened and is tried again.
+/// Something changed, or a watch could not be opened and is retried.
 type Signal = BoxStream<'static, Result<(), watcher::Error>>;
 type Signals = SelectAll<Signal>;
 
@@ -191,7 +192,7 @@ struct Around {
     revisions: Store<ControllerRevision>,
     events: Store<KubeEvent>,
     endpoints: Store<EndpointSlice>,
-    /// Followed where an Ingress is awaited.
+    /// Only if an Ingress is awaited.
     services: Option<Store<Service>>,
 }
 
@@ -245,7 +246,8 @@ impl Watched {
             }
         }
         let ingress_classes = awaits_ingress.then(|| {
-            // Whoever may not list them waits without them: errors of this watch are tried again and mean nothing.
+            // Without permission to list them, readiness does without: errors of this watch are retried and otherwise
+            // ignored.
             let (store, changes) = follow(Api::all(client.clone()), ());
             signals.push(
                 changes
@@ -267,7 +269,7 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Drives the watches until every store holds its first list.
+    /// Drives the watches until every store has its first list.
     async fn fill(
         &mut self,
         connection: &Connection,
@@ -277,7 +279,7 @@ impl Watched {
         let filled = async {
             while !self.is_filled() {
                 match self.signals.next().await {
-                    // What is forbidden now will be at the next try.
+                    // A forbidden request will be forbidden at the next attempt.
                     Some(Err(watcher::Error::InitialListFailed(kube::Error::Api(status))))
                         if matches!(status.code, 401 | 403) =>
                     {
@@ -313,7 +315,7 @@ impl Watched {
             .await
             .is_ok_and(|signal| signal.is_none())
         {
-            // Every watch ended, which they do not by themselves; look at the clock's pace.
+            // All watches ended, which they do not do by themselves; fall back to the timer.
             sleep(LOOK_AT_LEAST_EVERY).await;
         }
         let burst = Instant::now() + BURST;
@@ -358,7 +360,7 @@ impl Watched {
             .collect()
     }
 
-    /// The deadline, or what the probes of what is awaited allow where that is longer.
+    /// The deadline, or the time that the probes of the awaited objects allow if that is longer.
     fn extended(&self, deadline: Duration, awaited: &[&ObjectRef]) -> Duration {
         let objects = awaited.iter().filter_map(|object| self.object(object).0);
         let Ok(asked) = deadline.try_into() else {
@@ -381,7 +383,7 @@ impl Watched {
         self.target(object)?.namespace.as_ref()
     }
 
-    /// The object as it is, and whether its kind has a status.
+    /// The live object, and whether its kind has a status.
     fn object(&self, object: &ObjectRef) -> (Option<Value>, bool) {
         let Some(target) = self.target(object) else {
             return (None, false);
@@ -434,8 +436,8 @@ fn is_ingress(object: &ObjectRef) -> bool {
     object.kind == "Ingress" && object.api_version.starts_with("networking.k8s.io/")
 }
 
-/// A store that follows what `api` lists, and a signal for each change of it. Errors are retried for ever with growing
-/// pauses: the deadline ends the wait.
+/// A store that follows what `api` lists, and a signal for each change. Errors are retried forever with increasing
+/// pauses; the deadline ends the wait.
 fn follow<K>(api: Api<K>, kind: K::DynamicType) -> (Store<K>, Signal)
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -446,13 +448,13 @@ where
     let changes = watcher(api, watcher::Config::default())
         .default_backoff()
         .reflect(writer)
-        .inspect_err(|error| tracing::debug!(%error, "a watch ended and is opened again"))
+        .inspect_err(|error| tracing::debug!(%error, "a watch ended; opening it again"))
         .map_ok(|_event| ())
         .boxed();
     (store, changes)
 }
 
-/// Whether the first list has come: `wait_until_ready` resolves without waiting then.
+/// Whether the first list has arrived: `wait_until_ready` then resolves without waiting.
 fn is_filled<K>(store: &Store<K>) -> bool
 where
     K: kube::runtime::reflector::Lookup + Clone + 'static,
@@ -462,7 +464,7 @@ where
     store.wait_until_ready().now_or_never().is_some()
 }
 
-/// The namespace an object lives in; a namespaced object that names none is in `default`.
+/// The namespace of an object; a namespaced object without one is in `default`.
 fn place_of(object: &ObjectRef, kind: &Kind) -> Result<Option<Namespace>, ClusterError> {
     if !kind.is_namespaced {
         return Ok(None);
@@ -479,7 +481,7 @@ fn place_of(object: &ObjectRef, kind: &Kind) -> Result<Option<Namespace>, Cluste
     }
 }
 
-/// Whether the pods, events and endpoints of its namespace tell of the object.
+/// Whether the pods, events and endpoints of its namespace say something about the object.
 fn needs_surroundings(object: &ObjectRef) -> bool {
     let group = object
         .api_version

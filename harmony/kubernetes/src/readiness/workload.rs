@@ -1,4 +1,4 @@
-//! Readiness of the server's own kinds.
+//! Readiness of built-in kinds.
 
 use std::sync::Arc;
 
@@ -18,7 +18,6 @@ use super::refusal::{failed_create, pods_refused};
 use super::state::{doing, has_ended, is_leaving, is_ready, ready_of};
 use super::{custom, jobs, others, policies, routes};
 
-/// Reads an object that is there.
 pub(super) fn assess(target: &ObjectRef, object: &Value, observed: &Observed<'_>) -> Assessment {
     let group = target
         .api_version
@@ -69,12 +68,12 @@ pub(super) fn has_readiness(target: &ObjectRef) -> bool {
         ),
         "networking.k8s.io" => target.kind == "Ingress",
         "apiextensions.k8s.io" => true,
-        // Other kinds of the server's own groups say nothing of readiness.
+        // Other built-in kinds have no readiness.
         _ => is_custom(target),
     }
 }
 
-/// Whether a definition of the cluster, not the server itself, brings the kind.
+/// Whether the kind comes from a definition in the cluster, not from the server itself.
 pub(super) fn is_custom(target: &ObjectRef) -> bool {
     let group = target.api_version.rsplit_once('/');
     group.is_some_and(|(group, _)| group.contains('.') && !group.ends_with(".k8s.io"))
@@ -114,9 +113,9 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
         .flat_map(|set| around.pods_of(uid(&set.metadata)))
         .filter(|pod| !has_ended(pod))
         .collect();
-    // A quota that the old pods fill is freed when they go.
+    // A quota that is used up by old pods is released when they go.
     let frees_quota = !old_pods.is_empty();
-    // One that is told to end gets no new connections: how long it takes for its farewell is no matter of the revision.
+    // A terminating pod gets no new connections; how long it takes does not concern the revision.
     let old_pods = old_pods.iter().filter(|pod| !is_leaving(pod)).count();
     let updated = status.updated_replicas.unwrap_or(0);
     let available = status.available_replicas.unwrap_or(0);
@@ -131,7 +130,7 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
     }
     let ready = ready_of(&pods);
     let why = if ready >= wanted && old_pods > 0 {
-        format!("{ready}/{wanted} ready; {old_pods} of the old revision still running")
+        format!("{ready}/{wanted} ready; old pods still running: {old_pods}")
     } else {
         progress(ready, wanted, &pods)
     };
@@ -140,7 +139,7 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
         troubles.push(Finding::new(
             FailureClass::NotReady,
             0,
-            "is paused, so its rollout does not begin",
+            "is paused, so its rollout does not start",
             "spec.paused is true",
             "remove `paused: true`, or resume it with `kubectl rollout resume`",
         ));
@@ -163,7 +162,7 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
     let allowed = containers.map(probe_budget).max().unwrap_or_default();
     let is_short = allowed.as_secs() > i64::from(progress_deadline.unwrap_or(600));
     troubles.extend(stuck.map(|condition| Finding {
-        // What its probes still allow counts for more.
+        // The time that its probes still allow takes precedence.
         grace: (!is_short).then_some(SignedDuration::ZERO),
         ..Finding::new(
             FailureClass::NotReady,
@@ -185,7 +184,7 @@ fn deployment(object: &Deployment, around: &Surroundings) -> Assessment {
     })
 }
 
-/// The ReplicaSet of the revision that the Deployment's controller last wrote down.
+/// The ReplicaSet of the latest revision that the Deployment controller recorded.
 fn current_replica_set<'a>(
     object: &Deployment,
     around: &'a Surroundings,
@@ -246,13 +245,13 @@ fn stateful_set(object: &StatefulSet, around: &Surroundings) -> Assessment {
             note: waits.or(keeps),
         };
     }
-    // It replaces a pod only when the one before is ready, so a broken pod of the old revision stops it for good.
+    // It replaces a pod only if the previous one is ready, so a broken pod of the old revision blocks it forever.
     let stuck = old
         .iter()
         .find(|pod| partition == 0 && !is_ready(pod) && !is_leaving(pod));
     let hint = stuck.map(|pod| {
         let pod = name(&pod.metadata);
-        format!("the pod {pod} of the old revision is not ready and holds up the update: delete it")
+        format!("the pod {pod} of the old revision is not ready and blocks the update: delete it")
     });
     Assessment::Waiting(Waiting {
         why: progress(ready_of(&pods), wanted, &pods),
@@ -263,7 +262,7 @@ fn stateful_set(object: &StatefulSet, around: &Surroundings) -> Assessment {
     })
 }
 
-/// One that no Deployment controls.
+/// A ReplicaSet without a Deployment.
 fn replica_set(object: &ReplicaSet, around: &Surroundings) -> Assessment {
     let status = object.status.clone().unwrap_or_default();
     if !is_observed(object.metadata.generation, status.observed_generation) {

@@ -20,9 +20,9 @@ fn server_side_apply_speaks_of_typed_patch_objects() {
     assert_eq!(
         lines(500, message),
         [
-            "metadata.labels.app.kubernetes.io/version: is a number, but must be a text",
-            "metadata.labels.scrape: is a boolean, but must be a text",
-            "spec.replicas: is a text, but must be a number",
+            "metadata.labels.app.kubernetes.io/version: is a number, but must be a string",
+            "metadata.labels.scrape: is a boolean, but must be a string",
+            "spec.replicas: is a string, but must be a number",
             "spec.selectors: is not a field of this kind",
             "spec.template.spec.containers: is a mapping, but must be a list",
             "spec.template.spec.containers[name=\"web\"].env: has more than one entry with name=\"MODE\"",
@@ -46,7 +46,7 @@ fn decoding_has_words_of_its_own() {
         (
             400,
             "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string",
-            &["metadata.labels: is a boolean, but must be a text"],
+            &["metadata.labels: is a boolean, but must be a string"],
         ),
         (
             500,

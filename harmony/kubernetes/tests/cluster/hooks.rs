@@ -104,7 +104,7 @@ async fn hooks_run_around_the_objects_of_their_release_and_once_for_it() {
         assert_eq!(uid(&stage, "Job", "migrate").await.as_ref(), Some(&first));
         // Another version: the Job, which cannot change, is made anew.
         let told = release(&stage, &objects, &all("2").await).await.unwrap();
-        assert_eq!(told, ["update Job migrate: runs as pre-upgrade hook, made anew"]);
+        assert_eq!(told, ["update Job migrate: runs as pre-upgrade hook, created again"]);
         assert_ne!(uid(&stage, "Job", "migrate").await.as_ref(), Some(&first));
     })
     .await;

@@ -53,7 +53,7 @@ async fn http_tcp_nats_and_exec_see_the_truth() {
             assert_eq!(failure.seen, "connection refused", "{check}: {failure:?}");
         }
         let failure = probe(SmokeCheck::Tcp { service: port("missing") }).await.unwrap_err();
-        assert!(failure.seen.contains("there is no such service"), "{failure:?}");
+        assert!(failure.seen.contains("the Service does not exist"), "{failure:?}");
 
         probe(SmokeCheck::Nats { service: port("bus") }).await.unwrap();
         let failure = probe(SmokeCheck::Nats { service: port("web") }).await.unwrap_err();

@@ -82,7 +82,7 @@ async fn a_crash_at_start_is_told_with_exit_code_and_log() {
             .unwrap_err();
         assert_eq!(verdict.class, FailureClass::CrashLoop);
         let expected = format!(
-            "container app of Deployment {}/web crashes at start (exit code 3)",
+            "container app of Deployment {}/web keeps crashing (exit code 3)",
             stage.namespace
         );
         assert_eq!(verdict.summary, expected);

@@ -39,8 +39,8 @@ async fn a_value_that_is_no_text_is_refused_before_anything_is_written() {
         assert_eq!(
             report.evidence,
             [
-                "stringData.port: is a number, but must be a text",
-                "stringData.tls: is a boolean, but must be a text",
+                "stringData.port: is a number, but must be a string",
+                "stringData.tls: is a boolean, but must be a string",
             ]
         );
         assert!(report.hints[0].contains("quote the value"), "{report:?}");
@@ -172,8 +172,8 @@ async fn all_that_cannot_change_is_refused_with_what_to_do() {
         for (first, second, what, advice) in [
             (workload("Deployment", "web", json!({})), workload("Deployment", "other", json!({})), "Deployment", "delete the object first"),
             (workload("StatefulSet", "web", volumes("1Gi")), workload("StatefulSet", "web", volumes("2Gi")), "StatefulSet", "--cascade=orphan"),
-            (job("registry.invalid/web:1"), job("registry.invalid/web:2"), "Job", "another name for another content"),
-            (claim("2Gi"), claim("1Gi"), "PersistentVolumeClaim", "can grow"),
+            (job("registry.invalid/web:1"), job("registry.invalid/web:2"), "Job", "give the new one another name"),
+            (claim("2Gi"), claim("1Gi"), "PersistentVolumeClaim", "can only be enlarged"),
             (service(json!("None")), service(json!("10.0.0.77")), "Service", "delete the object first"),
             (secret("Opaque"), secret("example.com/other"), "Secret", "delete the object first"),
             (fixed("a"), fixed("b"), "ConfigMap", "delete the object first"),
@@ -307,7 +307,7 @@ async fn what_cannot_be_tried_says_so_in_the_plan() {
         let objects = [object(&definition), object(&thing)];
         let planned = stage.planning().await.apply(&stage.owner(), &objects).await.unwrap();
         assert_eq!(actions(&planned), [Action::Create; 2]);
-        assert_eq!(planned[1].note.as_deref(), Some("not tried: its kind is defined by the same run"));
+        assert_eq!(planned[1].note.as_deref(), Some("not checked: its kind is defined by the same run"));
     })
     .await;
 }
@@ -384,7 +384,7 @@ async fn what_an_autoscaler_decided_is_left_to_it() {
         assert_eq!(replicas, 2, "the autoscaler did not act");
         let changes = stage.apply([web, scaler]).await;
         assert_eq!(actions(&changes), [Action::Unchanged; 2]);
-        assert!(changes[0].note.as_deref().unwrap_or_default().contains("spec.replicas is left to kube-controller-manager"), "{changes:?}");
+        assert!(changes[0].note.as_deref().unwrap_or_default().contains("spec.replicas is managed by kube-controller-manager"), "{changes:?}");
     })
     .await;
 }

@@ -401,7 +401,7 @@ async fn a_chart_that_is_not_there_yet_can_be_planned() {
     on_stage(|stage| async move {
         let planned = stage.plan("9.0.0", &stage.target()).await.unwrap();
         assert_eq!(planned.len(), 1);
-        assert_eq!(planned[0].to_string(), "create chart oci://registry.example.com/team/site:9.0.0 (its objects are known once it is released)");
+        assert_eq!(planned[0].to_string(), "create chart oci://registry.example.com/team/site:9.0.0 (its objects are known after the release)");
         let error = stage.sync("9.0.0", &stage.target()).await.unwrap_err();
         assert!(matches!(error, DeliveryError::Chart { .. }), "{error:?}");
         assert_eq!(stage.body("v1", "Namespace", stage.namespace.as_str()).await, None, "nothing was written");

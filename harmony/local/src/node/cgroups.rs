@@ -1,5 +1,5 @@
-//! The control group that holds all pods of the node. It is made before the kubelet starts, which wants it to be
-//! there, and it is how `down` finds every process of every pod even when containerd has lost track of them.
+//! The control group that contains all pods of the node. It is created before the kubelet starts, which requires it.
+//! `down` uses it to find every process of every pod, even if containerd has lost track of them.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use super::files;
 use super::machine::{CgroupDriver, Machine};
 use super::network::MachineRecord;
 
-/// Makes the group in every hierarchy that a kubelet with the `cgroupfs` driver uses.
+/// Creates the group in every hierarchy that a kubelet with the `cgroupfs` driver uses.
 pub(super) fn ensure(config: &LocalNodeConfig, machine: &Machine) -> Result<(), LocalNodeError> {
     if machine.cgroup_driver == CgroupDriver::Systemd {
         return Ok(());
@@ -23,7 +23,7 @@ pub(super) fn ensure(config: &LocalNodeConfig, machine: &Machine) -> Result<(), 
     let legacy = all
         .iter()
         .any(|hierarchy| matches!(hierarchy, Hierarchy::Legacy(_)));
-    // Where any hierarchy of version 1 is mounted, the kubelet looks only at those.
+    // If any hierarchy of version 1 is mounted, the kubelet uses only those.
     for hierarchy in all
         .into_iter()
         .filter(|one| matches!(one, Hierarchy::Legacy(_)) == legacy)
@@ -36,14 +36,14 @@ pub(super) fn ensure(config: &LocalNodeConfig, machine: &Machine) -> Result<(), 
     Ok(())
 }
 
-/// Kills every process of every pod and removes the group. Nothing there is fine.
+/// Kills every process of every pod and deletes the group. Succeeds if it does not exist.
 pub(super) async fn remove(
     config: &LocalNodeConfig,
     machine: &Machine,
 ) -> Result<(), LocalNodeError> {
     const EVERY: Duration = Duration::from_millis(20);
     const TRIES: u32 = 500;
-    // With the systemd driver a kubelet has no choice of name; ours is the only one on the machine.
+    // With the systemd driver, the kubelet cannot choose the name, and ours is the only kubelet on this machine.
     let mut names = vec![Machine::cgroup_name(&config.name)];
     if machine.cgroup_driver == CgroupDriver::Systemd && MachineRecord::read(config).is_some() {
         names.push("kubepods.slice".to_owned());
@@ -56,7 +56,7 @@ pub(super) async fn remove(
     for group in &groups {
         let mut left = TRIES;
         loop {
-            // A forking process can slip through once; not twice in a row for long.
+            // A process that forks can escape once, but not many times in a row.
             kill_all(group);
             match remove_tree(group) {
                 Ok(()) => break,
@@ -75,7 +75,7 @@ pub(super) async fn remove(
 enum Hierarchy {
     /// cgroup v2.
     Unified(PathBuf),
-    /// One of several of cgroup v1.
+    /// One of the hierarchies of cgroup v1.
     Legacy(PathBuf),
 }
 
@@ -91,7 +91,7 @@ fn hierarchies() -> Vec<Hierarchy> {
     parse_hierarchies(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
 }
 
-/// From `/proc/self/mountinfo`. Both versions can be mounted side by side; runc then makes groups in both.
+/// Parses `/proc/self/mountinfo`. Both versions can be mounted at the same time; runc then creates groups in both.
 fn parse_hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
     let mut found = Vec::new();
     for line in mountinfo.lines() {
@@ -110,12 +110,12 @@ fn parse_hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
     found
 }
 
-/// On the unified hierarchy a group has the controllers that the one above it hands down.
+/// In the unified hierarchy, a group has only the controllers that its parent delegates.
 fn delegate_controllers(root: &Path) {
     let available = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
     for controller in available.split_ascii_whitespace() {
-        // Some cannot be handed down on some machines, for example `cpu` with real-time processes; the kubelet says
-        // by name which of those it needs are missing.
+        // Some controllers cannot be delegated on some machines, for example `cpu` with real-time processes. The
+        // kubelet reports the missing ones by name.
         let _ = fs::write(
             root.join("cgroup.subtree_control"),
             format!("+{controller}"),
@@ -149,7 +149,7 @@ fn kill_all(group: &Path) {
         let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
             continue;
         };
-        // Still in the group now that the pidfd holds it, so it is not another process that got the number.
+        // Check again now that the pidfd refers to the process, in case its pid has been reused.
         if pids_below(group).contains(&pid.as_raw_nonzero().get()) {
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
         }

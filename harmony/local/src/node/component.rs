@@ -2,28 +2,28 @@
 
 use std::fmt;
 
-/// One long-running process of the node.
+/// A long-running process of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Component {
     /// The database of the API server.
     Etcd,
-    /// Runs containers and keeps images.
+    /// Runs containers and stores images.
     Containerd,
     /// The Kubernetes API.
     ApiServer,
-    /// Turns Deployments into pods, Services into endpoints, and so on.
+    /// Creates pods for Deployments, endpoints for Services, and so on.
     ControllerManager,
-    /// Gives pods a node.
+    /// Assigns pods to nodes.
     Scheduler,
-    /// Makes containerd run the pods of this node.
+    /// Runs the pods of this node with containerd.
     Kubelet,
-    /// Makes the addresses of Services reach pods.
+    /// Routes the addresses of Services to pods.
     Proxy,
 }
 
 impl Component {
-    /// In the order in which they start.
+    /// The order in which they start.
     pub const ALL: [Self; 7] = [
         Self::Etcd,
         Self::Containerd,
@@ -34,7 +34,7 @@ impl Component {
         Self::Proxy,
     ];
 
-    /// The upstream name; also the name of its log and, but for containerd, the program's first argument.
+    /// The upstream name. It is also the name of the log and, except for containerd, the first argument of the program.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",

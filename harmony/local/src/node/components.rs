@@ -1,4 +1,4 @@
-//! The components that run.
+//! The running components.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,15 +9,15 @@ use super::error::LocalNodeError;
 use super::process::{self, Marked};
 use super::program;
 
-/// The processes that were started as components, run a component's program and live. Of two that run as the same
-/// component, which only a mistake can bring about, the older one counts.
+/// The processes that were started as components and run the program of a component. If two processes run as the same
+/// component, which should not happen, the older one counts.
 pub(super) fn leaders(
     config: &LocalNodeConfig,
 ) -> Result<BTreeMap<Component, Marked>, LocalNodeError> {
     Ok(all_leaders(config)?.0)
 }
 
-/// The same, and what runs a second time.
+/// Like [`leaders`], with the second processes of components that run twice.
 pub(super) fn all_leaders(
     config: &LocalNodeConfig,
 ) -> Result<(BTreeMap<Component, Marked>, Vec<Marked>), LocalNodeError> {

@@ -1,4 +1,4 @@
-//! What a user may choose about the local node, and where its files lie.
+//! The settings of the local node, and the paths of its files.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
@@ -7,28 +7,30 @@ use ipnet::Ipv4Net;
 
 use super::error::LocalNodeError;
 
-/// What the local node listens on and where it keeps its state. [`Default`] is the node that all deploy binaries of a
-/// machine share; two nodes with different configurations can live on one machine when each has a network namespace
-/// of its own, because kube-proxy owns the packet filter of the namespace it runs in.
+/// The addresses and directories of the local node. All deploy programs on a machine share the [`Default`] node. Two
+/// nodes with different configurations can run on one machine if each has its own network namespace, because kube-proxy
+/// manages the packet filter of its namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalNodeConfig {
-    /// The Kubernetes name of the node, an RFC 1123 label. Also names its control group.
+    /// The Kubernetes name of the node, an RFC 1123 label. Also the name of its control group.
     pub name: String,
-    /// Certificates, database, images, logs. Created with mode 0700, owned by root.
+    /// The directory for certificates, database, images and logs. Created with mode 0700, owned by root.
     pub state_dir: PathBuf,
-    /// The built program and, where Go had to be fetched, the Go toolchain. May be deleted while the node is down.
+    /// The directory for the built program and, if Go was downloaded, the Go toolchain. Can be deleted while the node
+    /// is stopped.
     pub cache_dir: PathBuf,
-    /// The address of the node. It is put on the loopback link, and the packet filter drops what other hosts send to it.
+    /// The address of the node. It is added to the loopback interface, and the packet filter drops packets from other
+    /// hosts to it.
     pub address: Ipv4Addr,
-    /// Where the API server listens on `address`.
+    /// The port of the API server on `address`.
     pub api_port: u16,
-    /// Where the kubelet listens on `address`.
+    /// The port of the kubelet on `address`.
     pub kubelet_port: u16,
-    /// Where etcd serves its client, on 127.0.0.1.
+    /// The client port of etcd on 127.0.0.1.
     pub etcd_client_port: u16,
-    /// Where etcd would serve its peers, on 127.0.0.1; it has none and still needs the port.
+    /// The peer port of etcd on 127.0.0.1. It has no peers but needs the port.
     pub etcd_peer_port: u16,
-    /// The addresses of Services. The API server takes the first, cluster DNS the tenth.
+    /// The addresses of Services. The API server uses the first one and cluster DNS the tenth.
     pub service_cidr: Ipv4Net,
     /// The addresses of pods.
     pub pod_cidr: Ipv4Net,
@@ -51,13 +53,13 @@ impl Default for LocalNodeConfig {
     }
 }
 
-/// `AF_UNIX` paths end at 107 bytes; containerd appends `.ttrpc` to its own.
+/// `AF_UNIX` paths have at most 107 bytes, and containerd appends `.ttrpc` to its own.
 const MAX_SOCKET_PATH: usize = 107 - ".ttrpc".len();
 /// RFC 1123.
 const MAX_NAME: usize = 63;
 
 impl LocalNodeConfig {
-    /// Refuses values that could not work, before anything is written.
+    /// Checks the values before anything is written.
     ///
     /// # Errors
     /// [`LocalNodeError::Config`] with the field, its value and the reason.
@@ -79,7 +81,7 @@ impl LocalNodeConfig {
             return refuse(
                 "name",
                 self.name.clone(),
-                "must be 1 to 63 of a-z, 0-9 and -, not - at an end",
+                "must have 1 to 63 lower-case letters, digits and `-`, and must not start or end with `-`",
             );
         }
         for (field, path) in [
@@ -91,7 +93,7 @@ impl LocalNodeConfig {
                 return refuse(
                     field,
                     value,
-                    "must be an absolute path below the root folder",
+                    "must be an absolute path below the root directory",
                 );
             }
             if path
@@ -104,12 +106,12 @@ impl LocalNodeConfig {
                     "must be UTF-8 without commas, quotes, spaces and line breaks",
                 );
             }
-            // The path is how the node's processes are found again, so it must be written in one way.
+            // The path identifies the processes of the node, so it must have only one spelling.
             let plain: PathBuf = path.components().collect();
             if plain.as_os_str() != path.as_os_str()
                 || plain.components().any(|part| part == Component::ParentDir)
             {
-                let reason = "must be written without `.`, `..` and a slash at its end";
+                let reason = "must not contain `.` or `..`, or end with a slash";
                 return refuse(field, value, reason);
             }
         }
@@ -117,7 +119,7 @@ impl LocalNodeConfig {
             return refuse(
                 "state_dir",
                 self.state_dir.display().to_string(),
-                "is too long for the sockets in it",
+                "is too long for the paths of the sockets in it",
             );
         }
         let ports = [
@@ -145,12 +147,12 @@ impl LocalNodeConfig {
             );
         }
         for (field, net, prefixes) in [
-            // the API server refuses a larger service range; DNS needs the tenth address
+            // the API server refuses a larger service range, and DNS needs the tenth address
             ("service_cidr", self.service_cidr, 12..=27),
             ("pod_cidr", self.pod_cidr, 8..=28),
         ] {
             if net.network() != net.addr() {
-                return refuse(field, net.to_string(), "has bits set behind its prefix");
+                return refuse(field, net.to_string(), "has bits set after its prefix");
             }
             if !prefixes.contains(&net.prefix_len()) {
                 let reason = format!(
@@ -175,14 +177,14 @@ impl LocalNodeConfig {
         Ok(())
     }
 
-    /// Where the files of this node lie.
+    /// The paths of the files of this node.
     pub(super) fn layout(&self) -> Layout {
         Layout {
             state: self.state_dir.clone(),
         }
     }
 
-    /// The address of the API server as clients write it.
+    /// The URL of the API server for clients.
     pub(super) fn api_url(&self) -> String {
         format!("https://{}", self.api_address())
     }
@@ -203,12 +205,12 @@ impl LocalNodeConfig {
         SocketAddr::new(self.address.into(), self.kubelet_port)
     }
 
-    /// The Service `kubernetes.default`: the API server always takes the first address.
+    /// The Service `kubernetes.default`, for which the API server always uses the first address.
     pub(super) fn api_service_address(&self) -> Ipv4Addr {
         nth(self.service_cidr, 1)
     }
 
-    /// The Service `kube-dns`: the tenth address, as kubeadm and k3s do it.
+    /// The Service `kube-dns`, with the tenth address as in kubeadm and k3s.
     pub(super) fn dns_service_address(&self) -> Ipv4Addr {
         nth(self.service_cidr, 10)
     }
@@ -218,7 +220,7 @@ fn nth(net: Ipv4Net, index: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(net.network()) + index)
 }
 
-/// The files below the state folder. Everything in `run` is void after a reboot of the machine.
+/// The files in the state directory. Everything in `run` is invalid after a reboot of the machine.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     state: PathBuf,
@@ -229,7 +231,7 @@ impl Layout {
         &self.state
     }
 
-    /// Beside the state folder rather than in it, so that removing the state keeps the lock.
+    /// Next to the state directory and not in it, so that deleting the state keeps the lock.
     pub(super) fn lock(&self) -> PathBuf {
         let mut path = self.state.clone().into_os_string();
         path.push(".lock");
@@ -292,7 +294,7 @@ impl Layout {
         self.run().join("containerd.sock")
     }
 
-    /// Present while the network and kernel settings of the machine are ours; holds what they were before.
+    /// Exists while the network and kernel settings of the machine are changed; contains their previous values.
     pub(super) fn machine_record(&self) -> PathBuf {
         self.run().join("machine.json")
     }

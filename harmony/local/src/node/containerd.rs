@@ -1,5 +1,5 @@
-//! Talking to a containerd through its own client, here or inside a k3d node; and to the node's own through the
-//! Container Runtime Interface, by way of the node's program.
+//! A client for containerd, on this machine or in a k3d node, that uses the `ctr` program; and for the Container
+//! Runtime Interface of the node's containerd, with the node's program.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -15,20 +15,20 @@ use super::machine;
 use super::program::Program;
 use super::tool;
 
-/// The namespace in which the kubelet's images and containers are.
+/// The containerd namespace of the kubelet's images and containers.
 const NAMESPACE: &str = "k8s.io";
 
-/// The client of one containerd.
+/// A client for a containerd.
 #[derive(Debug, Clone)]
 pub(crate) struct Containerd {
-    /// What runs `ctr` against it.
+    /// The command that runs `ctr`.
     ctr: Vec<OsString>,
-    /// Where images are unpacked to; nothing for its own default.
+    /// The snapshotter for images; `None` for the default.
     snapshotter: Option<&'static str>,
 }
 
 impl Containerd {
-    /// The containerd of a node of ours.
+    /// The containerd of our node.
     pub(super) fn new(ctr: &Path, layout: &Layout) -> Self {
         Self {
             ctr: vec![
@@ -40,7 +40,7 @@ impl Containerd {
         }
     }
 
-    /// One that a command in front reaches, such as `docker exec -i NODE ctr`.
+    /// A containerd behind another command, such as `docker exec -i NODE ctr`.
     pub(crate) fn behind(command: impl IntoIterator<Item = OsString>) -> Self {
         Self {
             ctr: command.into_iter().collect(),
@@ -48,11 +48,11 @@ impl Containerd {
         }
     }
 
-    /// A `ctr` command, not yet run.
+    /// Creates a `ctr` command without running it.
     pub(super) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         let mut words = self.ctr.iter();
         let program = words.next().map_or(OsStr::new("ctr"), OsString::as_os_str);
-        // Docker may be in front.
+        // The program can be docker.
         let mut command = async_command(program, DOCKER);
         command
             .args(words)
@@ -68,8 +68,8 @@ impl Containerd {
         tool::finish(self.command(args), "").await
     }
 
-    /// The digest of the manifest that a name stands for, when there is an image of that name. Its content is then
-    /// complete: an import gives the name last.
+    /// The digest of the manifest for an image name, if the image exists. Its content is complete, because an import
+    /// creates the name last.
     pub(super) async fn digest_of(&self, name: &str) -> Result<Option<String>, LocalNodeError> {
         Ok(listed_digest(
             &self
@@ -79,15 +79,15 @@ impl Containerd {
         ))
     }
 
-    /// Gives an image one more name.
+    /// Adds a name to an image.
     pub(super) async fn name_image(&self, present: &str, name: &str) -> Result<(), LocalNodeError> {
         self.run(&["images", "tag", "--force", present, name])
             .await
             .map(drop)
     }
 
-    /// Waits until the part of containerd that serves the kubelet has noticed a new image, so that a pod that is
-    /// created next does not start with a failed pull.
+    /// Waits until the CRI plugin of containerd has noticed a new image, so that a pod that is created next does not
+    /// start with a failed pull.
     pub(super) async fn wait_until_noticed(&self, name: &str) -> Result<(), LocalNodeError> {
         const EVERY: Duration = Duration::from_millis(20);
         const AT_MOST: Duration = Duration::from_secs(5);
@@ -95,7 +95,7 @@ impl Containerd {
         let filter = format!("name=={name}");
         loop {
             let listed = self.run(&["images", "list", &filter]).await?;
-            // It labels every image it has taken up. If it never does, the kubelet's retry covers it.
+            // The plugin labels every image that it has noticed. If it does not, the kubelet tries again.
             if listed.contains("io.cri-containerd.image=managed") || started.elapsed() > AT_MOST {
                 return Ok(());
             }
@@ -104,14 +104,14 @@ impl Containerd {
     }
 }
 
-/// True when the node's containerd takes connections; it does so only once all its plugins are loaded.
+/// Returns true if containerd accepts connections, which it does only after all plugins are loaded.
 pub(super) async fn answers(layout: &Layout) -> bool {
     UnixStream::connect(layout.containerd_socket())
         .await
         .is_ok()
 }
 
-/// Stops and removes every pod, giving its network back.
+/// Stops and deletes every pod, and releases its network.
 pub(super) async fn drain(layout: &Layout, program: &Program) -> Result<(), LocalNodeError> {
     let mut drain = async_command(&program.node, &[]);
     drain
@@ -121,7 +121,7 @@ pub(super) async fn drain(layout: &Layout, program: &Program) -> Result<(), Loca
     tool::finish(drain, "").await.map(drop)
 }
 
-/// From the table of `ctr images list`: name, type, digest and more.
+/// Parses the table of `ctr images list`: name, type, digest and more.
 fn listed_digest(table: &str, name: &str) -> Option<String> {
     table.lines().find_map(|line| {
         let mut columns = line.split_ascii_whitespace();

@@ -1,7 +1,7 @@
-//! Cluster DNS: CoreDNS as a Deployment, out of the node's own program.
+//! Cluster DNS: CoreDNS as a Deployment that runs the node's own program.
 //!
-//! The pod's image is the pause image, and the program is mounted from the machine: it is there already, and an image
-//! of it would be 140 MB to write at the first start of every node.
+//! The pod uses the pause image, and mounts the program from the host. The program already exists there, and an image
+//! with it would take 140 MB at the first start of every node.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -20,7 +20,7 @@ use super::program::Program;
 const FIELD_MANAGER: &str = "harmony-local-node";
 const NAMESPACE: &str = "kube-system";
 
-/// Applies everything that cluster DNS is made of.
+/// Applies all objects of cluster DNS.
 pub(super) async fn apply(
     client: &Client,
     config: &LocalNodeConfig,
@@ -83,7 +83,7 @@ async fn apply_one(client: &Client, object: Object) -> Result<(), LocalNodeError
             .await
         {
             Ok(_) => return Ok(()),
-            // An API server that has just started creates kube-system and its own roles while it serves already.
+            // A new API server already serves requests while it is creating kube-system and its own roles.
             Err(kube::Error::Api(status))
                 if left > 0 && matches!(status.code, 403 | 404 | 429 | 500..) =>
             {
@@ -158,8 +158,8 @@ fn objects(
             "kube-dns",
             json!({ "spec": {
                 "clusterIP": config.dns_service_address(),
-                // One pod, so there is no better one to ask: names keep resolving while a new kubelet has not yet
-                // probed it again.
+                // There is only one pod, so there is no better one to ask. Names continue to resolve until a new
+                // kubelet has probed the pod again.
                 "publishNotReadyAddresses": true,
                 "selector": labels,
                 "ports": [
@@ -184,10 +184,10 @@ fn pod(program: &Path, image: &str) -> Value {
     json!({
         "serviceAccountName": "coredns",
         "priorityClassName": "system-cluster-critical",
-        // The machine's own name servers, as the kubelet was told them.
+        // Use the name servers of the machine, which the kubelet knows.
         "dnsPolicy": "Default",
         "enableServiceLinks": false,
-        // Scheduled as soon as the node is known; it starts when the network is ready.
+        // Schedule the pod as soon as the node exists; it starts when the network is ready.
         "tolerations": [{ "key": "node.kubernetes.io/not-ready", "operator": "Exists" }],
         "containers": [{
             "name": "coredns",
@@ -200,7 +200,7 @@ fn pod(program: &Path, image: &str) -> Value {
             ],
             "readinessProbe": { "httpGet": { "path": "/ready", "port": 8181 }, "periodSeconds": 1 },
             "livenessProbe": { "httpGet": { "path": "/health", "port": 8080 }, "initialDelaySeconds": 30 },
-            // As much as CoreDNS asks for elsewhere: names must resolve on a busy machine too.
+            // The usual requests of CoreDNS, so that names resolve on a busy machine.
             "resources": { "requests": { "cpu": "100m", "memory": "70Mi" } },
             "securityContext": {
                 "allowPrivilegeEscalation": false,
@@ -235,12 +235,13 @@ fn corefile(machine: &Machine) -> String {
     )
 }
 
-/// Asks cluster DNS, at its Service address, for the address of the API server: true when the whole way works, from
+/// Asks cluster DNS, at its Service address, for the address of the API server. Returns true if everything works, from
 /// the packet filter to the pod and its view of the cluster.
 pub(super) async fn answers(config: &LocalNodeConfig) -> bool {
     const PATIENCE: Duration = Duration::from_millis(500);
     let ask = async {
-        // A new port each time: the kernel keeps sending a known pair of ports where it went before.
+        // Use a new port each time, because the kernel keeps sending packets of a known connection to the same
+        // destination.
         let socket = UdpSocket::bind((config.address, 0)).await.ok()?;
         socket
             .connect(SocketAddr::new(config.dns_service_address().into(), 53))
@@ -265,7 +266,7 @@ pub(super) async fn answers(config: &LocalNodeConfig) -> bool {
 
 const QUERY_ID: [u8; 2] = *b"HN";
 
-/// A question for the A record of a name (RFC 1035, section 4.1).
+/// Creates a query for the A record of a name (RFC 1035, section 4.1).
 fn query(name: &str) -> Vec<u8> {
     let mut packet = Vec::with_capacity(64);
     packet.extend(QUERY_ID);
@@ -278,7 +279,7 @@ fn query(name: &str) -> Vec<u8> {
     packet
 }
 
-/// True for an answer without error whose last record is that address.
+/// Returns true for a response without error whose last record is this address.
 fn is_answer(packet: &[u8], address: Ipv4Addr) -> bool {
     let byte = |index: usize| packet.get(index).copied().unwrap_or(0);
     let (is_response, code, answers) = (

@@ -1,4 +1,4 @@
-//! Taking the node down, from whatever state it is in, so that no process, mount, link, route or rule of it stays.
+//! Stops the node, from any state, and leaves no process, mount, link, route or rule behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,16 +26,16 @@ use super::preflight;
 use super::process::{self, Marked};
 use super::program;
 
-/// Whether what the node stored stays.
+/// Whether to keep the data of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// Database, images and certificates stay: the next `up` continues with the same objects.
+    /// Keep the database, images and certificates. The next `up` continues with the same objects.
     State,
-    /// Everything below the state folder goes. The cache of the built program stays.
+    /// Delete everything in the state directory, but keep the cache with the built program.
     Nothing,
 }
 
-/// How long the two that write to disk may take to end by themselves.
+/// The time that the components that write to disk get to exit.
 const GRACE: Duration = Duration::from_secs(5);
 const STATELESS: [Component; 5] = [
     Component::Kubelet,
@@ -44,7 +44,7 @@ const STATELESS: [Component; 5] = [
     Component::ControllerManager,
     Component::ApiServer,
 ];
-/// Pods are killed, not asked, so this is long.
+/// Long, because pods are killed and not asked to exit.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(30);
 
 pub(super) async fn down(
@@ -59,12 +59,12 @@ pub(super) async fn down(
         return Ok(result);
     }
     let lock = Lock::acquire(ctx, &config.layout().lock(), "the local node").await?;
-    let step = ctx.step("take the local Kubernetes node down");
+    let step = ctx.step("stop the local Kubernetes node");
     let layout = config.layout();
 
     step.message("control plane");
     let mut running = components::leaders(config)?;
-    // The kubelet with them: it would start again what is stopped next. None of these keeps anything.
+    // Stop the kubelet too, because it would restart what is stopped next. None of these components stores anything.
     end(&mut running, &STATELESS, Duration::ZERO).await?;
     step.message("pods");
     drain(ctx, config, running.contains_key(&Component::Containerd)).await;
@@ -82,7 +82,7 @@ pub(super) async fn down(
         let kept = network::remove(config, &packages::find_installed()?).await?;
         for (setting, users) in kept {
             let message = format!(
-                "the kernel setting {} stays as it is: since the node came up, others came that may need it ({})",
+                "the kernel setting {} is not restored, because others may need it now ({})",
                 setting.replace('/', "."),
                 users.join(", ")
             );
@@ -110,7 +110,7 @@ fn outcome(config: &LocalNodeConfig, keep: Keep) -> Result<Outcome, LocalNodeErr
         (false, _) => change(Action::Unchanged),
         (true, Keep::Nothing) => change(Action::Delete),
         (true, Keep::State) => {
-            change(Action::Update).with_note("stop; its objects and images stay")
+            change(Action::Update).with_note("stop; objects and images are kept")
         }
     };
     Ok(change.into())
@@ -128,7 +128,7 @@ async fn end(
     futures_util::future::try_join_all(ending).await.map(drop)
 }
 
-/// Lets containerd stop the pods, which also gives their network back. What it cannot do is done by force later.
+/// Asks containerd to stop the pods, which also releases their network. The rest is killed later.
 async fn drain(ctx: &Context, config: &LocalNodeConfig, containerd_runs: bool) {
     let layout = config.layout();
     let (true, Some(program)) = (containerd_runs, program::find_built(&config.cache_dir)) else {
@@ -141,12 +141,12 @@ async fn drain(ctx: &Context, config: &LocalNodeConfig, containerd_runs: bool) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             let message =
-                format!("containerd could not remove all pods, they are killed instead: {error}");
+                format!("containerd could not remove all pods; killing them instead: {error}");
             ctx.emit(Event::Warning { message });
         }
         Err(_) => {
             let message = format!(
-                "containerd did not remove all pods within {} s, they are killed instead",
+                "containerd did not remove all pods within {} s; killing them instead",
                 DRAIN_AT_MOST.as_secs()
             );
             ctx.emit(Event::Warning { message });
@@ -154,7 +154,7 @@ async fn drain(ctx: &Context, config: &LocalNodeConfig, containerd_runs: bool) {
     }
 }
 
-/// containerd's shims outlive it on purpose.
+/// The shims of containerd intentionally outlive it.
 async fn end_children(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     for child in process::find(process::NODE_MARK, &config.state_dir)? {
         child.stop(Duration::ZERO).await?;
@@ -168,7 +168,7 @@ fn unmount_below(folder: &Path) -> Result<(), LocalNodeError> {
         let done = unmount(&target, UnmountFlags::empty())
             .or_else(|_| unmount(&target, UnmountFlags::DETACH));
         match done {
-            // One that is listed twice can go with its twin.
+            // A mount that is listed twice can disappear together with its duplicate.
             Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
             Err(error) => return Err(LocalNodeError::file("unmount", target)(error.into())),
         }
@@ -176,7 +176,7 @@ fn unmount_below(folder: &Path) -> Result<(), LocalNodeError> {
     Ok(())
 }
 
-/// The mount points below a folder, the innermost first.
+/// The mount points below a directory, the innermost first.
 fn mounts_below(mountinfo: &str, folder: &Path) -> Vec<PathBuf> {
     let mut targets: Vec<PathBuf> = mountinfo
         .lines()
@@ -204,7 +204,7 @@ fn unescape(text: &str) -> String {
     })
 }
 
-/// What kubelet and containerd leave at places that cannot be configured.
+/// Deletes what kubelet and containerd leave in paths that cannot be configured.
 fn remove_traces(layout: &Layout) -> Result<(), LocalNodeError> {
     let logs = Path::new("/var/log/containers");
     for link in entries(logs) {
@@ -212,7 +212,7 @@ fn remove_traces(layout: &Layout) -> Result<(), LocalNodeError> {
             files::remove(&link)?;
         }
     }
-    // A shim that was killed leaves its socket; its bundle says which that was.
+    // A killed shim leaves its socket, whose path is in its bundle.
     let bundles = layout
         .containerd_state()
         .join("io.containerd.runtime.v2.task");
@@ -227,7 +227,7 @@ fn remove_traces(layout: &Layout) -> Result<(), LocalNodeError> {
     }
     let plugins = Path::new("/var/lib/kubelet/device-plugins");
     let socket = plugins.join("kubelet.sock");
-    // Another kubelet of this machine may have taken it over.
+    // Another kubelet on this machine may have taken it over.
     if UnixStream::connect(&socket).is_err() {
         files::remove(&socket)?;
     }
@@ -238,7 +238,7 @@ fn remove_traces(layout: &Layout) -> Result<(), LocalNodeError> {
         Path::new("/run/containerd/s"),
         Path::new("/run/containerd"),
     ] {
-        // Removed when empty; anything in it is somebody else's.
+        // Deleted if empty; its content belongs to someone else.
         let _ = fs::remove_dir(folder);
     }
     Ok(())

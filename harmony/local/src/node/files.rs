@@ -1,4 +1,4 @@
-//! Writing files so that a kill or a power cut at any moment leaves the old or the new content, never half of one.
+//! Writes files so that a kill or power failure leaves either the old or the new content, and never a part of it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,16 +9,16 @@ use sha2::{Digest, Sha256};
 
 use super::error::LocalNodeError;
 
-/// Who may read a file.
+/// Who can read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Root alone: keys, and configurations that hold them.
+    /// Only root: keys, and configurations that contain keys.
     Secret,
-    /// Everybody who can reach the folder.
+    /// Everyone who can access the directory.
     Public,
 }
 
-/// Writes `content` unless the file already holds it; true when it was written.
+/// Writes `content` unless the file already contains it. Returns true if it was written.
 pub(super) fn write_if_changed(
     path: &Path,
     content: &[u8],
@@ -50,7 +50,7 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// Creates a folder, and those above it, that only root may enter.
+/// Creates a directory and its parents, accessible only by root.
 pub(super) fn create_private_dir(path: &Path) -> Result<(), LocalNodeError> {
     let create = || {
         if let Some(parent) = path.parent() {
@@ -66,12 +66,12 @@ pub(super) fn create_private_dir(path: &Path) -> Result<(), LocalNodeError> {
     create().map_err(LocalNodeError::file("create", path))
 }
 
-/// Creates a folder and those above it.
+/// Creates a directory and its parents.
 pub(super) fn create_dir(path: &Path) -> Result<(), LocalNodeError> {
     fs::create_dir_all(path).map_err(LocalNodeError::file("create", path))
 }
 
-/// Removes a file or a whole folder; nothing there is fine.
+/// Deletes a file or directory. Succeeds if it does not exist.
 pub(super) fn remove(path: &Path) -> Result<(), LocalNodeError> {
     let removed = match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
@@ -86,7 +86,7 @@ pub(super) fn remove(path: &Path) -> Result<(), LocalNodeError> {
     }
 }
 
-/// The last lines of a text file, oldest first; empty when it cannot be read.
+/// The last lines of a text file, oldest first; empty if it cannot be read.
 pub(super) fn tail(path: &Path, lines: usize) -> Vec<String> {
     const WINDOW: u64 = 64 * 1024;
     let read = || -> io::Result<Vec<u8>> {
@@ -103,7 +103,7 @@ pub(super) fn tail(path: &Path, lines: usize) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// The last lines that say something.
+/// The last lines that are not empty.
 pub(super) fn last_lines(text: &str, lines: usize) -> Vec<String> {
     let all: Vec<&str> = text
         .lines()
@@ -115,7 +115,7 @@ pub(super) fn last_lines(text: &str, lines: usize) -> Vec<String> {
         .collect()
 }
 
-/// SHA-256 over parts, each preceded by its length so that no two lists of parts collide; lower-case hex.
+/// SHA-256 of several parts, each preceded by its length so that different lists cannot collide; lower-case hex.
 pub(super) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for part in parts {

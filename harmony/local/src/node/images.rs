@@ -1,8 +1,8 @@
-//! Images get into the node without a registry: as an OCI image layout, through containerd's own import.
+//! Imports images into the node without a registry: from an OCI image layout, with containerd's own import.
 //!
 //! A kubelet asks for an image by the name in the pod, `registry/repository@sha256:...`, and containerd answers from
-//! the names it knows. An import therefore gives each image the name by digest, and the name by tag where there is
-//! one; pods that name it then start with `imagePullPolicy: IfNotPresent` and nothing is pulled.
+//! the names it knows. So an import creates the name by digest and, if there is one, the name by tag. Pods that use one
+//! of these names start with `imagePullPolicy: IfNotPresent`, and nothing is pulled.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -23,11 +23,11 @@ use super::error::LocalNodeError;
 use super::files;
 use super::tool;
 
-/// Imports the one image of an OCI layout (a folder or a tar archive) under the names of `image`.
+/// Imports the image of an OCI layout (a directory or a tar archive) under the names of `image`.
 ///
 /// # Errors
-/// [`LocalNodeError::Layout`] when the layout does not hold exactly one intact image, [`LocalNodeError::Archive`] when
-/// it is not the one that `image` pins.
+/// [`LocalNodeError::Layout`] if the layout does not contain exactly one intact image, [`LocalNodeError::Archive`] if
+/// its digest is not that of `image`.
 pub(crate) async fn import(
     ctx: &Context,
     containerd: &Containerd,
@@ -38,7 +38,7 @@ pub(crate) async fn import(
     if let Some(pinned) = image.digest()
         && *pinned != digest
     {
-        let reason = format!("it holds {digest}, not {pinned}");
+        let reason = format!("it contains {digest}, not {pinned}");
         return Err(LocalNodeError::Archive {
             path: layout.to_owned(),
             reason,
@@ -73,7 +73,7 @@ pub(crate) async fn import(
     Ok(change)
 }
 
-/// Whether containerd has the image under that name; by digest where the reference has one.
+/// Returns true if containerd has the image under this name, by digest if the reference has one.
 pub(super) async fn is_present(
     containerd: &Containerd,
     image: &ImageRef,
@@ -87,7 +87,7 @@ pub(super) async fn is_present(
     Ok(containerd.digest_of(&name).await?.is_some())
 }
 
-/// containerd writes Docker Hub's official images with `library/`, as Docker does.
+/// containerd stores the official images of Docker Hub with `library/`, like Docker.
 fn containerd_repository(image: &ImageRef) -> String {
     let (registry, repository) = (image.registry().as_str(), image.repository().as_str());
     if registry == "docker.io" && !repository.contains('/') {
@@ -96,7 +96,8 @@ fn containerd_repository(image: &ImageRef) -> String {
     format!("{registry}/{repository}")
 }
 
-/// Feeds a layout to containerd's standard input: it may be in another mount namespace. A folder is packed on the way.
+/// Writes a layout to the standard input of containerd's client, which may run in another mount namespace. A directory
+/// is packed first.
 async fn load(
     containerd: &Containerd,
     layout: &Path,
@@ -141,7 +142,7 @@ async fn load(
     fed.map_err(LocalNodeError::file("read", layout))
 }
 
-/// The digest of the one image of a layout, all of whose blobs are what their names say.
+/// The digest of the only image in a layout, after verifying all of its blobs.
 async fn intact_image(layout: &Path) -> Result<Digest, LocalNodeError> {
     let path = layout.to_owned();
     let read = move || {
@@ -159,10 +160,11 @@ async fn intact_image(layout: &Path) -> Result<Digest, LocalNodeError> {
     })
 }
 
-/// The image that holds a pod's namespaces, made of nothing but one program.
+/// The pause image, which holds the namespaces of a pod. It contains a single program.
 #[derive(Debug, Clone)]
 pub(super) struct PauseImage {
-    /// As containerd's configuration names it; made of its content, so another program is another image.
+    /// The name in the containerd configuration. It contains a hash of the content, so another program is another
+    /// image.
     pub(super) name: String,
     archive: Vec<u8>,
 }
@@ -170,7 +172,7 @@ pub(super) struct PauseImage {
 const PAUSE_REPOSITORY: &str = "harmony.local/pause";
 
 impl PauseImage {
-    /// Assembles the image; the same program gives the same bytes.
+    /// Assembles the image. The same program gives the same bytes.
     pub(super) fn assemble(program: &Path) -> Result<Self, LocalNodeError> {
         let read = fs::read(program).map_err(LocalNodeError::file("read", program))?;
         let (archive, digest) =
@@ -181,7 +183,7 @@ impl PauseImage {
         })
     }
 
-    /// Imports the image unless it is there.
+    /// Imports the image unless it exists.
     pub(super) async fn ensure(&self, containerd: &Containerd) -> Result<(), LocalNodeError> {
         if containerd.digest_of(&self.name).await?.is_some() {
             return Ok(());
@@ -223,7 +225,7 @@ fn pause_archive(program: &[u8]) -> io::Result<(Vec<u8>, Digest)> {
     let config = json!({
         "architecture": name,
         "os": "linux",
-        // Not root: it holds namespaces and reaps processes, and needs no right for either.
+        // Not root: it needs no permissions to hold namespaces and reap processes.
         "config": { "Entrypoint": ["/pause"], "User": "65535:65535" },
         "rootfs": { "type": "layers", "diff_ids": [layer.diff_id] },
     });
@@ -268,7 +270,7 @@ mod tests {
         let (mut archive, _) = pause_archive(b"program").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pause.tar");
-        // The last blob is the layer; behind it is the padding and the end of the archive.
+        // The layer is the last blob, followed by the padding and the end of the archive.
         let at = archive.iter().rposition(|byte| *byte != 0).unwrap();
         archive[at] ^= 1;
         fs::write(&path, archive).unwrap();

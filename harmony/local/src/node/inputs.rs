@@ -1,4 +1,4 @@
-//! What the components' arguments and files are made from.
+//! The input for the arguments and files of the components.
 
 use super::config::LocalNodeConfig;
 use super::machine::Machine;
@@ -12,6 +12,6 @@ pub(super) struct Inputs<'a> {
     pub(super) machine: &'a Machine,
     pub(super) host: &'a HostPrograms,
     pub(super) program: &'a Program,
-    /// The image that holds a pod's namespaces, as containerd knows it.
+    /// The name of the pause image in containerd.
     pub(super) pause_image: &'a str,
 }

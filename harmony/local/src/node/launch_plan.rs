@@ -1,4 +1,4 @@
-//! How each component is started: its arguments, and which files it reads.
+//! How to start each component: its arguments and the files that it reads.
 
 use std::ffi::OsString;
 use std::fs;
@@ -32,7 +32,8 @@ pub(super) fn write_files(inputs: Inputs<'_>) -> Result<(), LocalNodeError> {
     Ok(())
 }
 
-/// How a component is started now; its fingerprint differs from a running process' when that one is out of date.
+/// How to start a component now. If its fingerprint differs from that of the running process, the process is out of
+/// date.
 pub(super) fn launch(inputs: Inputs<'_>, component: Component) -> Result<Launch, LocalNodeError> {
     let layout = inputs.config.layout();
     let program = match component {
@@ -90,7 +91,7 @@ fn arguments(config: &LocalNodeConfig, layout: &Layout, component: Component) ->
                 flag("peer-key-file", pki("etcd.key")),
                 flag("peer-trusted-ca-file", pki("etcd-ca.crt")),
                 flag("peer-client-cert-auth", "true".into()),
-                // One member has nobody to hear from: it may elect itself at once.
+                // A single member has no peers and can elect itself immediately.
                 flag("heartbeat-interval", "50".into()),
                 flag("election-timeout", "250".into()),
                 flag("auto-compaction-retention", "5m".into()),
@@ -133,7 +134,7 @@ fn arguments(config: &LocalNodeConfig, layout: &Layout, component: Component) ->
                 "kubelet-client-key",
                 pki("kube-apiserver-kubelet-client.key"),
             ),
-            // The node's name is in no name service: logs, exec and port-forward go to its address.
+            // The name of the node is not in DNS, so logs, exec and port-forward use its address.
             flag("kubelet-preferred-address-types", "InternalIP".into()),
             flag(
                 "audit-policy-file",
@@ -146,11 +147,11 @@ fn arguments(config: &LocalNodeConfig, layout: &Layout, component: Component) ->
         ],
         Component::ControllerManager => vec![
             flag("kubeconfig", path(layout.kubeconfig(component.as_str()))),
-            // Nothing scrapes it; a port less can be taken by nobody.
+            // Nothing scrapes it, and one port less can be in use.
             flag("secure-port", "0".into()),
             flag("leader-elect", "false".into()),
             flag("use-service-account-credentials", "true".into()),
-            // The default of 20 requests a second alone makes its start take five seconds.
+            // With the default of 20 requests per second, its start takes five seconds.
             flag("kube-api-qps", "200".into()),
             flag("kube-api-burst", "400".into()),
             flag(
@@ -185,7 +186,7 @@ fn arguments(config: &LocalNodeConfig, layout: &Layout, component: Component) ->
     args
 }
 
-/// The files whose change means that the component must be started again.
+/// The files whose change requires a restart of the component.
 fn files_read(layout: &Layout, component: Component) -> Vec<PathBuf> {
     let pki = |names: &[&str]| {
         names

@@ -1,4 +1,5 @@
-//! One run at a time: an advisory lock that the kernel drops when its holder ends, however it ends.
+//! A lock for one run at a time. It is an advisory lock, so the kernel releases it when its holder exits for any
+//! reason.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -9,7 +10,7 @@ use harmony_core::Context;
 
 use super::error::LocalNodeError;
 
-/// Held until dropped.
+/// The lock, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
@@ -17,7 +18,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, waiting for another run to let go of it.
+    /// Takes the lock. Waits until another run releases it.
     pub(super) async fn acquire(
         ctx: &Context,
         path: &Path,
@@ -57,7 +58,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // Whoever held it may have removed the file meanwhile; then this lock is on nothing.
+        // The previous holder may have deleted the file, and then this lock has no effect.
         let same = fs::metadata(path)
             .is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
         Ok(same.then(|| Self {
@@ -66,7 +67,7 @@ impl Lock {
         }))
     }
 
-    /// Lets go of the lock and leaves no file.
+    /// Releases the lock and deletes its file.
     pub(super) fn release_and_remove(self) -> Result<(), LocalNodeError> {
         let removed = super::files::remove(&self.path);
         drop(self.file);

@@ -1,29 +1,29 @@
-//! What this machine is: read once at the start of `up`, never written.
+//! The properties of this machine, read once at the start of `up` and never changed.
 
 use std::fs;
 use std::path::Path;
 
-/// The facts that the configuration of the components depends on.
+/// The properties that the configuration of the components depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Machine {
-    /// Whether root may raise resource limits here. In many containers it may not, and runc then dies when containerd
-    /// asks it for a negative OOM score.
+    /// Whether root can raise resource limits. In many containers it cannot, and runc fails if containerd asks for a
+    /// negative OOM score.
     pub(super) may_raise_limits: bool,
     pub(super) cgroup_driver: CgroupDriver,
-    /// The name servers that pods can reach too.
+    /// The name servers that pods can reach.
     pub(super) resolv_conf: String,
-    /// How containerd keeps the file systems of containers.
+    /// The snapshotter of containerd, which stores the file systems of containers.
     pub(super) snapshotter: &'static str,
     /// Changes with every boot.
     pub(super) boot_id: String,
 }
 
-/// Who owns the tree of control groups.
+/// Who manages the control groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CgroupDriver {
-    /// Nobody else: groups are folders that we make.
+    /// Nobody else: groups are directories that we create.
     Cgroupfs,
-    /// systemd, on the unified hierarchy: it would undo what others change in its tree.
+    /// systemd, in the unified hierarchy: it would undo the changes of others in its tree.
     Systemd,
 }
 
@@ -34,7 +34,7 @@ impl Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         let systemd = Path::new("/run/systemd/system").exists();
-        // With systemd-resolved, /etc/resolv.conf names a server on loopback, which no pod can reach.
+        // With systemd-resolved, /etc/resolv.conf contains a server on loopback, which pods cannot reach.
         let resolved = read("/run/systemd/resolve/resolv.conf");
         let resolv_conf = if resolved.is_empty() {
             read("/etc/resolv.conf")
@@ -54,12 +54,12 @@ impl Machine {
         }
     }
 
-    /// The control group, below the root of each hierarchy, that holds all pods of a node.
+    /// The path of the control group for all pods of a node, below the root of each hierarchy.
     pub(super) fn cgroup_name(node: &str) -> String {
         format!("harmony-node-{node}")
     }
 
-    /// True when cluster DNS has somebody to ask for names outside the cluster.
+    /// Returns true if cluster DNS has a server to ask for names outside of the cluster.
     pub(super) fn has_name_server(&self) -> bool {
         self.resolv_conf
             .lines()
@@ -78,7 +78,8 @@ impl Machine {
     }
 }
 
-/// An overlay cannot lie on an overlay, as in a container whose own file system is one: there, containers get copies.
+/// An overlay file system cannot be on another one, as in a container with an overlay root. In this case, containers
+/// get copies.
 pub(super) fn snapshotter(state: &Path) -> &'static str {
     let existing = state
         .ancestors()
@@ -98,7 +99,7 @@ fn has_capability(status: &str, capability: u32) -> bool {
         .is_some_and(|set| set & (1 << capability) != 0)
 }
 
-/// `resolv.conf` without the servers on loopback, comments and options: names only resolve through the rest.
+/// `resolv.conf` without servers on loopback, comments and options.
 fn reachable_from_pods(resolv_conf: &str) -> String {
     let mut kept = String::new();
     for line in resolv_conf.lines().map(str::trim) {

@@ -1,8 +1,8 @@
 //! A real single-node Kubernetes on this machine, without Docker.
 //!
-//! One Go program, compiled from the module that this crate carries, is etcd, the control plane, kubelet, kube-proxy
-//! and CoreDNS; containerd, runc and the network plugins come from the distribution. Everything runs as detached
-//! processes of root that outlive whoever started them.
+//! A Go program, compiled from the module in this crate, contains etcd, the control plane, the kubelet, kube-proxy and
+//! CoreDNS. containerd, runc and the network plug-ins come from the Linux distribution. All components are detached
+//! root processes that outlive the program that started them.
 //!
 //! ```text
 //! up:   preflight -> packages | program -> pki -> launch_plan -> network, cgroups
@@ -11,20 +11,21 @@
 //! down: kubelet -> control plane -> pods -> containerd, etcd -> what is left: shims, groups, mounts, network
 //! ```
 //!
-//! There is no state beside what is there: running processes are found by a marker in their environment, and each
-//! carries a fingerprint of how it was started. So a second `up` starts what is missing, replaces what is out of date
-//! and leaves the rest, and a run that is killed at any moment is continued by the next.
+//! There is no stored state: running processes are identified by a marker in their environment, and each has a
+//! fingerprint of how it was started. So a second `up` starts what is missing, replaces what is out of date and leaves
+//! the rest unchanged. If a run is killed, the next one continues.
 //!
-//! | listens | where |
+//! | component | listens on |
 //! | --- | --- |
 //! | API server, kubelet | the node's address; client certificates or tokens only |
 //! | etcd | 127.0.0.1, TLS with client certificates of an authority of its own |
-//! | containerd | a Unix socket below the state folder, which only root may enter |
+//! | containerd | a Unix socket in the state directory, which only root can access |
 //!
-//! Other hosts reach none of it: the packet filter drops what they send to the node, to Services and to pods.
+//! Other hosts cannot reach any of this: the packet filter drops their packets to the node, to Services and to pods.
 //!
-//! The kernel and the packet filter are shared with the machine: `up` notes what it and the components change, and
-//! `down` puts back what nobody else has changed or come to need. Start reading at [`LocalNode`] and `up`.
+//! The kernel and the packet filter are shared with the machine: `up` records the settings that it and the components
+//! change, and `down` restores them unless someone else has changed them or needs them. Start reading at [`LocalNode`]
+//! and `up`.
 
 mod cgroups;
 mod component;
@@ -70,7 +71,7 @@ pub use status::{ComponentStatus, Health, NodeStatus};
 
 use containerd::Containerd;
 
-/// The node of one configuration; cheap to clone. Nothing is started by making one.
+/// A node with a configuration; cheap to clone. Creating a value does not start the node.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), harmony_local::node::LocalNodeError> {
@@ -89,54 +90,54 @@ pub struct LocalNode {
 }
 
 impl LocalNode {
-    /// The node of that configuration. [`LocalNode::default`] is the one that a machine shares.
+    /// The node with this configuration. [`LocalNode::default`] is shared by everything on the machine.
     pub fn new(config: LocalNodeConfig) -> Self {
         Self { config }
     }
 
-    /// What it was configured with.
     pub fn config(&self) -> &LocalNodeConfig {
         &self.config
     }
 
-    /// Brings the node up; returns when it is Ready and cluster DNS answers.
+    /// Starts the node. Returns when it is Ready and cluster DNS answers.
     ///
-    /// Installs missing packages with apt and builds the node's program when there is none yet, which takes minutes
-    /// and tells its progress. After that a start takes seconds, and on a node that runs nothing is changed.
-    /// In planning mode nothing is written, and the outcome says what would be started.
+    /// Installs missing packages with apt and builds the node's program if necessary, which takes minutes and reports
+    /// its progress. After that, a start takes seconds, and nothing changes if the node is already running. In planning
+    /// mode nothing is written, and the outcome contains what would be started.
     ///
-    /// Safe to run at any time: another `up` or `down` at work is waited for. Safe to cancel and to kill at any time:
-    /// the next `up` continues.
+    /// Can be called at any time; it waits for another `up` or `down`. Can be cancelled or killed at any time; the next
+    /// `up` continues.
     ///
     /// # Errors
-    /// Refusals ([`FailureKind::Refused`](harmony_core::diagnostic::FailureKind)) come before anything is written:
-    /// not root, no space, a taken port, another node, a route in the way, no packages, no Go.
+    /// Refusals ([`FailureKind::Refused`](harmony_core::diagnostic::FailureKind)) happen before anything is written:
+    /// not root, no space, a port in use, another node, a conflicting route, missing packages, no Go.
     pub async fn up(&self, ctx: &Context) -> Result<Outcome, LocalNodeError> {
-        // Boxed: the future holds every step of the way and would be large in each caller's.
+        // Boxed, because the future contains every step and would be large in each caller.
         Box::pin(up::up(ctx, &self.config)).await
     }
 
-    /// What runs, and whether it works. Changes nothing.
+    /// The state of the node and its components. Changes nothing.
     pub async fn status(&self) -> Result<NodeStatus, LocalNodeError> {
         status::status(&self.config).await
     }
 
-    /// Takes the node down and leaves no process, mount, address, route, rule or control group of it.
+    /// Stops the node, and leaves no process, mount, address, route, rule or control group behind.
     ///
-    /// Works on a node that is half up, and again after it was killed. Pods are killed, not asked to end.
+    /// Works if the node is only partly running, and after an earlier call was killed. Pods are killed and not asked to
+    /// exit.
     pub async fn down(&self, ctx: &Context, keep: Keep) -> Result<Outcome, LocalNodeError> {
         Box::pin(down::down(ctx, &self.config, keep)).await
     }
 
-    /// Puts the one image of an OCI image layout (a folder or a tar archive) into the node, under the name of `image`
-    /// with the layout's digest, and under its tag where it has one.
+    /// Imports the image of an OCI image layout (a directory or a tar archive) into the node, under the name of `image`
+    /// with the digest of the layout, and under its tag if it has one.
     ///
-    /// Pods then name it `registry/repository@sha256:...` with `imagePullPolicy: IfNotPresent`; no registry is asked.
-    /// Reports [`Action::Unchanged`] when it is there already.
+    /// Pods can then use `registry/repository@sha256:...` with `imagePullPolicy: IfNotPresent`, without a registry.
+    /// Returns [`Action::Unchanged`] if the image already exists.
     ///
     /// # Errors
-    /// [`LocalNodeError::NotRunning`]; [`LocalNodeError::Archive`] when the layout is not one image, or not the one
-    /// that `image` pins by digest.
+    /// [`LocalNodeError::NotRunning`]; [`LocalNodeError::Archive`] if the layout is not a single image, or not the one
+    /// with the digest in `image`.
     pub async fn import_image(
         &self,
         ctx: &Context,
@@ -148,7 +149,7 @@ impl LocalNode {
             .await?
     }
 
-    /// Whether the node has the image under that name; by digest where the reference has one.
+    /// Returns true if the node has the image under this name, by digest if the reference has one.
     ///
     /// # Errors
     /// [`LocalNodeError::NotRunning`].
@@ -156,11 +157,11 @@ impl LocalNode {
         images::is_present(&self.containerd().await?, image).await
     }
 
-    /// Lets the node pull from a registry whose certificate this machine does not trust, or which has none. Takes
-    /// effect at the next pull; survives restarts of the node. In planning mode nothing is written.
+    /// Allows the node to pull from a registry without TLS or with a certificate that this machine does not trust.
+    /// Takes effect at the next pull and survives restarts of the node. In planning mode nothing is written.
     ///
     /// # Errors
-    /// [`LocalNodeError::Reference`] for plain HTTP beyond loopback, or an authority that is not PEM.
+    /// [`LocalNodeError::Reference`] for plain HTTP to a host other than loopback, or an authority that is not PEM.
     pub fn trust_registry(
         &self,
         ctx: &Context,
@@ -178,23 +179,23 @@ impl LocalNode {
         Ok(Change::new(action, Subject::File(path)))
     }
 
-    /// The administrator's kubeconfig, whole in itself; readable by root. There once `up` has run.
+    /// The admin kubeconfig with embedded credentials, readable by root. Exists after `up`.
     pub fn kubeconfig(&self) -> PathBuf {
         self.config.layout().kubeconfig("admin")
     }
 
-    /// The API server's audit log: one JSON object a line for each write (and each dry run of one, recognised by
-    /// `dryRun` in its `requestURI`) that was not made by the system's own parts. At most 60 MB are kept.
+    /// The audit log of the API server: one JSON object per line for each write (including dry runs, which have
+    /// `dryRun` in their `requestURI`) that was not made by the system's own components. At most 60 MB are kept.
     pub fn audit_log(&self) -> PathBuf {
         self.config.layout().audit_log()
     }
 
-    /// The folder of the components' logs, one file each.
+    /// The directory with the logs of the components, one file each.
     pub fn logs(&self) -> PathBuf {
         self.config.layout().logs()
     }
 
-    /// `kubectl` for this node, out of the node's own program; nothing when that is not built.
+    /// A `kubectl` command for this node that uses the node's program; `None` if the program is not built.
     pub fn kubectl(&self) -> Option<std::process::Command> {
         let program = program::find_built(&self.config.cache_dir)?;
         let mut kubectl = harmony_core::process::command(program.node, &[]);

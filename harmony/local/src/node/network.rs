@@ -1,12 +1,14 @@
-//! What the node changes of the machine's network and kernel settings, and how that is taken back.
+//! The changes to the network and kernel settings of the machine, and how they are undone.
 //!
-//! - The node's address is put on the loopback link, and Service addresses are routed to that link: the packet filter
-//!   of kube-proxy turns them to pods, and what it does not know ends there instead of leaving the machine. Pod
-//!   addresses that no pod has are unreachable for the same reason.
-//! - One chain of ours lets pods through the packet filter and gives them the machine's address for the world outside.
-//!   The same chain drops, before any other rule sees it, what other hosts send to the node, to Services and to pods:
-//!   Linux answers for addresses of the loopback link on every link, and this machine forwards.
-//! - Kernel settings that the kubelet, kube-proxy and the network plugins change are noted before they do.
+//! - The address of the node is added to the loopback interface, and the addresses of Services are routed to this
+//!   interface. There, the packet filter of kube-proxy redirects them to pods, and packets to unknown addresses are
+//!   dropped instead of leaving the machine. For the same reason, unused pod addresses are unreachable.
+//! - Our own chain allows packets of pods, and replaces their source address by that of the machine for destinations
+//!   outside of the cluster. It also drops, before any other rule, packets from other hosts to the node, to Services
+//!   and to pods: Linux answers for the addresses of the loopback interface on every interface, and this machine
+//!   forwards packets.
+//! - The previous values of kernel settings that the kubelet, kube-proxy and the network plug-ins change are recorded
+//!   first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,22 +24,22 @@ use super::machine::Machine;
 use super::packages::HostPrograms;
 use super::tool;
 
-/// The name of the pod network; network plugins write it into the comments of their rules.
+/// The name of the pod network, which network plug-ins write to the comments of their rules.
 pub(super) const CNI_NETWORK: &str = "harmony-pods";
 const CHAIN: &str = "HARMONY-NODE";
 
-/// How the machine was before the node touched it.
+/// The state of the machine before the node changed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MachineRecord {
     pub(super) boot_id: String,
     settings: BTreeMap<String, String>,
-    /// Who may have needed forwarding then.
+    /// What may have needed forwarding at that time.
     #[serde(default)]
     forwarding: Option<BTreeSet<String>>,
 }
 
 impl MachineRecord {
-    /// The record, when the machine is marked as changed by this node.
+    /// The record, if this node has changed the machine.
     pub(super) fn read(config: &LocalNodeConfig) -> Option<Self> {
         serde_json::from_slice(&fs::read(config.layout().machine_record()).ok()?).ok()
     }
@@ -60,7 +62,7 @@ fn links() -> Vec<String> {
         .collect()
 }
 
-/// Links, and rules about forwarded packets, that are not the node's: what could need `ip_forward`.
+/// Links and forwarding rules that do not belong to the node and could need `ip_forward`.
 fn forwarding_users(saved_rules: &str, links: &[String]) -> BTreeSet<String> {
     let is_ours = |line: &str| {
         [CHAIN, "KUBE-", "CNI-", CNI_NETWORK]
@@ -76,7 +78,8 @@ fn forwarding_users(saved_rules: &str, links: &[String]) -> BTreeSet<String> {
         lines.into_iter().filter(move |line| line.starts_with(hook))
     });
     let rules = rules.filter(|line| !is_ours(line)).map(str::to_owned);
-    // A pod's link can outlive it for a moment; those of others' containers hang on a bridge, which counts.
+    // The link of a pod can exist slightly longer than the pod. The links of other containers are attached to a bridge,
+    // which counts.
     let links = links
         .iter()
         .filter(|link| *link != "lo" && !link.starts_with("veth"));
@@ -85,7 +88,7 @@ fn forwarding_users(saved_rules: &str, links: &[String]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Notes how the machine is, then makes its network the node's. Changes nothing when all is there.
+/// Records the state of the machine, then configures the network for the node. Changes nothing if this is already done.
 pub(super) async fn ensure(
     config: &LocalNodeConfig,
     machine: &Machine,
@@ -103,8 +106,8 @@ pub(super) async fn ensure(
     fs::write(&forward, "1").map_err(LocalNodeError::file("write", forward))
 }
 
-/// The rules, as strict as this kernel can: without its module `rpfilter`, packets that carry a pod's address as
-/// their source are believed.
+/// The strictest rules that the kernel supports: without its module `rpfilter`, the source address of packets from pods
+/// is not verified.
 async fn ensure_rules(config: &LocalNodeConfig, host: &HostPrograms) -> Result<(), LocalNodeError> {
     let present = tool::run(&host.iptables_tool("save"), &[] as &[&str]).await?;
     let mut result = Ok(String::new());
@@ -135,7 +138,7 @@ pub(super) async fn remove(
             host.sibling(&format!("{family}-save")),
             host.sibling(&format!("{family}-restore")),
         );
-        // A kernel without IPv6 has no ip6tables, and nothing to remove there.
+        // A kernel without IPv6 has no ip6tables, and there is nothing to remove.
         let Ok(present) = tool::run(&save, &[] as &[&str]).await else {
             continue;
         };
@@ -166,7 +169,7 @@ pub(super) async fn remove(
             "lo".into(),
         ],
     ] {
-        // The only failure is that it is gone already.
+        // This fails only if it has already been removed.
         let _ = tool::run(&host.ip, &gone).await;
     }
     let rules = tool::run(&host.iptables_tool("save"), &[] as &[&str]).await?;
@@ -217,28 +220,29 @@ impl HostPrograms {
     }
 }
 
-/// Whether a packet that carries a pod's address must have come over the link that leads to that pod.
+/// Whether a packet with the address of a pod must come from the link of this pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sources {
     Checked,
     Believed,
 }
 
-/// What our chain holds in one table, and how packets get there.
+/// The content of our chain in a table, and the jump to it.
 struct TableRules {
     table: &'static str,
     rules: Vec<String>,
-    /// As `iptables-save` prints it.
+    /// As printed by `iptables-save`.
     jump: String,
     /// Whether the jump comes before all other rules.
     first: bool,
 }
 
-/// The rules of our chain and the jumps to it, by table. Where we drop, the jump comes first in its chain; where we
-/// allow, last: rules that refuse traffic go first, and what we allow is only otherwise dropped by a chain's policy.
+/// The rules of our chain and the jumps to it, per table. For rules that drop packets, the jump comes first in its
+/// chain. For rules that allow packets, it comes last, because rules that refuse traffic take precedence, and without
+/// ours only the policy of the chain would drop these packets.
 ///
-/// What comes from outside is dropped before addresses are translated. So answers to pods, which still carry the
-/// machine's address there, pass.
+/// Packets from outside are dropped before addresses are translated. At this point, replies to pods still have the
+/// machine's address and pass.
 fn wanted_rules(config: &LocalNodeConfig, sources: Sources) -> [TableRules; 3] {
     let pods = config.pod_cidr.to_string();
     let guarded = [
@@ -278,7 +282,8 @@ fn wanted_rules(config: &LocalNodeConfig, sources: Sources) -> [TableRules; 3] {
     ]
 }
 
-/// The input of `iptables-restore --noflush` that completes what `iptables-save` printed; nothing when all is there.
+/// The input for `iptables-restore --noflush` that adds what is missing from the output of `iptables-save`; `None` if
+/// nothing is missing.
 fn missing_rules(present: &str, wanted: &[TableRules]) -> Option<String> {
     let tables = tables(present);
     let mut input: Vec<String> = Vec::new();
@@ -317,7 +322,7 @@ fn missing_rules(present: &str, wanted: &[TableRules]) -> Option<String> {
     (!input.is_empty()).then(|| as_text(&input))
 }
 
-/// The lines of each table of `iptables-save`.
+/// The lines of each table in the output of `iptables-save`.
 fn tables(saved: &str) -> BTreeMap<&str, Vec<&str>> {
     let mut tables: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut current = "";
@@ -331,7 +336,7 @@ fn tables(saved: &str) -> BTreeMap<&str, Vec<&str>> {
     tables
 }
 
-/// What removes our chain, those of kube-proxy, and the port mappings of our pods, leaving every other rule.
+/// Removes our chain, those of kube-proxy, and the port mappings of our pods, and keeps all other rules.
 fn removal(saved: &str) -> String {
     let mut input: Vec<String> = Vec::new();
     for (table, lines) in tables(saved) {
@@ -346,7 +351,7 @@ fn removal(saved: &str) -> String {
             let target = line.rsplit_once(" -j ")?.1.split(' ').next()?.to_owned();
             Some((chain, target))
         };
-        // A chain of port mappings is ours when the rule that jumps to it names our network.
+        // A chain of port mappings is ours if the rule that jumps to it mentions our network.
         let mapped: Vec<String> = lines
             .iter()
             .filter(|line| line.contains(&format!("name: \\\"{CNI_NETWORK}\\\"")))
@@ -359,7 +364,7 @@ fn removal(saved: &str) -> String {
                 || mapped.iter().any(|mapped| mapped == chain)
         };
         let mut gone: Vec<&String> = chains.iter().filter(|chain| ours(chain)).collect();
-        // The chains that port mappings share go with the last mapping.
+        // The chains that port mappings share are removed with the last mapping.
         let others_map = chains
             .iter()
             .any(|chain| chain.starts_with("CNI-DN-") && !ours(chain));

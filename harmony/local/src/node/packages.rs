@@ -1,4 +1,4 @@
-//! The programs that come from the distribution: found, or installed with apt.
+//! The programs of the Linux distribution: finds them, or installs them with apt.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use super::error::LocalNodeError;
 use super::process;
 use super::tool;
 
-/// Where the programs of the distribution are.
+/// The paths of the programs.
 #[derive(Debug, Clone)]
 pub(super) struct HostPrograms {
     pub(super) containerd: PathBuf,
@@ -22,11 +22,11 @@ pub(super) struct HostPrograms {
     pub(super) ip: PathBuf,
     pub(super) iptables: PathBuf,
     pub(super) setsid: PathBuf,
-    /// The folder of the network plugins.
+    /// The directory of the network plug-ins.
     pub(super) cni_plugins: PathBuf,
 }
 
-/// A program and the Debian package that has it.
+/// A program and its Debian package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wanted {
     program: &'static str,
@@ -72,7 +72,7 @@ const PROGRAMS: [Wanted; 9] = [
     },
 ];
 
-/// Where distributions put network plugins: Debian, upstream, Alpine and Fedora.
+/// The directories of network plug-ins in Debian, upstream, Alpine and Fedora.
 const PLUGIN_FOLDERS: [&str; 4] = [
     "/usr/lib/cni",
     "/opt/cni/bin",
@@ -85,7 +85,7 @@ const PLUGIN_PACKAGE: &str = "containernetworking-plugins";
 /// Finds the programs, installs what is missing with apt, and finds them again.
 ///
 /// # Errors
-/// [`LocalNodeError::PackagesMissing`] where there is no apt; [`LocalNodeError::PackageInstall`] when it fails.
+/// [`LocalNodeError::PackagesMissing`] without apt; [`LocalNodeError::PackageInstall`] if it fails.
 pub(super) async fn ensure(ctx: &Context) -> Result<HostPrograms, LocalNodeError> {
     let missing = match find() {
         Ok(found) => return Ok(found),
@@ -113,7 +113,7 @@ fn packages_of(missing: &[Wanted]) -> Vec<&'static str> {
     packages
 }
 
-/// The programs as they are now, without installing anything; what is missing otherwise.
+/// The installed programs, or the missing ones as an error. Installs nothing.
 pub(super) fn find_installed() -> Result<HostPrograms, LocalNodeError> {
     find().map_err(|missing| refuse(&missing))
 }
@@ -148,12 +148,11 @@ fn find() -> Result<HostPrograms, Vec<Wanted>> {
     }
 }
 
-/// A program on the search path.
 pub(crate) fn search(program: &str) -> Option<PathBuf> {
     find_in(program, process::search_path())
 }
 
-/// Installs Debian packages, without the ones they only recommend.
+/// Installs Debian packages without their recommended packages.
 pub(super) async fn install(
     ctx: &Context,
     packages: &[&'static str],
@@ -178,7 +177,7 @@ pub(super) async fn install(
     install.extend(packages);
     let first = ctx.unless_cancelled(apt_get(&apt, &install, &step)).await?;
     if first.is_err() {
-        // The lists of a fresh or long unused machine name packages that are not there any more.
+        // The package lists of a new or long unused machine contain outdated packages.
         step.message("apt-get update");
         ctx.unless_cancelled(apt_get(&apt, &["update"], &step))
             .await??;
@@ -202,7 +201,7 @@ async fn apt_get(apt: &Path, args: &[&str], step: &Step) -> Result<(), LocalNode
         .stderr(Stdio::piped());
     let shown = tool::describe(&command);
     let failed = || LocalNodeError::process("run", format!("`{shown}`"));
-    // Not killed on drop: an interrupted dpkg leaves packages half configured.
+    // Not killed on drop, because an interrupted dpkg leaves packages half configured.
     let mut child = command.spawn().map_err(failed())?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(failed()(std::io::ErrorKind::BrokenPipe.into()));

@@ -1,9 +1,9 @@
-//! The certificates of the node: two authorities, one for the cluster and one that only etcd trusts, so that no user
-//! of the cluster can reach the database around the API server.
+//! The certificates of the node. There are two authorities, one for the cluster and one that only etcd trusts, so that
+//! no user of the cluster can bypass the API server and access the database.
 //!
-//! A record beside the certificates says how each was made and when it ends; a certificate whose wish has changed, or
-//! that ends within a month, or whose files are not as they were written, is made anew. A kill between two files leaves the record behind, which has the same
-//! effect.
+//! A record next to the certificates contains how each one was made and when it expires. A certificate is made again if
+//! its specification has changed, if it expires within a month, or if its files have changed. A kill between two files
+//! leaves an outdated record, which has the same effect.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,9 +21,9 @@ use super::config::{Layout, LocalNodeConfig};
 use super::error::LocalNodeError;
 use super::files::{self, Access};
 
-/// Signs the certificates of users and servers of the cluster.
+/// Signs the certificates of the users and servers of the cluster.
 pub(super) const CLUSTER_CA: &str = "ca";
-/// Signs the certificates of etcd and of its one client.
+/// Signs the certificates of etcd and its only client.
 pub(super) const ETCD_CA: &str = "etcd-ca";
 /// The key pair for service account tokens; not a certificate.
 pub(super) const SERVICE_ACCOUNT: &str = "service-account";
@@ -32,18 +32,19 @@ const RECORD: &str = "issued.json";
 
 const CA_DAYS: i64 = 3650;
 const LEAF_DAYS: i64 = 365;
-/// A certificate that ends sooner is renewed by the next `up`; an authority must outlive what it signs.
+/// A certificate that expires sooner is renewed by the next `up`. An authority must outlive the certificates that it
+/// signs.
 const RENEW_LEAF_DAYS: i64 = 30;
 const RENEW_CA_DAYS: i64 = LEAF_DAYS + RENEW_LEAF_DAYS;
 
-/// What a certificate is to be.
+/// The specification of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wish {
     name: &'static str,
     issuer: &'static str,
     user: String,
     group: Option<&'static str>,
-    /// Empty for a client's certificate.
+    /// Empty for the certificate of a client.
     dns_names: Vec<String>,
     addresses: Vec<IpAddr>,
 }
@@ -127,7 +128,7 @@ struct Record {
 struct Issued {
     wish: String,
     not_after: Timestamp,
-    /// Of key and certificate, as they were written.
+    /// The digest of the key and the certificate as they were written.
     #[serde(default)]
     files: Option<String>,
 }
@@ -143,7 +144,7 @@ fn days_after(from: Timestamp, days: i64) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Makes every key and certificate that is missing, differs from its wish, or ends soon.
+/// Makes every key and certificate that is missing, differs from its specification, or expires soon.
 pub(super) fn ensure(config: &LocalNodeConfig, now: Timestamp) -> Result<(), LocalNodeError> {
     let layout = config.layout();
     files::create_private_dir(&layout.pki(""))?;
@@ -201,14 +202,14 @@ fn is_current(
     })
 }
 
-/// Over the files of a key and its certificate; nothing when one cannot be read.
+/// The digest of the files of a key and its certificate; `None` if one cannot be read.
 fn pair_digest(layout: &Layout, name: &str) -> Option<String> {
     let read = |kind: &str| fs::read(layout.pki(&format!("{name}.{kind}"))).ok();
     let (key, certificate) = (read("key")?, read("crt")?);
     Some(files::fingerprint([key.as_slice(), certificate.as_slice()]))
 }
 
-/// Whether the certificate holds the public half of the key.
+/// Returns true if the certificate contains the public half of the key.
 fn is_pair(layout: &Layout, name: &str) -> bool {
     use base64::Engine as _;
     let read = |kind: &str| read_pem(&layout.pki(&format!("{name}.{kind}"))).ok();
@@ -263,7 +264,7 @@ fn issue_authority(
     write_pair(layout, name, &key, &certificate.pem())
 }
 
-/// Everything of an authority that what it signs repeats: its name and its key usages.
+/// The properties of an authority that are repeated in the certificates it signs: its name and its key usages.
 fn authority_params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = distinguished_name(&format!("harmony local node {name}"), None);
@@ -361,7 +362,8 @@ fn distinguished_name(user: &str, group: Option<&str>) -> DistinguishedName {
     name
 }
 
-/// Whole days, from the day before: a clock that is set back a little must not void everything.
+/// In whole days, starting on the day before, so that setting back the clock a little does not invalidate the
+/// certificates.
 fn set_validity(params: &mut CertificateParams, now: Timestamp, not_after: Timestamp) {
     let day = |timestamp: Timestamp| {
         let date = Zoned::new(timestamp, TimeZone::UTC).date();

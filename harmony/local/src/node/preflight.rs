@@ -1,4 +1,4 @@
-//! What can be known before anything is written: a refusal here leaves the machine as it was.
+//! Checks before anything is written. If one fails, the machine is unchanged.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,16 +14,17 @@ use super::process;
 
 /// The database, one set of images and the logs of a small node.
 const STATE_MIB: u64 = 2 * 1024;
-/// Logs, and the database while it is compacted.
+/// Logs, and the database during compaction.
 const RESTART_MIB: u64 = 256;
 
-/// Configuration and root.
+/// Checks the configuration and root.
 pub(super) fn check(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     config.validate()?;
     check_root()
 }
 
-/// Space for what the node is going to write: much for a new one, little for one that has its images and database.
+/// Checks the disk space for what the node is going to write: more for a new node than for one that already has its
+/// images and database.
 pub(super) fn check_state_space(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     let is_new = !config.layout().etcd_data().exists();
     let needed_mib = if is_new { STATE_MIB } else { RESTART_MIB };
@@ -40,7 +41,7 @@ pub(super) fn check_root() -> Result<(), LocalNodeError> {
     }
 }
 
-/// Free space at a folder that need not exist yet.
+/// The free space of a directory that does not have to exist yet.
 pub(super) fn check_space(
     folder: &Path,
     purpose: &'static str,
@@ -51,7 +52,7 @@ pub(super) fn check_space(
         .find(|path| path.exists())
         .unwrap_or(Path::new("/"));
     let stat = rustix::fs::statvfs(existing).map_err(|error| {
-        LocalNodeError::file("look at the file system of", existing)(error.into())
+        LocalNodeError::file("inspect the file system of", existing)(error.into())
     })?;
     let free_mib = stat.f_bavail.saturating_mul(stat.f_frsize) / (1024 * 1024);
     if free_mib < needed_mib {
@@ -65,8 +66,8 @@ pub(super) fn check_space(
     Ok(())
 }
 
-/// The ports of components that are about to start must be free. Ports that nobody holds by name are waited for: a
-/// process that was killed keeps its sockets for a moment after its name, and even its number, is gone.
+/// The ports of components that are about to start must be free. Waits for ports without an owner, because the sockets
+/// of a killed process exist slightly longer than its name and pid.
 pub(super) async fn check_ports(
     config: &LocalNodeConfig,
     starting: &[Component],
@@ -109,12 +110,12 @@ fn check_ports_now(config: &LocalNodeConfig, starting: &[Component]) -> Result<(
             continue;
         };
         let holder = process::socket_holder(taken.inode);
-        // A process of ours that another run started just now, or that ends just now.
+        // Our own process that another run has just started, or that is exiting.
         if holder.is_some_and(|pid| process::is_marked(pid, process::NODE_MARK, &config.state_dir))
         {
             continue;
         }
-        // One without a command line is on its way out.
+        // A process without a command line is exiting.
         let holder = holder
             .map(|pid| (pid, process::command_line(pid)))
             .filter(|(_, command)| !command.is_empty())
@@ -143,7 +144,8 @@ fn blocker(listening: &[Listener], wanted: SocketAddr) -> Option<&Listener> {
     })
 }
 
-/// The listening sockets of `/proc/net/tcp` or `tcp6`, proc(5). Addresses are words in the byte order of the machine.
+/// The listening sockets in `/proc/net/tcp` or `tcp6`, see proc(5). Addresses are words in the byte order of the
+/// machine.
 fn listeners(table: &str) -> Vec<Listener> {
     const LISTEN: &str = "0A";
     let parse = |line: &str| {
@@ -157,7 +159,7 @@ fn listeners(table: &str) -> Vec<Listener> {
                 let address = Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?.to_ne_bytes());
                 (!address.is_unspecified()).then_some(IpAddr::V4(address))
             }
-            // Of the IPv6 sockets only the wildcard takes IPv4 connections; the rest can be told apart by any value.
+            // Only wildcard IPv6 sockets accept IPv4 connections; the others just need to be different.
             _ if address.bytes().all(|byte| byte == b'0') => None,
             _ => Some(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
         };
@@ -170,7 +172,7 @@ fn listeners(table: &str) -> Vec<Listener> {
     table.lines().skip(1).filter_map(parse).collect()
 }
 
-/// No other node on this network: two kube-proxies rewrite each other's rules.
+/// Checks that there is no other node on this network, because two kube-proxies overwrite each other's rules.
 pub(super) fn check_other_nodes(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     let here = namespace("self");
@@ -187,7 +189,7 @@ pub(super) fn check_other_nodes(config: &LocalNodeConfig) -> Result<(), LocalNod
     Ok(())
 }
 
-/// A kubelet or kube-proxy, be it a program of its own or the first argument of one that has all in it.
+/// A kubelet or kube-proxy, as a separate program or as the first argument of a combined one.
 fn is_node_process(command: &str) -> bool {
     let mut words = command.split(' ');
     let program = words
@@ -203,7 +205,7 @@ fn is_node_process(command: &str) -> bool {
     }
 }
 
-/// The ranges of the node must not hide hosts that this machine reaches otherwise.
+/// The ranges of the node must not hide hosts that this machine can reach.
 pub(super) fn check_routes(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     let table = fs::read_to_string("/proc/net/route").unwrap_or_default();
     overlap(config, &routes(&table))
@@ -235,7 +237,7 @@ fn overlap(config: &LocalNodeConfig, routes: &[Route]) -> Result<(), LocalNodeEr
     Ok(())
 }
 
-/// `/proc/net/route`: destination and mask are words in the byte order of the machine.
+/// Parses `/proc/net/route`, where the destination and the mask are words in the byte order of the machine.
 fn routes(table: &str) -> Vec<Route> {
     let word = |text: &str| {
         Some(Ipv4Addr::from(

@@ -1,5 +1,5 @@
-//! The program that is the whole control plane: compiled once from the Go module that this crate carries, and kept
-//! under a name made of everything that went into it.
+//! The program that contains the control plane: compiled once from the Go module in this crate, and cached under a hash
+//! of everything that it was built from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +29,7 @@ use super::toolchain::{self, Go, GoVersion};
 /// The built programs.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
-    /// etcd, the Kubernetes programs, CoreDNS, kubectl and `drain`; the first argument says which.
+    /// etcd, the Kubernetes programs, CoreDNS, kubectl and `drain`, selected by the first argument.
     pub(super) node: PathBuf,
     /// Holds the namespaces of a pod.
     pub(super) pause: PathBuf,
@@ -46,7 +46,7 @@ const SOURCES: [(&str, &str); 5] = [
     ),
 ];
 
-/// The release that `go.mod` requires, which the API server would not know of itself.
+/// The version in `go.mod`, which the API server would not know otherwise.
 const LINK_FLAGS: &str = concat!(
     "-s -w",
     " -X k8s.io/component-base/version.gitVersion=v1.34.4",
@@ -55,20 +55,21 @@ const LINK_FLAGS: &str = concat!(
     " -X k8s.io/component-base/version.gitTreeState=clean",
 );
 
-/// How many packages a cold build compiles, for the progress; it need not be exact.
+/// The number of packages in a full build, for the progress; does not have to be exact.
 const PACKAGES: u64 = 2850;
-/// The two programs, twice for a moment.
+/// Two copies of both programs, which exist for a moment.
 const PROGRAM_MIB: u64 = 512;
-/// What Go keeps of a cold build: 0.6 GiB of sources and 2.6 GiB of objects.
+/// The Go cache after a full build: 0.6 GiB of sources and 2.6 GiB of objects.
 const GO_CACHE_MIB: u64 = 4 * 1024;
 const SPACE_FOR: &str = "building the node's program";
-/// In the cache folder.
+/// The directory in the cache.
 const FOLDER: &str = "local-node";
 const BUILD_MARK: &str = "HARMONY_NODE_BUILD";
 
-/// Returns the built program, building it when there is none of these sources, this Go and these flags.
+/// Returns the built program. Builds it if there is none with these sources, this version of Go and these flags.
 ///
-/// Safe to kill: what was compiled is in Go's cache, and a program appears under its name only when it is whole.
+/// Can be killed at any time: compiled packages are in Go's cache, and a program gets its name only when it is
+/// complete.
 ///
 /// # Errors
 /// [`LocalNodeError::GoMissing`], [`LocalNodeError::NoSpace`], [`LocalNodeError::ProgramBuild`].
@@ -78,7 +79,7 @@ pub(super) async fn ensure(ctx: &Context, cache: &Path) -> Result<Program, Local
     let folder = CacheDir::from(cache).join(FOLDER).ready()?;
     let go = match toolchain::find(needed, cache).await {
         Ok(go) => go,
-        // A machine that lost its Go can still use what it built.
+        // A machine without Go can still use a program that was built earlier.
         Err(_) => match newest_of_these_sources(&folder) {
             Some(program) => return Ok(program),
             None => toolchain::ensure(ctx, needed, cache).await?,
@@ -106,15 +107,15 @@ pub(super) async fn ensure(ctx: &Context, cache: &Path) -> Result<Program, Local
     })
 }
 
-/// What would be used without building anything: for `down`, which must work without Go.
+/// The program that can be used without building anything. `down` must work without Go.
 ///
-/// A program in a folder that others can write to does not count.
+/// A program in a directory that other users can write to does not count.
 pub(super) fn find_built(cache: &Path) -> Option<Program> {
     let folder = CacheDir::from(cache).join(FOLDER).checked().ok()?;
     newest_of_these_sources(&folder)
 }
 
-/// Whether there is space for a build, when one is needed; known before anything else is done.
+/// Checks the disk space for a build, if one is needed, before anything else is done.
 pub(super) fn check_space(cache: &Path) -> Result<(), LocalNodeError> {
     match find_built(cache) {
         Some(_) => Ok(()),
@@ -122,8 +123,8 @@ pub(super) fn check_space(cache: &Path) -> Result<(), LocalNodeError> {
     }
 }
 
-/// Whether that is the program of a component, or what becomes it in a moment. Of the node's program any build counts,
-/// so that an outdated one is found too.
+/// Returns true if this is the program of a component, or starts it. Any build of the node's program counts, so that an
+/// outdated one is found too.
 pub(super) fn is_of_component(running: &Path, component: Component) -> bool {
     let name = |path: Option<&Path>| {
         path.and_then(|path| path.file_name()?.to_str())
@@ -132,7 +133,7 @@ pub(super) fn is_of_component(running: &Path, component: Component) -> bool {
     };
     let folder = running.ancestors().nth(2);
     match (component, name(Some(running)).as_str()) {
-        // Components are launched through it.
+        // Components are started through it.
         (_, "setsid") | (Component::Containerd, "containerd") => true,
         (Component::Containerd, _) => false,
         (_, "localnode") => name(folder) == FOLDER,
@@ -141,7 +142,7 @@ pub(super) fn is_of_component(running: &Path, component: Component) -> bool {
 }
 
 fn needed_go() -> GoVersion {
-    // A go.mod of ours without a version would be a mistake that `go build` reports better than we could.
+    // If our go.mod had no version, `go build` would report it better than we could.
     const NONE: GoVersion = GoVersion::new(1, 0);
     SOURCES[0]
         .1
@@ -150,7 +151,7 @@ fn needed_go() -> GoVersion {
         .unwrap_or(NONE)
 }
 
-/// The first half names the sources, so that their builds are found without asking for the version of Go.
+/// The first half of the key is the hash of the sources, so that a build can be found without the version of Go.
 fn key(go: &Go) -> String {
     let toolchain = files::fingerprint([go.version.as_bytes()]);
     format!(
@@ -168,7 +169,7 @@ fn sources_key() -> String {
     hash.get(..16).unwrap_or_default().to_owned()
 }
 
-/// The programs of a finished build, unless one is missing or not what was built.
+/// The programs of a finished build; `None` if one is missing or has changed.
 fn built(target: &Path) -> Option<Program> {
     let [node, pause] = PROGRAMS;
     Seal::read(target)?.is_intact(target).then(|| Program {
@@ -180,14 +181,14 @@ fn built(target: &Path) -> Option<Program> {
 const PROGRAMS: [&str; 2] = ["localnode", "pause"];
 const SEAL: &str = "built.json";
 
-/// What a build made, beside the programs; written last.
+/// The record of a build, next to the programs; written last.
 #[derive(Debug, Serialize, Deserialize)]
 struct Seal {
     programs: BTreeMap<String, Sealed>,
 }
 
-/// A file is hashed again only when the file system says that it was written or replaced since: the hash takes a tenth
-/// of the node's start. Times of change cannot be set back.
+/// A file is hashed again only if the file system reports that it was written or replaced, because hashing takes a
+/// tenth of the node's start. The change time of a file cannot be set back.
 #[derive(Debug, Serialize, Deserialize)]
 struct Sealed {
     sha256: String,
@@ -259,7 +260,7 @@ fn newest_of_these_sources(folder: &Path) -> Option<Program> {
         .and_then(|entry| built(&entry.path()))
 }
 
-/// A deployer that was killed leaves its compiler running; two at once take twice as long.
+/// If a deploy is killed, its compiler keeps running, and two at the same time take twice as long.
 async fn end_orphans(folder: &Path) -> Result<(), LocalNodeError> {
     for orphan in process::find(BUILD_MARK, folder)? {
         orphan.stop(Duration::ZERO).await?;
@@ -283,11 +284,11 @@ async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(
     const SHOWN_LINES: usize = 15;
     let go_cache = go.cache().await?;
     preflight::check_space(&go_cache, SPACE_FOR, GO_CACHE_MIB)?;
-    let step = ctx.step("build the node's program, 5 minutes or more the first time");
+    let step = ctx.step("build the node's program (up to 15 minutes the first time)");
     let scratch = tempfile::Builder::new()
         .prefix("build-")
         .tempdir_in(folder)
-        .map_err(LocalNodeError::file("create a folder in", folder))?;
+        .map_err(LocalNodeError::file("create a directory in", folder))?;
     let (source, output) = (scratch.path().join("source"), scratch.path().join("output"));
     for (name, content) in SOURCES {
         files::write_if_changed(&source.join(name), content.as_bytes(), Access::Public)?;
@@ -303,11 +304,11 @@ async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(
         .env(BUILD_MARK, folder)
         .env("PATH", process::search_path())
         .env("CGO_ENABLED", "0")
-        // go.sum is complete: any module that is not what it says is refused.
+        // go.sum is complete, so any module with other content is refused.
         .env("GOFLAGS", "-mod=readonly -buildvcs=false")
         .env("GOWORK", "off")
         .env("GOTOOLCHAIN", "local")
-        // What changes the program is the same for everybody.
+        // Variables that affect the program have fixed values.
         .env("GOAMD64", "v1")
         .env("GOARM64", "v8.0")
         .env("GOFIPS140", "off")
@@ -351,7 +352,8 @@ async fn build(ctx: &Context, go: &Go, folder: &Path, target: &Path) -> Result<(
     Ok(())
 }
 
-/// Ends the whole group when the future that holds it is dropped: the compiler's children do not end with it.
+/// Kills the whole process group when the future that holds it is dropped, because the children of the compiler do not
+/// exit with it.
 struct GroupGuard(Option<Pid>);
 
 impl Drop for GroupGuard {
@@ -406,7 +408,7 @@ async fn compile(
     Ok((status, lines))
 }
 
-/// `go build -v` prints the path of each package it compiles, and each module it downloads.
+/// `go build -v` prints the path of each package it compiles and each module it downloads.
 fn is_progress(line: &str) -> bool {
     line.starts_with("go: downloading ")
         || !(line.starts_with(['#', '\t', ' ']) || line.contains(": "))
@@ -415,7 +417,7 @@ fn is_progress(line: &str) -> bool {
 fn progress(compiled: u64, downloaded: u64, last: &str, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
     match (compiled, downloaded) {
-        // Of what is in Go's cache nothing is printed: then this is checking it, and linking.
+        // Nothing is printed for packages in Go's cache, so it is checking the cache or linking.
         (0, 0) => format!("{seconds} s, nothing new to compile so far"),
         (0, _) => format!("{seconds} s, {downloaded} modules downloaded"),
         (_, _) => format!("{seconds} s, {compiled} packages compiled, now {last}"),

@@ -1,4 +1,4 @@
-//! Waiting for the node, while watching that nothing it needs has ended.
+//! Waits for the node, and checks that the components it needs are still running.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,12 +18,13 @@ use super::error::LocalNodeError;
 use super::files;
 use super::launch_plan;
 
-/// How often something that cannot be watched is asked.
+/// The time between two checks of something that cannot be watched.
 const EVERY: Duration = Duration::from_millis(25);
-/// Long enough for a slow disk and a busy machine; a component that ends is noticed at once, so this is rarely met.
+/// Long enough for a slow disk and a busy machine. An exit of a component is noticed immediately, so this limit is
+/// rarely reached.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Runs `wait` to its end, unless the run is cancelled, one of `needed` ends, or it takes too long.
+/// Runs `wait` until it completes, the run is cancelled, one of `needed` exits, or it takes too long.
 pub(super) async fn watched<F: Future>(
     ctx: &Context,
     config: &LocalNodeConfig,
@@ -44,7 +45,7 @@ pub(super) async fn watched<F: Future>(
 }
 
 async fn first_to_end(config: &LocalNodeConfig, needed: &[Component]) -> LocalNodeError {
-    // A process that has just been started is not its own session's leader for a moment.
+    // A process that has just started is not yet the leader of its session.
     const LOOK_EVERY: Duration = Duration::from_millis(250);
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -73,11 +74,11 @@ fn died(config: &LocalNodeConfig, component: Component) -> LocalNodeError {
     }
 }
 
-/// Of the end of a log, the lines that say why: a panic's first line, errors and fatal errors as klog and zap mark
-/// them; where there is none, the very last ones.
+/// The lines at the end of a log that explain the problem: the first line of a panic, and errors and fatal errors as
+/// marked by klog and zap. If there are none, the last lines.
 fn telling(lines: &[String]) -> Vec<String> {
     const SHOWN: usize = 6;
-    // A line of etcd's log holds a whole stack.
+    // A line of etcd's log can contain a complete stack trace.
     const WIDTH: usize = 240;
     let is_telling = |line: &&String| {
         let mut chars = line.chars();
@@ -126,19 +127,19 @@ fn not_ready(
     }
 }
 
-/// Asks until it is so.
+/// Repeats a check until it is true.
 pub(super) async fn until<F: Future<Output = bool>>(mut ask: impl FnMut() -> F) {
     while !ask().await {
         tokio::time::sleep(EVERY).await;
     }
 }
 
-/// True when something listens there.
+/// Returns true if something listens on this address.
 pub(super) async fn listens(address: std::net::SocketAddr) -> bool {
     tokio::net::TcpStream::connect(address).await.is_ok()
 }
 
-/// A client with the rights of the administrator.
+/// A client with admin permissions.
 pub(super) async fn client(kubeconfig: &Path) -> Result<Client, LocalNodeError> {
     let unusable = |error: kube::config::KubeconfigError| LocalNodeError::File {
         action: "use",
@@ -149,12 +150,13 @@ pub(super) async fn client(kubeconfig: &Path) -> Result<Client, LocalNodeError> 
     let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
         .await
         .map_err(unusable)?;
-    // The client would take a proxy from the environment, and no proxy knows this machine's loopback link.
+    // The client would use a proxy from the environment, but a proxy cannot reach the loopback interface of this
+    // machine.
     config.proxy_url = None;
     Client::try_from(config).map_err(LocalNodeError::api("make a client for the API server"))
 }
 
-/// True when the API server has done all that it does after its start.
+/// Returns true if the API server has completed everything it does after its start.
 pub(super) async fn api_is_ready(client: &Client) -> bool {
     match http::Request::get("/readyz").body(Vec::new()) {
         Ok(request) => client.request_text(request).await.is_ok(),
@@ -162,12 +164,12 @@ pub(super) async fn api_is_ready(client: &Client) -> bool {
     }
 }
 
-/// Waits until the kubelet that started at `since` has said that the node is Ready. An older word does not count: it
-/// stays in the database when the node goes down.
+/// Waits until the kubelet that started at `since` has reported that the node is Ready. An older report does not count,
+/// because it stays in the database while the node is stopped.
 pub(super) async fn node_is_ready(client: &Client, name: &str, since: Timestamp) {
     let nodes: Api<Node> = Api::all(client.clone());
     let ready = |node: Option<&Node>| node.is_some_and(|node| says_ready(node, since));
-    // The watch ends when the API server does; whoever guards this wait notices that.
+    // The watch ends when the API server does, which the caller notices.
     while await_condition(nodes.clone(), name, ready).await.is_err() {
         tokio::time::sleep(EVERY).await;
     }

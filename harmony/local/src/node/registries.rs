@@ -1,4 +1,4 @@
-//! Which registries the node may pull from, beside those that the machine trusts anyway.
+//! The registries that the node can pull from, in addition to those that the machine trusts.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,16 +10,17 @@ use super::config::Layout;
 use super::error::LocalNodeError;
 use super::files::{self, Access};
 
-/// How the node talks to a registry.
+/// How to connect to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistryTrust {
-    /// TLS, the certificate signed by this authority, in PEM.
+    /// TLS, with a certificate signed by this authority, in PEM.
     Authority(String),
     /// No TLS; only for registries on this machine.
     PlainHttp,
 }
 
-/// Writes what containerd reads at its next pull, unless only planning; the file, and whether it differed.
+/// Writes the file that containerd reads at its next pull, except while planning. Returns the file and whether it was
+/// changed.
 pub(super) fn trust(
     layout: &Layout,
     host: &RegistryHost,
@@ -31,7 +32,7 @@ pub(super) fn trust(
     let (scheme, ca) = match trust {
         RegistryTrust::Authority(pem) => {
             if !pem.contains("-----BEGIN CERTIFICATE-----") {
-                let reason = "it holds no certificate in PEM";
+                let reason = "it contains no PEM certificate";
                 return Err(LocalNodeError::Reference {
                     what: "a certificate authority",
                     value: host.to_string(),
@@ -42,7 +43,7 @@ pub(super) fn trust(
         }
         RegistryTrust::PlainHttp if host.is_loopback() => ("http", String::new()),
         RegistryTrust::PlainHttp => {
-            let reason = "plain HTTP is for registries on loopback only";
+            let reason = "plain HTTP is allowed only for registries on loopback";
             return Err(LocalNodeError::Reference {
                 what: "a registry without TLS",
                 value: host.to_string(),

@@ -1,5 +1,5 @@
-//! The files that the components read, rendered from the configuration and the facts of the machine. Pure but for the
-//! certificates that the administrator's kubeconfig embeds.
+//! The files of the components, rendered from the configuration and the properties of the machine. Pure except for the
+//! certificates that are embedded in the admin kubeconfig.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use super::machine::{CgroupDriver, Machine};
 use super::packages::HostPrograms;
 use super::pki;
 
-/// Every file with its content.
+/// All files with their content.
 pub(super) fn files(
     inputs: Inputs<'_>,
     layout: &Layout,
@@ -80,7 +80,8 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// Writes of everybody but the system's own parts, without their bodies: small, and it shows who changed what.
+/// Logs all writes that are not made by the system's own components, without their bodies, so that the log is small and
+/// shows who changed what.
 fn audit_policy() -> Value {
     let system = json!([
         "system:apiserver",
@@ -134,14 +135,14 @@ fn kubelet(config: &LocalNodeConfig, layout: &Layout, machine: &Machine) -> Valu
         "resolvConf": layout.config("resolv.conf"),
         "podLogsDir": layout.pod_logs(),
         "volumePluginDir": layout.kubelet_root().join("volume-plugins"),
-        // A laptop's disk is always rather full: only the last percent is an emergency.
+        // The disk of a laptop is usually quite full, so only the last percent counts.
         "evictionHard": {
             "memory.available": "100Mi",
             "nodefs.available": "1%",
             "imagefs.available": "1%",
             "nodefs.inodesFree": "0%",
         },
-        // Imported images exist nowhere else: they are never collected.
+        // Imported images exist nowhere else, so they must never be collected.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "serializeImagePulls": false,
@@ -164,10 +165,10 @@ fn kube_proxy(config: &LocalNodeConfig, layout: &Layout, machine: &Machine) -> V
         "metricsBindAddress": "127.0.0.1:10249",
         "clusterCIDR": config.pod_cidr.to_string(),
         "mode": "iptables",
-        // Node ports open on the node's own address, which is reached from this machine only.
+        // Node ports open on the node's own address, which only this machine can reach.
         "nodePortAddresses": [format!("{}/32", config.address)],
         "iptables": { "localhostNodePorts": false, "minSyncPeriod": "100ms" },
-        // The connection table is the machine's, not ours to resize.
+        // The connection table belongs to the machine and must not be resized.
         "conntrack": { "maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
     });
     if let (Some(map), false) = (value.as_object_mut(), machine.may_raise_limits) {
@@ -176,8 +177,8 @@ fn kube_proxy(config: &LocalNodeConfig, layout: &Layout, machine: &Machine) -> V
     value
 }
 
-/// Pods hang on point-to-point links, not on a bridge: then every packet between them is routed and passes the
-/// packet filter, with no need for the bridge netfilter module, and no link stays when the last pod is gone.
+/// Pods are connected by point-to-point links and not by a bridge. So every packet between them is routed and passes
+/// the packet filter without the bridge netfilter module, and no link is left behind when the last pod is gone.
 fn cni(config: &LocalNodeConfig, layout: &Layout) -> Value {
     json!({
         "cniVersion": "0.4.0",
@@ -197,14 +198,14 @@ fn cni(config: &LocalNodeConfig, layout: &Layout) -> Value {
     })
 }
 
-/// Version 2 of the format is read by every containerd from 1.3 to 2.x.
+/// Version 2 of the format works with every containerd from 1.3 to 2.x.
 fn containerd(
     layout: &Layout,
     machine: &Machine,
     host: &HostPrograms,
     pause_image: &str,
 ) -> String {
-    // JSON's escapes are a subset of TOML's.
+    // The escapes of JSON are a subset of those of TOML.
     let text = |path: &Path| Value::from(path.display().to_string()).to_string();
     let systemd = machine.cgroup_driver == CgroupDriver::Systemd;
     let restrict = !machine.may_raise_limits;
@@ -285,7 +286,7 @@ fn kubeconfig(config: &LocalNodeConfig, credentials: &Credentials) -> Value {
     })
 }
 
-/// Each a kubeconfig field and its value.
+/// Kubeconfig fields and their values.
 struct Credentials {
     authority: (&'static str, String),
     certificate: (&'static str, String),
@@ -301,7 +302,7 @@ fn credential_files(layout: &Layout, name: &str) -> Credentials {
     }
 }
 
-/// For the administrator's kubeconfig: whole in itself, so that it can be copied.
+/// For the admin kubeconfig, which contains the credentials so that it can be copied.
 fn embedded_credentials(layout: &Layout, name: &str) -> Result<Credentials, LocalNodeError> {
     use base64::Engine as _;
     let encoded = |file: String| -> Result<String, LocalNodeError> {

@@ -1,4 +1,4 @@
-//! What of the node runs, and whether it does its work.
+//! The state of the node and its components.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,47 +13,42 @@ use super::error::LocalNodeError;
 use super::preflight;
 use super::ready;
 
-/// One running component.
+/// A running component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentStatus {
-    /// Which.
     pub component: Component,
-    /// Its process.
     pub pid: i32,
-    /// When it started, to about two seconds.
+    /// Its start time, accurate to about two seconds.
     pub started: Timestamp,
     /// Resident memory in KiB.
     pub rss_kib: u64,
-    /// Its log.
     pub log: PathBuf,
 }
 
-/// How far the node is.
+/// The state of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// Nothing of it runs.
+    /// Nothing is running.
     Down,
-    /// These components do not run; `up` starts them.
+    /// These components are not running; `up` starts them.
     Incomplete(Vec<Component>),
-    /// Everything runs, and this does not work yet, or not any more.
+    /// Everything is running, but this does not work yet or any more.
     NotReady(String),
     /// Pods can run, and cluster DNS answers.
     Ready,
 }
 
-/// The node at one moment.
+/// The node at one point in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeStatus {
-    /// How far it is.
     pub health: Health,
-    /// What runs, in the order of starting.
+    /// The running components, in the order in which they start.
     pub components: Vec<ComponentStatus>,
-    /// How to reach it.
     pub kubeconfig: PathBuf,
 }
 
 impl NodeStatus {
-    /// Resident memory of all components together, in KiB.
+    /// Resident memory of all components, in KiB.
     pub fn rss_kib(&self) -> u64 {
         self.components
             .iter()
@@ -76,7 +71,10 @@ pub(super) async fn status(config: &LocalNodeConfig) -> Result<NodeStatus, Local
     } else if !missing.is_empty() {
         Health::Incomplete(missing)
     } else if let Some(one) = twice.first() {
-        Health::NotReady(format!("{} runs twice, also as pid {}", one.name, one.pid))
+        Health::NotReady(format!(
+            "{} is running twice, also as pid {}",
+            one.name, one.pid
+        ))
     } else {
         health(config).await
     };
@@ -97,12 +95,12 @@ pub(super) async fn status(config: &LocalNodeConfig) -> Result<NodeStatus, Local
     })
 }
 
-/// Asks each part, the deepest first, with little patience: waiting is the caller's.
+/// Checks each part, the most basic first, with short timeouts. The caller waits.
 async fn health(config: &LocalNodeConfig) -> Health {
     const AT_MOST: Duration = Duration::from_secs(2);
     let not_ready = |what: &str| Health::NotReady(what.to_owned());
     let Ok(client) = ready::client(&config.layout().kubeconfig("admin")).await else {
-        return not_ready("the administrator's kubeconfig is unusable");
+        return not_ready("the admin kubeconfig cannot be used");
     };
     if !tokio::time::timeout(AT_MOST, ready::api_is_ready(&client))
         .await

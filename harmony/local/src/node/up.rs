@@ -1,4 +1,4 @@
-//! Bringing the node up, from whatever state an earlier run left: the steps in their order.
+//! Starts the node, from any state that an earlier run left behind: the steps in order.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use super::process::{self, Launch, Marked};
 use super::program::{self, Program};
 use super::ready::{self, until, watched};
 
-/// How long a component that is replaced may take to end by itself.
+/// The time that a replaced component gets to exit.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcome, LocalNodeError> {
@@ -68,7 +68,7 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
     let launches = launches(inputs)?;
     let (before, twice) = all_leaders(config)?;
     for one in twice {
-        let message = format!("{} runs twice: pid {} is ended", one.name, one.pid);
+        let message = format!("{} is running twice: stopping pid {}", one.name, one.pid);
         ctx.emit(Event::Warning { message });
         one.stop(GRACE).await?;
     }
@@ -83,7 +83,7 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
         machine: &machine,
         launches: &launches,
     };
-    // Boxed, as the wait below: clients of the API make large futures.
+    // Boxed like the wait below, because API clients make large futures.
     Box::pin(node.start_all(&starting, kubelet_started(&running), &pause, &step, started)).await?;
     if result.is_unchanged() {
         step.skipped("already running");
@@ -103,7 +103,7 @@ fn missing(running: &BTreeMap<Component, Marked>) -> Vec<Component> {
         .collect()
 }
 
-/// What the machine itself can refuse, before packages are installed or anything is built.
+/// Checks of the machine, before packages are installed or anything is built.
 async fn preflight_against(
     config: &LocalNodeConfig,
     running: &BTreeMap<Component, Marked>,
@@ -146,7 +146,7 @@ fn outcome(
     })
 }
 
-/// What `run` holds (sockets, mounts, containers' states) is void once the machine was started anew.
+/// The content of `run` (sockets, mounts, container states) is invalid after a reboot.
 fn forget_earlier_boot(config: &LocalNodeConfig, machine: &Machine) -> Result<(), LocalNodeError> {
     match MachineRecord::read(config) {
         Some(record) if record.boot_id != machine.boot_id => files::remove(&config.layout().run()),
@@ -161,8 +161,8 @@ fn launches(inputs: Inputs<'_>) -> Result<BTreeMap<Component, Launch>, LocalNode
         .collect()
 }
 
-/// Ends what runs with another program, other arguments or other files than it would be started with now, and a
-/// kubelet whose containerd is gone: it would report the node as not ready some time after containerd is back.
+/// Stops components that run with another program, other arguments or other files than they would be started with now,
+/// and a kubelet without containerd, which would report the node as not ready some time after containerd is back.
 async fn end_outdated(
     mut running: BTreeMap<Component, Marked>,
     launches: &BTreeMap<Component, Launch>,
@@ -170,7 +170,7 @@ async fn end_outdated(
 ) -> Result<BTreeMap<Component, Marked>, LocalNodeError> {
     for component in outdated(&running, launches) {
         if let Some(process) = running.remove(&component) {
-            step.message(format!("end {component}, which is out of date"));
+            step.message(format!("stop {component}, which is out of date"));
             process.stop(GRACE).await?;
         }
     }
@@ -195,8 +195,8 @@ fn outdated(
         .collect()
 }
 
-/// Since when the word of the kubelet counts, for one that runs already. The kernel's start of the machine is told in
-/// whole seconds, so the time of a process is only known to about two.
+/// The time from which the reports of a running kubelet count. The kernel reports the boot time in whole seconds, so
+/// the start time of a process is accurate only to about two seconds.
 fn kubelet_started(running: &BTreeMap<Component, Marked>) -> Option<Timestamp> {
     let process = running.get(&Component::Kubelet)?;
     process
@@ -205,7 +205,7 @@ fn kubelet_started(running: &BTreeMap<Component, Marked>) -> Option<Timestamp> {
         .ok()
 }
 
-/// What starting needs, and nothing that changes while it goes on.
+/// The input for starting, which does not change while components start.
 #[derive(Clone, Copy)]
 struct Starting<'a> {
     ctx: &'a Context,
@@ -217,7 +217,7 @@ struct Starting<'a> {
 }
 
 impl Starting<'_> {
-    /// Starts what does not run, each as soon as what it needs answers, and waits until names resolve.
+    /// Starts what is not running, each component as soon as what it needs is ready, and waits until names resolve.
     async fn start_all(
         self,
         starting: &[Component],
@@ -281,7 +281,7 @@ impl Starting<'_> {
             ctx,
             config,
             &needed,
-            "etcd does not take connections",
+            "etcd does not accept connections",
             database,
         )
         .await?;
@@ -309,7 +309,7 @@ impl Starting<'_> {
             ctx,
             config,
             &needed,
-            "containerd does not take connections",
+            "containerd does not accept connections",
             answers,
         )
         .await?;

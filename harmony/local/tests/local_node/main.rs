@@ -248,7 +248,7 @@ fn serves_logs_exec_and_port_forward(node: &LocalNode) {
             "--client",
         ],
     );
-    assert!(version.contains("v1.34"), "{said}");
+    assert!(version.contains("v1.34"), "{version}");
     let mut forward = node
         .kubectl()
         .unwrap()

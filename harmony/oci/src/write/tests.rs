@@ -26,12 +26,12 @@ fn documents(layer: &LayerBlob) -> Documents {
     .unwrap()
 }
 
-/// Flips one bit; the size stays.
+/// Flips one bit without changing the size.
 fn damage(path: &Path) {
     let mut content = fs::read(path).unwrap();
     let last = content.len() - 1;
     content[last] ^= 1;
-    // A link may share the file: only this name is to be damaged.
+    // The file may be shared by a link, and only this name should be damaged.
     fs::remove_file(path).unwrap();
     fs::write(path, content).unwrap();
 }

@@ -1,7 +1,7 @@
-//! Pushes one image from an OCI layout: a process of its own, which tests kill, measure and give an environment.
+//! Pushes one image from an OCI layout, in a separate process that tests can kill, measure and give an environment.
 //!
-//! `test-push <layout> <digest> <reference>` with the login and authority of the environment. Prints
-//! the digest, then its peak memory in kB.
+//! `test-push <layout> <digest> <reference>`, with the login and certificate authority of the environment. Prints the
+//! digest, then its peak memory in kB.
 
 #![expect(clippy::print_stdout, reason = "a program's output")]
 

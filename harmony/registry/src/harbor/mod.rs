@@ -1,4 +1,4 @@
-//! Harbor: an OCI registry whose projects exist before anything is pushed to them.
+//! Harbor: an OCI registry whose projects must exist before something is pushed.
 
 mod project_name;
 
@@ -28,10 +28,9 @@ use crate::wire::Failure;
 
 const PROJECT_LIMIT: u64 = 1024 * 1024;
 
-/// Harbor, by its REST API version 2.0 beside the OCI one.
+/// Harbor, accessed by its REST API version 2.0 in addition to the OCI API.
 ///
-/// The login may be a robot account (`robot$fleet+ci`). It needs the right to create projects only when one is
-/// missing.
+/// The login may be a robot account (`robot$fleet+ci`). It needs permission to create projects only if one is missing.
 #[derive(Debug, Delegate)]
 #[expect(
     clippy::duplicated_attributes,
@@ -62,10 +61,10 @@ impl fmt::Display for Visibility {
 }
 
 impl Harbor {
-    /// As [`OciRegistryClient::new`].
+    /// Like [`OciRegistryClient::new`].
     ///
     /// # Errors
-    /// As [`OciRegistryClient::new`].
+    /// Like [`OciRegistryClient::new`].
     pub fn new(
         context: Context,
         location: RegistryLocation,
@@ -76,10 +75,10 @@ impl Harbor {
         })
     }
 
-    /// The project that this registry's location lies in: the first part of its path.
+    /// The project of this registry's location: the first part of its path.
     ///
     /// # Errors
-    /// The location has no path: Harbor keeps nothing outside projects.
+    /// The location has no path: Harbor stores nothing outside of projects.
     pub fn project(&self) -> Result<ProjectName, RegistryError> {
         let location = self.client.registry_url();
         let first = location
@@ -89,13 +88,13 @@ impl Harbor {
         Ok(ProjectName::parse(first)?)
     }
 
-    /// Makes sure that the project exists. One that exists keeps its visibility: to show or hide what others put
-    /// there is not for a release to decide; a difference is told in the note of the change.
+    /// Ensures that the project exists. An existing project keeps its visibility, since a release must not publish or
+    /// hide what others put there; a difference is mentioned in the note of the change.
     ///
-    /// While planning, says whether it would be created.
+    /// While planning, reports whether it would be created.
     ///
     /// # Errors
-    /// See [`RegistryError`]; [`RegistryError::Denied`] also when the login may not create projects.
+    /// See [`RegistryError`]; also [`RegistryError::Denied`] if the login may not create projects.
     pub async fn ensure_project(
         &self,
         name: &ProjectName,
@@ -127,13 +126,13 @@ impl Harbor {
             return Ok(change);
         }
         let step = self.client.context().step(format!("create project {name}"));
-        // Created by somebody else meanwhile, or by a try whose answer was lost: it is there, which was the wish.
+        // Created by somebody else in the meantime, or by an attempt whose answer was lost: it exists, as wanted.
         retrying(|| self.create(name, visibility)).await?;
         step.done(visibility.to_string());
         Ok(change)
     }
 
-    /// Whether the project exists, and its visibility where this login may see it.
+    /// Whether the project exists, and its visibility if this login may see it.
     async fn find(&self, name: &ProjectName) -> Result<Option<Option<Visibility>>, Failure> {
         let transport = self.client.transport();
         let operation = format!("looking for the project `{name}`");
@@ -152,7 +151,7 @@ impl Harbor {
             api(Method::GET, format!("projects/{name}"), &operation).with_header(IS_NAME, "true");
         let response = transport.send(&call).await?;
         if response.status() != StatusCode::OK {
-            // Not every login that may use a project may look at it.
+            // Not every login that may use a project may read it.
             return Ok(Some(None));
         }
         let body = transport
@@ -180,7 +179,7 @@ impl Harbor {
     }
 }
 
-/// Tells Harbor that a number in the path is a name, too.
+/// Tells Harbor that a number in the path is also a name.
 const IS_NAME: reqwest::header::HeaderName =
     reqwest::header::HeaderName::from_static("x-is-resource-name");
 

@@ -9,13 +9,13 @@ use crate::error::ClientError;
 pub struct ProjectName(Repository);
 
 impl ProjectName {
-    /// The longest name, in bytes (Harbor, `api/v2.0/swagger.yaml`, `ProjectReq`).
+    /// The maximum length, in bytes (Harbor, `api/v2.0/swagger.yaml`, `ProjectReq`).
     pub const MAX_LENGTH: usize = Repository::MAX_LENGTH;
 
-    /// Checks the name.
+    /// Validates the name.
     ///
     /// # Errors
-    /// [`ClientError::ProjectName`] says which rule it breaks.
+    /// [`ClientError::ProjectName`] says which rule is violated.
     pub fn parse(value: impl AsRef<str>) -> Result<Self, ClientError> {
         let value = value.as_ref();
         let refused = |reason| ClientError::ProjectName {
@@ -35,10 +35,9 @@ impl ProjectName {
         }
         Repository::parse(value)
             .map(Self)
-            .map_err(|_| refused("it is too long or has other characters than names in paths"))
+            .map_err(|_| refused("it is too long or contains characters that are not allowed"))
     }
 
-    /// The name as text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }

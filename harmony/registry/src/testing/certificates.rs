@@ -3,7 +3,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 
-/// A certificate authority that lives as long as a test.
+/// A certificate authority for tests.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.
@@ -15,7 +15,7 @@ pub struct Issued {
     pub key: String,
 }
 
-/// A server's certificate that signs itself and says that it is an authority.
+/// A self-signed server certificate that claims to be a CA.
 pub(super) fn self_signed(host: &str) -> Result<Issued, rcgen::Error> {
     let mut params = CertificateParams::new([host.to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, host);
@@ -28,10 +28,10 @@ pub(super) fn self_signed(host: &str) -> Result<Issued, rcgen::Error> {
 }
 
 impl Authority {
-    /// An authority with a key of its own.
+    /// Creates an authority with its own key.
     ///
     /// # Errors
-    /// The key or the certificate cannot be made.
+    /// The key or the certificate cannot be created.
     pub fn new(name: &str) -> Result<Self, rcgen::Error> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -43,15 +43,15 @@ impl Authority {
         CertifiedIssuer::self_signed(params, KeyPair::generate()?).map(Self)
     }
 
-    /// Its own certificate, in PEM form.
+    /// Its own certificate, in PEM format.
     pub fn certificate(&self) -> String {
         self.0.pem()
     }
 
-    /// A server's certificate for a host name or an address.
+    /// A server certificate for a host name or an address.
     ///
     /// # Errors
-    /// The key or the certificate cannot be made.
+    /// The key or the certificate cannot be created.
     pub fn issue(&self, host: &str) -> Result<Issued, rcgen::Error> {
         let mut params = CertificateParams::new([host.to_owned()])?;
         params.distinguished_name.push(DnType::CommonName, host);

@@ -1,7 +1,7 @@
-//! A real registry for tests: distribution, as Debian packages it, started and stopped by the test itself.
+//! A real registry for tests: distribution, as packaged by Debian, started and stopped by the test.
 //!
-//! For the tests of this workspace only (feature `testing`). A machine without the program gets an error that says
-//! how to install it; nothing here pretends to be a registry.
+//! Only for the tests of this workspace (feature `testing`). If the program is not installed, the error says how to
+//! install it; there is no fake registry.
 
 mod certificates;
 
@@ -20,10 +20,10 @@ pub use certificates::{Authority, Issued};
 
 use crate::settings::{Credentials, Environment, RegistrySettings};
 
-/// How long the program may take until it answers.
+/// The timeout until the program answers.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A registry on a port of its own on 127.0.0.1, with storage of its own. Dropping it stops it and removes all.
+/// A registry on its own port of 127.0.0.1, with its own storage. Dropping it stops it and deletes everything.
 #[derive(Debug)]
 pub struct RegistryPeer {
     folder: TempDir,
@@ -36,19 +36,19 @@ pub struct RegistryPeer {
 /// How the registry is protected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protection {
-    /// TLS by an authority of its own, and a password: what a real one has.
+    /// TLS with its own certificate authority, and a password, like a real one.
     TlsAndPassword,
     /// The same, with a certificate for this name, under which a proxy of the test leads to it.
     TlsFor(String),
-    /// TLS with a certificate that signs itself, as `openssl req -x509` makes it; everybody may write.
+    /// TLS with a self-signed certificate, as `openssl req -x509` makes it; everybody may write.
     SelfSigned,
-    /// Plain HTTP for everybody, for a proxy of the test in front of it.
+    /// Plain HTTP for everybody, for tests with a proxy in front of it.
     Open,
-    /// Plain HTTP, and a token server of the test.
+    /// Plain HTTP and a token server of the test.
     Tokens {
         /// The URL of the token server.
         realm: String,
-        /// The certificate that the tokens are signed under, in PEM form.
+        /// The certificate that signs the tokens, in PEM format.
         certificate: String,
     },
 }
@@ -61,19 +61,18 @@ pub enum PeerError {
         "no `docker-registry` on PATH: `apt-get install -y --no-install-recommends docker-registry apache2-utils`"
     )]
     Missing,
-    /// A file could not be written, or the program not be started.
+    /// A file could not be written, or the program could not be started.
     #[error("cannot set up the registry")]
     Io(#[from] io::Error),
-    /// A certificate could not be made.
-    #[error("cannot make a certificate")]
+    #[error("cannot create a certificate")]
     Certificate(#[from] rcgen::Error),
     /// The password could not be hashed.
     #[error("cannot hash the password")]
     Password(#[from] bcrypt::BcryptError),
     /// It stopped, or did not answer in time.
-    #[error("the registry does not answer; its last words: {log}")]
+    #[error("the registry does not answer; the end of its log: {log}")]
     NotReady {
-        /// The end of what it wrote.
+        /// The end of its output.
         log: String,
     },
 }
@@ -81,7 +80,7 @@ pub enum PeerError {
 /// A request that the registry answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedRequest {
-    /// Such as `PUT`.
+    /// For example `PUT`.
     pub method: String,
     /// Path and query.
     pub path: String,
@@ -101,7 +100,7 @@ impl RegistryPeer {
     pub const USER: &'static str = "fleet";
     /// The password of the only user.
     pub const PASSWORD: &'static str = "correct horse battery staple";
-    /// The name of the registry towards token servers.
+    /// The name of the registry for token servers.
     pub const SERVICE: &'static str = "harmony-test";
 
     /// Starts a registry with TLS and a password, and waits until it answers.
@@ -136,38 +135,38 @@ impl RegistryPeer {
         Ok(peer)
     }
 
-    /// Host and port.
+    /// The host and port.
     pub fn host(&self) -> &RegistryHost {
         &self.host
     }
 
-    /// The registry with a path below which everything goes.
+    /// The registry with a path prefix.
     ///
     /// # Panics
-    /// When `project` is no repository path.
+    /// If `project` is not a valid repository path.
     pub fn location(&self, project: &str) -> RegistryLocation {
         let project = Repository::parse(project).expect("a test names a legal project");
         RegistryLocation::new(self.host.clone(), Some(project)).expect("a test's project is short")
     }
 
-    /// The certificate of its authority, in PEM form.
+    /// The certificate of its authority, in PEM format.
     pub fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
     }
 
-    /// A folder with nothing but that certificate, as `skopeo --cert-dir` and docker want it.
+    /// A directory with only that certificate, for `skopeo --cert-dir` and Docker.
     pub fn ca_folder(&self) -> PathBuf {
         self.folder.path().join("certs.d")
     }
 
-    /// Its user, password and authority, whatever the environment says.
+    /// Settings with its user, password and authority, ignoring the environment.
     pub fn settings(&self) -> RegistrySettings {
         RegistrySettings::new(Environment::default())
             .with_credentials(Credentials::new(Self::USER, Self::PASSWORD))
             .with_ca_file(self.ca_file())
     }
 
-    /// Where it keeps what was pushed.
+    /// Where it stores its content.
     pub fn storage(&self) -> PathBuf {
         self.folder.path().join("storage")
     }
@@ -181,10 +180,10 @@ impl RegistryPeer {
         Ok(log.lines().filter_map(read_log_line).collect())
     }
 
-    /// Kills it where it stands (SIGKILL); its storage stays.
+    /// Kills it with SIGKILL; its storage stays.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // One that has ended by itself is as dead.
+            // It does not matter if it has already ended.
             drop(process.kill());
             drop(process.wait());
         }
@@ -275,7 +274,7 @@ fn write_configuration(folder: &Path, port: u16, protection: &Protection) -> Res
             fs::write(folder.join("certs.d/ca.crt"), authority.certificate())?;
             fs::write(folder.join("server.crt"), &server.certificate)?;
             fs::write(folder.join("server.key"), &server.key)?;
-            // The cheapest hash that distribution takes: it is computed at every request.
+            // The cheapest hash that distribution accepts: it is computed for every request.
             let hash = bcrypt::hash(RegistryPeer::PASSWORD, 4)?;
             fs::write(
                 folder.join("htpasswd"),

@@ -104,7 +104,7 @@ async fn a_token_that_is_good_for_something_is_not_wrong() {
     error[H0203]: the registry `HOST` denies reading `team/app:1.0.0`
     seen: credentials: from the settings of this program
     help: log in with `docker login HOST`, or set HARMONY_REGISTRY_USER and HARMONY_REGISTRY_PASSWORD
-    help: check that this user may push to that path
+    help: check that this user is allowed to push to this path
     ");
 }
 
@@ -118,7 +118,7 @@ async fn a_wrong_password_is_shown_once() {
     seen: credentials: from the settings of this program
     seen: it answered: 401 Unauthorized: UNAUTHORIZED: authentication required
     help: log in with `docker login HOST`, or set HARMONY_REGISTRY_USER and HARMONY_REGISTRY_PASSWORD
-    help: check that this user may push to that path
+    help: check that this user is allowed to push to this path
     ");
     // Not for anything else, either.
     let read = client.read_record(&unit(), &Version::new(1, 0, 0)).await;
@@ -177,7 +177,7 @@ async fn a_login_without_rights_is_denied_when_it_pushes() {
             seen: credentials: from the settings of this program
             seen: it answered: STATUS: WORDS
             help: log in with `docker login HOST`, or set HARMONY_REGISTRY_USER and HARMONY_REGISTRY_PASSWORD
-            help: check that this user may push to that path
+            help: check that this user is allowed to push to this path
             ");
         }
     }

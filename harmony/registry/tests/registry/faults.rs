@@ -1,4 +1,4 @@
-//! Answers that are lost, late or wrong: what can be done again is, what cannot is told.
+//! Answers that are lost, late or wrong: retried if possible, else reported.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use reqwest::Method;
 use crate::fixture::{self, Image};
 use crate::proxy::{Fault, FaultProxy, Rule, open_peer};
 
-/// Every kind of request of a push.
+/// Every kind of request in a push.
 const CALLS: [(Method, &str); 7] = [
     (Method::HEAD, "/manifests/0.1.0"),
     (Method::HEAD, "/manifests/sha256:"),

@@ -1,6 +1,5 @@
-//! Harbor's projects. Harbor is a dozen containers and cannot be started by a test, so a small server answers here in
-//! the shapes of its API (`api/v2.0/swagger.yaml`); images and charts take the way that the other tests take against
-//! a real registry.
+//! Harbor's projects. Harbor consists of a dozen containers and cannot be started by a test, so a small server imitates
+//! its API (`api/v2.0/swagger.yaml`). Images and charts are tested against a real registry elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -35,7 +34,7 @@ struct HarborApi {
 struct Shared {
     projects: Mutex<BTreeMap<String, String>>,
     requests: Mutex<Vec<Method>>,
-    /// Another one creates the project between our question and our wish.
+    /// Somebody else creates the project between our check and our request.
     overtaken: Mutex<bool>,
 }
 
@@ -200,7 +199,7 @@ async fn a_missing_project_is_planned_then_created_then_there() {
         .await
         .expect("a project");
     assert_eq!((again.action, again.note), (Action::Unchanged, None));
-    // What is there keeps its visibility, also for a login that may not create.
+    // An existing project keeps its visibility, also for a login that may not create projects.
     let reader = api.harbor(Context::new(), READER);
     let other = reader
         .ensure_project(&name, Visibility::Private)

@@ -1,4 +1,4 @@
-//! A registry that gives what no image can be. A small server answers; no real registry would keep such content.
+//! A registry with impossible content. A small server answers, because no real registry would store such content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn answer(State(content): State<Content>, uri: Uri) -> Response {
     }
 }
 
-/// Pulls an image with these layers; what is left in the folder is counted in bytes.
+/// Pulls an image with these layers; returns the number of bytes left in the directory.
 async fn pull(layers: Value) -> (String, u64) {
     let config = b"{}".to_vec();
     let manifest = json!({
@@ -102,12 +102,12 @@ async fn sizes_that_overflow_are_refused_before_anything_is_read() {
         .map(|digest| layer(digest, LARGEST))
         .collect();
     let (answer, left) = pull(layers.into()).await;
-    assert_eq!(answer, "its sizes add up to more than there can be");
+    assert_eq!(answer, "the sum of its sizes is too large");
     assert_eq!(left, 0);
-    // One layer many times is sent once, and is counted in each.
+    // A layer that occurs several times is sent once, and is counted each time.
     let same = layer(&digests[0], LARGEST);
     let (answer, _) = pull(json!([same, same, same])).await;
-    assert_eq!(answer, "its sizes add up to more than there can be");
+    assert_eq!(answer, "the sum of its sizes is too large");
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_blob_that_does_not_end_is_read_up_to_its_size() {
     let (answer, left) = pull(json!([layer(ENDLESS, 1_000_000)])).await;
     assert_eq!(
         answer,
-        format!("`{ENDLESS}` has more than the 1000000 bytes that its manifest says")
+        format!("`{ENDLESS}` has more than the 1000000 bytes in its manifest")
     );
     assert!(left < 1000, "{left} bytes are left");
 }

@@ -1,4 +1,4 @@
-//! `kill -9` in the middle: of the registry, of the pusher. And what a large push costs.
+//! `kill -9` in the middle, of the registry and of the pusher; and the cost of a large push.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use tokio::process::Command;
 use crate::fixture::{self, Image};
 use crate::proxy::{Fault, FaultProxy, Rule, open_peer};
 
-/// The pusher as a process of its own, with nothing in its environment but what a test sets.
+/// The pusher in its own process, with only the environment that a test sets.
 pub(crate) fn pusher(layout: &Path, digest: &Digest, to: &ImageRef) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_test-push"));
     command

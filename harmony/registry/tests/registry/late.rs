@@ -94,7 +94,7 @@ async fn a_tag_that_never_appears_is_told() {
         .expect_err("no tag");
     insta::assert_snapshot!(registry.rendered(&error), @r"
     error[H0205]: the registry `HOST` failed at pushing to `team/app`: it took the tag `1.0.0`, but does not have it
-    help: run the same command again; if it stays, look at the registry's own log
+    help: run the same command again; if the error persists, look at the log of the registry
     ");
 }
 
@@ -260,7 +260,7 @@ async fn pages_without_an_end_are_refused() {
         .expect_err("too many");
     insta::assert_snapshot!(registry.rendered(&error), @r"
     error[H0233]: the list of tags of `releases/shop-web` is larger than 419430400 bytes
-    help: check the reference: this is not what a release puts there
+    help: check the reference: a release does not create anything this large
     ");
 }
 
@@ -294,6 +294,6 @@ async fn a_chart_stops_at_the_size_that_its_manifest_says() {
     let rendered = registry.rendered(&error);
     insta::assert_snapshot!(rendered, @r"
     error[H0233]: `sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855` of `team/app` is larger than 1000 bytes
-    help: check the reference: this is not what a release puts there
+    help: check the reference: a release does not create anything this large
     ");
 }

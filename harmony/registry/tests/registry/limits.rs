@@ -38,12 +38,12 @@ async fn a_proxy_that_limits_bodies_is_named_with_its_setting() {
     });
     insta::assert_snapshot!(layer.await, @r"
     error[H0240]: `HOST` does not take a layer of 3.0 kB in one request
-    help: raise the limit for request bodies of the proxy before the registry: `client_max_body_size` of nginx, the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress
+    help: increase the request size limit of the proxy in front of the registry: `client_max_body_size` in nginx, or the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress
     ");
     let manifest = refused(|asked| asked.is(Method::PUT, "/manifests/").then(too_large));
     insta::assert_snapshot!(manifest.await, @r"
     error[H0240]: `HOST` does not take a manifest of 397 B in one request
-    help: raise the limit for request bodies of the proxy before the registry: `client_max_body_size` of nginx, the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress
+    help: increase the request size limit of the proxy in front of the registry: `client_max_body_size` in nginx, or the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress
     ");
 }
 
@@ -115,7 +115,7 @@ async fn a_limit_is_told_also_when_the_connection_is_closed_at_once() {
     server.abort();
     insta::assert_snapshot!(rendered(&error).replace(&host, "HOST"), @r"
     error[H0240]: `HOST` does not take a layer of 30.0 MB in one request
-    help: raise the limit for request bodies of the proxy before the registry: `client_max_body_size` of nginx, the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress
+    help: increase the request size limit of the proxy in front of the registry: `client_max_body_size` in nginx, or the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress
     ");
 }
 
@@ -184,7 +184,7 @@ async fn a_full_quota_is_no_room() {
                 insta::assert_snapshot!(rendered, @r"
                 error[H0206]: there is no room for `team/app` in `HOST`
                 seen: it answered: STATUS: CODE: WORDS
-                help: free space or raise the quota, then run the same command again
+                help: free some space or increase the quota, then run the same command again
                 ");
             }
         }
@@ -260,7 +260,7 @@ async fn a_pause_that_is_too_long_is_told_at_once() {
             insta::assert_snapshot!(lines.join("\n"), @r"
             error[H0245]: the registry `HOST` has had too many requests
             seen: it answered: 429 Too Many Requests: TOOMANYREQUESTS: You have reached your pull rate limit
-            help: log in if you have not, or run the same command again later: what was sent is not sent twice
+            help: log in if you are not logged in, or run the same command again later; content that was already uploaded is not uploaded again
             ");
         }
     }

@@ -1,4 +1,4 @@
-//! Where logins come from: the files of docker and podman, credential helpers, the environment.
+//! Where logins come from: the files of Docker and Podman, credential helpers, the environment.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -144,7 +144,7 @@ async fn empty_fields_do_not_hide_a_login() {
     }
 }
 
-/// Pushes with a helper that is this script, and returns the output and how often the script was run.
+/// Pushes with this script as the helper; returns the output and how often the script ran.
 async fn push_with_helper(peer: &RegistryPeer, script: &str) -> (std::process::Output, usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("calls");

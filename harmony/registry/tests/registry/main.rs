@@ -1,7 +1,7 @@
-//! The adapter against a real registry (Debian's docker-registry), which each test starts and stops by itself.
+//! The adapter against a real registry (Debian's docker-registry), which each test starts and stops.
 //!
-//! Trouble is made at the protocol: by a proxy that drops, cuts and refuses, and by killing the registry or the
-//! pusher. Stock tools (skopeo, helm) say whether they find what was pushed.
+//! Failures are created at the protocol level: by a proxy that drops, cuts and refuses, and by killing the registry or
+//! the pusher. Standard tools (skopeo, helm) check that they find what was pushed.
 
 mod denials;
 mod faults;

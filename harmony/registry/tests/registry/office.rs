@@ -200,7 +200,7 @@ async fn a_proxy_in_the_way_is_named_with_its_variable() {
     insta::assert_snapshot!(rendered(&error(&client(&peer, HOST, &not_one)).await), @r"
     error[H0357]: `HTTPS_PROXY` names the proxy `ftp://proxy.invalid`, which has an unsupported protocol
     help: set `HTTPS_PROXY` to an address such as `http://proxy.example.com:3128` or `socks5://proxy.example.com:1080`
-    help: or list the server in `NO_PROXY` to reach it directly
+    help: or add the server to `NO_PROXY` to connect directly
     ");
 }
 

@@ -1,4 +1,4 @@
-//! Registries that answer otherwise than distribution does: a small one that plays each of them in turn.
+//! Registries that answer differently than distribution does, imitated by a small server.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,16 +20,15 @@ use tokio::task::JoinHandle;
 
 use crate::fixture::Image;
 
-/// What is peculiar about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Habit {
-    /// What is not there yet is denied.
+    /// Denies access to what does not exist yet.
     Denies(StatusCode),
-    /// A tag is readable only when it is asked for the third time.
+    /// A tag is readable only at the third attempt.
     ForgetsTags,
-    /// A proxy before it takes small requests only.
+    /// A proxy in front of it accepts only small requests.
     LimitsBodies,
-    /// Repositories are made elsewhere.
+    /// Repositories must be created elsewhere.
     MakesNoRepository,
 }
 

@@ -1,4 +1,4 @@
-//! Planning asks and does not write.
+//! Planning reads and does not write.
 
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::capability::{HelmRegistry, OciRegistry};

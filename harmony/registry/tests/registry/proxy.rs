@@ -1,4 +1,4 @@
-//! A proxy that makes trouble in front of a real registry.
+//! A proxy that causes failures in front of a real registry.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 pub(crate) enum Fault {
     /// It is answered with this status, and never reaches the registry.
     Status(u16),
-    /// It is answered with 503 and this many seconds to wait; whoever waits for a request that hangs is woken.
+    /// It is answered with 503 and this many seconds to wait; a test that waits for a hanging request continues.
     Busy(u64),
     /// The connection is dropped before it reaches the registry.
     DropBefore,
@@ -34,11 +34,11 @@ pub(crate) enum Fault {
     Flip,
     /// It is never answered.
     Hang,
-    /// It is answered with a redirect to this port of this machine, as registries with an object store do.
+    /// It is answered with a redirect to this port of this machine, like registries with an object store do.
     Redirect(u16),
 }
 
-/// Which requests meet a fault, and how many of them.
+/// Which requests fail, and how many of them.
 pub(crate) struct Rule {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
@@ -117,7 +117,7 @@ impl FaultProxy {
             .expect("a request that hangs");
     }
 
-    /// How many faults are still to come.
+    /// The remaining number of faults.
     pub(crate) fn left(&self) -> usize {
         let rules = self.shared.rules.lock().expect("the rules");
         rules.iter().map(|rule| rule.times).sum()
@@ -222,7 +222,7 @@ fn spoiled(body: Bytes, fault: Option<Fault>) -> Body {
     }
 }
 
-/// Ends the task of this connection, and so the connection; quietly, unlike a panic.
+/// Ends the task of this connection, and so the connection, without the output of a panic.
 fn drop_connection() -> ! {
     std::panic::resume_unwind(Box::new("dropped by the test"))
 }

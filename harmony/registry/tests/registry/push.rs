@@ -66,7 +66,7 @@ async fn what_is_published_is_found_and_a_second_run_sends_nothing() {
     assert_eq!(chart_again.digest, published_chart.digest);
     let requests = peer.requests().expect("a log").split_off(before);
     assert_eq!(writes(&requests), [] as [String; 0]);
-    // One to see what the registry speaks, one to be asked for the password, one for each answer.
+    // One to detect the protocol, one that asks for the password, one for each answer.
     assert!(requests.len() <= 4, "{requests:#?}");
 }
 
@@ -201,7 +201,7 @@ async fn blobs_are_mounted_from_where_the_registry_has_them() {
         .await
         .expect("a push");
 
-    // A new client knows of the base by the image's own annotation only.
+    // A new client knows the base only from the image's own annotation.
     let before = peer.requests().expect("a log").len();
     let image = Image::new(
         &[layer, fixture::layer(b"on top")],
@@ -291,7 +291,7 @@ async fn a_pulled_image_is_the_pushed_one() {
         );
     }
 
-    // What was pulled can be pushed, and pulling again reads no blob.
+    // Pulled content can be pushed, and pulling again reads no blob.
     let elsewhere = fixture::image_ref(&peer, "copy/of-it:0.1.0");
     client
         .push_image(&harmony_core::image::Built::Image(pulled), &elsewhere)

@@ -1,4 +1,4 @@
-//! Tools that people have find what was pushed.
+//! Standard tools find what was pushed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -47,7 +47,7 @@ async fn skopeo_reads_the_image() {
         &format!("docker://{to}"),
     ]);
     assert_eq!(seen.trim(), image.digest.as_str());
-    // Copying reads and checks every blob.
+    // Copying reads and verifies every blob.
     let folder = tempfile::tempdir().expect("a folder");
     skopeo(&[
         "copy",

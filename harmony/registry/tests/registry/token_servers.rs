@@ -134,7 +134,7 @@ async fn a_server_may_move_within_its_host_but_not_pass_a_login_on() {
     let refused = registry.push(&registry.with_password(PASSWORD)).await;
     insta::assert_snapshot!(registry.rendered(&refused.expect_err("refused")), @r"
     error[H0234]: the registry `HOST` points to `http://localhost:1`, which is refused: a login is not sent on to another host
-    help: behind a proxy, let it pass `Host` and `X-Forwarded-Proto` on, or set the registry's public URL
+    help: if the registry is behind a proxy, forward `Host` and `X-Forwarded-Proto`, or configure the public URL of the registry
     ");
 }
 
@@ -144,19 +144,19 @@ async fn a_server_that_is_broken_is_told_in_its_own_words() {
     let refused = registry.push(&registry.with_password(PASSWORD)).await;
     insta::assert_snapshot!(registry.rendered(&refused.expect_err("refused")), @r"
     error[H0205]: the registry `HOST` failed at logging in: 400 Bad Request: BAD: no such tenant
-    help: run the same command again; if it stays, look at the registry's own log
+    help: run the same command again; if the error persists, look at the log of the registry
     ");
     let registry = with_tokens(|_| r#"{"token":""}"#.into_response()).await;
     let refused = registry.push(&registry.with_password(PASSWORD)).await;
     insta::assert_snapshot!(registry.rendered(&refused.expect_err("refused")), @r"
-    error[H0205]: the registry `HOST` failed at logging in: its token server sent no token
-    help: run the same command again; if it stays, look at the registry's own log
+    error[H0205]: the registry `HOST` failed at logging in: its token server returned no token
+    help: run the same command again; if the error persists, look at the log of the registry
     ");
     let registry = with_tokens(|_| vec![b' '; 2_000_000].into_response()).await;
     let refused = registry.push(&registry.with_password(PASSWORD)).await;
     insta::assert_snapshot!(registry.rendered(&refused.expect_err("refused")), @r"
     error[H0233]: the token is larger than 1048576 bytes
-    help: check the reference: this is not what a release puts there
+    help: check the reference: a release does not create anything this large
     ");
 }
 

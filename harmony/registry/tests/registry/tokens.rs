@@ -1,4 +1,4 @@
-//! Token servers: a real registry that wants tokens, and the test's own server that gives them.
+//! Token servers: a real registry that requires tokens, and the test's own token server.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ use crate::proxy::{Fault, FaultProxy, Rule};
 
 const REFRESH_TOKEN: &str = "an-identity-token";
 
-/// Gives tokens for everything that is asked for by whoever knows the password or the identity token.
+/// Issues tokens for everything to whoever knows the password or the identity token.
 struct TokenServer {
     realm: String,
     certificate: String,
@@ -36,11 +36,11 @@ struct TokenServer {
 
 struct Shared {
     key: EncodingKey,
-    /// The certificate that signs, as a header of a token carries it.
+    /// The signing certificate, as in the header of a token.
     chain: Vec<String>,
     /// The scopes of each request, in order.
     asked: Mutex<Vec<Vec<String>>>,
-    /// How many of the next tokens are made as if an hour ago, though they claim to hold.
+    /// How many of the next tokens are created as if an hour ago, although they claim to be valid.
     stale: Mutex<usize>,
 }
 
@@ -216,7 +216,7 @@ async fn a_token_that_the_registry_does_not_take_is_fetched_again() {
         .push_image(&Image::small("x").built(), &to)
         .await
         .expect("a push");
-    // One that stays refused is an error, not a circle.
+    // A token that is always refused is an error, not an endless loop.
     tokens.next_are_stale(100);
     let client = fixture::client_in(Context::new(), &peer, by_password(RegistryPeer::PASSWORD));
     let error = client.resolve_image(&to).await.expect_err("denied");

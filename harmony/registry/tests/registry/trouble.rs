@@ -1,4 +1,4 @@
-//! Wrong settings and registries that are not there: each is told apart, and soon.
+//! Wrong settings and unreachable registries: each has its own error, and fails quickly.
 
 use std::error::Error;
 use std::net::TcpListener;
@@ -37,7 +37,7 @@ async fn a_wrong_password_is_denied_and_stays_secret() {
     assert_eq!(credentials, "from the settings of this program");
     let report = format!("{:?} {error:?} {client:?}", Report::of(&error));
     assert!(!report.contains("s3cret-but-wrong"), "{report}");
-    // The same wrong password again would lock the user out somewhere.
+    // Repeating a wrong password could lock the user out.
     let tries = peer.requests().expect("a log").len() - before;
     assert!(tries <= 3, "{tries}");
 }
@@ -161,7 +161,7 @@ async fn a_closed_port_fails_at_once() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_fails_in_seconds() {
-    // The kernel takes the connection; nobody ever reads from it.
+    // The kernel accepts the connection; nobody ever reads from it.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let began = Instant::now();
     let error = resolve_at(silent.local_addr().expect("an address").port()).await;

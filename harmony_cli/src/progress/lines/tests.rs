@@ -3,7 +3,7 @@ use harmony_core::event::Events;
 
 use super::*;
 
-/// Lines with a clock that the test moves, fed by a real context.
+/// Lines with a clock that the test controls, connected to a real context.
 struct Fixture {
     context: Context,
     events: Events,
@@ -25,7 +25,7 @@ impl Fixture {
         }
     }
 
-    /// What is printed for everything that was emitted, at that many milliseconds.
+    /// The output for all events up to this time in milliseconds.
     fn at(&mut self, millis: u64) -> String {
         let now = self.began + Duration::from_millis(millis);
         let mut printed = String::new();

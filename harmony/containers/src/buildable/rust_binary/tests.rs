@@ -7,7 +7,7 @@ use harmony_core::image::ImageSource;
 use super::*;
 use crate::testing::{context, recipe};
 
-/// A cargo package without dependencies, in a workspace of its own.
+/// A cargo package without dependencies, in its own workspace.
 fn package(root: &Path) {
     fs::create_dir_all(root.join("src")).unwrap();
     fs::write(
@@ -84,7 +84,7 @@ fn names_that_look_like_arguments_reach_no_program() {
             );
         }
     }
-    // A feature is part of one argument, so cargo reads it as the name of a feature.
+    // The feature is part of one argument, so cargo treats it as the name of a feature.
     let binary = RustBinary::new("tiny").with_features(["--config=x"]);
     let args = recipe(binary).unwrap().host_steps[0].args.clone();
     assert!(args.contains(&"--features=--config=x".to_owned()));
@@ -104,7 +104,7 @@ fn what_is_not_there_is_named_with_what_is() {
     );
     assert_eq!(
         refusal(RustBinary::new("tiny").with_bin("other")),
-        "the package `tiny` has no binary `other`; name one of its binaries by `with_bin`: tiny"
+        "the package `tiny` has no binary `other`; select one of its binaries with `with_bin`: tiny"
     );
     let binary = RustBinary::new("tiny");
     let nowhere = binary.recipe(&context_of(Path::new("/no/such/project"), &binary));

@@ -66,7 +66,7 @@ fn read(compressed: &[u8]) -> Vec<Seen> {
 
 #[test]
 fn golden_digests_of_each_kind_of_layer() {
-    // When one of these changes, every layer ever released changes: change `ENCODER` with it.
+    // If one of these changes, every released layer changes: change `ENCODER` too.
     let assets = one_layer(
         LayerKind::Assets,
         vec![
@@ -157,7 +157,7 @@ fn an_archive_says_only_what_the_plan_says() {
             ),
         ]
     );
-    // RFC 1952: no name, no time, unknown system.
+    // RFC 1952: no name, no time, unknown operating system.
     assert_eq!(compressed[3..10], [0, 0, 0, 0, 0, compressed[8], 255]);
 }
 
@@ -271,7 +271,7 @@ prop_compose! {
             1..12,
         )
     ) -> BTreeMap<String, (String, u32)> {
-        // A file cannot be the parent of another.
+        // A file cannot be the parent of another one.
         let mut kept: BTreeMap<String, (String, u32)> = BTreeMap::new();
         for (path, value) in files {
             if !kept.keys().any(|other| path.starts_with(&format!("{other}/"))) {

@@ -9,39 +9,39 @@ use harmony_types::{Namespace, ResourceName};
 use super::Prober;
 use crate::kubernetes::ObjectRef;
 
-/// Something that must hold for a deployed thing to count as working.
+/// A condition that must be true for a workload to count as working.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SmokeCheck {
-    /// A GET is answered with this status and, when given, this text in the body.
+    /// A GET request returns this status and, if given, a body with this text.
     Http {
-        /// Whom to ask.
+        /// The service to ask.
         service: ServicePort,
-        /// The path, beginning with `/`.
+        /// The path, starting with `/`.
         path: String,
-        /// The status that is expected.
+        /// The expected status.
         status: u16,
-        /// A text that the body must hold.
+        /// A text that the body must contain.
         contains: Option<String>,
     },
-    /// A connection is accepted.
+    /// The port accepts connections.
     Tcp {
-        /// By whom.
+        /// The service to connect to.
         service: ServicePort,
     },
-    /// A command inside a ready pod of the workload exits with 0.
+    /// A command in a ready pod of the workload exits with 0.
     Exec {
         /// The workload.
         workload: ObjectRef,
-        /// Program and arguments; no shell.
+        /// The program and its arguments; not a shell command.
         command: Vec<String>,
     },
-    /// A NATS server greets and, when it lets anybody in, answers a ping.
+    /// A NATS server sends its greeting and, if it allows anonymous users, answers a ping.
     Nats {
-        /// Where it listens.
+        /// The service to connect to.
         service: ServicePort,
     },
-    /// Anything else.
+    /// Any other check.
     Custom(Arc<dyn CustomCheck>),
 }
 
@@ -64,12 +64,12 @@ impl fmt::Display for SmokeCheck {
     }
 }
 
-/// A port of a service, within the namespace of the Score.
+/// A port of a service in the namespace of the Score.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServicePort {
-    /// The service's name.
+    /// The name of the service.
     pub service: ResourceName,
-    /// The service's port number.
+    /// The port number of the service.
     pub port: u16,
 }
 
@@ -79,31 +79,31 @@ impl fmt::Display for ServicePort {
     }
 }
 
-/// A check that an app writes itself, such as "one device answers a ping".
+/// A custom check of an app, such as "one device answers a ping".
 #[async_trait]
 pub trait CustomCheck: fmt::Debug + Send + Sync {
-    /// What must hold, as a sentence without a full stop: `every device answers a ping`.
+    /// The condition, as a sentence without a full stop: `every device answers a ping`.
     fn describe(&self) -> String;
 
-    /// Looks once. It is called again until it passes or the deadline is over, so it does not retry itself.
+    /// Checks once. It is called repeatedly until it passes or the deadline is over, so it does not have to retry.
     ///
     /// # Errors
-    /// What was seen instead.
+    /// What was observed instead.
     async fn run(&self, prober: &dyn Prober, namespace: &Namespace) -> Result<(), ProbeFailure>;
 }
 
-/// What a check saw instead of what it expects.
+/// What a check observed instead of the expected result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{seen}")]
 pub struct ProbeFailure {
-    /// A few words: `status 503`, `connection refused`.
+    /// A short description: `status 503`, `connection refused`.
     pub seen: String,
-    /// More of it, such as the beginning of a body.
+    /// Details, such as the start of a body.
     pub details: Vec<String>,
 }
 
 impl ProbeFailure {
-    /// Seen in a few words.
+    /// A failure with this short description.
     pub fn new(seen: impl Into<String>) -> Self {
         Self {
             seen: seen.into(),
@@ -111,7 +111,7 @@ impl ProbeFailure {
         }
     }
 
-    /// With more of it.
+    /// Adds details.
     #[must_use]
     pub fn with_details(self, details: Vec<String>) -> Self {
         Self { details, ..self }

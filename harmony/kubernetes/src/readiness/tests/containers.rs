@@ -42,28 +42,28 @@ fn the_ways_not_to_get_an_image_are_told_apart() {
             "image is not present with pull policy of Never",
             FailureClass::ImageNotFound,
             0,
-            "which the node does not have and may not pull",
+            "which is not on the node and must not be pulled",
         ),
         (
             "InvalidImageName",
             "couldn't parse image name",
             FailureClass::ImagePull,
             0,
-            "which is no image reference",
+            "has the invalid image reference",
         ),
         (
             "ErrImagePull",
             "pull access denied, repository does not exist or may require authorization",
             FailureClass::ImagePull,
             20,
-            "may not pull the image",
+            "is not allowed to pull the image",
         ),
         (
             "ErrImagePull",
             "unexpected status: 401 Unauthorized",
             FailureClass::ImagePull,
             20,
-            "may not pull the image",
+            "is not allowed to pull the image",
         ),
         (
             "ErrImagePull",
@@ -103,7 +103,7 @@ fn why_a_registry_did_not_answer_decides_what_to_do() {
     let cases = [
         (
             "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-            "trust the authority",
+            "trust the certificate authority",
         ),
         (
             "http: server gave HTTP response to HTTPS client",
@@ -113,7 +113,7 @@ fn why_a_registry_did_not_answer_decides_what_to_do() {
             "dial tcp: lookup registry.example.com: no such host",
             "resolve it",
         ),
-        ("429 Too Many Requests", "limits how often"),
+        ("429 Too Many Requests", "limits the rate"),
         (
             "dial tcp 192.0.2.7:443: connect: connection refused",
             "listens",
@@ -150,7 +150,7 @@ fn a_crash_at_start_tells_its_exit_code_and_whose_log_to_read() {
     assert_eq!(verdict.confidence, Confidence::AfterGrace);
     assert_eq!(
         verdict.summary,
-        "container app of Deployment site/web crashes at start (exit code 3)"
+        "container app of Deployment site/web keeps crashing (exit code 3)"
     );
     assert!(
         verdict.evidence[0].contains("exit code 3, 2 restarts"),
@@ -189,7 +189,7 @@ fn ends_of_a_container_are_told_apart() {
             crashed(2, 0, "Completed"),
             FailureClass::CrashLoop,
             0,
-            "ends with success again and again",
+            "keeps exiting with code 0",
         ),
         (
             crashed(1, 127, "Error"),
@@ -249,7 +249,7 @@ fn a_missing_reference_fails_and_a_slow_cache_does_not() {
         &mut stage,
         FailureClass::MissingReference,
         15,
-        "container app of Deployment site/web needs something that is not there: configmap \"settings\" not found",
+        "container app of Deployment site/web refers to something that does not exist: configmap \"settings\" not found",
         "CreateContainerConfigError: configmap \"settings\" not found",
     );
     let slow = waiting(
@@ -275,7 +275,7 @@ fn init_containers_count() {
     let (_, failure) = stage.run_until_failure(0).unwrap();
     assert_eq!(
         failure.verdict.summary,
-        "container migrate of Deployment site/web crashes at start (exit code 1)"
+        "container migrate of Deployment site/web keeps crashing (exit code 1)"
     );
 }
 
@@ -298,7 +298,7 @@ fn a_pod_that_fits_nowhere_fails_with_the_schedulers_words() {
         &mut stage,
         FailureClass::Unschedulable,
         15,
-        &format!("a pod of Deployment site/web fits on no node: {message}"),
+        &format!("a pod of Deployment site/web cannot be scheduled: {message}"),
         message,
     );
     let passing = "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.";
@@ -464,7 +464,7 @@ fn refused_pods_are_told_by_the_replica_set() {
         &mut refused(quota),
         FailureClass::PodsRefused,
         5,
-        &format!("Deployment site/web gets no pods: {quota}"),
+        &format!("Deployment site/web cannot create pods: {quota}"),
         "exceeded quota",
     );
     // The old pods hold the quota and are about to go.

@@ -69,7 +69,7 @@ fn a_service_needs_endpoints_with_all_its_ports() {
         &mut stage,
         FailureClass::NotReady,
         5,
-        "Service site/web leads to the port `http`, which no container of its pods has",
+        "Service site/web refers to the port `http`, which no container of its pods has",
         "the pods have no named port",
     );
     stage.around.endpoints = slice(json!([{ "name": "", "port": 8080 }]));
@@ -130,7 +130,7 @@ fn an_ingress_needs_its_class_and_its_backends() {
         &mut stage,
         FailureClass::MissingReference,
         5,
-        "Ingress site/web leads to the Service `web`, which does not exist",
+        "Ingress site/web refers to the Service `web`, which does not exist",
         "does not exist",
     );
     let mut stage = ingress(Some("edge"));
@@ -139,7 +139,7 @@ fn an_ingress_needs_its_class_and_its_backends() {
         &mut stage,
         FailureClass::MissingReference,
         5,
-        "Ingress site/web leads to the port 80 of the Service `web`, which it does not have",
+        "Ingress site/web refers to the port 80 of the Service `web`, which does not exist",
         "port 80",
     );
     // whoever may not list the classes is not refused for them
@@ -157,7 +157,7 @@ fn a_paused_deployment_is_told_at_once() {
         &mut Stage::new(held),
         FailureClass::NotReady,
         0,
-        "Deployment site/web is paused, so its rollout does not begin",
+        "Deployment site/web is paused, so its rollout does not start",
         "spec.paused is true",
     );
 }
@@ -171,13 +171,7 @@ fn a_kind_whose_status_nobody_writes_is_ready_after_a_grace() {
     assert!(matches!(stage.look(), Progress::Waiting { .. }));
     assert!(matches!(stage.after(14), Progress::Waiting { .. }));
     assert!(matches!(stage.after(1), Progress::Ready));
-    assert!(
-        stage
-            .tracker
-            .note()
-            .unwrap()
-            .contains("nothing reports on it")
-    );
+    assert!(stage.tracker.note().unwrap().contains("has no status"));
 }
 
 fn job(spec: Value, status: Value) -> Value {

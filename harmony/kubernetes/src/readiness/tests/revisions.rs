@@ -30,7 +30,7 @@ fn pods_of_the_old_revision_do_not_make_it_ready() {
     let Progress::Waiting { why } = stage.look() else {
         panic!()
     };
-    assert_eq!(why, "2/2 ready; 1 of the old revision still running");
+    assert_eq!(why, "2/2 ready; old pods still running: 1");
     // It is told to end, and takes its time.
     let mut leaving = ready_pod("c", "old");
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T10:00:30Z");
@@ -101,7 +101,7 @@ fn who_changes_it_meanwhile_is_told() {
     };
     assert_eq!(
         failure.verdict.summary,
-        "Deployment site/web was removed while it was awaited"
+        "Deployment site/web was deleted during the deploy"
     );
 }
 

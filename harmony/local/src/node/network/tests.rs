@@ -142,12 +142,12 @@ COMMIT
     assert_eq!(removal("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"), "");
 }
 
-/// Set in the processes that play the parts of `other_hosts_reach_neither_node_nor_services_nor_pods`.
+/// Set in the processes that play the roles of `other_hosts_reach_neither_node_nor_services_nor_pods`.
 const PART: &str = "HARMONY_TEST_PART";
 const OUTSIDE_TEST: &str =
     "node::network::tests::other_hosts_reach_neither_node_nor_services_nor_pods";
 
-/// The machine, a pod and another host of the network, each a network namespace; the packet filter is the real one.
+/// The machine, a pod and another host on the network, each in a network namespace, with a real packet filter.
 #[test]
 fn other_hosts_reach_neither_node_nor_services_nor_pods() {
     match std::env::var(PART).as_deref() {
@@ -183,7 +183,7 @@ fn listen(address: &str) {
     std::thread::spawn(move || for _ in listener.incoming() {});
 }
 
-/// A network namespace that lives as long as this.
+/// A network namespace that exists as long as this value.
 struct Namespace(Child);
 
 impl Namespace {
