@@ -30,8 +30,8 @@ use crate::apply::{Standing, standing};
 use decide::{Placing, Release, due, placing, runs_to_its_end, tests, under_another_name};
 use record::{Record, State};
 
-/// The timeout of a hook before the objects are applied, unless a Job has an `activeDeadlineSeconds`.
-const BEFORE_DEADLINE: Duration = Duration::from_secs(300);
+/// The timeout of a hook, as with Helm, unless a Job has an `activeDeadlineSeconds`.
+const HOOK_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Runs the hooks of one release.
 pub struct Hooks<'a, C: ?Sized> {
@@ -156,7 +156,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
         }
         let hint =
             "no object of the chart was applied: fix the hook, and run the same command again";
-        self.run_all(&prepared.hooks, BEFORE_DEADLINE, hint).await?;
+        self.run_all(&prepared.hooks, HOOK_DEADLINE, hint).await?;
         Ok(prepared.followup)
     }
 
@@ -169,6 +169,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
         followup: &Followup,
         deadline: Duration,
     ) -> Result<(), ClusterError> {
+        let deadline = deadline.max(HOOK_DEADLINE);
         let read = |objects: &[KubeObject]| -> Vec<Hook> {
             let hooks = objects.iter().map(Hook::of);
             hooks.filter_map(|hook| hook.ok().flatten()).collect()

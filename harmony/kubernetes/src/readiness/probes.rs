@@ -21,8 +21,9 @@ const FLOOR: SignedDuration = SignedDuration::from_secs(60);
 const UNDECLARED_FLOOR: SignedDuration = SignedDuration::from_secs(20);
 /// The same for a port name that the container does not have, which the pod itself shows.
 const MISNAMED_GRACE: i64 = 5;
-/// The maximum time a pod must stay ready before that counts.
-const PROVING: SignedDuration = SignedDuration::from_secs(5);
+/// The minimum and the maximum time a pod must stay ready before that counts.
+const PROVING: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_secs(3), SignedDuration::from_secs(5));
 /// The server's times are whole seconds, and clocks differ.
 const ROUNDING: SignedDuration = SignedDuration::from_secs(2);
 /// The maximum wait for the first result of a liveness probe. A probe that starts later is not waited for; a failure
@@ -36,8 +37,8 @@ const SECOND: SignedDuration = SignedDuration::from_secs(1);
 /// program takes that crashes at start.
 pub(super) fn proving_time(pod: &Pod) -> SignedDuration {
     let times = containers(pod).map(|container| match &container.readiness_probe {
-        Some(probe) => failing_time(probe).min(PROVING),
-        None => PROVING,
+        Some(probe) => failing_time(probe).clamp(PROVING.0, PROVING.1),
+        None => PROVING.1,
     });
     times.max().unwrap_or_default()
 }
@@ -195,8 +196,10 @@ pub(super) fn never_ready(pod: &Pod, around: &Surroundings, now: Timestamp) -> O
     Some(if is_over {
         finding
     } else {
+        // It may only be starting.
         Finding {
             grace: None,
+            is_vague: true,
             ..finding
         }
     })

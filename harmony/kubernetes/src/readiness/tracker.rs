@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::assessment::{Assessment, Waiting};
 use super::container::Finding;
-use super::observed::{Observed, Surroundings, uid};
+use super::observed::{Observed, Surroundings, name, uid};
 use super::pods::{Located, examine_pod};
 use super::probes::{is_young, liveness_is_undecided, probe_kill, proving_time};
 use super::state::{is_leaving, is_ready, restarts};
@@ -184,7 +184,7 @@ impl Tracker {
         if let Some(failure) = self.superseded(object) {
             return Progress::Failed(Box::new(failure));
         }
-        let mut waiting = match assess(&self.target, object, observed) {
+        let waiting = match assess(&self.target, object, observed) {
             Assessment::Ready => {
                 self.remember_job(object, true);
                 return Progress::Ready;
@@ -209,9 +209,14 @@ impl Tracker {
         };
         self.remember_job(object, false);
         let flaps = self.flaps(&waiting, observed.around);
-        waiting.troubles.extend(flaps);
         self.serving = None;
-        let found = Self::findings(&waiting, observed.around, now);
+        let mut found = Self::findings(&waiting, observed.around, now);
+        if let Some(flaps) = flaps {
+            let place = (Some(flaps.pod_uid.clone()), None);
+            // That it is not ready at this moment says less.
+            found.retain(|(other, _)| *other != place);
+            found.push((place, flaps));
+        }
         // A ready pod of the same revision disproves a cause in the template, unless it has that cause itself.
         let is_disproved = waiting.pods.iter().any(|pod| {
             let uid = pod.metadata.uid.as_deref().unwrap_or_default();
@@ -337,31 +342,32 @@ impl Tracker {
     }
 
     /// Counts pods that were ready and no longer are, without a restart: their readiness flaps.
-    fn flaps(&mut self, waiting: &Waiting, around: &Surroundings) -> Option<Finding> {
-        let lost = self.serving.as_ref().and_then(|serving| {
-            let mut pods = waiting.pods.iter();
-            pods.find(|pod| !is_ready(pod) && !is_leaving(pod) && serving.had(pod))
-        });
-        if lost.is_some() {
-            self.losses += 1;
-        }
+    fn flaps(&mut self, waiting: &Waiting, around: &Surroundings) -> Option<Located> {
+        let serving = self.serving.as_ref()?;
+        let mut pods = waiting.pods.iter();
+        let lost = pods.find(|pod| !is_ready(pod) && !is_leaving(pod) && serving.had(pod))?;
+        self.losses += 1;
         if self.losses < LOSSES {
             return None;
         }
-        let pods = waiting.pods.iter();
-        let unhealthy = pods
-            .flat_map(|pod| around.events_of(uid(&pod.metadata)))
-            .find(|event| event.reason.as_deref() == Some("Unhealthy"));
-        let said = unhealthy
-            .and_then(|event| event.message.clone())
-            .unwrap_or_default();
-        Some(Finding::new(
-            FailureClass::NotReady,
-            0,
-            "becomes ready and loses it again and again",
-            format!("{} times; {said}", self.losses).trim_end_matches("; "),
-            "make the readiness probe answer the same as long as the program works, and give it the time that it needs in `timeoutSeconds`",
-        ))
+        let events = around.events_of(uid(&lost.metadata));
+        let mut events = events.into_iter();
+        let unhealthy = events.find(|event| event.reason.as_deref() == Some("Unhealthy"));
+        let said = unhealthy.and_then(|event| event.message.clone());
+        let said = said.unwrap_or_default();
+        Some(Located {
+            pod: name(&lost.metadata).to_owned(),
+            pod_uid: uid(&lost.metadata).to_owned(),
+            container: None,
+            finding: Finding::new(
+                FailureClass::NotReady,
+                0,
+                "becomes ready and loses it again and again",
+                format!("{} times; {said}", self.losses).trim_end_matches("; "),
+                "make the readiness probe answer the same as long as the program works, and give it the time that it \
+                 needs in `timeoutSeconds`",
+            ),
+        })
     }
 
     fn wait(&mut self, why: &str) -> Progress {

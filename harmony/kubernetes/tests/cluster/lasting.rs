@@ -70,6 +70,26 @@ async fn what_ends_seconds_after_it_was_ready_is_no_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn readiness_that_comes_and_goes_is_no_success() {
+    in_namespace(|stage| async move {
+        let mut web = deployment("web", &["http", "8080"]).await;
+        container(&mut web)["readinessProbe"] = asks("/flap", 1);
+        container(&mut web)["readinessProbe"]["failureThreshold"] = json!(1);
+        let verdict = stage.deploy([web], 90).await.unwrap_err();
+        assert_eq!(verdict.class, FailureClass::NotReady, "{verdict:?}");
+        assert!(
+            verdict.summary.contains("loses it again and again"),
+            "{verdict:?}"
+        );
+        assert!(
+            verdict.evidence.join("\n").contains("statuscode: 503"),
+            "{verdict:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_readiness_probe_of_a_port_that_is_not_there_is_told_early() {
     in_namespace(|stage| async move {
         let mut web = deployment("web", &["http", "8080"]).await;

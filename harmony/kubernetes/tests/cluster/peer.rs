@@ -45,14 +45,17 @@ fn serve(port: &str, answer: fn(TcpStream) -> std::io::Result<()>) {
     }
 }
 
-/// `GET /ok` is answered with 200, anything else with 503. The body names the host, which is the pod.
+/// `GET /ok` is answered with 200, `GET /flap` for two seconds with that and for two without, anything else with 503. The
+/// body names the host, which is the pod.
 fn answer_http(mut stream: TcpStream) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
         request.push(byte[0]);
     }
-    let status = if request.starts_with(b"GET /ok ") {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let is_up = now.unwrap().as_secs() % 4 < 2;
+    let status = if request.starts_with(b"GET /ok ") || request.starts_with(b"GET /flap ") && is_up {
         "200 OK"
     } else {
         "503 Service Unavailable"

@@ -54,7 +54,8 @@ fn is_ready_after(stage: &mut Stage, at_most: i64) -> Option<i64> {
 fn a_new_pod_has_to_stay_ready_as_long_as_its_probe_needs_to_say_otherwise() {
     for (probe, seconds) in [
         (Value::Null, 5),
-        (json!({ "periodSeconds": 1, "failureThreshold": 3 }), 3),
+        (json!({ "periodSeconds": 1, "failureThreshold": 1 }), 3),
+        (json!({ "periodSeconds": 2, "failureThreshold": 2 }), 4),
         (json!({ "periodSeconds": 10, "failureThreshold": 3 }), 5),
     ] {
         let mut stage = stage(fresh(json!({ "readinessProbe": probe })));
@@ -97,7 +98,7 @@ fn a_liveness_probe_is_waited_for_until_it_answers_or_could_kill() {
         (json!({}), 12),
         (json!({ "initialDelaySeconds": 2, "periodSeconds": 5 }), 9),
         // begins too late to be waited for
-        (json!({ "initialDelaySeconds": 30 }), 1),
+        (json!({ "initialDelaySeconds": 30 }), 3),
     ] {
         let mut stage = stage(fresh(
             json!({ "readinessProbe": readiness, "livenessProbe": liveness }),
@@ -216,7 +217,10 @@ fn readiness_that_comes_and_goes_is_told_as_such() {
         let Progress::Failed(failure) = progress else {
             panic!()
         };
-        assert_eq!(failure.verdict.class, FailureClass::NotReady);
+        assert_eq!(
+            failure.verdict.summary,
+            "a pod of Deployment site/web becomes ready and loses it again and again"
+        );
         assert!(
             failure.verdict.evidence[0].contains("statuscode: 503"),
             "{failure:?}"
