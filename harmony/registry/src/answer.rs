@@ -157,8 +157,12 @@ fn is_full(status: StatusCode, body: &[u8]) -> bool {
         "storage limit",
     ];
     let quota = ["exceed", "reached", "full", "limit"];
+    let is_quota = !is_transient(status)
+        && !text.contains("request")
+        && text.contains("quota")
+        && quota.iter().any(|word| text.contains(word));
     says.iter().any(|phrase| text.contains(phrase))
-        || text.contains("quota") && quota.iter().any(|word| text.contains(word))
+        || is_quota
         || serde_json::from_slice::<Errors>(body).is_ok_and(|answer| {
             answer
                 .errors
@@ -258,7 +262,13 @@ mod tests {
             assert!(is_full(StatusCode::FORBIDDEN, body));
         }
         let requests = b"Quota exceeded for quota metric 'Requests per minute'";
-        assert!(!is_full(StatusCode::TOO_MANY_REQUESTS, requests));
+        for status in [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::FORBIDDEN,
+        ] {
+            assert!(!is_full(status, requests), "{status}");
+        }
         let other = br#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"Enclosed":{"Op":"write","Err":5}}}]}"#;
         assert!(!is_full(StatusCode::INTERNAL_SERVER_ERROR, other));
     }

@@ -44,9 +44,9 @@ struct State {
     tokens: HashMap<Scope, Token>,
     /// The passwords that the registry accepted, in the form in which they are sent.
     taken: HashSet<HeaderValue>,
-    /// Those that the registry or its token server did not take; `None` stands for a login that is not a password. They are
-    /// not sent again: some directories lock accounts early.
-    refused: HashSet<Option<HeaderValue>>,
+    /// The logins that the registry or its token server did not take. They are not sent again: some directories lock
+    /// accounts early.
+    refused: HashSet<HeaderValue>,
 }
 
 /// What is known about our login if the registry denies something.
@@ -100,7 +100,11 @@ impl Authenticator {
             return Ok(token.header());
         }
         let found = self.found(scope).await;
-        if state.refused.contains(&basic(&found)) {
+        let secret = secret(&found.login);
+        if secret
+            .as_ref()
+            .is_some_and(|secret| state.refused.contains(secret))
+        {
             return Err(denied(wire, operation, &found, None).into());
         }
         let server = TokenServer {
@@ -114,7 +118,7 @@ impl Authenticator {
             Err(NoToken::Refused(failure)) => {
                 // A login that cannot read the source of a mount may still work for the rest.
                 if scope.mount_from.is_none() {
-                    state.refused.insert(basic(&found));
+                    state.refused.extend(secret);
                 }
                 return Err(failure);
             }
@@ -168,7 +172,7 @@ impl Authenticator {
         let state = self.state.lock().await;
         let is_password = matches!(identity, Identity::Asked(_))
             && matches!(state.challenge, Some(Challenge::Basic));
-        if state.refused.contains(&Some(header.clone())) {
+        if state.refused.contains(header) {
             Standing::Refused
         } else if is_password && !state.taken.contains(header) {
             Standing::Unknown
@@ -183,7 +187,7 @@ impl Authenticator {
         if is_taken {
             state.taken.insert(password);
         } else {
-            state.refused.insert(Some(password));
+            state.refused.insert(password);
         }
     }
 
@@ -192,7 +196,7 @@ impl Authenticator {
         let found = self.found(scope).await;
         let is_anonymous = matches!(found.login, Login::Anonymous);
         let state = self.state.lock().await;
-        if state.refused.contains(&basic(&found)) {
+        if secret(&found.login).is_some_and(|secret| state.refused.contains(&secret)) {
             return Standing::Refused;
         }
         match &state.challenge {
@@ -218,6 +222,15 @@ impl Authenticator {
 
     async fn found(&self, scope: &Scope) -> Arc<Found> {
         self.logins.of(&scope.repository).await
+    }
+}
+
+/// Stands for a login where it is compared; `None` for none.
+fn secret(login: &Login) -> Option<HeaderValue> {
+    match login {
+        Login::Anonymous => None,
+        Login::Password(credentials) => basic_header(credentials),
+        Login::IdentityToken(token) => secret_header(&format!("token {}", token.expose_secret())),
     }
 }
 
