@@ -1,5 +1,6 @@
 //! Runs a Docker credential helper: `docker-credential-NAME get`.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -87,12 +88,21 @@ fn inherited(name: &str) -> Vec<&'static str> {
         .collect()
 }
 
+/// The program of a helper. A folder that is relative to where we were started is not looked into: it may be a checkout of
+/// somebody else's.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    let folders = std::env::join_paths(folders).ok()?;
+    process::find_in(format!("docker-credential-{name}"), folders)
+}
+
 async fn run(name: &str, key: &str) -> std::io::Result<Answer> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     if !is_name(name) {
         return Err(missing());
     }
-    let program = process::find(format!("docker-credential-{name}")).ok_or_else(missing)?;
+    let program = find(name).ok_or_else(missing)?;
     let mut child = process::async_command(program, &inherited(name))
         .arg("get")
         .stdin(Stdio::piped())

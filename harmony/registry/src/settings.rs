@@ -100,8 +100,8 @@ pub struct Environment {
     docker_config: Option<PathBuf>,
     /// The configured path of Podman's login file.
     podman_auth_file: Option<PathBuf>,
-    /// The default directory of Podman's login file, per boot or per user.
-    runtime_dir: Option<PathBuf>,
+    /// The default path of Podman's login file, which lasts until the machine stops.
+    podman_runtime_file: Option<PathBuf>,
     config_dir: Option<PathBuf>,
     home: Option<PathBuf>,
 }
@@ -114,7 +114,11 @@ impl Environment {
 
     /// Reads the environment of this process.
     pub fn of_process() -> Self {
-        Self::from_lookup(|name| std::env::var_os(name))
+        let mut environment = Self::from_lookup(|name| std::env::var_os(name));
+        if environment.podman_runtime_file.is_none() {
+            environment.podman_runtime_file = podman_file_without_session();
+        }
+        environment
     }
 
     /// An environment in which `lookup` returns the value of a variable.
@@ -129,7 +133,7 @@ impl Environment {
             proxies: ProxyVariables::from_lookup(&lookup),
             docker_config: path("DOCKER_CONFIG"),
             podman_auth_file: path("REGISTRY_AUTH_FILE"),
-            runtime_dir: path("XDG_RUNTIME_DIR"),
+            podman_runtime_file: path("XDG_RUNTIME_DIR").map(|folder| folder.join(PODMAN)),
             config_dir: path("XDG_CONFIG_HOME"),
             home: path("HOME"),
         }
@@ -139,7 +143,6 @@ impl Environment {
     /// Docker and Podman. If a variable names a file, the default file of the same program is not read.
     pub(crate) fn login_files(&self) -> Vec<PathBuf> {
         const DOCKER: &str = "config.json";
-        const PODMAN: &str = "containers/auth.json";
         let home = |rest: &str| self.home.as_ref().map(|home| home.join(rest));
         let below = |folder: &Option<PathBuf>, rest| Some(folder.as_ref()?.join(rest));
         let mut named = vec![
@@ -150,7 +153,7 @@ impl Environment {
             named.push(home(".docker").map(|folder| folder.join(DOCKER)));
         }
         if self.podman_auth_file.is_none() {
-            named.push(below(&self.runtime_dir, PODMAN));
+            named.push(self.podman_runtime_file.clone());
             named.push(
                 below(&self.config_dir, PODMAN)
                     .or_else(|| home(".config").map(|folder| folder.join(PODMAN))),
@@ -158,6 +161,16 @@ impl Environment {
         }
         named.into_iter().flatten().collect()
     }
+}
+
+/// Podman's file, below the folder of a session or that of a user's settings.
+const PODMAN: &str = "containers/auth.json";
+
+/// Podman's file when no session says where it is, as for root in a CI job: `/run/containers/0/auth.json`.
+fn podman_file_without_session() -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = std::fs::metadata("/proc/self").ok()?.uid();
+    Some(PathBuf::from(format!("/run/containers/{user}/auth.json")))
 }
 
 #[cfg(test)]

@@ -206,6 +206,45 @@ async fn a_helper_does_not_see_our_secrets() {
 }
 
 #[tokio::test]
+async fn a_helper_is_not_looked_for_where_we_were_started() {
+    let peer = fixture::peer().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let helper = folder.path().join("docker-credential-harmony-test");
+    let answer = json!({"Username": RegistryPeer::USER, "Secret": RegistryPeer::PASSWORD});
+    fs::write(&helper, format!("#!/bin/sh\necho '{answer}'\n")).expect("a script");
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let image = Image::small("by helper");
+    let to = fixture::image_ref(&peer, "fleet/by-helper:0.1.0");
+    for (path, works) in [
+        (".:/usr/bin:/bin".to_owned(), false),
+        (format!("{}:/usr/bin:/bin", folder.path().display()), true),
+    ] {
+        for store in [
+            "harmony-test",
+            "../harmony-test",
+            "./docker-credential-harmony-test",
+        ] {
+            let config = json!({"credsStore": store}).to_string();
+            fs::write(folder.path().join("config.json"), config).expect("a file");
+            let output = pusher(image.folder.path(), &image.digest, &to)
+                .env("PATH", &path)
+                .env("DOCKER_CONFIG", folder.path())
+                .env("HARMONY_REGISTRY_CA", peer.ca_file())
+                .current_dir(folder.path())
+                .output()
+                .await
+                .expect("a pusher");
+            let is_run = works && store == "harmony-test";
+            assert_eq!(
+                output.status.success(),
+                is_run,
+                "{path} {store}: {output:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_credential_helper_is_asked_once() {
     let peer = fixture::peer().await;
     let answer = json!({"ServerURL": peer.host(), "Username": RegistryPeer::USER, "Secret": RegistryPeer::PASSWORD});
