@@ -101,7 +101,7 @@ async fn a_token_that_is_good_for_something_is_not_wrong() {
         .resolve_image(&registry.image())
         .await;
     insta::assert_snapshot!(registry.rendered(&error.expect_err("denied")), @r"
-    error[H0203]: the registry `HOST` denies reading `team/app:1.0.0`
+    error[H0203]: the registry `HOST` denied access while reading `team/app:1.0.0`
     seen: credentials: from the settings of this program
     help: log in with `docker login HOST`, or set HARMONY_REGISTRY_USER and HARMONY_REGISTRY_PASSWORD
     help: check that this user is allowed to push to this path
@@ -114,7 +114,7 @@ async fn a_wrong_password_is_shown_once() {
     let client = registry.with_password("wrong");
     let error = registry.push(&client).await.expect_err("denied");
     insta::assert_snapshot!(registry.rendered(&error), @r"
-    error[H0203]: the registry `HOST` denies reading `team/app:1.0.0`
+    error[H0203]: the registry `HOST` denied access while reading `team/app:1.0.0`
     seen: credentials: from the settings of this program
     seen: it answered: 401 Unauthorized: UNAUTHORIZED: authentication required
     help: log in with `docker login HOST`, or set HARMONY_REGISTRY_USER and HARMONY_REGISTRY_PASSWORD
@@ -173,7 +173,7 @@ async fn a_login_without_rights_is_denied_when_it_pushes() {
             .fold(rendered, |shown, words| shown.replace(words, "WORDS"));
         insta::allow_duplicates! {
             insta::assert_snapshot!(rendered, @r"
-            error[H0203]: the registry `HOST` denies pushing to `team/app`
+            error[H0203]: the registry `HOST` denied access while pushing to `team/app`
             seen: credentials: from the settings of this program
             seen: it answered: STATUS: WORDS
             help: log in with `docker login HOST`, or set HARMONY_REGISTRY_USER and HARMONY_REGISTRY_PASSWORD

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use harmony_core::Context;
+use harmony_core::Diagnostic;
 use harmony_core::capability::oci_registry::RegistryError;
 use harmony_core::capability::{HelmRegistry, OciRegistry};
 use harmony_types::ChartRef;
@@ -122,8 +123,9 @@ async fn what_stays_wrong_is_told_within_seconds() {
         .expect("a reference");
     client.push_chart(&chart, &to).await.expect("a push");
     let error = client.pull_chart(&to).await.expect_err("garbled");
-    assert!(
-        error.to_string().contains("sent other content than"),
+    assert_eq!(
+        error.code(),
+        harmony_core::codes::CORRUPT_CONTENT,
         "{error}"
     );
     let error = client

@@ -93,7 +93,7 @@ async fn a_tag_that_never_appears_is_told() {
         .await
         .expect_err("no tag");
     insta::assert_snapshot!(registry.rendered(&error), @r"
-    error[H0205]: the registry `HOST` failed at pushing to `team/app`: it took the tag `1.0.0`, but does not have it
+    error[H0205]: the registry `HOST` failed while pushing to `team/app`: it accepted the tag `1.0.0`, but does not have it
     help: run the same command again; if the error persists, look at the log of the registry
     ");
 }

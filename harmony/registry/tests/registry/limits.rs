@@ -37,12 +37,12 @@ async fn a_proxy_that_limits_bodies_is_named_with_its_setting() {
         is_large.then(too_large)
     });
     insta::assert_snapshot!(layer.await, @r"
-    error[H0240]: `HOST` does not take a layer of 3.0 kB in one request
+    error[H0240]: `HOST` does not accept a layer of 3.00 KiB in one request
     help: increase the request size limit of the proxy in front of the registry: `client_max_body_size` in nginx, or the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress
     ");
     let manifest = refused(|asked| asked.is(Method::PUT, "/manifests/").then(too_large));
     insta::assert_snapshot!(manifest.await, @r"
-    error[H0240]: `HOST` does not take a manifest of 397 B in one request
+    error[H0240]: `HOST` does not accept a manifest of 397 B in one request
     help: increase the request size limit of the proxy in front of the registry: `client_max_body_size` in nginx, or the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress
     ");
 }
@@ -114,7 +114,7 @@ async fn a_limit_is_told_also_when_the_connection_is_closed_at_once() {
         .expect_err("too large");
     server.abort();
     insta::assert_snapshot!(rendered(&error).replace(&host, "HOST"), @r"
-    error[H0240]: `HOST` does not take a layer of 30.0 MB in one request
+    error[H0240]: `HOST` does not accept a layer of 28.61 MiB in one request
     help: increase the request size limit of the proxy in front of the registry: `client_max_body_size` in nginx, or the annotation `nginx.ingress.kubernetes.io/proxy-body-size` of its ingress
     ");
 }
@@ -182,7 +182,7 @@ async fn a_full_quota_is_no_room() {
             let rendered = rendered.replace(&format!("{answered}: {code}"), "STATUS: CODE");
             insta::allow_duplicates! {
                 insta::assert_snapshot!(rendered, @r"
-                error[H0206]: there is no room for `team/app` in `HOST`
+                error[H0206]: no space left for `team/app` in `HOST`
                 seen: it answered: STATUS: CODE: WORDS
                 help: free some space or increase the quota, then run the same command again
                 ");
@@ -258,7 +258,7 @@ async fn a_pause_that_is_too_long_is_told_at_once() {
             .collect();
         insta::allow_duplicates! {
             insta::assert_snapshot!(lines.join("\n"), @r"
-            error[H0245]: the registry `HOST` has had too many requests
+            error[H0245]: too many requests to the registry `HOST`
             seen: it answered: 429 Too Many Requests: TOOMANYREQUESTS: You have reached your pull rate limit
             help: log in if you are not logged in, or run the same command again later; content that was already uploaded is not uploaded again
             ");

@@ -63,7 +63,7 @@ async fn a_file_that_cannot_be_used_is_named() {
         (&other, "has no login for"),
         (
             &unknown_helper,
-            "names the helper `docker-credential-harmony-test-nonexistent`, which cannot be run",
+            "the helper `docker-credential-harmony-test-nonexistent`, which cannot be run",
         ),
         (
             &json!({"auths": {peer.host().as_str(): {"auth": "!!!"}}}).to_string(),
@@ -272,7 +272,7 @@ async fn a_helper_that_fails_or_hangs_is_named_and_does_not_hold_up_the_end() {
             "echo 'credentials not found in native keychain' >&2; exit 1",
             "which has no login for",
         ),
-        ("echo hello", "cannot be understood"),
+        ("echo hello", "an answer that cannot be parsed"),
     ] {
         let began = Instant::now();
         let (output, calls) = push_with_helper(&peer, script).await;

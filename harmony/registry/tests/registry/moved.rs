@@ -109,7 +109,7 @@ async fn what_moves_in_a_circle_ends() {
         .await
         .expect_err("a circle");
     insta::assert_snapshot!(registry.rendered(&error), @r"
-    error[H0205]: the registry `HOST` failed at pushing to `team/app`: it redirects in a loop
+    error[H0205]: the registry `HOST` failed while pushing to `team/app`: it redirects in a loop
     help: run the same command again; if the error persists, look at the log of the registry
     ");
 }

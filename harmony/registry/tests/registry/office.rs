@@ -182,9 +182,9 @@ async fn a_proxy_in_the_way_is_named_with_its_variable() {
     let dead = [("https_proxy", "http://user:s3cret@127.0.0.1:1".to_owned())];
     insta::assert_snapshot!(rendered(&error(&client(&peer, HOST, &dead)).await), @r"
     error[H0242]: the proxy `http://127.0.0.1:1` cannot be reached
-    seen: `https_proxy` names it for `registry.example.test`
+    seen: set by `https_proxy`, for connections to `registry.example.test`
     help: check `https_proxy`
-    help: or add `registry.example.test` to `NO_PROXY` to reach it directly
+    help: or add `registry.example.test` to `NO_PROXY` to connect directly
     ");
     let unknown = [(
         "ALL_PROXY",
@@ -192,13 +192,13 @@ async fn a_proxy_in_the_way_is_named_with_its_variable() {
     )];
     insta::assert_snapshot!(rendered(&error(&client(&peer, HOST, &unknown)).await), @r"
     error[H0242]: the proxy `socks5://proxy.invalid:1080` cannot be reached
-    seen: `ALL_PROXY` names it for `registry.example.test`
+    seen: set by `ALL_PROXY`, for connections to `registry.example.test`
     help: check `ALL_PROXY`
-    help: or add `registry.example.test` to `NO_PROXY` to reach it directly
+    help: or add `registry.example.test` to `NO_PROXY` to connect directly
     ");
     let not_one = [("HTTPS_PROXY", "ftp://user:s3cret@proxy.invalid".to_owned())];
     insta::assert_snapshot!(rendered(&error(&client(&peer, HOST, &not_one)).await), @r"
-    error[H0357]: `HTTPS_PROXY` names the proxy `ftp://proxy.invalid`, which has an unsupported protocol
+    error[H0357]: the proxy `ftp://proxy.invalid` in `HTTPS_PROXY` has an unsupported protocol
     help: set `HTTPS_PROXY` to an address such as `http://proxy.example.com:3128` or `socks5://proxy.example.com:1080`
     help: or add the server to `NO_PROXY` to connect directly
     ");
@@ -214,17 +214,17 @@ async fn a_proxy_that_refuses_or_wants_a_login_is_told_apart() {
         let shown = rendered(&error(&client).await).replace(&proxy.address, "PROXY");
         if login.is_none() {
             insta::allow_duplicates! { insta::assert_snapshot!(shown, @r"
-            error[H0243]: the proxy `http://PROXY` does not connect to `registry.example.test`
-            seen: `HTTPS_PROXY` names it for `registry.example.test`
+            error[H0243]: the proxy `http://PROXY` refused to connect to `registry.example.test`
+            seen: set by `HTTPS_PROXY`, for connections to `registry.example.test`
             help: check `HTTPS_PROXY`
-            help: or add `registry.example.test` to `NO_PROXY` to reach it directly
+            help: or add `registry.example.test` to `NO_PROXY` to connect directly
             "); }
         } else {
             insta::assert_snapshot!(shown, @r"
             error[H0244]: the proxy `http://PROXY` refuses the login
-            seen: `HTTPS_PROXY` names it for `registry.example.test`
-            help: write user and password into `HTTPS_PROXY`, as in `http://USER:PASSWORD@proxy.example.com:3128`
-            help: or add `registry.example.test` to `NO_PROXY` to reach it directly
+            seen: set by `HTTPS_PROXY`, for connections to `registry.example.test`
+            help: add the user and password to `HTTPS_PROXY`, as in `http://USER:PASSWORD@proxy.example.com:3128`
+            help: or add `registry.example.test` to `NO_PROXY` to connect directly
             ");
         }
         assert_eq!(proxy.asked().len(), 1, "nothing to try again");

@@ -133,7 +133,7 @@ async fn a_server_may_move_within_its_host_but_not_pass_a_login_on() {
     let registry = with_tokens(|_| redirect(302, "http://localhost:1/token")).await;
     let refused = registry.push(&registry.with_password(PASSWORD)).await;
     insta::assert_snapshot!(registry.rendered(&refused.expect_err("refused")), @r"
-    error[H0234]: the registry `HOST` points to `http://localhost:1`, which is refused: a login is not sent on to another host
+    error[H0234]: refused to follow the registry `HOST` to `http://localhost:1`: a login is not sent on to another host
     help: if the registry is behind a proxy, forward `Host` and `X-Forwarded-Proto`, or configure the public URL of the registry
     ");
 }
@@ -143,13 +143,13 @@ async fn a_server_that_is_broken_is_told_in_its_own_words() {
     let registry = with_tokens(|_| refuse(400, "BAD", "no such \u{1b}[31mtenant")).await;
     let refused = registry.push(&registry.with_password(PASSWORD)).await;
     insta::assert_snapshot!(registry.rendered(&refused.expect_err("refused")), @r"
-    error[H0205]: the registry `HOST` failed at logging in: 400 Bad Request: BAD: no such tenant
+    error[H0205]: the registry `HOST` failed while logging in: 400 Bad Request: BAD: no such tenant
     help: run the same command again; if the error persists, look at the log of the registry
     ");
     let registry = with_tokens(|_| r#"{"token":""}"#.into_response()).await;
     let refused = registry.push(&registry.with_password(PASSWORD)).await;
     insta::assert_snapshot!(registry.rendered(&refused.expect_err("refused")), @r"
-    error[H0205]: the registry `HOST` failed at logging in: its token server returned no token
+    error[H0205]: the registry `HOST` failed while logging in: its token server sent no token
     help: run the same command again; if the error persists, look at the log of the registry
     ");
     let registry = with_tokens(|_| vec![b' '; 2_000_000].into_response()).await;
