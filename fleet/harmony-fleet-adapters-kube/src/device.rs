@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "DeviceStatus",
     derive = "PartialEq",
-    doc = "A device of the fleet, shown by the operator. Changing it changes nothing on the device.",
+    doc = "A device of the fleet, written by the operator. Changes to it have no effect on the device.",
     printcolumn = r#"{"name":"Presence","type":"string","jsonPath":".status.presence"}"#,
     printcolumn = r#"{"name":"Last heartbeat","type":"date","jsonPath":".status.lastHeartbeat"}"#,
     printcolumn = r#"{"name":"Agent","type":"string","jsonPath":".status.agentVersion"}"#,
@@ -30,41 +30,38 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceSpec {
-    /// Whose device it is.
+    /// The tenant of the device.
     pub tenant: String,
-    /// The labels that the device reports. They are labels of the resource too.
+    /// The labels reported by the device. The resource has them as labels too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
 
-/// What the operator knows of a device.
+/// The operator's information about a device.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceStatus {
-    /// Whether the device is there.
+    /// Whether the device is online.
     pub presence: DevicePresence,
-    /// The last sign of life by the operator's clock. Written at a limited rate: up to 15 s late.
+    /// When the device was last heard, on the operator's clock. Written at a limited rate: up to 15 s late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_heartbeat: Option<Time>,
     /// Version of the agent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub agent_version: String,
-    /// The run of the agent that holds the device's name.
+    /// The boot id of the agent that holds the device id.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot_id: String,
-    /// Operating system.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub os: String,
-    /// Processor architecture.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub arch: String,
-    /// Host name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hostname: String,
-    /// When this run, or what the device says about itself, was registered.
+    /// When this boot, or the current properties of the device, were registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_at: Option<Time>,
-    /// `Ready`: heartbeats come as promised. `Unique`: no second agent claims this name.
+    /// `Ready`: heartbeats arrive on time. `Unique`: no other agent uses this device id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
@@ -78,12 +75,12 @@ pub enum DevicePresence {
     Stale,
     /// Gone, by its own word or by long silence.
     Offline,
-    /// The operator has just started and has not heard enough.
+    /// The operator has just started and has not heard enough yet.
     #[default]
     Unknown,
 }
 
-/// The resource definitions that the operator needs, for whoever installs it.
+/// The custom resource definitions that the operator needs, for its installation.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![Device::crd()]
 }

@@ -1,11 +1,11 @@
-//! The fleet in Kubernetes: each device as a `Device` resource.
+//! The fleet in Kubernetes: a `Device` resource for each device.
 //!
-//! Purpose: the domain's [`FleetReflector`](harmony_fleet_domain::FleetReflector) on the Kubernetes API. It
-//! must not know: NATS, how presence or registration are decided. The resources are a reflection and
-//! never a source: delete them and they come back, edit them and they are corrected.
+//! Implements the domain's [`FleetReflector`](harmony_fleet_domain::FleetReflector) with the Kubernetes API. It must
+//! not know NATS, or how presence and registrations are decided. The resources are copies and never a source: if they
+//! are deleted or changed, they are restored.
 //!
-//! Where to start: [`Device`] is what people see; [`plan::plan`] decides, without I/O, which resources to
-//! write and which to remove; [`KubeFleetReflector`] does it. [`crds`] is for whoever installs the operator.
+//! Start with [`Device`], which users see. [`plan::plan`] decides, without I/O, which resources to write and which to
+//! delete, and [`KubeFleetReflector`] does it. [`crds`] is for installing the operator.
 
 mod device;
 pub mod plan;

@@ -1,5 +1,5 @@
-//! Which resources to write and which to remove: a pure function of what the fleet is and what the
-//! cluster shows.
+//! Decides which resources to write and which to delete: a pure function of the fleet and of the resources in the
+//! cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,31 +12,31 @@ use kube::ResourceExt;
 
 use crate::device::{Device, DevicePresence, DeviceSpec, DeviceStatus};
 
-/// A mere new heartbeat is written at most this often for each device, so that the cluster's store does not
-/// become the fleet's bottleneck. All other changes are written at once.
+/// A new heartbeat alone is written at most this often for each device, so that the store of the cluster does not
+/// become the bottleneck of the fleet. All other changes are written immediately.
 pub const HEARTBEAT_WRITE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Says who made a resource; the value is [`MANAGER`].
+/// The label with the creator of a resource; its value is [`MANAGER`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// The operator's name in labels and in the fields that it owns.
+/// The name of the operator in labels and as a field manager.
 pub const MANAGER: &str = "harmony-fleet-operator";
 
-/// One write to the cluster.
+/// A write to the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     /// Apply the resource and its status.
     Apply(Box<Device>),
-    /// Apply the status alone.
+    /// Apply only the status.
     Status(Box<Device>),
-    /// Remove the resource with this name.
+    /// Delete the resource with this name.
     Remove(String),
 }
 
-/// The writes that make `observed` show `devices`, each device at most once. `now` dates transitions.
+/// The writes after which `observed` matches `devices`, at most one per device. `now` is the time of transitions.
 ///
-/// Only resources of the tenant are touched. A resource of another tenant that bears the name of one of
-/// our devices is left alone, so two tenants belong in two namespaces.
+/// Only resources of the tenant are changed. A resource of another tenant with the name of one of our devices is not
+/// changed, so two tenants should use two namespaces.
 pub fn plan<'a>(
     devices: &[FleetDevice],
     observed: impl IntoIterator<Item = &'a Device>,
@@ -113,8 +113,7 @@ fn heartbeat_is_due(desired: &DeviceStatus, observed: &DeviceStatus) -> bool {
     }
 }
 
-/// The resource of a device. What the operator does not know yet, because it has just started, is kept as
-/// the cluster shows it.
+/// The resource of a device. What the operator does not know yet after its start is copied from the cluster.
 fn resource(
     device: &FleetDevice,
     observed: Option<&DeviceStatus>,
@@ -133,7 +132,7 @@ fn resource(
     };
     let mut resource = Device::new(device.record.id.as_str(), spec);
     let managed_by = (MANAGED_BY_LABEL.to_owned(), MANAGER.to_owned());
-    // A device's own labels have no prefix, so they cannot hide this one.
+    // Labels of a device have no prefix, so they cannot override this one.
     resource.metadata.labels = Some(labels.into_iter().chain([managed_by]).collect());
     resource.status = Some(DeviceStatus {
         presence: match device.presence {
@@ -157,7 +156,7 @@ fn resource(
     resource
 }
 
-/// Kubernetes keeps whole seconds; a finer time would differ from what is read back, for ever.
+/// Kubernetes stores whole seconds. A more precise time would always differ from the stored one.
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
@@ -176,16 +175,14 @@ fn conditions(
         })
     };
     let ready = match device.presence {
-        Some(Presence::Online) => Some((
-            "True",
-            "Heartbeat",
-            "heartbeats come as promised".to_owned(),
-        )),
+        Some(Presence::Online) => {
+            Some(("True", "Heartbeat", "heartbeats arrive on time".to_owned()))
+        }
         Some(Presence::Stale) => Some(("False", "Late", "heartbeats are late".to_owned())),
         Some(Presence::Offline) => Some((
             "False",
             "Silent",
-            "the device said that it leaves, or it has been silent for five heartbeats".to_owned(),
+            "the device signed off, or has missed five heartbeats".to_owned(),
         )),
         None if kept("Ready").is_some() => None,
         None => Some((
@@ -195,7 +192,7 @@ fn conditions(
         )),
     };
     let unique = match &device.rival {
-        None => ("True", "OneHolder", "one agent holds this name".to_owned()),
+        None => ("True", "OneHolder", "one agent uses this name".to_owned()),
         Some(rival) => (
             "False",
             "DuplicateIdentity",

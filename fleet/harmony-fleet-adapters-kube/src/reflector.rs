@@ -1,4 +1,4 @@
-//! Carries out the plan against the Kubernetes API.
+//! Executes the plan with the Kubernetes API.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,33 +21,33 @@ use tokio::task::JoinHandle;
 use crate::device::Device;
 use crate::plan::{MANAGER, Write, plan};
 
-/// Shows the devices of one tenant as `Device` resources of one namespace.
+/// Copies the devices of a tenant to `Device` resources in a namespace.
 ///
-/// A watch keeps a copy of what the cluster shows, so a call without changes costs no request. The watch is a
-/// hint only: when it is interrupted, the next call asks the API server itself first, and
-/// the watch lists anew by itself.
+/// A watch keeps a copy of the resources in the cluster, so a call without changes needs no request. The watch is only
+/// a hint: after an interruption, the next call queries the API server first, and the watch starts again with a new
+/// list.
 pub struct KubeFleetReflector {
     devices: Api<Device>,
     tenant: TenantId,
     shown: Store<Device>,
-    /// Whether the watch has had no trouble since the API server last answered.
+    /// Whether the watch has had no errors since the last response of the API server.
     fresh: Arc<AtomicBool>,
     watch: JoinHandle<()>,
 }
 
-/// Longest single request.
+/// The time limit of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest wait for the first listing of the watch.
+/// The time limit for the first list of the watch.
 const FIRST_LISTING: Duration = Duration::from_secs(5);
 
-/// Writes in flight at once: enough to show a large fleet soon, few enough to stay out of others' way.
+/// The maximum number of concurrent writes: enough for a large fleet, few enough not to disturb others.
 const PARALLEL_WRITES: usize = 8;
 
 impl KubeFleetReflector {
-    /// The reflector in the cluster that this process runs in, else in the current context of the kubeconfig;
-    /// in `namespace`, else in the one that the cluster or the context names. Must be called within a tokio
-    /// runtime. Does not wait for the API server.
+    /// Connects to the cluster that this process runs in, or to the current context of the kubeconfig, and uses
+    /// `namespace` or the default namespace of the cluster or the context. Must be called in a tokio runtime. Does not
+    /// wait for the API server.
     pub async fn infer(
         namespace: Option<&str>,
         tenant: TenantId,
@@ -61,7 +61,7 @@ impl KubeFleetReflector {
         Ok(Self::new(client, &namespace, tenant))
     }
 
-    /// The reflector with a given client. Must be called within a tokio runtime.
+    /// Uses the given client. Must be called in a tokio runtime.
     pub fn new(client: Client, namespace: &str, tenant: TenantId) -> Self {
         let devices = Api::namespaced(client, namespace);
         let (shown, writer) = store();
@@ -76,7 +76,7 @@ impl KubeFleetReflector {
         }
     }
 
-    /// Makes sure that the copy can be relied on; otherwise says why not.
+    /// Checks that the copy is reliable; otherwise returns the reason.
     async fn check_watch(&self) -> Result<(), ReflectError> {
         if self.fresh.load(Ordering::Relaxed) {
             return Ok(());
@@ -107,7 +107,7 @@ impl KubeFleetReflector {
                 let action = format!("remove the device `{name}` from Kubernetes");
                 let options = DeleteParams::default();
                 match within_limit(&action, self.devices.delete(&name, &options)).await {
-                    // Somebody was faster.
+                    // Someone else was faster.
                     Err(ReflectError::Failed { source, .. }) if is_not_found(&source) => {}
                     other => {
                         other?;
@@ -166,7 +166,7 @@ impl FleetReflector for KubeFleetReflector {
             .buffer_unordered(PARALLEL_WRITES);
         let mut reflected = Reflected::default();
         let mut first_error = None;
-        // One device that cannot be written does not keep the others from being shown.
+        // An error of one device does not affect the others.
         while let Some(result) = results.next().await {
             match result {
                 Ok(Done::Written) => reflected.written += 1,
@@ -208,7 +208,7 @@ async fn keep_watching(
 }
 
 fn params() -> PatchParams {
-    // Forced: all fields written here are the operator's; whoever edited them is corrected.
+    // Forced, because the operator owns all fields that it writes; changes by others are reverted.
     PatchParams::apply(MANAGER).force()
 }
 
@@ -223,7 +223,7 @@ async fn within_limit<T>(
     }
 }
 
-/// What the API server answered, without the noise of its client's error.
+/// The response of the API server, without the details of the client's error.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server answered {code} {reason}: {message}")]
 struct Refusal {
@@ -236,7 +236,7 @@ fn classify(action: &str, error: kube::Error) -> ReflectError {
     let kube::Error::Api(status) = error else {
         return failed(action, error);
     };
-    // A 404 that names no object is the API server's way to say that it does not know the type.
+    // If the API server does not know a type, it returns a 404 without the name of an object.
     if status.code == 404
         && status
             .details
@@ -269,15 +269,15 @@ fn is_not_found(cause: &Cause) -> bool {
     matches!(cause.downcast_ref(), Some(Refusal { code: 404, .. }))
 }
 
-/// Why there is no way to a cluster. Not a matter of time: the configuration has to change.
+/// The reason why there is no connection to a cluster. The configuration must be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeConnectError {
-    /// Neither a service account nor a kubeconfig.
+    /// There is neither a service account nor a kubeconfig.
     #[error(
         "no Kubernetes cluster is configured: run in a pod with a service account, or set KUBECONFIG"
     )]
     NoConfig(#[source] Cause),
-    /// The configuration cannot be used.
+    /// The configuration is not valid.
     #[error("the configuration of the Kubernetes cluster cannot be used")]
     Client(#[source] Cause),
 }

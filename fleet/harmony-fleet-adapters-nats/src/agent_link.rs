@@ -1,4 +1,4 @@
-//! A device's way to its operator.
+//! The connection of a device to its operator.
 
 use async_nats::{Request, RequestErrorKind};
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::NatsConnection;
 use crate::decode::{DEVICE_MESSAGE, decode};
 
-/// The subjects of one device on one connection.
+/// The subjects of a device on a connection.
 #[derive(Debug, Clone)]
 pub struct NatsAgentLink {
     connection: NatsConnection,
@@ -20,7 +20,7 @@ pub struct NatsAgentLink {
 }
 
 impl NatsAgentLink {
-    /// The link of `device`. No traffic yet.
+    /// The link of `device`. Sends nothing yet.
     pub fn new(connection: NatsConnection, tenant: &TenantId, device: &DeviceId) -> Self {
         Self {
             connection,
@@ -29,7 +29,7 @@ impl NatsAgentLink {
         }
     }
 
-    /// Refuses to queue: what is sent while the link is down would arrive when it is no longer true.
+    /// Refuses to queue messages: they would be outdated when the connection is back.
     fn check_up(&self) -> Result<(), LinkError> {
         if self.connection.is_up() {
             Ok(())
@@ -85,7 +85,7 @@ impl AgentLink for NatsAgentLink {
                 .map_err(|e| failed(subject.clone(), e))?;
             client.flush().await.map_err(|e| failed(subject.clone(), e))
         };
-        // A flush on a connection that breaks at this moment waits for the next one.
+        // A flush on a connection that is breaking waits for the next one.
         tokio::time::timeout(self.connection.request_timeout, send)
             .await
             .unwrap_or_else(|elapsed| Err(failed(subject.clone(), elapsed)))

@@ -1,4 +1,4 @@
-//! Whom a client takes for the fleet's NATS: a server whose certificate is signed by an authority of the fleet's own.
+//! How a client recognizes the fleet's NATS: its certificate is signed by the fleet's own certificate authority.
 //!
 //! The authority's certificates come from a file or from the context of the tools. A file is read again when a server's
 //! certificate does not fit what was read before, so that an authority can be replaced while agents run.
@@ -16,12 +16,11 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use crate::file;
 
-/// The authority that signs the certificate of the fleet's NATS. With one, every connection is encrypted, whatever the
-/// address says.
+/// The certificate authority of the fleet's NATS. With one, every connection is encrypted, whatever the address says.
 #[derive(Debug, Clone)]
 pub struct NatsAuthority {
     source: Source,
-    /// The name that the server's certificate has to bear; that of the address unless given.
+    /// The name in the server's certificate; by default the host of the address.
     name: Option<ServerName<'static>>,
     verifier: Arc<WebPkiServerVerifier>,
 }
@@ -33,10 +32,10 @@ enum Source {
 }
 
 impl NatsAuthority {
-    /// The authority that the settings ask for, if they do. Empty ones are as good as none.
+    /// The authority in the settings, if any. Empty settings count as missing.
     ///
     /// # Errors
-    /// The file cannot be used; or there is a name, and no authority that would be asked for it.
+    /// The file cannot be used, or there is a name without an authority.
     pub fn resolve(
         file: Option<&Path>,
         name: Option<&str>,
@@ -54,7 +53,7 @@ impl NatsAuthority {
     /// server's certificate, as behind a tunnel.
     ///
     /// # Errors
-    /// The file cannot be read or holds no certificate; the name is not one.
+    /// The file cannot be read or contains no certificate, or the name is not valid.
     pub fn from_file(path: &Path, name: Option<&str>) -> Result<Self, AuthorityError> {
         Ok(Self {
             source: Source::File(path.to_owned()),
@@ -63,10 +62,10 @@ impl NatsAuthority {
         })
     }
 
-    /// The authority with these certificates, in PEM.
+    /// The authority with these certificates, in PEM format.
     ///
     /// # Errors
-    /// There is no certificate in it; the name is not one.
+    /// It contains no certificate, or the name is not valid.
     pub fn from_pem(pem: &str, name: Option<&str>) -> Result<Self, AuthorityError> {
         Ok(Self {
             source: Source::Text,
@@ -75,7 +74,7 @@ impl NatsAuthority {
         })
     }
 
-    /// The settings of TLS for a client that trusts this authority and no other.
+    /// The TLS settings of a client that trusts only this authority.
     pub(crate) fn client_config(&self) -> ClientConfig {
         let verifier = FleetVerifier {
             source: self.source.clone(),
@@ -121,14 +120,14 @@ fn verifier(pem: &[u8]) -> Result<Arc<WebPkiServerVerifier>, InvalidAuthority> {
             .map_err(|error| InvalidAuthority(error.to_string()))?;
     }
     if roots.is_empty() {
-        return Err(InvalidAuthority("there is no certificate in it".into()));
+        return Err(InvalidAuthority("it contains no certificate".into()));
     }
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
         .build()
         .map_err(|error| InvalidAuthority(error.to_string()))
 }
 
-/// Accepts a server by its authority and its name.
+/// Verifies a server by its authority and its name.
 struct FleetVerifier {
     source: Source,
     name: Option<ServerName<'static>>,
@@ -141,7 +140,7 @@ impl FleetVerifier {
         Arc::clone(&current)
     }
 
-    /// What the file says now. A file that cannot be read changes nothing.
+    /// The current content of the file. If it cannot be read, nothing changes.
     fn read_again(&self) -> Option<Arc<WebPkiServerVerifier>> {
         let Source::File(path) = &self.source else {
             return None;
@@ -153,7 +152,7 @@ impl FleetVerifier {
                 Some(verifier)
             }
             Err(error) => {
-                tracing::warn!(%error, "keeps the certificates of the authority that were read before");
+                tracing::warn!(%error, "cannot read the certificate authority again; keeping the old one");
                 None
             }
         }
@@ -217,7 +216,7 @@ impl ServerCertVerifier for FleetVerifier {
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// The file cannot be read.
-    #[error("cannot read the authority of NATS from `{}`", path.display())]
+    #[error("cannot read the certificate authority of NATS from `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -226,7 +225,7 @@ pub enum AuthorityError {
         source: std::io::Error,
     },
     /// The file holds no certificate of an authority.
-    #[error("`{}` is not the certificate of an authority", path.display())]
+    #[error("`{}` does not contain the certificate of an authority", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -235,16 +234,16 @@ pub enum AuthorityError {
         reason: InvalidAuthority,
     },
     /// The text holds no certificate of an authority.
-    #[error("the authority of NATS is not the certificate of an authority")]
+    #[error("the certificate authority of NATS is not valid")]
     Text {
         /// Why not.
         #[source]
         reason: InvalidAuthority,
     },
-    /// A name to check, and nobody who vouches for it.
-    #[error("a name of the NATS server is given without the file of an authority: give both")]
+    /// A server name without an authority.
+    #[error("a server name for NATS is set without a certificate authority: set both")]
     NameAlone,
-    /// Not a name that a certificate can bear.
+    /// Not a valid name in a certificate.
     #[error("`{name}` is not a host name")]
     Name {
         /// The text, or its beginning.

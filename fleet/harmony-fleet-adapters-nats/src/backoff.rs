@@ -1,10 +1,10 @@
-//! How long to wait before the next attempt.
+//! The time to wait before the next attempt.
 
 use std::time::Duration;
 
-/// Exponential backoff with full jitter: the wait is random between [`Backoff::FLOOR`] and a bound that
-/// doubles with each attempt up to a cap. Full jitter is what spreads thousands of devices that all lost
-/// the same server (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+/// Exponential backoff with full jitter: the time is random between [`Backoff::FLOOR`] and a bound that doubles with
+/// each attempt up to a cap. Full jitter distributes the reconnects of thousands of devices that lost the same server
+/// (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     base: Duration,
@@ -12,20 +12,20 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The shortest wait: a failing attempt is never repeated in a tight loop.
+    /// The minimum, so that failing attempts are never repeated in a tight loop.
     pub const FLOOR: Duration = Duration::from_millis(50);
 
-    /// The first bound and the largest one.
+    /// The first and the maximum bound.
     pub const fn new(base: Duration, cap: Duration) -> Self {
         Self { base, cap }
     }
 
-    /// The wait before attempt number `attempt` (the first is 1), with fresh randomness.
+    /// The random time to wait before attempt number `attempt`, starting with 1.
     pub fn wait(&self, attempt: u32) -> Duration {
         self.wait_at(attempt, fastrand::f64())
     }
 
-    /// The wait for a given random number from 0 to 1. Pure.
+    /// The time for a given random number between 0 and 1. Pure.
     fn wait_at(&self, attempt: u32, random: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(20);
         let bound = self.base.saturating_mul(1 << doublings).min(self.cap);

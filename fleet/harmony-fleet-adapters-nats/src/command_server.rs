@@ -1,4 +1,4 @@
-//! The device's end of commands.
+//! The receiving side of commands on a device.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use harmony_reconciler_contracts::{
 use crate::NatsConnection;
 use crate::decode::{DEVICE_MESSAGE, decode};
 
-/// Receives the commands for one device, has them carried out, and answers each.
+/// Receives the commands for a device, executes them, and answers them.
 ///
-/// One core subscription; NATS keeps it over reconnects. Commands are carried out one after the other, in
-/// the order in which they arrive, each within [`CommandServer::TIME_LIMIT`].
+/// Uses one core subscription, which NATS keeps across reconnects. Commands are executed one at a time in the order of
+/// their arrival, with the time limit [`CommandServer::TIME_LIMIT`].
 #[derive(Debug, Clone)]
 pub struct CommandServer {
     connection: NatsConnection,
@@ -24,10 +24,10 @@ pub struct CommandServer {
 }
 
 impl CommandServer {
-    /// Longest execution of one command.
+    /// The time limit for a command.
     pub const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-    /// The server of `device`, answering as the run `boot`. No traffic yet.
+    /// The server of `device`, which answers with the boot id `boot`. Sends nothing yet.
     pub fn new(
         connection: NatsConnection,
         tenant: &TenantId,
@@ -41,9 +41,8 @@ impl CommandServer {
         }
     }
 
-    /// Serves until the subscription ends; call it again then. Whatever a command does, the
-    /// server goes on: an unreadable or unknown command, a failure and a timeout are each answered with a
-    /// [`CommandError`].
+    /// Serves until the subscription ends; then call it again. No command can stop the server: invalid or unknown
+    /// commands, failures and timeouts are answered with a [`CommandError`].
     pub async fn serve<Running>(
         &self,
         handle: impl Fn(Command) -> Running,
@@ -124,22 +123,16 @@ where
         })
 }
 
-/// Why no commands are served.
+/// The reason why no commands are served.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandServerError {
-    /// The subscription was not accepted.
     #[error("cannot subscribe to `{subject}`")]
     Subscribe {
-        /// The subject.
         subject: String,
-        /// What the client library said.
         #[source]
         source: async_nats::SubscribeError,
     },
-    /// The subscription ended, with the connection.
+    /// The subscription ended together with the connection.
     #[error("the subscription to `{subject}` ended")]
-    Ended {
-        /// The subject.
-        subject: String,
-    },
+    Ended { subject: String },
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::{NatsAuth, NatsOptions};
 
-/// A connection to NATS that repairs itself. Cheap to clone; all clones are one connection.
+/// A NATS connection that reconnects automatically. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
 pub struct NatsConnection {
     pub(crate) client: Client,
@@ -19,25 +19,23 @@ pub struct NatsConnection {
     link: watch::Receiver<Link>,
 }
 
-/// What the client's events say.
+/// The events of the client.
 #[derive(Debug, Clone, Copy, Default)]
 struct Link {
-    /// How often the connection came up.
+    /// How often the connection was established.
     ups: u64,
-    /// Whether it is up.
     up: bool,
 }
 
 impl NatsConnection {
-    /// Connects now or fails: for tools, whose user waits. Each server is tried once.
+    /// Connects or fails, for tools whose users wait. Each server is tried once.
     pub async fn connect(options: &NatsOptions) -> Result<Self, NatsConnectError> {
         let (connect, link) = client_options(options);
         Self::finish(options, connect, link).await
     }
 
-    /// Returns at once and connects in the background, for ever: for services, which outlive any
-    /// server. Wrong credentials are retried too, because the server's side may be repaired. The
-    /// only error is a server list that cannot be used.
+    /// Returns immediately and connects in the background without a time limit, for services. Wrong credentials are
+    /// retried too, because they can be fixed on the server. The only error is an invalid list of servers.
     pub async fn connect_in_background(options: &NatsOptions) -> Result<Self, NatsConnectError> {
         let (connect, link) = client_options(options);
         Self::finish(options, connect.retry_on_initial_connect(), link).await
@@ -60,35 +58,35 @@ impl NatsConnection {
         })
     }
 
-    /// Whether the connection is up at the moment.
+    /// Returns true if the connection is currently established.
     pub fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
-    /// Returns when the connection comes up the next time.
+    /// Returns when the connection is established the next time.
     pub async fn reconnected(&self) {
         let before = self.link.borrow().ups;
         self.until(|link| link.ups > before).await;
     }
 
-    /// Returns when the connection has been up at least once: at once if it has.
+    /// Returns when the connection has been established at least once.
     pub async fn came_up(&self) {
         self.until(|link| link.ups > 0).await;
     }
 
-    /// Returns when the connection is up: at once if it is.
+    /// Returns when the connection is established.
     pub async fn up(&self) {
         self.until(|link| link.up).await;
     }
 
-    /// Returns when the connection is down: at once if it is.
+    /// Returns when the connection is lost.
     pub async fn down(&self) {
         self.until(|link| !link.up).await;
     }
 
     async fn until(&self, reached: impl FnMut(&Link) -> bool) {
         if self.link.clone().wait_for(reached).await.is_err() {
-            // The client is gone and nothing will ever change.
+            // The client no longer exists, so nothing will change.
             std::future::pending::<()>().await;
         }
     }
@@ -98,7 +96,7 @@ impl NatsConnection {
         &self.servers
     }
 
-    /// Hands everything that was published to the network, within `limit`. For the end of a program.
+    /// Sends all published messages within `limit`, before a program exits.
     pub async fn flush_within(&self, limit: Duration) {
         if self.is_up()
             && !matches!(
@@ -115,8 +113,8 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<Lin
     let (sender, link) = watch::channel(Link::default());
     let backoff = options.reconnect;
     let servers = options.servers.to_string();
-    // While a server is away each attempt fails in the same way: said once, so that a device that is offline for
-    // a month does not fill its disk.
+    // While a server is unavailable, each attempt fails in the same way. The error is logged once, so that a device
+    // that is offline for a month does not fill its disk.
     let last_trouble = Arc::new(Mutex::new(String::new()));
     let mut connect = ConnectOptions::new()
         .name(&options.name)
@@ -125,7 +123,7 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<Lin
         .ping_interval(options.ping_interval)
         .max_reconnects(None)
         .reconnect_delay_callback(move |attempts| match attempts {
-            // The very first attempt of a program, and the first after a success.
+            // The first attempt of a program, and the first after a success.
             0 | 1 => Duration::ZERO,
             later => backoff.wait(u32::try_from(later - 1).unwrap_or(u32::MAX)),
         })
@@ -144,13 +142,13 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<Lin
                         });
                     }
                     Event::Disconnected => {
-                        tracing::warn!(%servers, "lost the connection to NATS; trying again");
+                        tracing::warn!(%servers, "lost the connection to NATS; reconnecting");
                         sender.send_modify(|link| link.up = false);
                     }
                     Event::ServerError(_) | Event::ClientError(_) | Event::SlowConsumer(_) => {
                         let trouble = event.to_string();
                         if *last != trouble {
-                            tracing::warn!(%servers, trouble, "trouble with NATS");
+                            tracing::warn!(%servers, trouble, "NATS reported an error");
                             *last = trouble;
                         }
                     }
@@ -162,7 +160,7 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<Lin
         connect = connect.custom_inbox_prefix(prefix);
     }
     if let Some(authority) = &options.authority {
-        // Also where the address does not ask for it: nothing is sent to a server that does not prove who it is.
+        // Even if the address does not require it: nothing is sent to a server that cannot prove its identity.
         connect = connect
             .require_tls(true)
             .tls_client_config(authority.client_config());
@@ -173,35 +171,28 @@ fn client_options(options: &NatsOptions) -> (ConnectOptions, watch::Receiver<Lin
     (connect, link)
 }
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum NatsConnectError {
-    /// The server does not let this client in.
-    #[error("NATS at `{servers}` refuses {who}")]
+    /// The server rejected the client.
+    #[error("NATS at `{servers}` rejected {who}")]
     Refused {
-        /// The servers.
         servers: String,
-        /// Who asked.
         who: String,
-        /// What the client library said.
         #[source]
         source: async_nats::ConnectError,
     },
-    /// What answers there does not prove that it is the fleet's NATS.
-    #[error("what answers at `{servers}` does not prove that it is the fleet's NATS")]
+    /// The server is not the fleet's NATS.
+    #[error("the server at `{servers}` cannot prove that it is the fleet's NATS")]
     Untrusted {
-        /// The servers.
         servers: String,
-        /// What is wrong with its certificate.
+        /// The problem with its certificate.
         #[source]
         source: rustls::Error,
     },
-    /// Nothing answers there.
     #[error("cannot reach NATS at `{servers}`")]
     Unreachable {
-        /// The servers.
         servers: String,
-        /// What the client library said.
         #[source]
         source: async_nats::ConnectError,
     },
@@ -226,7 +217,7 @@ impl NatsConnectError {
     }
 }
 
-/// What TLS found wrong with the server, somewhere below an error of the client library.
+/// The TLS error within an error of the client library.
 fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {

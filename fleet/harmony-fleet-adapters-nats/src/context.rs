@@ -1,4 +1,4 @@
-//! How tools on this machine find the fleet: a small private file that the deploy writes.
+//! How tools on this machine find the fleet: a private file written by the deploy.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,31 +11,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{NatsAuth, NatsAuthority, NatsOptions, SettingsError, file};
 
-/// Where the fleet's NATS is and how a tool is let in.
+/// The address of the fleet's NATS server and the login for tools.
 #[derive(Debug, Clone)]
 pub struct FleetContext {
-    /// Address of NATS, as [`crate::NatsServers`] reads it.
+    /// The address of NATS, in the format of [`crate::NatsServers`].
     pub nats_url: String,
-    /// Whose devices.
     pub tenant: TenantId,
-    /// NATS user.
+    /// The NATS user.
     pub user: String,
-    /// NATS password; `Debug` does not show it.
+    /// The NATS password; not shown by `Debug`.
     pub password: SecretString,
-    /// Who vouches for NATS.
+    /// The certificate authority of NATS.
     pub authority: Option<ContextAuthority>,
 }
 
-/// The authority that signed the certificate of NATS, as a context keeps it.
+/// The authority that signed the certificate of NATS, as stored in a context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextAuthority {
-    /// Its certificates, in PEM.
+    /// Its certificates, in PEM format.
     pub certificates: String,
     /// The name in the certificate of NATS.
     pub server_name: String,
 }
 
-/// The file's content. The only place where the password is text.
+/// The content of the file. Only here, the password is a plain string.
 #[derive(Serialize, Deserialize)]
 struct ContextFile {
     version: u16,
@@ -49,18 +48,18 @@ struct ContextFile {
 }
 
 impl FleetContext {
-    /// Version of the file's format.
+    /// The version of the file format.
     const VERSION: u16 = 1;
 
-    /// Where the file is by the XDG base directory specification:
-    /// `$XDG_STATE_HOME/harmony/fleet/context.json`, or below `$HOME/.local/state`. `None` when neither
-    /// variable holds an absolute path.
+    /// The path of the file according to the XDG base directory specification:
+    /// `$XDG_STATE_HOME/harmony/fleet/context.json`, or below `$HOME/.local/state`. `None` if neither variable is an
+    /// absolute path.
     pub fn default_path() -> Option<PathBuf> {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
         path_below(variable("XDG_STATE_HOME"), variable("HOME"))
     }
 
-    /// Reads the file; `None` when there is none.
+    /// Reads the file; `None` if it does not exist.
     pub fn load(path: &Path) -> Result<Option<Self>, ContextError> {
         let bytes = match file::read(path) {
             Ok(bytes) => bytes,
@@ -86,8 +85,8 @@ impl FleetContext {
         }))
     }
 
-    /// Writes the file, readable by its owner only. Whole or not at all: a reader never sees half of
-    /// it, and a kill in between leaves the old one.
+    /// Writes the file, readable only by its owner. The write is atomic: a reader never sees a part of it, and after a
+    /// kill the file has its old or its new content.
     pub fn save(&self, path: &Path) -> Result<(), ContextError> {
         let failed = |source| ContextError::Write {
             path: path.to_owned(),
@@ -109,7 +108,7 @@ impl FleetContext {
             .mode(0o700)
             .create(folder)
             .map_err(failed)?;
-        // `tempfile` makes its files with mode 0600.
+        // `tempfile` creates files with mode 0600.
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
         file.write_all(&json)
             .and_then(|()| file.as_file().sync_all())
@@ -135,40 +134,31 @@ impl FleetContext {
     }
 }
 
-/// Pure part of [`FleetContext::default_path`]. The specification says to ignore relative paths.
+/// The pure part of [`FleetContext::default_path`]. The specification requires ignoring relative paths.
 fn path_below(state_home: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     let absolute = |path: Option<PathBuf>| path.filter(|p| p.is_absolute());
     let base = absolute(state_home).or_else(|| Some(absolute(home)?.join(".local/state")))?;
     Some(base.join("harmony/fleet/context.json"))
 }
 
-/// Why the context file was not read or written.
+/// The error of reading or writing the context file.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// It is there and cannot be read.
     #[error("cannot read the fleet context `{}`", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// It is not a context.
     #[error("the fleet context `{}` is damaged: deploy the fleet again, or delete the file", path.display())]
     Content {
-        /// The file.
         path: PathBuf,
-        /// Where it is wrong.
         #[source]
         source: serde_json::Error,
     },
-    /// It cannot be written.
     #[error("cannot write the fleet context `{}`", path.display())]
     Write {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },

@@ -1,15 +1,15 @@
-//! Reading what peers sent: nothing large is parsed, and no error repeats a large text.
+//! Decoding messages from peers: large messages are not parsed, and errors do not repeat large texts.
 
 use harmony_reconciler_contracts::Reason;
 use serde::de::DeserializeOwned;
 
-/// The largest message of one device. The largest valid one, a registration with all its labels, has about 5 kB.
+/// The maximum size of a message from a device. The largest valid one, a registration with all labels, has about 5 kB.
 pub(crate) const DEVICE_MESSAGE: usize = 16 * 1024;
 
-/// The largest page of a list, which is also the largest message that NATS carries by default.
+/// The maximum size of a page of a list, which is the default limit of NATS messages.
 pub(crate) const LIST_PAGE: usize = 1024 * 1024;
 
-/// Reads a message of at most `limit` bytes.
+/// Decodes a message of at most `limit` bytes.
 pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8], limit: usize) -> Result<T, DecodeError> {
     if payload.len() > limit {
         return Err(DecodeError::TooLarge {
@@ -18,15 +18,15 @@ pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8], limit: usize) -> Resul
         });
     }
     serde_json::from_slice(payload).map_err(|error| DecodeError::Malformed {
-        // The parser's own message holds the text that it did not expect.
+        // The error of the parser contains the unexpected text.
         reason: error.to_string().into(),
     })
 }
 
-/// A message that is not read.
+/// The reason why a message was not decoded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
-    #[error("the message has {bytes} bytes, at most {limit} are read")]
+    #[error("the message has {bytes} bytes, but the limit is {limit}")]
     TooLarge { bytes: usize, limit: usize },
     #[error("{reason}")]
     Malformed { reason: Reason },

@@ -1,13 +1,13 @@
-//! Reading the small files that settings name.
+//! Reads small files that are named in settings.
 
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 
-/// The largest of them: certificates, of which two have about 2 kB.
+/// The maximum size; two certificates have about 2 kB.
 const LARGEST: u64 = 1024 * 1024;
 
-/// Reads a regular file. A pipe that nobody writes to and a device that never ends are refused, not waited for.
+/// Reads a regular file. Pipes and devices are refused, because reading them may never end.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(Error::new(
@@ -16,7 +16,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
         ));
     }
     let mut content = Vec::new();
-    // The size is not believed: that of a file in /proc is zero.
+    // Do not trust the size: files in /proc report zero.
     File::open(path)?
         .take(LARGEST + 1)
         .read_to_end(&mut content)?;
@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The same as text.
+/// Like [`read`], as text.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|error| Error::new(ErrorKind::InvalidData, error))
 }

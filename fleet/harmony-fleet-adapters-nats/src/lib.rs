@@ -1,16 +1,16 @@
 //! The fleet over NATS.
 //!
-//! Purpose: the domain's ports on NATS, and the conversations between agent, operator and tools on
-//! the subjects of the contract. It must not know: Kubernetes, a command line, any decision about devices.
+//! Implements the ports of the domain with NATS, and the conversations between agent, operator and tools on the
+//! subjects of the contract. It must not know Kubernetes, command lines, or decisions about devices.
 //!
-//! Where to start: [`NatsConnection`] connects, once for tools ([`NatsConnection::connect`]) or for ever
-//! for services ([`NatsConnection::connect_in_background`]). Upon it:
-//! - an agent uses [`NatsAgentLink`] to register and to send heartbeats, and [`CommandServer`] to answer;
-//! - the operator uses [`NatsDeviceRegistry`] and [`NatsOperatorLink`];
-//! - tools use [`NatsDeviceCommander`] and [`NatsDeviceDirectory`], and find the way by [`FleetContext`].
+//! Start with [`NatsConnection`], which connects once for tools ([`NatsConnection::connect`]) or permanently for
+//! services ([`NatsConnection::connect_in_background`]). It is used by:
+//! - agents, with [`NatsAgentLink`] for registering and heartbeats, and [`CommandServer`] for commands;
+//! - the operator, with [`NatsDeviceRegistry`] and [`NatsOperatorLink`];
+//! - tools, with [`NatsDeviceCommander`] and [`NatsDeviceDirectory`], and [`FleetContext`] for the address.
 //!
-//! A device costs NATS one connection and one core subscription (and one for replies): no JetStream
-//! consumer, no key-value watch. Heartbeats are core messages and are never stored.
+//! A device needs one NATS connection and one core subscription (plus one for replies), but no JetStream consumer and
+//! no key-value watch. Heartbeats are core messages and are never stored.
 
 mod agent_link;
 mod authority;

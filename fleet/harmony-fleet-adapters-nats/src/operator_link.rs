@@ -1,4 +1,4 @@
-//! The operator's end of the conversations with devices and tools.
+//! The operator's side of the conversations with devices and tools.
 
 use async_nats::{Client, Message, Subject};
 use futures_util::{Stream, StreamExt};
@@ -11,15 +11,15 @@ use serde::Serialize;
 use crate::NatsConnection;
 use crate::decode::{DEVICE_MESSAGE, decode};
 
-/// When a device whose registration could not be read may ask again, in seconds: rarely, for only
-/// another agent will do better.
+/// When a device with an invalid registration may try again, in seconds. This is long, because only another version of
+/// the agent can succeed.
 const RETRY_MALFORMED_SECONDS: u32 = 300;
 
-/// The operator's subjects of one tenant on one connection.
+/// The operator's subjects of a tenant on a connection.
 ///
-/// Requests are taken in a queue group, so that one of several operators answers; heartbeats reach
-/// all of them. NATS keeps the subscriptions over reconnects; a stream ends only with its
-/// connection. Messages on the subjects of no valid device are dropped.
+/// Requests use a queue group, so that one of several operators answers; heartbeats reach all of them. NATS keeps the
+/// subscriptions across reconnects, and a stream ends only with its connection. Messages on subjects of invalid devices
+/// are dropped.
 #[derive(Debug, Clone)]
 pub struct NatsOperatorLink {
     connection: NatsConnection,
@@ -27,12 +27,12 @@ pub struct NatsOperatorLink {
 }
 
 impl NatsOperatorLink {
-    /// The operator's link of a tenant. No traffic yet.
+    /// The operator's link of a tenant. Sends nothing yet.
     pub fn new(connection: NatsConnection, tenant: TenantId) -> Self {
         Self { connection, tenant }
     }
 
-    /// Heartbeats of all devices.
+    /// The heartbeats of all devices.
     pub async fn heartbeats(
         &self,
     ) -> Result<impl Stream<Item = (DeviceId, Heartbeat)> + Send + use<>, SubscribeFailed> {
@@ -43,7 +43,7 @@ impl NatsOperatorLink {
             .filter_map(move |message| std::future::ready(decode_heartbeat(&message, &tenant))))
     }
 
-    /// Registrations to answer. What cannot be read is answered here.
+    /// The registrations to answer. Invalid ones are answered here.
     pub async fn registrations(
         &self,
     ) -> Result<impl Stream<Item = RegistrationRequest> + Send + use<>, SubscribeFailed> {
@@ -60,7 +60,7 @@ impl NatsOperatorLink {
         }))
     }
 
-    /// Requests of tools for the list of devices.
+    /// The requests of tools for the list of devices.
     pub async fn list_requests(
         &self,
     ) -> Result<impl Stream<Item = ListRequest> + Send + use<>, SubscribeFailed> {
@@ -74,7 +74,7 @@ impl NatsOperatorLink {
         }))
     }
 
-    /// Asks a device to register again. Best effort: its next heartbeat leads here again.
+    /// Asks a device to register again. If the message is lost, its next heartbeat causes another one.
     pub async fn ask_to_register(&self, device: &DeviceId) {
         let subject = subjects::command(&self.tenant, device);
         publish(
@@ -85,7 +85,7 @@ impl NatsOperatorLink {
         .await;
     }
 
-    /// Tells other operators of the tenant that this one is alive.
+    /// Tells other operators of the tenant that this one is running.
     pub async fn announce(&self, heartbeat: &Heartbeat) {
         if self.connection.is_up() {
             let subject = subjects::operator_heartbeat(&self.tenant);
@@ -93,7 +93,7 @@ impl NatsOperatorLink {
         }
     }
 
-    /// What operators of the tenant tell, this one included.
+    /// The announcements of all operators of the tenant, including this one.
     pub async fn announcements(
         &self,
     ) -> Result<impl Stream<Item = Heartbeat> + Send + use<>, SubscribeFailed> {
@@ -127,25 +127,23 @@ fn decode_heartbeat(message: &Message, tenant: &TenantId) -> Option<(DeviceId, H
     match decode(&message.payload, DEVICE_MESSAGE) {
         Ok(heartbeat) => Some((device, heartbeat)),
         Err(error) => {
-            tracing::debug!(%device, %error, "dropped a heartbeat that cannot be read");
+            tracing::debug!(%device, %error, "dropped an invalid heartbeat");
             None
         }
     }
 }
 
-/// A registration that waits for its answer.
+/// A registration to answer.
 #[derive(Debug)]
 pub struct RegistrationRequest {
     /// The device, from the subject.
     pub device: DeviceId,
-    /// What it sent.
     pub registration: Registration,
     reply: Subject,
     client: Client,
 }
 
 impl RegistrationRequest {
-    /// Answers.
     pub async fn answer(self, reply: &RegistrationReply) {
         publish(&self.client, self.reply, reply).await;
     }
@@ -160,7 +158,7 @@ impl RegistrationRequest {
                 client,
             }),
             Err(error) => {
-                tracing::warn!(%device, %error, "refused a registration that cannot be read");
+                tracing::warn!(%device, %error, "refused an invalid registration");
                 let refusal = RegistrationReply::refused(
                     RefusalReason::Malformed,
                     error.to_string(),
@@ -173,24 +171,22 @@ impl RegistrationRequest {
     }
 }
 
-/// A request for a page of the device list that waits for its answer.
+/// A request for a page of the device list to answer.
 #[derive(Debug)]
 pub struct ListRequest {
-    /// Which page.
     pub request: ListDevices,
     reply: Subject,
     client: Client,
 }
 
 impl ListRequest {
-    /// Answers.
     pub async fn answer(self, page: &DeviceListing) {
         publish(&self.client, self.reply, page).await;
     }
 
     fn read(message: Message, client: Client) -> Option<Self> {
         let reply = message.reply?;
-        // Whatever cannot be read is taken for a request for the first page.
+        // Invalid requests are treated as requests for the first page.
         let request = decode(&message.payload, DEVICE_MESSAGE)
             .unwrap_or_else(|_| ListDevices::page_after(None));
         Some(Self {
@@ -201,18 +197,15 @@ impl ListRequest {
     }
 }
 
-/// A subscription that was not accepted.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot subscribe to `{subject}`")]
 pub struct SubscribeFailed {
-    /// The subject.
     pub subject: String,
-    /// What the client library said.
     #[source]
     pub source: async_nats::SubscribeError,
 }
 
-/// Publishes, best effort: the other side's timeout covers a loss.
+/// Publishes without an error: the peer has a timeout for lost messages.
 async fn publish(client: &Client, subject: Subject, message: &impl Serialize) {
     match serde_json::to_vec(message) {
         Ok(payload) => {

@@ -1,4 +1,4 @@
-//! Where NATS is and how to be let in: raw settings, checked.
+//! The address and login of NATS: validates the raw settings.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,33 +11,32 @@ use secrecy::SecretString;
 
 use crate::{AuthorityError, Backoff, NatsAuthority, file};
 
-/// All that a connection needs to know.
+/// The options of a connection.
 #[derive(Debug, Clone)]
 pub struct NatsOptions {
-    /// The servers; any one of them will do.
+    /// The servers; one of them is used.
     pub servers: NatsServers,
-    /// How to be let in.
     pub auth: NatsAuth,
-    /// Whose signature shows that the server is the fleet's. Without one, an address with `tls://` is checked by the
+    /// The authority that signs the server's certificate. Without one, an address with `tls://` is checked by the
     /// authorities that the system trusts, and one with `nats://` is not checked and not encrypted.
     pub authority: Option<NatsAuthority>,
-    /// Name of the connection in the server's monitoring.
+    /// The name of the connection in the server's monitoring.
     pub name: String,
-    /// Prefix of reply subjects; `None` for NATS's own `_INBOX`.
+    /// The prefix of reply subjects; `None` for NATS's default `_INBOX`.
     pub inbox_prefix: Option<String>,
-    /// Wait before each attempt to connect again.
+    /// The time to wait before each reconnect.
     pub reconnect: Backoff,
-    /// Between two checks of a silent connection; one that does not answer two of them is given up.
+    /// The time between two pings on a silent connection. If two pings are not answered, the connection is closed.
     pub ping_interval: Duration,
-    /// Longest attempt to connect to one server.
+    /// The time limit for connecting to a server.
     pub connect_timeout: Duration,
-    /// Longest wait for an answer to a request.
+    /// The time limit for the reply to a request.
     pub request_timeout: Duration,
 }
 
 impl NatsOptions {
-    /// Options with the usual times: 5 s to connect, 5 s for an answer, and a reconnect within 15 s of the
-    /// server's return, spread over all clients.
+    /// The default times: 5 s to connect, 5 s for a reply, and a reconnect within 15 s after the server is back,
+    /// distributed over all clients.
     pub fn new(servers: NatsServers, auth: NatsAuth, name: impl Into<String>) -> Self {
         Self {
             servers,
@@ -52,14 +51,14 @@ impl NatsOptions {
         }
     }
 
-    /// With the authority that the server's certificate is checked by.
+    /// Sets the certificate authority of the server.
     #[must_use]
     pub fn with_authority(mut self, authority: Option<NatsAuthority>) -> Self {
         self.authority = authority;
         self
     }
 
-    /// The same for the user of tools, who may only read replies below a prefix of its own.
+    /// The same for tools, which can read replies only below their own prefix.
     pub fn for_tools(servers: NatsServers, auth: NatsAuth, name: impl Into<String>) -> Self {
         Self {
             inbox_prefix: Some(subjects::TOOLS_INBOX_PREFIX.to_owned()),
@@ -68,8 +67,8 @@ impl NatsOptions {
     }
 }
 
-/// One or more NATS servers, written `nats://host:port` and separated by commas. The scheme `tls://` asks
-/// for encryption, the port is 4222 unless given. Never holds a password: see [`NatsAuth`].
+/// One or more NATS servers, written `nats://host:port` and separated by commas. The scheme `tls://` requires
+/// encryption, and the default port is 4222. Never contains a password: see [`NatsAuth`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatsServers(Vec<ServerAddr>);
 
@@ -89,7 +88,7 @@ impl fmt::Display for NatsServers {
     }
 }
 
-/// Scheme, host and port, all spelled out.
+/// The scheme, host and port, including defaults.
 fn in_full(server: &ServerAddr) -> String {
     let host = server.host();
     let (open, close) = if host.contains(':') {
@@ -110,7 +109,7 @@ impl FromStr for NatsServers {
     fn from_str(text: &str) -> Result<Self, SettingsError> {
         let mut servers = Vec::new();
         for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            // The text may hold a password, so no error repeats it before that is ruled out.
+            // The text may contain a password, so errors must not repeat it before this check.
             if part.contains('@') {
                 return Err(SettingsError::PasswordInUrl);
             }
@@ -128,7 +127,7 @@ impl FromStr for NatsServers {
                 )));
             }
             if server.host().is_empty() {
-                return Err(wrong("it names no host".into()));
+                return Err(wrong("it has no host".into()));
             }
             let server = in_full(&server)
                 .parse()
@@ -145,24 +144,23 @@ impl FromStr for NatsServers {
     }
 }
 
-/// How a client proves who it is.
+/// How a client authenticates.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum NatsAuth {
-    /// Not at all: for a server on loopback that asks nothing.
+    /// Without authentication, for a server on loopback.
     Anonymous,
-    /// By name and password.
+    /// With a user and a password.
     UserPassword {
-        /// The name.
         user: String,
-        /// The password; `Debug` does not show it.
+        /// The password; not shown by `Debug`.
         password: SecretString,
     },
 }
 
 impl NatsAuth {
-    /// The way that the settings ask for. The password comes from `password` or from the first line of
-    /// `password_file`; both at once, or one without a user, is an error.
+    /// The authentication according to the settings. The password comes from `password` or from the first line of
+    /// `password_file`. Both together, or a password without a user, are an error.
     pub fn resolve(
         user: Option<&str>,
         password: Option<SecretString>,
@@ -188,10 +186,10 @@ impl NatsAuth {
         }
     }
 
-    /// Who the client says it is, for messages.
+    /// The identity of the client, for messages.
     pub(crate) fn who(&self) -> String {
         match self {
-            Self::Anonymous => "a client without a user".into(),
+            Self::Anonymous => "a connection without a user".into(),
             Self::UserPassword { user, .. } => format!("user `{user}`"),
         }
     }
@@ -210,12 +208,11 @@ fn read_password(path: &Path) -> Result<SecretString, SettingsError> {
     }
 }
 
-/// Settings that cannot be used. Nothing was tried yet.
+/// Invalid settings. Nothing was tried yet.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Not the address of a NATS server.
     #[error(
-        "`{url}` is not the address of a NATS server: {reason}; write it as `nats://host:4222`"
+        "`{url}` is not the address of a NATS server: {reason}; use the form `nats://host:4222`"
     )]
     Url {
         /// The text.
@@ -224,38 +221,25 @@ pub enum SettingsError {
         reason: String,
     },
     /// The authority cannot be used.
-    #[error("the authority that NATS is checked by cannot be used")]
+    #[error("cannot use the certificate authority of NATS")]
     Authority(#[from] AuthorityError),
-    /// A user or password inside the address, where it would reach logs.
-    #[error("the NATS address contains `@`: give user and password by their own settings")]
+    /// A user or password in the address, where it would appear in logs.
+    #[error("the NATS address contains `@`: set the user and the password separately")]
     PasswordInUrl,
-    /// A user without a password.
-    #[error("NATS user `{user}` is given without a password: set the password or a password file")]
-    NoPassword {
-        /// The user.
-        user: String,
-    },
-    /// A password without a user.
-    #[error("a NATS password is given without a user: set the user too")]
+    #[error("NATS user `{user}` has no password: set the password or a password file")]
+    NoPassword { user: String },
+    #[error("a NATS password is set without a user: set the user too")]
     NoUser,
-    /// Password and password file.
-    #[error("both a NATS password and a password file are given: keep one of them")]
+    #[error("both a NATS password and a password file are set: remove one of them")]
     TwoPasswords,
-    /// The password file cannot be read.
     #[error("cannot read the NATS password file `{}`", path.display())]
     PasswordFile {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },
-    /// The password file's first line is empty.
     #[error("the NATS password file `{}` has an empty first line: the password belongs there", path.display())]
-    EmptyPasswordFile {
-        /// The file.
-        path: PathBuf,
-    },
+    EmptyPasswordFile { path: PathBuf },
 }
 
 #[cfg(test)]

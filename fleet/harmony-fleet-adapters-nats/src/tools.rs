@@ -1,4 +1,4 @@
-//! The tools' end: commands to devices, and the list of devices.
+//! The tools' side of the conversations: commands to devices, and the list of devices.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use harmony_reconciler_contracts::{
 use crate::NatsConnection;
 use crate::decode::{DEVICE_MESSAGE, LIST_PAGE, decode};
 
-/// Sends commands to the devices of a tenant by request and reply.
+/// Sends commands to the devices of a tenant with request and reply.
 #[derive(Debug, Clone)]
 pub struct NatsDeviceCommander {
     connection: NatsConnection,
@@ -24,7 +24,7 @@ pub struct NatsDeviceCommander {
 }
 
 impl NatsDeviceCommander {
-    /// A commander that waits for each answer as long as the connection's request timeout.
+    /// Waits for each answer up to the request timeout of the connection.
     pub fn new(connection: NatsConnection, tenant: TenantId) -> Self {
         let timeout = connection.request_timeout;
         Self {
@@ -94,7 +94,7 @@ pub struct NatsDeviceDirectory {
 }
 
 impl NatsDeviceDirectory {
-    /// The directory of a tenant. No traffic yet.
+    /// The directory of a tenant. Sends nothing yet.
     pub fn new(connection: NatsConnection, tenant: TenantId) -> Self {
         Self { connection, tenant }
     }
@@ -138,7 +138,7 @@ impl DeviceDirectory for NatsDeviceDirectory {
             warnings.extend(page.warnings);
             let last = page.devices.last().map(|listed| listed.device.clone());
             devices.extend(page.devices.into_iter().map(Into::into));
-            // Ids only grow from page to page, so an operator that repeats itself cannot hold us here.
+            // The ids increase from page to page, so an operator that repeats a page cannot cause an endless loop.
             if !page.more || last <= after {
                 break;
             }

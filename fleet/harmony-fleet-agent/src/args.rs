@@ -1,4 +1,4 @@
-//! Settings: what the command line and the environment say, checked.
+//! The settings from the command line and the environment, validated.
 
 use std::path::{Path, PathBuf};
 
@@ -10,27 +10,26 @@ use harmony_reconciler_contracts::{
     DeviceId, DeviceInfo, HeartbeatInterval, InvalidName, Labels, ShortText, TenantId, subjects,
 };
 
-/// Makes this device part of a fleet: registers it, sends heartbeats, answers commands.
+/// Connect this device to a fleet: register it, send heartbeats and answer commands
 ///
-/// Runs until it is stopped. It does not need the network to start, and never gives up on it.
+/// Runs until it is stopped. It starts without a network connection and keeps trying to connect.
 #[derive(Debug, Parser)]
 #[command(version, subcommand_negates_reqs = true)]
 pub struct Args {
-    /// What to do instead of running
     #[command(subcommand)]
     pub verb: Option<Verb>,
     #[command(flatten)]
     nats: NatsArgs,
-    /// Name of the device, unique in its tenant [default: made from the full host name]
+    /// The id of the device, unique within its tenant [default: derived from the full host name]
     #[arg(long, env = settings::DEVICE_ID)]
     device_id: Option<String>,
-    /// Labels of the device, for example `site=lyon,line=3`
+    /// The labels of the device, for example `site=lyon,line=3`
     #[arg(long, env = settings::LABELS, default_value = "")]
     labels: Labels,
     /// Seconds between two heartbeats
     #[arg(long, env = settings::HEARTBEAT_SECONDS, default_value_t = HeartbeatInterval::NOMINAL.seconds(), value_parser = clap::value_parser!(u32).range(i64::from(HeartbeatInterval::MIN_SECONDS)..=i64::from(HeartbeatInterval::MAX_SECONDS)))]
     heartbeat_seconds: u32,
-    /// Folder that holds what the agent must remember
+    /// The directory for the state of the agent
     #[arg(
         long,
         env = settings::STATE_DIR,
@@ -40,32 +39,29 @@ pub struct Args {
     pub state_dir: PathBuf,
 }
 
-/// What to do instead of running.
+/// The subcommands.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Verb {
-    /// Tell whether the running agent is registered and sends heartbeats: exit code 0 if so, else 1
+    /// Show whether the running agent is registered and sends heartbeats; exits with 0 if it does, and with 1 otherwise
     Status,
 }
 
-/// Checked settings.
+/// The validated settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The connection to NATS.
     pub nats: NatsOptions,
-    /// Whose device.
     pub tenant: TenantId,
-    /// The device.
     pub device: DeviceId,
-    /// Between two heartbeats.
+    /// The time between two heartbeats.
     pub interval: HeartbeatInterval,
     /// What the device says about itself.
     pub info: DeviceInfo,
-    /// What the agent remembers is here.
+    /// The state directory.
     pub state_dir: PathBuf,
 }
 
 impl Args {
-    /// Checks the settings. Nothing is opened but the password file and the host name.
+    /// Validates the settings. Only reads the password file and the host name.
     pub fn resolve(self) -> Result<Settings, ArgsError> {
         let hostname = host_name();
         let device = match self.device_id.filter(|text| !text.is_empty()) {
@@ -102,18 +98,18 @@ impl Args {
     }
 }
 
-/// The host name as the kernel knows it; empty when it cannot be read.
+/// The host name according to the kernel; empty if it cannot be read.
 fn host_name() -> String {
     std::fs::read_to_string(Path::new("/proc/sys/kernel/hostname"))
         .map(|text| text.trim().to_owned())
         .unwrap_or_default()
 }
 
-/// A device id made from the whole host name, so that two machines with different names get different ids.
+/// A device id derived from the complete host name, so that different machines get different ids.
 ///
-/// A name without a domain that is a valid id is used as it is. In a full name each dot becomes `--`. Where this would
-/// not be unique (the name has `--`, a character that an id may not have, or is too long), a hash of the name follows.
-/// `None` when nothing usable is left, or when the name is that of many machines.
+/// A host name without a domain that is a valid id is used unchanged. In a full name, each dot becomes `--`. If this is
+/// not unique (because the name contains `--` or an invalid character, or is too long), a hash of the name is appended.
+/// `None` if nothing usable is left, or if many machines have this name.
 fn device_id_from(hostname: &str) -> Option<DeviceId> {
     let name = hostname.trim_end_matches('.').to_lowercase();
     if name.split('.').next() == Some("localhost") {
@@ -132,7 +128,7 @@ fn device_id_from(hostname: &str) -> Option<DeviceId> {
         .chars()
         .take(DeviceId::MAX_LENGTH - hash.len())
         .collect();
-    // Without a readable part the hash alone would be a name that nobody recognises.
+    // Without a readable part, nobody would recognize the name.
     if start.is_empty() {
         return None;
     }
@@ -141,7 +137,7 @@ fn device_id_from(hostname: &str) -> Option<DeviceId> {
         .ok()
 }
 
-/// What stands for a dot of the host name.
+/// The replacement of a dot in the host name.
 const DOT: &str = "--";
 
 fn not_in_an_id(c: char) -> bool {
@@ -155,32 +151,25 @@ fn fnv1a(bytes: &[u8]) -> u32 {
     })
 }
 
-/// Settings that cannot be used.
+/// Invalid settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ArgsError {
-    /// The device id is not one.
     #[error(
-        "the device id cannot be used: set {} to a name such as `pump-1`",
+        "the device id is not valid: set {} to a name such as `pump-1`",
         settings::DEVICE_ID
     )]
     DeviceId {
-        /// Why not.
         #[source]
         source: InvalidName,
     },
-    /// There is no device id, and the host name does not give one.
+    /// There is no device id, and none can be derived from the host name.
     #[error(
-        "no device id can be made from the host name `{hostname}`: set {} to a name such as `pump-1`",
+        "cannot derive a device id from the host name `{hostname}`: set {} to a name such as `pump-1`",
         settings::DEVICE_ID
     )]
-    NoDeviceId {
-        /// The host name.
-        hostname: String,
-    },
-    /// The NATS settings cannot be used.
-    #[error("the NATS settings cannot be used")]
+    NoDeviceId { hostname: String },
+    #[error("the NATS settings are not valid")]
     Nats {
-        /// Why not.
         #[source]
         source: SettingsError,
     },

@@ -1,11 +1,11 @@
-//! What the operator and tools may ask of this device.
+//! The commands from the operator and tools to this device.
 
 use harmony_fleet_adapters_nats::{Backoff, CommandServer};
 use harmony_fleet_domain::ErrorChain;
 use harmony_reconciler_contracts::{Command, CommandError, CommandOutcome, ShortText};
 use tokio::sync::Notify;
 
-/// Serves commands for ever. A request to register again goes to `register_again`.
+/// Serves commands forever. A request to register again notifies `register_again`.
 pub async fn serve(
     server: &CommandServer,
     agent_version: &ShortText,
@@ -15,7 +15,7 @@ pub async fn serve(
     let handle = |command| std::future::ready(carry_out(command, agent_version, register_again));
     for attempt in 1.. {
         if let Err(error) = server.serve(handle).await {
-            tracing::warn!(error = %ErrorChain(&error), "cannot hear commands; trying again");
+            tracing::warn!(error = %ErrorChain(&error), "cannot receive commands; trying again");
         }
         tokio::time::sleep(retry.wait(attempt)).await;
     }

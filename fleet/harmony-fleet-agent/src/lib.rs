@@ -1,15 +1,14 @@
-//! The agent of one device.
+//! The agent of a device.
 //!
-//! Purpose: make the device known to the operator of its tenant, keep it known, and carry out commands.
-//! It must not know: Kubernetes, the framework, other devices.
+//! Registers the device with the operator of its tenant, sends heartbeats, and executes commands. It must not know
+//! Kubernetes, the framework or other devices.
 //!
-//! Where to start: [`run()`], whose body is the list of steps; one module for each:
-//! [`state`] (the state folder, whose writes are all or nothing), [`session`] (register, then heartbeats),
-//! [`commands`] (what the operator and tools may ask), [`status`] (is this agent ready, answered to
-//! another process over a socket in the state folder).
+//! Start with [`run()`], which lists the steps. Each step has its own module: [`state`] (the state directory with
+//! atomic writes), [`session`] (registration and heartbeats), [`commands`] (commands from the operator and tools),
+//! [`status`] (tells other processes on a socket in the state directory whether the agent is ready).
 //!
-//! Nothing that comes from the network ends the agent, and nothing on disk that cannot be read keeps
-//! it from starting. While it is idle it writes nothing to disk.
+//! Nothing from the network stops the agent, and invalid files do not prevent it from starting. An idle agent writes
+//! nothing to disk.
 
 pub mod args;
 pub mod commands;

@@ -16,10 +16,10 @@ use crate::session::{RETRY, Session};
 use crate::state::{StateError, StateFolder};
 use crate::status::{self, Status, StatusError};
 
-/// Longest farewell.
+/// The time limit for the goodbye message.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The whole program: runs the agent until SIGTERM or SIGINT, or answers for its status.
+/// Implements the program: runs the agent until SIGTERM or SIGINT, or shows its status.
 pub async fn main_with(args: Args) -> Result<ExitCode, AgentError> {
     match args.verb {
         Some(Verb::Status) => Ok(print_status(&args).await),
@@ -31,7 +31,7 @@ pub async fn main_with(args: Args) -> Result<ExitCode, AgentError> {
     }
 }
 
-/// Runs the agent until `stop` is cancelled. Ends early only when it cannot even begin.
+/// Runs the agent until `stop` is cancelled. Returns early only if it cannot start.
 pub async fn run(settings: &Settings, stop: CancellationToken) -> Result<(), AgentError> {
     let state = StateFolder::open(&settings.state_dir)?;
     let listener = status::listen(&state.socket())?;
@@ -41,7 +41,7 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> Result<(), Age
     let connection = NatsConnection::connect_in_background(&settings.nats).await?;
     tracing::info!(
         tenant = %settings.tenant, device = %settings.device, %boot, nats = connection.servers(),
-        version = %settings.info.agent_version, "the agent starts"
+        version = %settings.info.agent_version, "starting the agent"
     );
 
     let register_again = Notify::new();
@@ -67,9 +67,9 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> Result<(), Age
         () = session.keep_going(&register_again) => {}
         () = stop.cancelled() => {}
     }
-    // Also when the network is half dead: nobody waits long for an agent to stop.
+    // An agent must stop quickly, even if the network is failing.
     let _ = tokio::time::timeout(FAREWELL, session.say_goodbye()).await;
-    tracing::info!(device = %settings.device, "the agent stops");
+    tracing::info!(device = %settings.device, "the agent has stopped");
     Ok(())
 }
 
@@ -91,22 +91,17 @@ async fn print_status(args: &Args) -> ExitCode {
     }
 }
 
-/// Why the agent cannot begin.
+/// The reason why the agent cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// The settings cannot be used.
     #[error(transparent)]
     Settings(#[from] ArgsError),
-    /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The status cannot be answered.
     #[error(transparent)]
     Status(#[from] StatusError),
-    /// The NATS settings cannot be used.
-    #[error("the NATS settings cannot be used")]
+    #[error("the NATS settings are not valid")]
     Nats(#[from] NatsConnectError),
-    /// The system does not deliver signals.
     #[error(transparent)]
     Signals(#[from] SignalError),
 }

@@ -1,4 +1,4 @@
-//! Register, then heartbeats; over and over, whatever the network does.
+//! Registers, then sends heartbeats, again and again, whatever happens to the network.
 //!
 //! ```text
 //!            +--- refused, no operator, no network: wait, again ---+
@@ -22,20 +22,20 @@ use tokio::sync::Notify;
 use crate::state::{Memory, StateFolder};
 use crate::status::Status;
 
-/// Waits between attempts to register while there is no answer.
+/// The time between attempts to register without an answer.
 pub const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
 
-/// Heartbeats are moved by up to this part of the interval, so that devices that started together do not
-/// speak together for ever.
+/// Heartbeats are shifted randomly by up to this fraction of the interval, so that devices that started together do not
+/// send at the same time forever.
 const JITTER: f64 = 0.1;
 
-/// After the link came back, devices speak within this time: at random, for they all notice at once.
+/// After a reconnect, devices send at a random time within this limit, because all of them notice it at the same time.
 const AFTER_RECONNECT: Duration = Duration::from_secs(2);
 
-/// At its start the agent waits this long for the network before it complains.
+/// The time that the agent waits for the first connection before it logs a problem.
 const FIRST_CONNECTION: Duration = Duration::from_secs(5);
 
-/// One run of the agent, as the operator sees it.
+/// A run of the agent, as seen by the operator.
 #[derive(Debug)]
 pub struct Session<'a, L> {
     link: &'a L,
@@ -48,7 +48,7 @@ pub struct Session<'a, L> {
 }
 
 impl<'a, L: AgentLink> Session<'a, L> {
-    /// The run `boot`, which follows what `memory` holds. No traffic yet.
+    /// The boot `boot`, which follows the one in `memory`. Sends nothing yet.
     pub fn new(
         link: &'a L,
         state: &'a StateFolder,
@@ -76,28 +76,28 @@ impl<'a, L: AgentLink> Session<'a, L> {
         }
     }
 
-    /// Keeps the device registered and its heartbeats going. Never returns.
+    /// Keeps the device registered and sends heartbeats. Never returns.
     pub async fn keep_going(&mut self, register_again: &Notify) {
         let _ = tokio::time::timeout(FIRST_CONNECTION, self.link.came_up()).await;
         loop {
             self.register().await;
             self.beat_until(register_again).await;
-            // An operator that lost its registry asks all devices at once.
+            // An operator that lost its registry asks all devices at the same time.
             sleep_at_random(AFTER_RECONNECT).await;
         }
     }
 
-    /// Tells the operator that the agent stops on purpose. Best effort.
+    /// Tells the operator that the agent is stopping. Errors are ignored.
     pub async fn say_goodbye(&mut self) {
         if self.accepted {
             let farewell = self.next_heartbeat(true);
             if let Err(error) = self.link.heartbeat(&farewell).await {
-                tracing::debug!(error = %ErrorChain(&error), "could not say goodbye");
+                tracing::debug!(error = %ErrorChain(&error), "could not send the goodbye message");
             }
         }
     }
 
-    /// Asks until the operator accepts.
+    /// Repeats the registration until the operator accepts it.
     async fn register(&mut self) {
         let mut attempt = 0;
         loop {
@@ -173,8 +173,8 @@ impl<'a, L: AgentLink> Session<'a, L> {
         if self.memory.registered_boot.as_ref() != Some(boot) {
             self.memory.registered_boot = Some(boot.clone());
             if let Err(error) = self.state.remember(&self.memory) {
-                // It goes on without: after a restart the operator may take it for a second device for a while.
-                tracing::warn!(error = %ErrorChain(&error), "cannot remember the registration");
+                // The agent continues. After a restart, the operator may treat it as a second device for a while.
+                tracing::warn!(error = %ErrorChain(&error), "cannot store the registration");
             }
         }
         self.registration.previous_boot = Some(boot.clone());
@@ -196,13 +196,13 @@ impl<'a, L: AgentLink> Session<'a, L> {
         if self.status.trouble(problem.clone()) {
             tracing::warn!(
                 error = problem,
-                "the operator is out of reach; trying again for as long as it takes"
+                "cannot reach the operator; trying again until it answers"
             );
         }
     }
 }
 
-/// A duration moved at random by up to `part` of itself in either direction.
+/// A duration shifted randomly by up to `part` of itself in either direction.
 fn at_random(duration: Duration, part: f64) -> Duration {
     duration.mul_f64(1.0 - part + 2.0 * part * fastrand::f64())
 }

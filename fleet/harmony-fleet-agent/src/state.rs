@@ -1,13 +1,13 @@
-//! The state folder: what the agent remembers over restarts.
+//! The state directory, which stores what the agent needs after a restart.
 //!
 //! | file | content |
 //! | --- | --- |
-//! | `state.json` | the boot that the operator accepted last; written when that changes |
-//! | `lock` | held while an agent runs on this folder |
-//! | `agent.sock` | where [`crate::status`] answers |
+//! | `state.json` | the last boot id that the operator accepted; written when it changes |
+//! | `lock` | held while an agent uses this directory |
+//! | `agent.sock` | the socket of [`crate::status`] |
 //!
-//! A file that cannot be read is put aside, and the agent starts as if it were new: the operator settles who
-//! it is. A file that cannot be written (a full disk) costs a warning, not the agent.
+//! An invalid file is moved aside, and the agent starts with an empty state; the operator decides who it is. If a file
+//! cannot be written (full disk), the agent logs a warning and continues.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -17,23 +17,23 @@ use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::{BootId, DeviceId, SchemaVersion};
 use serde::{Deserialize, Serialize};
 
-/// The open state folder of a running agent. Held by one agent at a time.
+/// The open state directory of a running agent. Only one agent can use it at a time.
 #[derive(Debug)]
 pub struct StateFolder {
     folder: PathBuf,
-    /// The lock is released with the file, however the process ends.
+    /// The lock is released with the file when the process exits for any reason.
     _lock: File,
 }
 
-/// What the agent remembers.
+/// The stored state of the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
-    /// Schema of the file.
+    /// The schema version of the file.
     #[serde(rename = "v", default)]
     pub version: SchemaVersion,
-    /// The device that this is about. Another id than today's: nothing is remembered.
+    /// The device of this state. If the device id has changed, the state is ignored.
     pub device: DeviceId,
-    /// The run that the operator accepted last: proof that the next run is the same device.
+    /// The last boot id that the operator accepted. It proves that the next boot is the same device.
     #[serde(default)]
     pub registered_boot: Option<BootId>,
 }
@@ -49,7 +49,7 @@ impl Memory {
 }
 
 impl StateFolder {
-    /// Opens the folder for this process alone, and makes it when it is not there.
+    /// Opens the directory exclusively, and creates it if necessary.
     pub fn open(folder: &Path) -> Result<Self, StateError> {
         let failed = |source| StateError::Folder {
             folder: folder.to_owned(),
@@ -74,7 +74,7 @@ impl StateFolder {
         }
     }
 
-    /// What is remembered of `device`. Never fails: what cannot be read is put aside as `state.json.damaged`.
+    /// The stored state of `device`. Never fails: invalid content is renamed to `state.json.damaged`.
     pub fn recall(&self, device: &DeviceId) -> Memory {
         let path = self.file();
         let read = || {
@@ -89,7 +89,7 @@ impl StateFolder {
             Ok(bytes) => bytes,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(path = %path.display(), %error, "cannot read the state file; starting as new");
+                    tracing::warn!(path = %path.display(), %error, "cannot read the state file; starting with an empty state");
                 }
                 return Memory::new(device);
             }
@@ -97,20 +97,20 @@ impl StateFolder {
         match serde_json::from_slice::<Memory>(&bytes) {
             Ok(memory) if memory.device == *device => memory,
             Ok(memory) => {
-                tracing::warn!(was = %memory.device, is = %device, "the device has another id than before; starting as new");
+                tracing::warn!(was = %memory.device, is = %device, "the device id has changed; starting with an empty state");
                 Memory::new(device)
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the state file is damaged; it is put aside, starting as new");
+                tracing::warn!(path = %path.display(), %error, "the state file is damaged; moving it aside and starting with an empty state");
                 if let Err(error) = fs::rename(&path, self.folder.join("state.json.damaged")) {
-                    tracing::warn!(path = %path.display(), %error, "could not put it aside");
+                    tracing::warn!(path = %path.display(), %error, "could not move it aside");
                 }
                 Memory::new(device)
             }
         }
     }
 
-    /// Remembers. All or nothing: after a power cut the file is the old one or the new one.
+    /// Stores the state atomically: after a power failure, the file has the old or the new content.
     pub fn remember(&self, memory: &Memory) -> Result<(), StateError> {
         let path = self.file();
         let failed = |source| StateError::Write {
@@ -123,13 +123,12 @@ impl StateFolder {
             .and_then(|()| file.as_file().sync_all())
             .map_err(failed)?;
         file.persist(&path).map_err(|e| failed(e.error))?;
-        // The new name itself is on disk only when the folder is.
+        // The new name is on disk only after the directory is synced.
         File::open(&self.folder)
             .and_then(|folder| folder.sync_all())
             .map_err(failed)
     }
 
-    /// Where the status is answered.
     pub fn socket(&self) -> PathBuf {
         socket_in(&self.folder)
     }
@@ -139,35 +138,26 @@ impl StateFolder {
     }
 }
 
-/// Where the agent of a state folder answers its status.
+/// The status socket in a state directory.
 pub fn socket_in(folder: &Path) -> PathBuf {
     folder.join("agent.sock")
 }
 
-/// Trouble with the state folder.
+/// The error of the state directory.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// It cannot be used at all.
-    #[error("cannot use the state folder `{}`: choose one that this user may write to with {}", folder.display(), settings::STATE_DIR)]
+    #[error("cannot use the state directory `{}`: set {} to a directory that this user can write to", folder.display(), settings::STATE_DIR)]
     Folder {
-        /// The folder.
         folder: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// Another agent runs on it.
-    #[error("another agent is running on the state folder `{}`: stop it, or choose another folder with {}", folder.display(), settings::STATE_DIR)]
-    InUse {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The state was not written.
+    /// Another agent uses it.
+    #[error("another agent is using the state directory `{}`: stop it, or set {} to another directory", folder.display(), settings::STATE_DIR)]
+    InUse { folder: PathBuf },
     #[error("cannot write `{}`", path.display())]
     Write {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },

@@ -1,8 +1,8 @@
-//! Is this agent ready: kept by the running agent, asked by another process.
+//! The status of the agent, maintained by the running agent and queried by other processes.
 //!
-//! The running agent answers on a Unix socket in the state folder: one line of JSON to whoever connects. So
-//! the answer is never older than the agent is alive, and costs no write to disk. `harmony-fleet-agent
-//! status` asks; in an image without a shell it is the probe of the orchestrator.
+//! The running agent writes one line of JSON to everyone who connects to a Unix socket in the state directory. So the
+//! status is always current, and needs no writes to disk. `harmony-fleet-agent status` queries it; in an image without
+//! a shell it is used as a probe.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::state::socket_in;
 
-/// Longest wait for an answer or for a reader.
+/// The time limit for reading or writing.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the running agent knows about itself.
+/// The state of the running agent.
 #[derive(Debug)]
 pub struct Status {
     device: DeviceId,
@@ -39,20 +39,19 @@ struct Inner {
 /// The answer of a running agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// The device.
     pub device: DeviceId,
     /// Registered, and the last heartbeat was sent recently.
     pub ready: bool,
-    /// Whether the operator accepted this run.
+    /// Whether the operator accepted this boot.
     pub registered: bool,
-    /// Age of the last heartbeat that was sent, in milliseconds.
+    /// The time since the last heartbeat, in milliseconds.
     pub last_heartbeat_ms_ago: Option<u64>,
-    /// What is in the way, for people.
+    /// The current problem, for users.
     pub problem: Option<String>,
 }
 
 impl Status {
-    /// Nothing reached yet.
+    /// The initial status.
     pub fn new(device: DeviceId, interval: HeartbeatInterval) -> Self {
         Self {
             device,
@@ -61,14 +60,14 @@ impl Status {
         }
     }
 
-    /// The operator accepted this run.
+    /// The operator accepted this boot.
     pub fn registered(&self) {
         let mut inner = self.inner();
         inner.registered = true;
         inner.problem = None;
     }
 
-    /// The operator does not accept this run. Says whether it is news.
+    /// The operator refused this boot. Returns true if this is new.
     pub fn refused(&self, problem: String) -> bool {
         self.inner().registered = false;
         self.trouble(problem)
@@ -81,7 +80,7 @@ impl Status {
         inner.problem = None;
     }
 
-    /// Something is in the way. Says whether it is news.
+    /// There is a problem. Returns true if this is new.
     pub fn trouble(&self, problem: String) -> bool {
         let mut inner = self.inner();
         let news = inner.problem.as_ref() != Some(&problem);
@@ -89,7 +88,7 @@ impl Status {
         news
     }
 
-    /// The answer at this moment.
+    /// The current status.
     pub fn report(&self) -> Report {
         let inner = self.inner();
         let age = inner.last_heartbeat.map(|at| at.elapsed());
@@ -124,7 +123,7 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// Opens the socket. One that an earlier run left behind is replaced: the caller holds the folder's lock.
+/// Opens the socket. A socket of an earlier run is replaced, because the caller holds the lock of the directory.
 pub fn listen(socket: &Path) -> Result<UnixListener, StatusError> {
     let failed = |source| StatusError::Listen {
         socket: socket.to_owned(),
@@ -137,24 +136,24 @@ pub fn listen(socket: &Path) -> Result<UnixListener, StatusError> {
     UnixListener::bind(socket).map_err(failed)
 }
 
-/// Answers whoever asks. Never returns.
+/// Answers all queries. Never returns.
 pub async fn serve(listener: UnixListener, status: &Status) {
     loop {
         match listener.accept().await {
             Ok((mut stream, _)) => {
                 let answer = serde_json::to_vec(&status.report()).unwrap_or_default();
-                // A reader that went away or does not read is its own loss.
+                // Errors of the reader are ignored.
                 let _ = tokio::time::timeout(TIMEOUT, stream.write_all(&answer)).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot answer for the status");
+                tracing::warn!(%error, "cannot serve the status");
                 tokio::time::sleep(TIMEOUT).await;
             }
         }
     }
 }
 
-/// Asks the agent that runs on a state folder.
+/// Queries the agent that uses a state directory.
 pub async fn ask(state_dir: &Path) -> Result<Report, StatusError> {
     let socket = socket_in(state_dir);
     let not_running = |source| StatusError::NotRunning {
@@ -174,24 +173,18 @@ pub async fn ask(state_dir: &Path) -> Result<Report, StatusError> {
     serde_json::from_slice(&bytes).map_err(|e| not_running(e.into()))
 }
 
-/// Why there is no status.
+/// The reason why there is no status.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
-    /// The socket cannot be opened.
-    #[error("cannot answer for the status on `{}`: choose a state folder with a shorter path with {}", socket.display(), settings::STATE_DIR)]
+    #[error("cannot serve the status on `{}`: set {} to a state directory with a shorter path", socket.display(), settings::STATE_DIR)]
     Listen {
-        /// The socket.
         socket: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// Nobody answers.
     #[error("no agent answers on `{}`", socket.display())]
     NotRunning {
-        /// The socket.
         socket: PathBuf,
-        /// What happened.
         #[source]
         source: io::Error,
     },

@@ -1,4 +1,4 @@
-//! The agent's program against a real nats-server, with the operator's part played by the test.
+//! Tests the agent's program with a real nats-server; the test plays the operator.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -28,7 +28,7 @@ fn device() -> DeviceId {
     "pump-1".parse().unwrap()
 }
 
-/// A running agent; killed when dropped.
+/// A running agent; killed on drop.
 struct Agent {
     process: Child,
 }
@@ -68,7 +68,7 @@ impl Agent {
         assert!(sent.success());
     }
 
-    /// Waits for the end of the process.
+    /// Waits until the process exits.
     async fn ended(&mut self) -> std::process::ExitStatus {
         for _ in 0..100 {
             if let Some(status) = self.process.try_wait().unwrap() {
@@ -87,7 +87,7 @@ impl Drop for Agent {
     }
 }
 
-/// The operator's part: answers registrations with `reply`, and notes all that it hears.
+/// The operator: answers registrations with `reply` and records everything it receives.
 #[derive(Clone)]
 struct Operator {
     link: NatsOperatorLink,
@@ -161,7 +161,7 @@ async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 }
 
 fn status(state: &Path) -> Output {
-    // The settings of the running agent are in the environment of a probe too; they must not disturb it.
+    // A probe has the environment of the running agent, whose settings must not affect it.
     Command::new(AGENT)
         .args(["status", "--state-dir"])
         .arg(state)
@@ -215,7 +215,7 @@ async fn registers_beats_answers_and_says_goodbye() {
 async fn a_killed_nats_server_is_survived() {
     let mut nats = TestNats::start().unwrap();
     let state = tempfile::tempdir().unwrap();
-    // The agent starts while there is no server at all.
+    // The agent starts without a running server.
     nats.kill();
     let mut agent = Agent::start(&nats, state.path());
     eventually("the agent answers for its status", async || {

@@ -1,11 +1,11 @@
-//! What the agent and the operator share as programs.
+//! Code that the agent and the operator share.
 //!
-//! Purpose: settings, signals and logs of a long-running program of the fleet. It must not know: what the program does.
+//! Settings, signals and logs of the long-running programs of the fleet. This crate must not know what they do.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | `logs` | the log on standard error |
-//! | `nats_args` | how to reach NATS, from the command line and the environment |
+//! | `nats_args` | the connection to NATS, from the command line and the environment |
 //! | `signals` | SIGTERM and SIGINT as a cancellation token |
 
 mod logs;

@@ -1,6 +1,6 @@
-//! Logs on standard error, and the error that ends a program.
+//! Logs on stderr, and the final error of a program.
 //!
-//! What others wrote (a server's message, an operator's reason) is in them, and people read them on terminals.
+//! They contain text from others (a server's message, an operator's reason), and people read them on terminals.
 
 use std::fmt::Debug;
 use std::io::{self, Write as _};
@@ -10,17 +10,16 @@ use harmony_types::printable::{self, Events};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-/// How a program writes its log.
+/// The format of a program's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Lines, for the journal of a machine.
+    /// Lines of text, for the journal of a machine.
     Lines,
     /// JSON, for the logs of a cluster.
     Json,
 }
 
-/// Installs the writer of this process's log. `RUST_LOG` says what is written, as in `harmony_fleet=debug`; information
-/// and above by default.
+/// Sets up logging. `RUST_LOG` is the filter, for example `harmony_fleet=debug`; the default is `info`.
 pub fn init_logs(format: LogFormat) {
     let wanted = std::env::var("RUST_LOG").ok();
     let filter: Targets = wanted
@@ -43,11 +42,11 @@ pub fn init_logs(format: LogFormat) {
         .init();
 }
 
-/// Writes the error that ends a program, with its causes.
+/// Writes the final error of a program, with its causes.
 pub fn exit_code<E: Debug>(result: Result<ExitCode, E>) -> ExitCode {
     result.unwrap_or_else(|error| {
         let shown = printable::text(&format!("{error:?}"));
-        // Without a standard error there is nobody left to tell.
+        // Without stderr there is nobody left to tell.
         let _ = writeln!(io::stderr(), "Error: {shown}");
         ExitCode::FAILURE
     })

@@ -1,4 +1,4 @@
-//! How a program reaches the fleet's NATS, from the command line and the environment.
+//! The connection to the fleet's NATS, from the command line and the environment.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -10,25 +10,25 @@ use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::TenantId;
 use secrecy::SecretString;
 
-/// The arguments that every program of a fleet has.
+/// The arguments of all programs of the fleet.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NatsArgs {
     /// NATS servers, separated by commas, for example `tls://fleet.example.com:4222`
     #[arg(long, env = settings::NATS_URL, required = true)]
     nats_url: Option<String>,
-    /// NATS user
+    /// The NATS user
     #[arg(long, env = settings::NATS_USER)]
     nats_user: Option<String>,
-    /// NATS password; safer in the environment than on the command line
+    /// The NATS password; use the environment variable to keep it out of the process list
     #[arg(long, env = settings::NATS_PASSWORD, hide_env_values = true, value_parser = secret)]
     nats_password: Option<SecretString>,
-    /// File whose first line is the NATS password
+    /// A file with the NATS password in its first line
     #[arg(long, env = settings::NATS_PASSWORD_FILE)]
     nats_password_file: Option<PathBuf>,
-    /// File with the certificates of the authority that NATS is checked by; with one, connections are encrypted
+    /// PEM file with the certificate authority of NATS; if set, connections are encrypted
     #[arg(long, env = settings::NATS_CA_FILE)]
     nats_ca_file: Option<PathBuf>,
-    /// Name in the certificate of NATS [default: the host of its address]
+    /// Server name in the certificate of NATS [default: the host of its address]
     #[arg(long, env = settings::NATS_SERVER_NAME)]
     nats_server_name: Option<String>,
     /// The tenant whose devices these are
@@ -37,11 +37,11 @@ pub struct NatsArgs {
 }
 
 impl NatsArgs {
-    /// The connection settings of a client with this name. Opens nothing but the files of the password and of
-    /// the authority.
+    /// The connection settings of a client with this name. Only reads the files of the password and the
+    /// certificate authority.
     ///
     /// # Errors
-    /// The setting that cannot be used.
+    /// The setting that is not valid.
     pub fn options(&self, client: impl Into<String>) -> Result<NatsOptions, SettingsError> {
         let servers: NatsServers = self.nats_url.as_deref().unwrap_or_default().parse()?;
         let file = self.nats_password_file.as_deref();

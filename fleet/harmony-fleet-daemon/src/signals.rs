@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// A token that SIGTERM or SIGINT cancels.
 ///
 /// # Errors
-/// The system does not deliver signals to this process.
+/// Signal handlers cannot be installed.
 pub fn cancelled_by_signal() -> Result<CancellationToken, SignalError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(SignalError)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(SignalError)?;
@@ -24,7 +24,6 @@ pub fn cancelled_by_signal() -> Result<CancellationToken, SignalError> {
     Ok(token)
 }
 
-/// The system does not deliver signals.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen for signals")]
 pub struct SignalError(#[source] io::Error);

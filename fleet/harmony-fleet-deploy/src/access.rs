@@ -1,4 +1,4 @@
-//! How the checks reach the fleet's NATS: through a tunnel, as a tool would.
+//! Connects the checks to the fleet's NATS: through a tunnel, like a tool.
 
 use harmony::async_trait;
 use harmony::core::capability::kubernetes_cluster::ClusterError;
@@ -14,11 +14,11 @@ use crate::certificates::FleetCertificates;
 use crate::credentials::{FleetCredentials, Role};
 use crate::place;
 
-/// What a tool needs to be let in, and to know that it is the fleet's NATS that lets it in.
+/// What a tool needs to log in to the fleet's NATS and to verify it.
 #[derive(Debug, Clone)]
 pub struct ToolsAccess {
     password: SecretString,
-    /// In PEM; `None` in a plan for a fresh cluster, where nothing is reached.
+    /// In PEM format; `None` in a plan for a new cluster, where nothing is contacted.
     authority: Option<String>,
 }
 
@@ -30,10 +30,10 @@ impl ToolsAccess {
         }
     }
 
-    /// By what the cluster keeps.
+    /// From what the cluster stores.
     ///
     /// # Errors
-    /// The cluster could not be asked.
+    /// The cluster could not be queried.
     pub async fn read(
         cluster: &dyn KubernetesCluster,
         namespace: &Namespace,
@@ -46,7 +46,7 @@ impl ToolsAccess {
         })
     }
 
-    /// Connects through a tunnel, which has to be kept as long as the connection.
+    /// Connects through a tunnel, which must be kept as long as the connection.
     pub(crate) async fn connect(
         &self,
         prober: &dyn Prober,
@@ -73,14 +73,14 @@ impl ToolsAccess {
     }
 }
 
-/// That NATS proves who it is, and lets tools in.
+/// Checks that NATS proves its identity and accepts tools.
 #[derive(Debug, Clone)]
 pub struct NatsLetsToolsIn(pub ToolsAccess);
 
 #[async_trait]
 impl CustomCheck for NatsLetsToolsIn {
     fn describe(&self) -> String {
-        format!("{} lets tools in, encrypted", place::NATS)
+        format!("{} accepts tools over TLS", place::NATS)
     }
 
     async fn run(&self, prober: &dyn Prober, namespace: &Namespace) -> Result<(), ProbeFailure> {

@@ -1,4 +1,4 @@
-//! The apps of the fleet that can be released: an image and a chart for the operator, an image for the agent.
+//! The apps of the fleet: an image and a chart for the operator, an image for the agent.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use harmony::types::ComponentName;
 
 use crate::operator::{self, OperatorChart};
 
-/// The version of the NATS server that the fleet is tested with.
+/// The tested version of the NATS server.
 const NATS_VERSION: &str = "2.15.2";
 
-/// Everything that `harmony-fleet --release` knows.
+/// All apps that `harmony-fleet --release` can release.
 pub fn released() -> Vec<Arc<AppSpec>> {
     vec![Arc::new(operator()), Arc::new(agent())]
 }
 
-/// The operator: its image, its chart, and the image of the NATS server that it works with.
+/// The operator: its image, its chart, and the image of its NATS server.
 pub fn operator() -> AppSpec {
     AppSpec {
         bundled: vec![BundledImage {
@@ -32,22 +32,22 @@ pub fn operator() -> AppSpec {
     }
 }
 
-/// The agent: an image. Devices get the program itself; the image is for simulated ones.
+/// The agent: an image. Devices get the program itself; the image is for simulated devices.
 pub fn agent() -> AppSpec {
     rust_app("harmony-fleet-agent")
 }
 
-/// The image of NATS, among those of the operator.
+/// The NATS image among those of the operator.
 pub fn nats() -> WhichImage {
     WhichImage::Bundled(nats_name())
 }
 
-/// The root of the workspace that the fleet is built from.
+/// The root of the workspace with the sources of the fleet.
 pub fn workspace() -> PathBuf {
     harmony::rust_app::workspace(env!("CARGO_MANIFEST_DIR"), "harmony-fleet-operator")
 }
 
-/// The same apps, built from another checkout.
+/// The same app in another checkout.
 #[must_use]
 pub fn in_checkout(app: AppSpec, root: &Path) -> AppSpec {
     AppSpec {
@@ -56,7 +56,7 @@ pub fn in_checkout(app: AppSpec, root: &Path) -> AppSpec {
     }
 }
 
-/// Assembled from the program: an offline machine has no registry to pull it from.
+/// Assembled from the program, because a machine without internet access cannot pull it.
 fn nats_image() -> ImageSource {
     ImageSource::Buildable(Arc::new(GoBinary::new(
         "github.com/nats-io/nats-server/v2",

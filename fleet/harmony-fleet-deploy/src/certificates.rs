@@ -1,9 +1,9 @@
-//! The certificate of the fleet's NATS, and the authority that vouches for it: made once, kept in the cluster, read from
-//! there ever after.
+//! The certificate of the fleet's NATS and its certificate authority: created once, stored in the cluster, and read from
+//! there.
 //!
-//! Authority and certificate are made together, and the authority's key is not kept: nobody can sign another certificate
-//! that the fleet's clients would trust. So both are replaced together: at a deploy in their last year, when the Secret is
-//! damaged, or when it was deleted. Clients read the file of the authority again when a server does not fit it.
+//! Authority and certificate are created together, and the key of the authority is not stored, so nobody can sign another
+//! certificate that the clients would trust. Both are replaced together: by a deploy in their last year, or if the Secret
+//! is damaged or was deleted. Clients read the file of the authority again if a server does not match it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use rustls::{RootCertStore, sign::CertifiedKey};
 use crate::credentials::{data_of, secret_ref};
 use crate::place;
 
-/// The Secret that holds the certificate, its key, and the authority's certificate.
+/// The Secret with the certificate, its key, and the certificate of the authority.
 pub const SECRET: &str = "fleet-nats-tls";
 /// The authority's certificate in the Secret.
 pub(crate) const AUTHORITY: &str = "ca.crt";
@@ -42,27 +42,27 @@ const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 
 const YEARS: i16 = 10;
-/// One that ends within this time is replaced by the next deploy.
+/// A certificate that ends within this time is replaced by the next deploy.
 const RENEW_DAYS: u64 = 365;
 
-/// The certificate of the fleet's NATS without its key, and the authority that vouches for it.
+/// The certificate of the fleet's NATS without its key, and its authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetCertificates {
-    /// The authority's certificate, in PEM.
+    /// The certificate of the authority, in PEM format.
     pub authority: String,
-    /// The certificate of NATS, in PEM.
+    /// The certificate of NATS, in PEM format.
     pub certificate: String,
 }
 
-/// What the Secret holds.
+/// The content of the Secret.
 type Data = BTreeMap<String, Vec<u8>>;
 
 impl FleetCertificates {
-    /// What the cluster keeps, after creating it where there is none, or where it cannot be used for another year. Of two
-    /// first deploys at the same moment, one creates and the other one reads what was created.
+    /// Returns the stored certificate. Creates it if there is none, or if it cannot be used for another year. Of two
+    /// simultaneous first deploys, one creates it and the other one reads it.
     ///
     /// # Errors
-    /// The cluster could not be asked, or no certificate could be made.
+    /// The cluster could not be queried, or no certificate could be created.
     pub async fn get_or_create(
         cluster: &dyn KubernetesCluster,
         owner: &Owner,
@@ -74,7 +74,7 @@ impl FleetCertificates {
         if let Some(kept) = usable(&data_of(stored.clone())?, namespace, now) {
             return Ok((kept, change));
         }
-        // Removed and made again, so that of two deploys that replace it at the same moment both use one.
+        // Deleted and created again, so that two simultaneous deploys use the same one.
         cluster.delete_observed(&stored).await?;
         let (stored, _) = cluster.get_or_create(owner, &proposed).await?;
         // A plan still finds the old one.
@@ -85,10 +85,10 @@ impl FleetCertificates {
         Ok((made, Change::new(Action::Update, reference(namespace))))
     }
 
-    /// What the cluster keeps; `None` when there is none yet, as in a plan for a fresh cluster.
+    /// The stored certificate; `None` if there is none yet, as in a plan for a new cluster.
     ///
     /// # Errors
-    /// The cluster could not be asked, or holds something else under that name.
+    /// The cluster could not be queried, or has something else under that name.
     pub async fn read(
         cluster: &dyn KubernetesCluster,
         namespace: &Namespace,
@@ -110,12 +110,12 @@ impl FleetCertificates {
     }
 }
 
-/// The Secret that keeps the certificate of a fleet in this namespace.
+/// The Secret with the certificate of a fleet in this namespace.
 pub fn reference(namespace: &Namespace) -> ObjectRef {
     secret_ref(namespace, SECRET)
 }
 
-/// The names by which NATS is reached within the cluster.
+/// The names of NATS within the cluster.
 fn names(namespace: &Namespace) -> [String; 4] {
     let name = place::NATS;
     [
@@ -126,7 +126,7 @@ fn names(namespace: &Namespace) -> [String; 4] {
     ]
 }
 
-/// What is stored, if a client would accept it for a year to come.
+/// The stored certificate, if a client would accept it for another year.
 fn usable(data: &Data, namespace: &Namespace, now: Timestamp) -> Option<FleetCertificates> {
     let certificates = |key: &str| {
         CertificateDer::pem_slice_iter(data.get(key)?)
@@ -153,17 +153,17 @@ fn usable(data: &Data, namespace: &Namespace, now: Timestamp) -> Option<FleetCer
             .ok()?;
     }
     let key = PrivateKeyDer::from_pem_slice(data.get(KEY)?).ok()?;
-    // Refuses a key that is not that of the certificate.
+    // Refuses a key that does not match the certificate.
     CertifiedKey::from_der(chain, key, &provider).ok()?;
     Some(FleetCertificates::of(data))
 }
 
-/// A new authority and a certificate that it signs.
+/// A new authority and a certificate signed by it.
 fn make(namespace: &Namespace, now: Timestamp) -> Result<Data, rcgen::Error> {
     let authority_key = KeyPair::generate()?;
     let mut authority = CertificateParams::default();
     set_validity(&mut authority, now);
-    // With the day in it: two authorities of one name would be mistaken for each other.
+    // Contains the date, because two authorities with the same name would be confused.
     let day = now.strftime("%Y-%m-%d");
     authority.distinguished_name.push(
         DnType::CommonName,
@@ -192,7 +192,7 @@ fn make(namespace: &Namespace, now: Timestamp) -> Result<Data, rcgen::Error> {
     .into())
 }
 
-/// From the day before, for clocks that are a little behind.
+/// Valid from the day before, for clocks that are slow.
 fn set_validity(params: &mut CertificateParams, now: Timestamp) {
     let today = now.to_zoned(TimeZone::UTC).date();
     let day = |date: jiff::civil::Date| {
@@ -217,14 +217,14 @@ fn object(namespace: &Namespace, data: Data) -> Result<KubeObject, ObjectError> 
     })
 }
 
-/// Why NATS has no certificate.
+/// An error of creating the certificate of NATS.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificatesError {
-    /// The cluster did not do it.
-    #[error("cannot keep the certificate of {} in the cluster", place::NATS)]
+    /// The cluster failed.
+    #[error("cannot store the certificate of {} in the cluster", place::NATS)]
     Cluster(#[from] ClusterError),
-    /// No certificate could be made.
-    #[error("cannot make a certificate for {}", place::NATS)]
+    /// No certificate could be created.
+    #[error("cannot create a certificate for {}", place::NATS)]
     Make(#[from] rcgen::Error),
 }
 

@@ -1,4 +1,4 @@
-//! The passwords of the NATS users: made once, kept in the cluster, read from there ever after.
+//! The passwords of the NATS users: created once and stored in the cluster.
 
 use std::collections::BTreeMap;
 
@@ -15,28 +15,28 @@ use rand::Rng as _;
 use rand::distr::Alphanumeric;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The Secret that holds the password of each role, under the role's name.
+/// The Secret with the password of each role, under the name of the role.
 pub const SECRET: &str = "fleet-nats-users";
 
-/// 32 letters and digits: about 190 bits.
+/// 32 letters and digits, about 190 bits.
 const PASSWORD_LENGTH: usize = 32;
 
-/// Who connects to the fleet's NATS.
+/// The clients of the fleet's NATS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// The operator.
     Operator,
-    /// The agents that run as pods of this cluster. Agents on devices of their own will have one identity each.
+    /// The agents that run as pods in this cluster. Agents on real devices will have their own identities.
     Agent,
-    /// People and programs that use `harmony-fleet`.
+    /// Users and programs that use `harmony-fleet`.
     Tools,
 }
 
 impl Role {
-    /// Every role.
+    /// All roles.
     pub const ALL: [Self; 3] = [Self::Operator, Self::Agent, Self::Tools];
 
-    /// The name of the NATS user and the key in the Secret.
+    /// The name of the NATS user, and the key in the Secret.
     pub fn user(self) -> ResourceName {
         let name = match self {
             Self::Operator => "operator",
@@ -52,11 +52,11 @@ impl Role {
 pub struct FleetCredentials(BTreeMap<Role, SecretString>);
 
 impl FleetCredentials {
-    /// The passwords that the cluster keeps, after creating them where there are none. Of two deploys at the same moment,
-    /// one creates them and the other one reads what was created.
+    /// The passwords in the cluster; created if there are none. If two deploys run at the same time, one creates them
+    /// and both use the same.
     ///
     /// # Errors
-    /// The cluster could not be asked, or holds something else under that name.
+    /// The cluster cannot be reached, or contains something else with this name.
     pub async fn get_or_create(
         cluster: &dyn KubernetesCluster,
         owner: &Owner,
@@ -80,11 +80,11 @@ impl FleetCredentials {
         Ok((Self::read(cluster, namespace).await?, change))
     }
 
-    /// The passwords that the cluster keeps. A role that has none there, as in a plan for a fresh cluster, gets one that
-    /// is not kept.
+    /// The passwords in the cluster. A role without a password, as in a plan for a new cluster, gets one that is not
+    /// stored.
     ///
     /// # Errors
-    /// The cluster could not be asked, or holds something else under that name.
+    /// The cluster cannot be reached, or contains something else with this name.
     pub async fn read(
         cluster: &dyn KubernetesCluster,
         namespace: &Namespace,
@@ -94,7 +94,7 @@ impl FleetCredentials {
         Ok(Self::of(&data))
     }
 
-    /// The passwords in `data`, and a new one for each role that has none there.
+    /// The passwords in `data`, and a new one for each missing role.
     fn of(data: &BTreeMap<String, Vec<u8>>) -> Self {
         let passwords = Role::ALL.map(|role| {
             let password = password_in(data, role).map_or_else(new_password, str::to_owned);
@@ -108,10 +108,10 @@ impl FleetCredentials {
         &self.0[&role]
     }
 
-    /// The Secret that keeps them.
+    /// The Secret with the passwords.
     ///
     /// # Errors
-    /// None for a namespace that was parsed.
+    /// None for a valid namespace.
     pub fn object(&self, namespace: &Namespace) -> Result<KubeObject, ObjectError> {
         let entry = |(role, password): (&Role, &SecretString)| {
             (
@@ -131,7 +131,7 @@ impl FleetCredentials {
     }
 }
 
-/// The Secret that keeps the passwords of a fleet in this namespace.
+/// The Secret with the passwords of a fleet in this namespace.
 pub fn reference(namespace: &Namespace) -> ObjectRef {
     secret_ref(namespace, SECRET)
 }
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(data_of(object).unwrap()["agent"], password.as_bytes());
     }
 
-    /// A cluster that answers every first read before anything is created, as two deploys at one moment see it.
+    /// A cluster that answers all first reads before anything is created, as two simultaneous deploys see it.
     #[derive(Default)]
     struct Empty(Mutex<Option<KubeObject>>);
 

@@ -1,7 +1,7 @@
-//! The fleet platform's Scores, and the command that deploys it.
+//! The Scores of the fleet platform, and its deploy command.
 //!
-//! One Score per component, composed by [`FleetServerScore`]. The same Scores run on a laptop, in the end-to-end tests
-//! and in CI; only the topology and where the artifacts come from differ.
+//! There is one Score per component, and [`FleetServerScore`] combines them. Laptops, end-to-end tests and CI run the
+//! same Scores; only the topology and the source of the artifacts differ.
 //!
 //! ```text
 //! FleetServerScore
@@ -12,20 +12,20 @@
 //!   `-- FleetAgentScore        one device, here as a pod; answers a ping                 (agent)
 //! ```
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`server`] | the whole platform: start here |
 //! | [`platform`] | the options of the deploy command |
 //! | [`nats`], [`operator`], [`agent`] | one component each |
-//! | [`apps`] | an `AppSpec` for each component that is released, and the image of NATS |
-//! | [`credentials`] | the passwords of the NATS users: made once, kept in the cluster |
-//! | [`certificates`] | the certificate of NATS and its authority: likewise |
-//! | [`access`] | how checks reach NATS, as tools do |
+//! | [`apps`] | an `AppSpec` for each released component, and the NATS image |
+//! | [`credentials`] | the passwords of the NATS users: created once and stored in the cluster |
+//! | [`certificates`] | the certificate of NATS and its authority, in the same way |
+//! | [`access`] | connects checks to NATS, like tools |
 //! | [`release`] | `--release --from-tag`, for `harmony-fleet` |
-//! | [`tools`] | what lets `harmony-fleet` on this machine find the fleet |
+//! | [`tools`] | how `harmony-fleet` on this machine finds the fleet |
 //!
-//! This crate knows the framework and the fleet's domain; the runtime binaries know nothing of either this crate or the
-//! framework.
+//! This crate depends on the framework and the fleet's domain. The runtime binaries depend neither on this crate nor on
+//! the framework.
 
 pub mod access;
 pub mod agent;

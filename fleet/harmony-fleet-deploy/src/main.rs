@@ -1,4 +1,4 @@
-//! Deploys the fleet platform: to this machine, or to the cluster that the environment names.
+//! Deploys the fleet platform to this machine, or to the cluster in the environment.
 
 use std::process::ExitCode;
 

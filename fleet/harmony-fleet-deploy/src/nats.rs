@@ -1,4 +1,4 @@
-//! The fleet's NATS.
+//! The NATS server of the fleet.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,39 +22,39 @@ use crate::place;
 /// operator and the agents of the namespace reach it.
 #[derive(Debug, Clone)]
 pub struct FleetNatsScore {
-    /// Where it runs; created when it is missing.
+    /// The namespace; created if it does not exist.
     pub namespace: Namespace,
-    /// An image whose entrypoint is `nats-server`, version 2.10 or later.
+    /// An image with `nats-server` 2.10 or later as its entrypoint.
     pub image: ImageRef,
-    /// The Secret with the credentials for the image's registry, when that is private.
+    /// The Secret with the credentials for a private registry.
     pub pull_secret: Option<ResourceName>,
-    /// Whose fleet it is; part of every subject.
+    /// The tenant of the fleet, which is part of every subject.
     pub tenant: TenantId,
-    /// How clients prove who they are.
+    /// How clients authenticate.
     pub auth: FleetNatsAuth,
-    /// Where the device registry is kept.
+    /// The storage of the device registry.
     pub storage: NatsStorage,
 }
 
-/// A NATS that was deployed, and how tools are let in.
+/// A deployed NATS, and the access for tools.
 #[derive(Debug)]
 pub struct RunningNats {
     applied: Applied,
     access: ToolsAccess,
 }
 
-/// How clients of the fleet's NATS prove who they are.
+/// How clients of the fleet's NATS authenticate.
 ///
 /// An auth callout, which asks an identity provider for each device, will be a second variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FleetNatsAuth {
-    /// One user and password for each [`Role`]; made at the first deploy and kept in the cluster.
+    /// One user and password for each [`Role`], created by the first deploy and stored in the cluster.
     UserPassword,
 }
 
 impl FleetNatsScore {
-    /// The name of the server, of its Service and of this Score.
+    /// The name of the server, its Service and this Score.
     pub const NAME: &str = place::NATS;
 
     /// The address for clients inside the cluster.
@@ -66,7 +66,7 @@ impl FleetNatsScore {
         Self::NAME.parse().expect("a valid name")
     }
 
-    /// Where clients connect, within the namespace.
+    /// The service for clients in the namespace.
     pub fn service() -> ServicePort {
         place::nats_service()
     }
@@ -98,7 +98,7 @@ impl FleetNatsScore {
     }
 }
 
-/// What each role may do. The operator alone uses JetStream.
+/// The permissions of each role. Only the operator uses JetStream.
 fn permissions(role: Role, tenant: &TenantId) -> NatsPermissions {
     let Permissions {
         publish,
@@ -145,7 +145,7 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetNatsScore {
         let failed = |error| InterpretError::new(Self::NAME, error);
         let namespace =
             crate::pod::namespace(&self.namespace).map_err(|error| failed(error.into()))?;
-        // The passwords are stored before the server knows them: killed in between, the next run finds them.
+        // The passwords are stored before the server knows them, so that the next run finds them after a kill.
         let owner = Owner::score(Self::NAME, &self.namespace);
         let mut stored = topology.apply(&owner, &[namespace]).await.map_err(failed)?;
         let (credentials, change) =

@@ -1,4 +1,4 @@
-//! Where the parts of a fleet find each other in its namespace, and by which labels their pods are known.
+//! The names, addresses and labels of the parts of a fleet in its namespace.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(crate) fn nats_url(namespace: &Namespace) -> String {
     format!("tls://{}:{CLIENT_PORT}", nats_host(namespace))
 }
 
-/// Where clients connect, within the namespace.
+/// The address for clients in the namespace.
 pub(crate) fn nats_service() -> ServicePort {
     ServicePort {
         service: NATS.parse().expect("a valid name"),

@@ -1,4 +1,4 @@
-//! What the deploy command deploys, from its options.
+//! The program of the deploy command, created from its options.
 
 use std::sync::Arc;
 
@@ -11,23 +11,24 @@ use harmony_reconciler_contracts::{DeviceId, TenantId};
 
 use crate::{FleetServerScore, FleetToolsScore, apps};
 
-/// Deploys the fleet platform: NATS, the operator and, on this machine, one simulated device.
+/// Deploy the fleet platform: NATS, the operator and, on this machine, one simulated device
 ///
-/// It goes to a real Kubernetes node on this machine, which it brings up first (needs root). With HARMONY_KUBECONFIG it
-/// goes to the cluster of that file, and its images to the registry of HARMONY_REGISTRY.
+/// By default, this deploys to a Kubernetes node on this machine and starts the node if necessary, which requires root. If
+/// HARMONY_KUBECONFIG is set, it deploys to the cluster in this file, and pushes the images to the registry in
+/// HARMONY_REGISTRY.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FleetPlatform {
-    /// The namespace that the fleet runs in
+    /// The namespace of the fleet
     #[arg(long, default_value = "harmony-fleet", global = true)]
     pub namespace: Namespace,
-    /// Whose fleet it is; part of every message's subject
+    /// The tenant of the fleet; part of the subject of every message
     #[arg(long, default_value = "default", global = true)]
     pub tenant: TenantId,
-    /// Devices to simulate, one pod each, separated by commas; the pods of others are removed [default: device-1 on this
-    /// machine, none elsewhere]
+    /// Devices to simulate, separated by commas; each device is a pod, and the pods of other devices are deleted
+    /// [default: device-1 on this machine, none elsewhere]
     #[arg(long, value_delimiter = ',', global = true)]
     pub devices: Option<Vec<DeviceId>>,
-    /// A Secret of the namespace that lets the cluster pull from a private registry
+    /// A Secret in the namespace with the credentials for a private registry
     #[arg(long, value_name = "NAME", global = true)]
     pub pull_secret: Option<ResourceName>,
 }
@@ -47,7 +48,7 @@ impl Program for FleetPlatform {
         apps::released()
     }
 
-    /// The platform and, where this machine reaches its services, the file that `harmony-fleet` finds it by.
+    /// The platform and, if this machine can reach its Services, the context file for `harmony-fleet`.
     fn scores<T: Platform, A: Artifacts<T>>(
         &self,
         site: Site,

@@ -1,4 +1,4 @@
-//! What the objects of the components share.
+//! Parts that the objects of several components share.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::certificates;
 use crate::credentials::Role;
 
-/// Where a pod finds the password of its role, as a file.
+/// The file with the password of the role in a pod.
 const PASSWORD_FILE: &str = "/run/fleet/credentials/password";
-/// Where a pod finds the authority that NATS is checked by.
+/// The certificate authority of NATS in a pod.
 const CA_FILE: &str = "/run/fleet/credentials/ca.crt";
 
-/// The Secrets that the fleet's Scores keep, by their names or by the placeholders of a chart.
+/// The Secrets of the fleet's Scores, by name or by the placeholders of a chart.
 pub(crate) struct FleetSecrets {
     /// A password for each role.
     pub(crate) users: String,
@@ -59,7 +59,7 @@ pub(crate) fn env(name: &str, value: impl Into<String>) -> EnvVar {
     }
 }
 
-/// The volume that holds the password of `role` and the authority of NATS, and nothing else of their Secrets.
+/// The volume with only the password of `role` and the authority of NATS from their Secrets.
 pub(crate) fn credentials_volume(secrets: &FleetSecrets, role: Role) -> (Volume, VolumeMount) {
     let item = |secret: &str, key: String, path: &str| VolumeProjection {
         secret: Some(SecretProjection {
@@ -93,7 +93,7 @@ pub(crate) fn credentials_volume(secrets: &FleetSecrets, role: Role) -> (Volume,
     (volume, mount)
 }
 
-/// The settings by which a pod is let in by NATS.
+/// The settings that a pod needs to log in to NATS.
 pub(crate) fn nats_env(url: &str, role: Role) -> Vec<EnvVar> {
     vec![
         env(settings::NATS_URL, url),
@@ -103,7 +103,7 @@ pub(crate) fn nats_env(url: &str, role: Role) -> Vec<EnvVar> {
     ]
 }
 
-/// No capability, no privilege, nothing to write on.
+/// No capabilities, no privileges, no writable file system.
 pub(crate) fn confined() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),

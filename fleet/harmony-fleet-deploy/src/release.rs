@@ -9,26 +9,25 @@ use harmony::{CiTopology, Inventory, scores};
 
 use crate::apps;
 
-/// What a release is asked for on the command line of `harmony-fleet`.
+/// The release options of `harmony-fleet`.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Release")]
 pub struct ReleaseCommand {
-    /// The tag.
     #[command(flatten)]
     pub release: ReleaseArgs,
 
-    /// Show what would be published, and publish nothing
+    /// Show what would be published, without publishing it
     #[arg(long, requires = "release")]
     pub plan: bool,
 
-    /// Write one JSON document per line to stdout
+    /// Write JSON to stdout, one document per line
     #[arg(long, requires = "release")]
     pub json: bool,
 }
 
-/// Releases what the tag names from the work tree of the current directory to the registry of the environment.
+/// Releases the app in the tag from the work tree of the current directory to the registry in the environment.
 ///
-/// The tag is read first of all: a malformed or unknown one fails before a file or the network is touched.
+/// The tag is checked first: an invalid or unknown tag fails before any file or the network is used.
 ///
 /// # Errors
 /// The result could not be written.

@@ -1,4 +1,4 @@
-//! The whole fleet platform.
+//! The complete fleet platform.
 
 use std::sync::Arc;
 
@@ -14,30 +14,27 @@ use crate::{
     FleetAgentScore, FleetNatsAuth, FleetNatsScore, FleetOperatorScore, RetireAgentsScore, apps,
 };
 
-/// NATS, the operator and, for who wants to see it live, simulated devices. A Score made of Scores: each part is listed,
-/// filtered, planned and verified by itself, and verified before the next.
+/// NATS, the operator and, optionally, simulated devices. A composite Score: each part is listed, filtered and planned
+/// individually, and verified before the next one starts.
 #[derive(Debug, Clone)]
 pub struct FleetServerScore<A> {
-    /// Where everything runs.
     pub namespace: Namespace,
-    /// Whose fleet it is.
     pub tenant: TenantId,
-    /// Where NATS keeps the device registry.
+    /// The storage of the device registry.
     pub storage: NatsStorage,
-    /// The devices to simulate, one pod each. Agents of other devices in the namespace are removed, with consent.
+    /// The devices to simulate, one pod each. Agents of other devices in the namespace are deleted, after approval.
     pub devices: Vec<DeviceId>,
-    /// A Secret of the namespace with the credentials for the images' registry, when that is private.
+    /// A Secret in the namespace with the credentials for a private registry.
     pub pull_secret: Option<ResourceName>,
-    /// The operator, and the NATS image that belongs to it.
+    /// The operator, and its NATS image.
     pub operator: Arc<AppSpec>,
-    /// The agent.
     pub agent: Arc<AppSpec>,
-    /// Where images and charts come from.
+    /// The source of images and charts.
     pub artifacts: A,
 }
 
 impl FleetServerScore<WorkTree> {
-    /// A platform with one simulated device, made of the work tree.
+    /// A platform with one simulated device, from the work tree.
     pub fn local(namespace: Namespace) -> Self {
         Self {
             devices: vec!["device-1".parse().expect("a valid name")],
@@ -47,10 +44,9 @@ impl FleetServerScore<WorkTree> {
 }
 
 impl<A> FleetServerScore<A> {
-    /// The name of this Score.
     pub const NAME: &str = "fleet-server";
 
-    /// A platform without simulated devices, whose images and charts come from `artifacts`.
+    /// A platform without simulated devices, with images and charts from `artifacts`.
     pub fn new(namespace: Namespace, artifacts: A) -> Self {
         Self {
             namespace,
@@ -64,7 +60,7 @@ impl<A> FleetServerScore<A> {
         }
     }
 
-    /// The apps that the parts are made of.
+    /// The apps of the parts.
     fn apps(&self) -> Vec<Arc<AppSpec>> {
         let mut apps = vec![Arc::clone(&self.operator)];
         if !self.devices.is_empty() {
@@ -140,7 +136,7 @@ where
     }
 
     fn parts(&self) -> Vec<Box<dyn Score<T>>> {
-        // Whoever is asked about agents that leave is asked before anything else in the cluster changes.
+        // Ask about agents to delete before anything else in the cluster changes.
         let retire = RetireAgentsScore {
             namespace: self.namespace.clone(),
             devices: self.devices.clone(),

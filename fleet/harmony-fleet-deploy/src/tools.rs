@@ -1,4 +1,4 @@
-//! What lets `harmony-fleet` on this machine find the fleet.
+//! How `harmony-fleet` on this machine finds the fleet.
 
 use std::path::PathBuf;
 
@@ -20,27 +20,24 @@ use crate::certificates::FleetCertificates;
 use crate::credentials::{FleetCredentials, Role};
 use crate::place;
 
-/// Writes the private file from which `harmony-fleet` reads where NATS is and how it is let in.
+/// Writes the private context file with the address and the login of NATS for `harmony-fleet`.
 ///
-/// It names NATS by its address inside the cluster, so it is for a cluster on this machine, whose service addresses
-/// this machine reaches. For any other cluster, `harmony-fleet` is given an address with `--nats-url`.
+/// The file contains the address of NATS inside the cluster, so it is for a cluster on this machine, whose Services
+/// this machine can reach. For any other cluster, use `harmony-fleet --nats-url`.
 #[derive(Debug, Clone)]
 pub struct FleetToolsScore {
-    /// Where the fleet runs.
     pub namespace: Namespace,
-    /// Whose fleet it is.
     pub tenant: TenantId,
-    /// The file; `harmony-fleet` looks at [`FleetContext::default_path`].
+    /// The path of the file; `harmony-fleet` reads [`FleetContext::default_path`].
     pub path: PathBuf,
-    /// A device to try the tools on, named among the next commands.
+    /// A device for the suggested next commands.
     pub example: Option<DeviceId>,
 }
 
 impl FleetToolsScore {
-    /// The name of this Score.
     pub const NAME: &str = "fleet-tools";
 
-    /// `None` while the cluster has no NATS, as when planning on a fresh one.
+    /// `None` if the cluster has no NATS, for example when planning for a new cluster.
     async fn context<T: KubernetesCluster>(
         &self,
         topology: &T,
@@ -75,7 +72,7 @@ impl FleetToolsScore {
         }))
     }
 
-    /// What has to be done to the file so that it holds `wanted`.
+    /// What has to be done so that the file contains `wanted`.
     fn decide(kept: Option<&FleetContext>, wanted: Option<&FleetContext>) -> Action {
         let key = |context: &FleetContext| {
             let password = context.password.expose_secret().to_owned();
@@ -125,7 +122,7 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for FleetToolsScore {
                 },
             )
         };
-        // A file of an older format or a damaged one is replaced: everything in it is known here.
+        // A file that is damaged or has an older format is replaced, because everything in it is known here.
         let kept = FleetContext::load(&self.path).unwrap_or(None);
         let action = Self::decide(kept.as_ref(), wanted.as_ref());
         if let (Some(wanted), false) = (
@@ -145,9 +142,8 @@ impl<T: Topology + KubernetesCluster> Interpret<T> for FleetToolsScore {
     }
 }
 
-/// The file could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot keep the fleet's address and password for `harmony-fleet`")]
+#[error("cannot save the address and password of the fleet for `harmony-fleet`")]
 struct ToolsError {
     path: PathBuf,
     source: ContextError,
@@ -165,7 +161,7 @@ impl Diagnostic for ToolsError {
     fn hints(&self) -> Vec<String> {
         vec![
             "the fleet itself is deployed; only this machine's file is missing".into(),
-            "make that folder yours to write, or set XDG_STATE_HOME, and run the same command again".into(),
+            "make the directory writable, or set XDG_STATE_HOME to another one, and run the same command again".into(),
         ]
     }
 }

@@ -1,7 +1,7 @@
-//! All that an operator knows about its devices, in memory.
+//! The operator's knowledge of its devices, in memory.
 //!
-//! Fed from the registry at start and on each resync, from registrations and from heartbeats. No
-//! I/O: the operator's loops call in with what happened, and do what comes out.
+//! It is updated from the registry (at start and on each resync), from registrations and from heartbeats. It does no
+//! I/O: the loops of the operator call it with what happened, and carry out the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::presence::{Presence, offline_after, presence, stale_after};
 use crate::registration::{Decision, Holder, WriteReason, decide};
 use crate::{DeviceRecord, Expected, FleetDevice, LastSeen, Moment, Revision};
 
-/// The devices of one tenant.
+/// The devices of a tenant.
 #[derive(Debug, Default)]
 pub struct FleetState {
     devices: BTreeMap<DeviceId, Entry>,
     newcomers: Newcomers,
 }
 
-/// How many new devices are taken in: a burst, then a steady rate. Devices that are known are not counted.
+/// Limits how many new devices are accepted: a burst, then a steady rate. Known devices do not count.
 #[derive(Debug)]
 struct Newcomers {
     left: u32,
@@ -38,7 +38,7 @@ impl Default for Newcomers {
 }
 
 impl Newcomers {
-    /// Takes in one more, if the rate allows it.
+    /// Accepts another device if the rate allows it.
     fn admit(&mut self, now: Moment) -> bool {
         let seconds = now.since(self.counted_at).as_secs();
         if seconds > 0 {
@@ -59,30 +59,30 @@ impl Newcomers {
 
 #[derive(Debug)]
 struct Entry {
-    /// Shared with what is shown, so that looking at all devices copies none of them.
+    /// Shared with the views, so that looking at all devices does not copy them.
     record: Arc<DeviceRecord>,
     revision: Revision,
-    /// When this record came into memory: a resync that began before must not remove it.
+    /// When this record was loaded. A resync that started earlier must not remove it.
     known_since: Moment,
     heard: Heard,
-    /// Whether it ever sent a heartbeat. One that only registered may be a name that no device has.
+    /// Whether it ever sent a heartbeat. A name that was only registered may not belong to a device.
     has_sent_heartbeats: bool,
     rival: Option<Rival>,
 }
 
-/// What was heard of the holder of a device id.
+/// What was heard from the holder of a device id.
 #[derive(Debug, Clone, Copy)]
 enum Heard {
-    /// Nothing yet, and the operator listens since then.
+    /// Nothing yet; the operator has been listening since this moment.
     NotSince(Moment),
-    /// A sign of life.
+    /// The device is running.
     Alive {
         at: Moment,
         wall: Timestamp,
-        /// Number of the newest heartbeat of this boot; 0 when only the registration was heard.
+        /// The number of the latest heartbeat of this boot; 0 if only the registration was received.
         sequence: u64,
     },
-    /// Its farewell.
+    /// The device signed off.
     Left {
         at: Moment,
         wall: Timestamp,
@@ -90,7 +90,7 @@ enum Heard {
     },
 }
 
-/// Another run that is alive under the same device id.
+/// Another running agent with the same device id.
 #[derive(Debug)]
 struct Rival {
     boot: BootId,
@@ -100,55 +100,56 @@ struct Rival {
 /// What the operator has to do about a registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistrationStep {
-    /// Nothing: say yes.
+    /// Accept it without a write.
     Accept,
-    /// Write the record; when that succeeded, call [`FleetState::commit_registration`] and say yes.
+    /// Write the record. After the write, call [`FleetState::commit_registration`] and accept the registration.
     Write {
-        /// What to write.
+        /// The record to write.
         record: DeviceRecord,
-        /// What the registry should hold.
+        /// What the registry should contain before the write.
         expected: Expected,
-        /// Why. For the log.
+        /// The reason, for the log.
         reason: WriteReason,
     },
-    /// Say no: there are as many devices as there may be, or too many new ones ask at once.
+    /// Refuse: the maximum number of devices is reached, or too many new devices register at the same time.
     TooMany,
-    /// Say no: another run holds the id and is alive.
+    /// Refuse: another running agent holds the id.
     Refuse {
-        /// The holder.
+        /// The boot id of the holder.
         holder: BootId,
     },
 }
 
-/// What a heartbeat means.
+/// The meaning of a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeartbeatEffect {
-    /// A sign of life of the holder.
+    /// The holder is running.
     Alive,
-    /// The holder's farewell.
+    /// The holder has signed off.
     Left,
-    /// Heard before; ignored.
+    /// A repeated heartbeat; ignored.
     Repeated,
-    /// The registry does not hold this run: ask it to register.
+    /// This boot is not in the registry: ask the device to register.
     AskToRegister,
-    /// Another run than the holder sends heartbeats while the holder is alive. Both are flagged.
+    /// Another agent sends heartbeats while the holder is running. Both are flagged.
     Duplicate {
-        /// The run that holds the id.
+        /// The boot id of the holder.
         holder: BootId,
-        /// Whether this run was flagged already: log only the first time.
+        /// Whether this agent was already flagged, so that only the first time is logged.
         known: bool,
     },
 }
 
 impl FleetState {
-    /// Most devices of a tenant: whoever may register cannot fill the operator's memory and the registry.
+    /// The maximum number of devices of a tenant, so that registrations cannot fill the memory of the operator and the
+    /// registry.
     pub const MAX_DEVICES: usize = 20_000;
-    /// New devices that are taken in at once.
+    /// The number of new devices that are accepted in a burst.
     pub const NEW_DEVICES_AT_ONCE: u32 = 1_000;
-    /// New devices that are taken in per second after that.
+    /// The number of new devices that are accepted per second after that.
     pub const NEW_DEVICES_PER_SECOND: u32 = 20;
 
-    /// Decides about a registration, heard at `now`. `wall` is for the record.
+    /// Decides about a registration that was received at `now`. `wall` becomes part of the record.
     pub fn decide_registration(
         &mut self,
         device: &DeviceId,
@@ -189,7 +190,7 @@ impl FleetState {
         }
     }
 
-    /// A registration was written: its device is now the holder, and was heard.
+    /// Records that a registration was written: its agent is now the holder, and was heard at that time.
     pub fn commit_registration(
         &mut self,
         record: DeviceRecord,
@@ -227,10 +228,10 @@ impl FleetState {
         );
     }
 
-    /// The registry holds this record, written by somebody else: take it over. Nothing was heard by it.
+    /// Uses a record that someone else wrote to the registry. This does not count as hearing the device.
     pub fn adopt(&mut self, record: DeviceRecord, revision: Revision, now: Moment) {
         match self.devices.get_mut(&record.id) {
-            // A late answer of a replica may be older than what is known; only newer ones count.
+            // A late answer of a replica can be outdated; only newer ones count.
             Some(entry) if revision <= entry.revision => {}
             Some(entry) => {
                 if entry.record.boot != record.boot {
@@ -255,8 +256,9 @@ impl FleetState {
         }
     }
 
-    /// The registry's whole content, from a listing that began at `listed_from`. Devices that it does not
-    /// hold are forgotten, except those registered since then. Returns how many were forgotten.
+    /// Updates the state from the complete content of the registry, from a listing that started at `listed_from`.
+    /// Devices that are not in it are removed, unless they registered after that time. Returns the number of removed
+    /// devices.
     pub fn resync(
         &mut self,
         records: Vec<(DeviceRecord, Revision)>,
@@ -273,12 +275,12 @@ impl FleetState {
         before - self.devices.len()
     }
 
-    /// A heartbeat of `device` was heard at `now`.
+    /// Handles a heartbeat of `device` that was received at `now`.
     ///
-    /// The holder's heartbeats count as signs of life. One of another run means: the registry is behind
-    /// (the holder is silent, so the sender is asked to register), or there are two (the holder is
-    /// alive, so both are flagged). A number that goes backwards within one boot is two as well: a copy
-    /// of a running machine shares even the boot id.
+    /// Heartbeats of the holder show that it is running. A heartbeat of another boot means that the registry is
+    /// outdated (if the holder is silent; the sender is asked to register) or that there are two agents (if the holder
+    /// is running; both are flagged). A number that decreases within a boot also means that there are two agents,
+    /// because a copy of a running machine has the same boot id.
     pub fn heartbeat(
         &mut self,
         device: &DeviceId,
@@ -329,31 +331,31 @@ impl FleetState {
         }
     }
 
-    /// All devices as they look at `now`, in the order of their ids. `wall` is the same moment for people: by it
-    /// the age of the last sign of life is shown, by `now` presence is judged.
+    /// The devices at `now`, sorted by id. `wall` is the same time on the wall clock. It is used to show when a device
+    /// was last heard, while `now` determines the presence.
     pub fn view(&self, now: Moment, wall: Timestamp) -> Vec<FleetDevice> {
         let views = self.devices.values().map(|entry| entry.view(now, wall));
         views.collect()
     }
 
-    /// What the registry holds of a device.
+    /// The record of a device in the registry.
     pub fn record(&self, device: &DeviceId) -> Option<&DeviceRecord> {
         self.devices.get(device).map(|entry| &*entry.record)
     }
 
-    /// How many devices there are.
+    /// The number of devices.
     pub fn len(&self) -> usize {
         self.devices.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no devices.
     pub fn is_empty(&self) -> bool {
         self.devices.is_empty()
     }
 }
 
 impl Entry {
-    /// Whether the holder must be taken for running.
+    /// Returns true if the holder counts as running.
     fn is_alive(&self, now: Moment) -> bool {
         match self.heard {
             Heard::Alive { at, .. } => now.since(at) < stale_after(self.record.interval),
@@ -382,7 +384,7 @@ impl Entry {
     fn view(&self, now: Moment, wall: Timestamp) -> FleetDevice {
         let interval = self.record.interval;
         let seen = |at: Timestamp| LastSeen {
-            // The clock may have been set back since.
+            // The clock may have been set back in the meantime.
             ago: wall.duration_since(at).try_into().unwrap_or_default(),
             at,
         };
@@ -413,7 +415,7 @@ impl Heard {
         }
     }
 
-    /// The same run registered: a sign of life that leaves the count of its heartbeats as it is.
+    /// The same boot registered again: it is running, and the number of its last heartbeat does not change.
     fn registered(self, at: Moment, wall: Timestamp) -> Self {
         Self::Alive {
             at,

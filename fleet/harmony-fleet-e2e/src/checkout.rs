@@ -1,4 +1,4 @@
-//! The one checkout that images of the tests are built from.
+//! The checkout that all images of the tests are built from.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::process::Command;
 use anyhow::Context as _;
 use harmony_fleet_deploy::apps;
 
-/// A clone of this repository, with the files of the work tree as its commit.
+/// A clone of this repository whose commit contains the files of the work tree.
 ///
-/// Tests release from it and change it, which they must not do to the work tree itself. It is always at the same
-/// place and keeps its `target`: stacks and releases are built from it alike, so that cargo compiles what they depend
-/// on once. A lock gives it to one test at a time.
+/// Tests release from it and change it, which they must not do with the work tree itself. It is always in the same
+/// directory and keeps its `target`, so that cargo compiles dependencies only once for stacks and releases. A lock allows
+/// one test at a time to use it.
 #[derive(Debug)]
 pub struct Checkout {
     root: PathBuf,
@@ -19,10 +19,10 @@ pub struct Checkout {
 }
 
 impl Checkout {
-    /// Waits for the lock, and makes the clone what the work tree is.
+    /// Waits for the lock, and updates the clone to the work tree.
     ///
     /// # Errors
-    /// git is missing or fails.
+    /// git is not installed, or failed.
     pub async fn take() -> anyhow::Result<Self> {
         let workspace = apps::workspace();
         let root = workspace.join("target/e2e-checkout");
@@ -34,15 +34,14 @@ impl Checkout {
         Ok(checkout)
     }
 
-    /// The folder of the clone.
+    /// The directory of the clone.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Commits everything in the clone.
     ///
     /// # Errors
-    /// git fails.
+    /// git failed.
     pub fn commit(&self, subject: &str) -> anyhow::Result<()> {
         self.git(&["add", "--all"])?;
         self.git(&["commit", "--quiet", "--message", subject])?;
@@ -62,10 +61,10 @@ impl Checkout {
         Ok(())
     }
 
-    /// The commit of the work tree as it is: its HEAD, or a commit of the changes upon it.
+    /// A commit of the current work tree: its HEAD, or a commit of the changes on top of it.
     ///
-    /// Both commits of one content are equal, for the date is that of HEAD. Nothing is written to the repository of
-    /// the work tree: new objects and the index are the clone's.
+    /// The same content gives the same commit, because the date is that of HEAD. Nothing is written to the repository of
+    /// the work tree: new objects and the index belong to the clone.
     fn snapshot(&self, workspace: &Path) -> anyhow::Result<String> {
         let own = self.root.join(".git");
         let git = |args: &[&str]| {
@@ -114,7 +113,7 @@ impl Checkout {
     }
 }
 
-/// What a command prints.
+/// The output of a command.
 fn output(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .output()

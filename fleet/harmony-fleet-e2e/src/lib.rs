@@ -1,18 +1,19 @@
-//! The whole line on a real node: release, deploy, fleet.
+//! End-to-end tests on a real node: release, deploy, fleet.
 //!
-//! [`stack`] composes the production Scores; it builds no object of its own. Images are built from one [`checkout`]. Each behaviour is one test binary:
+//! [`stack`] composes the production Scores and creates no objects itself. Images are built from one [`checkout`]. Each
+//! behaviour has its own test binary:
 //!
-//! | test | what it proves |
+//! | test | what it checks |
 //! | --- | --- |
-//! | `ping` | a device answers through NATS, the operator lists it, a `Device` resource shows it |
-//! | `release` | tag -> registry with TLS and password -> deployed from there -> verified |
-//! | `upgrade` | the operator goes from 0.1.0 to 0.2.0 on a running stack |
-//! | `installed` | the installed deploy command needs no sources, and runs exactly what was released |
-//! | `pipeline` | one list from a tag to production; a failed staging stops it |
-//! | `first_app` | the guide to a first app, followed to the letter |
-//! | `plan` | planning writes nothing; after a deploy it finds no change; after an edit it finds that one |
+//! | `ping` | a device answers through NATS, the operator lists it, and it has a `Device` resource |
+//! | `release` | from a tag to a registry with TLS and a password, deployed from there and verified |
+//! | `upgrade` | the operator is upgraded from 0.1.0 to 0.2.0 in a running stack |
+//! | `installed` | an installed deploy command needs no sources, and deploys exactly what was released |
+//! | `pipeline` | a pipeline from a tag to production; a failure in staging stops it |
+//! | `first_app` | the commands of the guide to a first app work as written |
+//! | `plan` | a plan writes nothing, lists no changes after a deploy, and lists an edit |
 //!
-//! The node is the machine's own local node: it is brought up when it does not run, and stays.
+//! The tests use the machine's local node. They start it if necessary, and keep it running.
 
 pub mod checkout;
 pub mod released;

@@ -1,4 +1,4 @@
-//! Releases for real: a checkout of this repository, a registry with TLS and a password, the production Scores.
+//! Real releases: a checkout of this repository, a registry with TLS and a password, the production Scores.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,22 +17,21 @@ use harmony_registry::testing::RegistryPeer;
 use crate::checkout::Checkout;
 use crate::stack::{local, readable};
 
-/// The name of the Secret that lets the cluster pull from the registry.
+/// The Secret with which the cluster pulls from the registry.
 pub const PULL_SECRET: &str = "registry";
 
 /// A checkout to release from, and a registry to release it to.
 #[derive(Debug)]
 pub struct ReleaseRig {
-    /// The registry, with TLS and a password.
     pub registry: RegistryPeer,
     checkout: Checkout,
 }
 
 impl ReleaseRig {
-    /// Takes the checkout, starts the registry, and lets the node trust the registry's authority.
+    /// Takes the checkout, starts the registry, and makes the node trust the registry.
     ///
     /// # Errors
-    /// The registry's program or git is missing.
+    /// The registry program or git is not installed.
     pub async fn start() -> anyhow::Result<Self> {
         harmony::install_crypto();
         let checkout = Checkout::take().await?;
@@ -52,15 +51,15 @@ impl ReleaseRig {
         self.checkout.root()
     }
 
-    /// The platform that a laptop deploys of this checkout.
+    /// The platform as a laptop deploys it from this checkout.
     pub fn work_tree(&self, namespace: Namespace) -> FleetServerScore<WorkTree> {
         local(namespace, &self.checkout)
     }
 
-    /// What a CI job has: the registry's login and, for the deploy, the node's kubeconfig.
+    /// The topology of a CI job: the login of the registry and, for deploys, the kubeconfig of the node.
     ///
     /// # Errors
-    /// The registry's settings are not usable.
+    /// The settings of the registry are not valid.
     pub fn ci(&self) -> anyhow::Result<CiTopology> {
         Ok(CiTopology::new(CiSettings {
             location: Ok(self.registry.location("team")),
@@ -75,7 +74,7 @@ impl ReleaseRig {
     /// Releases the operator from the checkout as `version`.
     ///
     /// # Errors
-    /// What the release refused or failed at.
+    /// The error of the release.
     pub async fn release(&self, version: &Version) -> anyhow::Result<Result<Outcome, Report>> {
         let release = ReleaseScore::of(&self.operator()).as_version(version.clone());
         Ok(release
@@ -84,10 +83,10 @@ impl ReleaseRig {
             .map_err(|error| error.report()))
     }
 
-    /// Deploys a released operator beside a NATS that is in `namespace` already.
+    /// Deploys a released operator. NATS must already be running in `namespace`.
     ///
     /// # Errors
-    /// It did not come up, or does not work.
+    /// The deploy failed.
     pub async fn deploy(
         &self,
         version: &Version,
@@ -108,10 +107,10 @@ impl ReleaseRig {
             .map_err(readable)
     }
 
-    /// Lets pods of a namespace pull from the registry, with the Secret [`PULL_SECRET`].
+    /// Creates the Secret [`PULL_SECRET`] with which the pods of a namespace can pull from the registry.
     ///
     /// # Errors
-    /// The cluster does not take the Secret.
+    /// The cluster rejected the Secret.
     pub async fn let_pull(&self, namespace: &Namespace) -> anyhow::Result<()> {
         let secret = PullSecretScore {
             namespace: namespace.clone(),
@@ -124,10 +123,10 @@ impl ReleaseRig {
         stored.map(drop).map_err(readable)
     }
 
-    /// Makes a crate of the checkout another version, and commits that.
+    /// Sets the version of a crate in the checkout, and commits it.
     ///
     /// # Errors
-    /// The manifest does not look as it should, or git fails.
+    /// The manifest is not as expected, or git failed.
     pub fn set_version(&self, folder: &str, version: &Version) -> anyhow::Result<()> {
         let (_, name) = folder.rsplit_once('/').unwrap_or(("", folder));
         let manifest = self.root().join(folder).join("Cargo.toml");
@@ -156,12 +155,12 @@ impl ReleaseRig {
     /// Commits everything in the checkout.
     ///
     /// # Errors
-    /// git fails.
+    /// git failed.
     pub fn commit(&self, subject: &str) -> anyhow::Result<()> {
         self.checkout.commit(subject)
     }
 
-    /// A file of the checkout.
+    /// A file in the checkout.
     pub fn file(&self, path: &str) -> PathBuf {
         self.root().join(path)
     }

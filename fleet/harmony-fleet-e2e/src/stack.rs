@@ -1,4 +1,4 @@
-//! The fleet in a namespace of its own, brought up once for each test binary.
+//! The fleet in a separate namespace, deployed once for each test binary.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,35 +16,33 @@ use tokio::sync::OnceCell;
 
 use crate::checkout::Checkout;
 
-/// What every namespace of a test begins with.
+/// The prefix of test namespaces.
 pub const PREFIX: &str = "e2e-";
 
-/// A running fleet.
 #[derive(Debug)]
 pub struct FleetStack {
     /// Where it runs.
     pub namespace: Namespace,
-    /// The Score that deployed it.
     pub score: FleetServerScore<WorkTree>,
-    /// How tools reach it.
     pub tools: FleetContext,
 }
 
 static STACK: OnceCell<FleetStack> = OnceCell::const_new();
 
-/// The fleet that all tests of this binary share. The first caller brings it up; namespaces that earlier runs left
-/// behind are removed first, because nobody is called when the last test of a binary ends.
+/// The fleet that all tests of this binary share. The first caller deploys it. Namespaces of earlier runs are deleted
+/// first, because there is no hook after the last test of a binary.
 ///
 /// # Errors
-/// The stack did not come up; the next caller tries again.
+/// The deploy failed; the next caller tries again.
 pub async fn shared_stack() -> anyhow::Result<&'static FleetStack> {
     STACK.get_or_try_init(bring_up).await
 }
 
-/// The topology of the tests: the same as a laptop's. One for each test, because its tasks live in the test's runtime.
+/// The topology of the tests, which is that of a laptop. Each test has its own, because its tasks run in the test's
+/// runtime.
 ///
 /// # Errors
-/// The local node does not come up.
+/// The local node did not start.
 pub async fn topology() -> anyhow::Result<K8sAnywhereTopology> {
     harmony::install_crypto();
     let topology = K8sAnywhereTopology::from_env();
@@ -70,7 +68,7 @@ async fn bring_up() -> anyhow::Result<FleetStack> {
     })
 }
 
-/// The platform that a laptop deploys of its work tree, built from the checkout of the tests.
+/// The platform as a laptop deploys it from its work tree, built from the checkout of the tests.
 pub fn local(namespace: Namespace, checkout: &Checkout) -> FleetServerScore<WorkTree> {
     let build = |app| Arc::new(apps::in_checkout(app, checkout.root()));
     FleetServerScore {
@@ -80,7 +78,7 @@ pub fn local(namespace: Namespace, checkout: &Checkout) -> FleetServerScore<Work
     }
 }
 
-/// Removes what earlier runs left behind.
+/// Deletes the namespaces of earlier runs.
 async fn prune(topology: &K8sAnywhereTopology) -> anyhow::Result<()> {
     let namespaces = ObjectQuery {
         api_version: "v1".into(),
@@ -96,7 +94,7 @@ async fn prune(topology: &K8sAnywhereTopology) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A namespace that no other test has.
+/// A unique namespace.
 ///
 /// # Errors
 /// None; names of this form are valid.
@@ -104,10 +102,9 @@ pub fn new_namespace() -> anyhow::Result<Namespace> {
     Ok(format!("{PREFIX}{:08x}", rand::random::<u32>()).parse()?)
 }
 
-/// The object of a namespace.
 ///
 /// # Errors
-/// None for a namespace that was parsed.
+/// None for a valid namespace.
 pub fn namespace_object(namespace: &Namespace) -> anyhow::Result<ObjectRef> {
     Ok(ObjectRef {
         api_version: "v1".into(),
@@ -136,26 +133,15 @@ async fn tools(
     FleetContext::load(&path)?.context("the tools' file was just written")
 }
 
-/// The whole of an error on one page, for a test's output.
+/// A complete error for the output of a test.
 pub fn readable(error: harmony::InterpretError) -> anyhow::Error {
-    let report = error.report();
-    let mut text = format!("{error}: {}: {}", report.code, report.message);
-    for line in report
-        .causes
-        .iter()
-        .chain(&report.evidence)
-        .chain(&report.hints)
-    {
-        text.push_str("\n  ");
-        text.push_str(line);
-    }
-    anyhow::anyhow!(text)
+    anyhow::anyhow!("{error}: {}", error.report())
 }
 
-/// Looks again until `look` finds something, for at most `patience`.
+/// Repeats `look` until it returns something, for at most `patience`.
 ///
 /// # Errors
-/// What `look` failed with, or that time ran out.
+/// The error of `look`, or a timeout.
 pub async fn eventually<T>(
     patience: Duration,
     mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,

@@ -1,4 +1,4 @@
-//! Follows `docs/guides/your-first-app.md` to the letter.
+//! Runs every command in `docs/guides/your-first-app.md`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,16 +8,17 @@ use harmony::core::capability::KubernetesCluster;
 use harmony_fleet_deploy::apps::workspace;
 use harmony_fleet_e2e::stack::{namespace_object, topology};
 
-/// What the guide asks its reader to do.
+/// A step of the guide.
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// Put this into that file.
+    /// Write this text to a file.
     Write(PathBuf, String),
-    /// Type this.
+    /// Run this command.
     Run(String),
 }
 
-/// The fenced blocks of the guide: `console` blocks are typed, others begin with a comment that names their file.
+/// The code blocks of the guide: `console` blocks contain commands, and other blocks start with a comment that contains
+/// their file name.
 fn steps(guide: &str) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
     let mut lines = guide.lines();
@@ -41,13 +42,13 @@ fn steps(guide: &str) -> anyhow::Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// Types a line as the guide's reader would, and gives back what it printed.
+/// Runs a command of the guide, and returns its output.
 fn type_line(line: &str, folder: &Path, harmony: &str) -> anyhow::Result<String> {
     let output = Command::new("sh")
         .args(["-c", line])
         .current_dir(folder)
         .env("HARMONY", harmony)
-        // A reader's own folder; shared here, so that the test does not compile the framework once more.
+        // Shared, so that the test does not compile the framework again.
         .env("CARGO_TARGET_DIR", shared_target())
         .output()?;
     let text = format!(
@@ -94,7 +95,7 @@ async fn a_newcomer_gets_an_app_of_their_own_deployed_and_verified() -> anyhow::
             .map(|(_, text)| text.clone())
             .unwrap_or_default()
     };
-    // What it says of them depends on what an earlier run left on the machine.
+    // The rest of the output depends on earlier runs on this machine.
     let planned = [
         "image harmony.localhost:5000/greeter-web:0.1.0",
         "chart oci://harmony.localhost:5000/charts/greeter-web:0.1.0",

@@ -1,4 +1,4 @@
-//! The installed deploy command: no checkout, no git, no cargo, exactly the digests of the release.
+//! Tests the installed deploy command: without a checkout, git or cargo, it deploys exactly the digests of the release.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
 use harmony_fleet_e2e::stack::{namespace_object, new_namespace, readable, topology};
 use harmony_registry::testing::RegistryPeer;
 
-/// The command beside the tests; `cargo build --workspace` made it.
+/// The command next to the tests, built by `cargo build --workspace`.
 fn program() -> PathBuf {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let target = scratch.parent().unwrap_or(scratch);
     target.join("debug/harmony-fleet-deploy")
 }
 
-/// Runs the command in an empty folder, with nothing on PATH and only the settings of a job.
+/// Runs the command in an empty directory, with an empty PATH and only the settings of a CI job.
 fn deploy(rig: &ReleaseRig, namespace: &Namespace, version: &str) -> anyhow::Result<Output> {
     let folder = tempfile::tempdir()?;
     let settings = BTreeMap::from([

@@ -1,4 +1,4 @@
-//! A device answers through NATS, the operator lists it, and a `Device` resource shows it.
+//! Tests that a device answers through NATS, that the operator lists it, and that it has a `Device` resource.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One Vec from a tag to production: released, verified in staging, then deployed to production.
+//! Tests a pipeline from a tag to production: released, verified in staging, then deployed to production.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use harmony_fleet_e2e::stack::{namespace_object, new_namespace, topology};
 
 const CRATE: &str = "examples/hello-web";
 
-/// What the pipeline of the example runs, in namespaces of the test's own.
+/// Runs the pipeline of the example in separate namespaces.
 async fn run(
     rig: &ReleaseRig,
     staging: &Namespace,

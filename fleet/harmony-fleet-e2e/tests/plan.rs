@@ -1,4 +1,4 @@
-//! Planning writes nothing; after a deploy it finds no change; after an edit it finds that one.
+//! Tests that a plan writes nothing, lists no changes after a deploy, and lists an edit.
 
 use harmony::core::outcome::{Action, Subject};
 use harmony::local::node::LocalNode;
@@ -17,7 +17,7 @@ async fn plan(score: &FleetServerScore<WorkTree>) -> anyhow::Result<Outcome> {
         .map_err(readable)
 }
 
-/// The writes to a namespace that the API server has noted, dry runs aside.
+/// The writes to a namespace in the audit log of the API server, without dry runs.
 fn writes_to(namespace: &Namespace) -> anyhow::Result<Vec<String>> {
     let log = std::fs::read_to_string(LocalNode::default().audit_log())?;
     let of_namespace =

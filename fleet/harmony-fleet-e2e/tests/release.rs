@@ -1,4 +1,4 @@
-//! From a tag to a registry to a verified deployment, and what must be refused on the way.
+//! Tests a release from a tag to a verified deploy, and what must be refused.
 
 use harmony::core::composite;
 use harmony::core::outcome::{Action, Subject};

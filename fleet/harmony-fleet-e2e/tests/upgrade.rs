@@ -1,4 +1,4 @@
-//! The operator goes from 0.1.0 to 0.2.0 on a running stack.
+//! Tests an upgrade of the operator from 0.1.0 to 0.2.0 in a running stack.
 
 use std::time::Duration;
 

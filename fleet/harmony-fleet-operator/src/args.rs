@@ -1,4 +1,4 @@
-//! Settings: what the command line and the environment say, checked.
+//! The settings from the command line and the environment, validated.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,50 +9,48 @@ use harmony_fleet_daemon::NatsArgs;
 use harmony_fleet_domain::{FleetState, settings};
 use harmony_reconciler_contracts::{TenantId, subjects};
 
-/// Keeps the registry of a fleet's devices and shows them in Kubernetes.
+/// Manage the device registry of a fleet and write the devices to Kubernetes
 ///
-/// Serves `/healthz` (the process is alive) and `/readyz` (connected, registry loaded, devices shown).
+/// Serves `/healthz` (the process is running) and `/readyz` (connected, registry loaded, devices written).
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {
     #[command(flatten)]
     nats: NatsArgs,
-    /// Kubernetes namespace that shows the devices [default: the one that the operator runs in]
+    /// The Kubernetes namespace for the devices [default: the namespace of the operator]
     #[arg(long, env = settings::NAMESPACE)]
     namespace: Option<String>,
-    /// Address of the health endpoints
+    /// The address of the health endpoints
     #[arg(long, env = settings::HEALTH_ADDR, default_value = "0.0.0.0:8080")]
     health_addr: SocketAddr,
-    /// Seconds between two readings of the whole registry
+    /// Seconds between two full reads of the registry
     #[arg(long, env = settings::RESYNC_SECONDS, default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
     resync_seconds: u64,
-    /// Seconds of silence after which a device is forgotten; the default is 30 days
+    /// Remove a device after this many seconds of silence
     #[arg(long, env = settings::FORGET_AFTER_SECONDS, default_value_t = FleetState::FORGET_AFTER.as_secs(), value_parser = clap::value_parser!(u64).range(60..))]
     forget_after_seconds: u64,
 }
 
-/// Between two checks of the connection: an operator that lost its connection must notice before it reports devices as silent.
+/// The time between two pings on the connection. An operator that has lost its connection must notice this before it
+/// considers devices silent.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Checked settings.
+/// The validated settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The connection to NATS.
     pub nats: NatsOptions,
-    /// Whose devices.
     pub tenant: TenantId,
-    /// Where to show them; `None` for the namespace that the cluster's configuration names.
+    /// The namespace for the devices; `None` for the default namespace of the cluster configuration.
     pub namespace: Option<String>,
-    /// Where to serve health.
     pub health_addr: SocketAddr,
-    /// Between two readings of the whole registry.
+    /// The time between two full reads of the registry.
     pub resync: Duration,
-    /// Silence after which a device is forgotten.
+    /// The silence after which a device is removed.
     pub forget_after: Duration,
 }
 
 impl Args {
-    /// Checks the settings. Nothing is opened but the password file.
+    /// Validates the settings. Only reads the password file.
     pub fn resolve(self) -> Result<Settings, SettingsError> {
         let tenant = self.nats.tenant.clone();
         let mut nats = self

@@ -1,4 +1,4 @@
-//! What the loops of the operator share.
+//! The state that the loops of the operator share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,37 +8,36 @@ use harmony_fleet_domain::{FleetDevice, FleetState, Moment};
 use harmony_reconciler_contracts::{BootId, TenantId};
 use jiff::Timestamp;
 
-/// The devices in memory, the clock they are judged by, and the other operator if there is one.
+/// The devices in memory, the operator's clock, and the other operator if there is one.
 ///
-/// Locks are held for a few lines without waiting in between.
+/// Locks are held only for a few lines, without waiting in between.
 #[derive(Debug)]
 pub struct Fleet {
-    /// Whose devices.
     pub tenant: TenantId,
-    /// This run of the operator.
+    /// The boot id of the operator.
     pub boot: BootId,
     clock: Mutex<Clock>,
     state: Mutex<FleetState>,
     other_operator: Mutex<Option<(BootId, Moment)>>,
 }
 
-/// The time during which the operator could hear.
+/// The time during which the operator could receive messages.
 #[derive(Debug, Default)]
 struct Clock {
-    /// Until it became deaf the last time.
+    /// The total up to the last disconnect.
     heard_for: Duration,
-    /// Since when it hears; `None` while it is deaf.
+    /// The start of the current connection; `None` while disconnected.
     runs_since: Option<Instant>,
 }
 
-/// Waits between attempts: short at first, and never long, since the operator is one process and not a herd.
+/// The time between attempts: short at first and never long, because there is only one operator.
 pub(crate) const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
-/// Silence after which another operator is taken to be gone: two and a half of its announcements.
+/// The silence after which another operator counts as gone: two and a half of its announcement intervals.
 const OTHER_OPERATOR_GONE: Duration = Duration::from_secs(25);
 
 impl Fleet {
-    /// An empty fleet, and a fresh boot id.
+    /// An empty fleet with a new boot id.
     pub fn new(tenant: TenantId) -> Self {
         Self {
             tenant,
@@ -49,7 +48,7 @@ impl Fleet {
         }
     }
 
-    /// This moment on the operator's clock, which stands still while the operator hears nothing.
+    /// The current time on the operator's clock, which stands still while it is disconnected.
     pub fn now(&self) -> Moment {
         let clock = self.clock();
         let running = clock
@@ -58,12 +57,12 @@ impl Fleet {
         Moment::after_start(clock.heard_for + running)
     }
 
-    /// From now on devices can be heard.
+    /// Starts the clock: devices can be heard from now on.
     pub fn resume_clock(&self) {
         self.clock().runs_since.get_or_insert_with(Instant::now);
     }
 
-    /// From now on devices cannot be heard: their silence means nothing.
+    /// Stops the clock: devices cannot be heard, so their silence has no meaning.
     pub fn stop_clock(&self) {
         let mut clock = self.clock();
         if let Some(since) = clock.runs_since.take() {
@@ -73,24 +72,24 @@ impl Fleet {
 
     /// The devices, locked.
     pub fn state(&self) -> MutexGuard<'_, FleetState> {
-        // A panic ends the process (release builds abort), so a poisoned lock is never seen by a later step.
+        // A panic ends the process (release builds abort), so later steps never see a poisoned lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All devices as they look now.
+    /// The current view of all devices.
     pub fn view(&self) -> Vec<FleetDevice> {
         let now = self.now();
         self.state().view(now, Timestamp::now())
     }
 
-    /// Another operator of the tenant was heard. Says whether that is news.
+    /// Another operator of the tenant was heard. Returns true if this is new.
     pub fn heard_other_operator(&self, boot: BootId) -> bool {
         let news = self.other_operator().as_ref() != Some(&boot);
         *self.other() = Some((boot, self.now()));
         news
     }
 
-    /// Another operator of the tenant said that it stops.
+    /// Another operator of the tenant is stopping.
     pub fn other_operator_left(&self, boot: &BootId) {
         let mut other = self.other();
         if other.as_ref().is_some_and(|(known, _)| known == boot) {
@@ -98,7 +97,7 @@ impl Fleet {
         }
     }
 
-    /// The other operator of the tenant that runs at the moment.
+    /// The other operator of the tenant that is currently running.
     pub fn other_operator(&self) -> Option<BootId> {
         let now = self.now();
         self.other()

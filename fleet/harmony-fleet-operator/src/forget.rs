@@ -1,4 +1,4 @@
-//! Forgetting devices that have been silent for long.
+//! Removes devices that have been silent for a long time.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use harmony_fleet_domain::{DeviceRegistry, ErrorChain, FleetState, Moment};
 
 use crate::Fleet;
 
-/// Between two looks. The time that a device may be silent is much longer.
+/// The time between two checks. Devices may be silent for much longer.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Forgets devices that were silent for `limit`: removes them from the registry, then from memory, so that a kill in
-/// between repeats it. What shows the devices follows.
+/// Removes devices that have been silent for `limit`, first from the registry, then from memory, so that an interrupted
+/// removal is repeated. Everything that shows devices follows.
 pub async fn keep_forgetting(fleet: &Fleet, registry: &impl DeviceRegistry, limit: Duration) {
     let interval = INTERVAL.min(limit / 4);
     loop {
@@ -21,7 +21,7 @@ pub async fn keep_forgetting(fleet: &Fleet, registry: &impl DeviceRegistry, limi
     }
 }
 
-/// Says whether there may be more to forget at once.
+/// Returns whether there may be more devices to remove immediately.
 async fn forget(
     fleet: &Fleet,
     registry: &impl DeviceRegistry,
@@ -31,7 +31,7 @@ async fn forget(
     let silent = fleet.state().silent_for(limit, now);
     for (device, revision) in &silent {
         if let Err(error) = registry.remove(device, *revision).await {
-            tracing::warn!(%device, error = %ErrorChain(&error), "could not forget a silent device; trying again later");
+            tracing::warn!(%device, error = %ErrorChain(&error), "cannot remove a silent device; trying again later");
             return false;
         }
         fleet.state().forget(device, *revision);
@@ -40,7 +40,7 @@ async fn forget(
         tracing::info!(
             forgotten = silent.len(),
             first = %silent[0].0,
-            "forgot devices that were silent for long; one that comes back registers again"
+            "removed silent devices; they can register again"
         );
     }
     silent.len() == FleetState::FORGET_AT_ONCE

@@ -10,7 +10,7 @@ use axum::routing::get;
 use harmony_fleet_adapters_nats::NatsConnection;
 use tokio::net::TcpListener;
 
-/// What the operator has reached so far. Clones are views of the same.
+/// The progress of the operator. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Health {
     connection: NatsConnection,
@@ -19,7 +19,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Nothing reached yet.
+    /// The initial status.
     pub fn new(connection: NatsConnection) -> Self {
         Self {
             connection,
@@ -28,20 +28,20 @@ impl Health {
         }
     }
 
-    /// The registry was loaded.
+    /// The registry has been loaded.
     pub fn loaded(&self) {
         self.loaded.store(true, Ordering::Relaxed);
     }
 
-    /// The devices were shown for the first time.
+    /// The devices have been written to Kubernetes for the first time.
     pub fn shown(&self) {
         self.shown.store(true, Ordering::Relaxed);
     }
 
-    /// What keeps the operator from being ready, in plain words; empty when it is.
+    /// The reasons why the operator is not ready, as text; empty if it is ready.
     ///
-    /// The connection counts at this moment, the other steps count once: a slow API server later on is
-    /// no reason to take an operator out of service that still registers devices.
+    /// For the connection, the current state counts. The other steps have to succeed once: if the API server is slow
+    /// later, the operator still registers devices and should stay in service.
     pub fn missing(&self) -> Vec<&'static str> {
         [
             (self.connection.is_up(), "not connected to NATS"),
@@ -51,7 +51,7 @@ impl Health {
             ),
             (
                 self.shown.load(Ordering::Relaxed),
-                "the devices have not been shown in Kubernetes",
+                "the devices have not been written to Kubernetes yet",
             ),
         ]
         .into_iter()
@@ -60,7 +60,7 @@ impl Health {
     }
 }
 
-/// Serves the endpoints. Never returns while the listener works.
+/// Serves the endpoints. Does not return while the listener works.
 pub async fn serve(listener: TcpListener, health: Health) {
     let routes = Router::new()
         .route("/healthz", get(|| async { "alive\n" }))

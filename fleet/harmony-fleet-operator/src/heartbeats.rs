@@ -1,4 +1,4 @@
-//! Heartbeats into memory; never anywhere else.
+//! Receives heartbeats and updates the state in memory. They are not stored.
 
 use std::pin::pin;
 
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::Fleet;
 use crate::subscription::lasting;
 
-/// Hears all heartbeats of the tenant.
+/// Receives all heartbeats of the tenant.
 pub async fn listen(fleet: &Fleet, link: &NatsOperatorLink) {
     let mut heartbeats = pin!(lasting("heartbeats", || link.heartbeats()));
     while let Some((device, heartbeat)) = heartbeats.next().await {
@@ -28,14 +28,14 @@ async fn hear(fleet: &Fleet, link: &NatsOperatorLink, device: &DeviceId, heartbe
         | HeartbeatEffect::Duplicate { known: true, .. } => {}
         HeartbeatEffect::Left => tracing::info!(%device, "the device left"),
         HeartbeatEffect::AskToRegister => {
-            tracing::info!(%device, boot = %heartbeat.boot, "heard a device that is not registered; asking it to register");
+            tracing::info!(%device, boot = %heartbeat.boot, "received a heartbeat from an unregistered device; asking it to register");
             link.ask_to_register(device).await;
         }
         HeartbeatEffect::Duplicate {
             holder,
             known: false,
         } => {
-            tracing::warn!(%device, %holder, other = %heartbeat.boot, "two running agents claim one device id");
+            tracing::warn!(%device, %holder, other = %heartbeat.boot, "two running agents use the same device id");
         }
     }
 }

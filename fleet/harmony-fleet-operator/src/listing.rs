@@ -20,7 +20,7 @@ pub async fn serve(fleet: &Fleet, link: &NatsOperatorLink) {
     }
 }
 
-/// The page after a device, of devices in the order of their ids.
+/// The page after a device. The devices are sorted by id.
 fn page(devices: &[FleetDevice], after: Option<&DeviceId>, warnings: Vec<String>) -> DeviceListing {
     let start = after.map_or(0, |after| {
         devices.partition_point(|device| device.record.id <= *after)
@@ -44,11 +44,11 @@ fn warnings(fleet: &Fleet) -> Vec<String> {
 }
 
 fn two_operators(fleet: &Fleet, other: &BootId) -> String {
-    // The same text from both of them, so that it is shown once.
+    // Both operators send the same text, so that it is shown once.
     let mut boots = [&fleet.boot, other];
     boots.sort();
     format!(
-        "two operators run for tenant `{}` (boots `{}` and `{}`): stop one of them",
+        "two operators are running for tenant `{}` (boots `{}` and `{}`): stop one of them",
         fleet.tenant, boots[0], boots[1]
     )
 }

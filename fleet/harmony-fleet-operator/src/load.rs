@@ -1,4 +1,4 @@
-//! The registry into memory: at start, and over and over.
+//! Loads the registry into memory, at the start and periodically.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::Fleet;
 use crate::fleet::RETRY;
 use crate::health::Health;
 
-/// Loads the registry, however long it takes for it to answer. Makes its store when there is none.
+/// Loads the registry, and waits until it answers. Creates its store if there is none.
 pub async fn until_loaded(fleet: &Fleet, registry: &impl DeviceRegistry, health: &Health) {
     let mut attempt = 0;
     while let Err(error) = load(fleet, registry).await {
         attempt += 1;
-        tracing::warn!(error = %ErrorChain(&error), attempt, "the device registry is not there yet");
+        tracing::warn!(error = %ErrorChain(&error), attempt, "the device registry does not exist yet");
         tokio::time::sleep(RETRY.wait(attempt)).await;
     }
     health.loaded();
@@ -24,8 +24,8 @@ pub async fn until_loaded(fleet: &Fleet, registry: &impl DeviceRegistry, health:
     );
 }
 
-/// Loads it again at each interval (with jitter), and soon after NATS came back: so a change
-/// that nobody told the operator of, even the loss of the whole store, is noticed and repaired.
+/// Loads the registry at each interval (with jitter), and soon after a reconnect to NATS, so that unnoticed changes,
+/// even the loss of the whole store, are detected and repaired.
 pub async fn resync(
     fleet: &Fleet,
     registry: &impl DeviceRegistry,
@@ -52,7 +52,7 @@ async fn load(fleet: &Fleet, registry: &impl DeviceRegistry) -> Result<(), Regis
     if forgotten > 0 {
         tracing::warn!(
             forgotten,
-            "devices are no longer in the registry; the live ones will register again"
+            "devices are missing from the registry; running devices will register again"
         );
     }
     Ok(())

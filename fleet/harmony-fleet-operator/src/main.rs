@@ -1,4 +1,4 @@
-//! The operator's program: settings, logs, signals; all else is in the library.
+//! The main function of the operator: settings, logs, signals; everything else is in the library.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use harmony_fleet_operator::{Args, run};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Before anything opens a connection: NATS and Kubernetes share one TLS implementation.
+    // Before the first connection: NATS and Kubernetes share a TLS implementation.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     init_logs(LogFormat::Json);
     exit_code(serve(Args::parse()).await)
@@ -21,7 +21,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let namespace = settings.namespace.as_deref();
     let reflector = KubeFleetReflector::infer(namespace, settings.tenant.clone())
         .await
-        .context("the operator shows devices in Kubernetes")?;
+        .context("the operator writes devices to Kubernetes")?;
     run(&settings, &reflector, cancelled_by_signal()?).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -15,16 +15,16 @@ use jiff::Timestamp;
 use crate::Fleet;
 use crate::subscription::lasting;
 
-/// When a device may ask again after the registry did not answer, in seconds.
+/// When a device may try again after the registry did not answer, in seconds.
 const RETRY_REGISTRY_SECONDS: u32 = 5;
 
-/// When a new device may ask again while there are too many, in seconds.
+/// When a new device may try again while there are too many, in seconds.
 const RETRY_TOO_MANY_SECONDS: u32 = 60;
 
-/// Attempts at one registration while another writer keeps changing its record.
+/// The number of attempts at a registration while another writer changes its record.
 const ATTEMPTS: u32 = 3;
 
-/// Answers registrations, one after the other: so no two decisions about one device ever overlap.
+/// Answers registrations one at a time, so that decisions about the same device never overlap.
 pub async fn serve(fleet: &Fleet, registry: &impl DeviceRegistry, link: &NatsOperatorLink) {
     let mut requests = pin!(lasting("registrations", || link.registrations()));
     while let Some(request) = requests.next().await {
@@ -39,7 +39,7 @@ async fn register(
     device: &DeviceId,
     registration: &Registration,
 ) -> RegistrationReply {
-    // What the registry was found to hold where memory knew nothing readable.
+    // The content of the registry, if there was no valid record in memory.
     let mut found = None;
     for _ in 0..ATTEMPTS {
         let (now, wall) = (fleet.now(), Timestamp::now());
@@ -53,7 +53,7 @@ async fn register(
                 return RegistrationReply::refused(
                     RefusalReason::TooManyDevices,
                     format!(
-                        "the fleet takes at most {} devices, and {} new ones per second",
+                        "the fleet accepts at most {} devices, and {} new ones per second",
                         FleetState::MAX_DEVICES,
                         FleetState::NEW_DEVICES_PER_SECOND
                     ),
@@ -63,7 +63,7 @@ async fn register(
             RegistrationStep::Refuse { holder } => {
                 tracing::warn!(
                     %device, %holder, newcomer = %registration.boot,
-                    "two running agents claim one device id; the newcomer was refused"
+                    "two running agents use the same device id; refused the new one"
                 );
                 let known = fleet.state().record(device).map(|known| known.info.clone());
                 return refuse_duplicate(device, registration, &known.unwrap_or_default());
@@ -126,7 +126,7 @@ fn refuse_duplicate(
             whereabouts(&registration.info),
             settings::DEVICE_ID
         ),
-        // Within the time that keeps the flag up, so a duplicate stays visible while it lasts.
+        // Before the flag expires, so that a duplicate stays visible.
         registration.heartbeat_seconds.seconds(),
     )
 }
@@ -143,7 +143,7 @@ fn whereabouts(info: &DeviceInfo) -> String {
 }
 
 fn refuse_for_now(device: &DeviceId, error: &RegistryError) -> RegistrationReply {
-    tracing::warn!(%device, error = %ErrorChain(error), "could not register a device; it will ask again");
+    tracing::warn!(%device, error = %ErrorChain(error), "could not register a device; it will try again");
     RegistrationReply::refused(
         RefusalReason::RegistryUnavailable,
         "the device registry does not answer".to_owned(),

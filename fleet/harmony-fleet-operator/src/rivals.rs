@@ -1,8 +1,7 @@
-//! Two operators of one tenant notice each other.
+//! Two operators of the same tenant detect each other.
 //!
-//! The registry allows one writer. A second operator does no lasting damage (each write names the
-//! revision it expects), but it is a mistake, so it is made visible: in the log, and as a warning in
-//! the list of devices.
+//! The registry allows one writer. A second operator does no lasting damage (each write contains the expected
+//! revision), but it is a mistake. So it is reported in the log, and as a warning in the list of devices.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -14,15 +13,15 @@ use harmony_reconciler_contracts::{Heartbeat, SchemaVersion};
 use crate::Fleet;
 use crate::subscription::lasting;
 
-/// Between two announcements.
+/// The time between two announcements.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Announces this operator and hears others.
+/// Announces this operator and listens for others.
 pub async fn keep_watch(fleet: &Fleet, link: &NatsOperatorLink) {
     tokio::join!(listen(fleet, link), announce(fleet, link));
 }
 
-/// Tells others that this operator stops.
+/// Tells others that this operator is stopping.
 pub async fn say_goodbye(fleet: &Fleet, link: &NatsOperatorLink) {
     link.announce(&announcement(fleet, u64::MAX, true)).await;
 }
@@ -51,8 +50,8 @@ async fn hear(fleet: &Fleet, link: &NatsOperatorLink, heard: Heartbeat) {
     }
     let other = heard.boot.clone();
     if fleet.heard_other_operator(heard.boot) {
-        tracing::warn!(tenant = %fleet.tenant, this = %fleet.boot, %other, "another operator runs for this tenant; stop one of them");
-        // The newcomer learns of this one now, not at its next announcement.
+        tracing::warn!(tenant = %fleet.tenant, this = %fleet.boot, %other, "another operator is running for this tenant; stop one of them");
+        // Announce immediately, so that the new operator detects this one without waiting for the next interval.
         link.announce(&announcement(fleet, 0, false)).await;
     }
 }

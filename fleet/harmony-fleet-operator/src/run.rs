@@ -16,10 +16,10 @@ use crate::{
     Fleet, Settings, forget, health, heartbeats, listing, load, reflect, register, rivals,
 };
 
-/// Longest farewell.
+/// The time limit for the goodbye message.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Runs the operator until `stop` is cancelled. Ends early only when it cannot even begin.
+/// Runs the operator until `stop` is cancelled. Returns early only if it cannot start.
 pub async fn run(
     settings: &Settings,
     reflector: &impl FleetReflector,
@@ -38,9 +38,9 @@ pub async fn run(
     let registry = NatsDeviceRegistry::new(&connection, settings.tenant.clone());
     let link = NatsOperatorLink::new(connection.clone(), settings.tenant.clone());
     let health = Health::new(connection.clone());
-    tracing::info!(tenant = %fleet.tenant, boot = %fleet.boot, nats = connection.servers(), "the operator starts");
+    tracing::info!(tenant = %fleet.tenant, boot = %fleet.boot, nats = connection.servers(), "starting the operator");
 
-    // On the heap: the loops' states together are too large for the stack of whoever waits for them.
+    // On the heap, because the states of all loops together are too large for the stack of the caller.
     let work = Box::pin(async {
         load::until_loaded(&fleet, &registry, &health).await;
         tokio::join!(
@@ -61,12 +61,12 @@ pub async fn run(
     }
     rivals::say_goodbye(&fleet, &link).await;
     connection.flush_within(FAREWELL).await;
-    tracing::info!(tenant = %fleet.tenant, "the operator stops");
+    tracing::info!(tenant = %fleet.tenant, "the operator has stopped");
     Ok(())
 }
 
-/// Lets the fleet's clock run while there is a connection: a NATS server that is away makes the
-/// operator deaf, and no device silent.
+/// Runs the fleet's clock while there is a connection, so that devices do not seem silent while the NATS server is
+/// unavailable.
 async fn keep_time(fleet: &Fleet, connection: &NatsConnection) {
     loop {
         connection.up().await;
@@ -76,25 +76,20 @@ async fn keep_time(fleet: &Fleet, connection: &NatsConnection) {
     }
 }
 
-/// Why the operator cannot begin.
+/// The reason why the operator cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// The health endpoints have no address.
     #[error(
-        "cannot serve health on `{address}`: choose a free address with {}",
+        "cannot serve health checks on `{address}`: set {} to a free address",
         settings::HEALTH_ADDR
     )]
     HealthAddress {
-        /// The address.
         address: SocketAddr,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// The NATS settings cannot be used.
-    #[error("the NATS settings cannot be used")]
+    #[error("the NATS settings are not valid")]
     Nats {
-        /// Why not.
         #[source]
         source: NatsConnectError,
     },

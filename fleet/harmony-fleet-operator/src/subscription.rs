@@ -1,4 +1,4 @@
-//! Subscriptions that are made again, whatever ends them.
+//! Subscriptions that are renewed whenever they end.
 
 use futures_util::{Stream, StreamExt, stream};
 use harmony_fleet_adapters_nats::SubscribeFailed;
@@ -6,7 +6,7 @@ use harmony_fleet_domain::ErrorChain;
 
 use crate::fleet::RETRY;
 
-/// What arrives on a subscription, which is made again whenever it fails or ends. The stream never ends.
+/// The messages of a subscription, which is renewed whenever it fails or ends. The stream never ends.
 pub(crate) fn lasting<S, F>(
     what: &'static str,
     subscribe: impl Fn() -> F,

@@ -1,4 +1,4 @@
-//! The operator's library against a real nats-server, with a reflection in memory.
+//! Tests the operator's library with a real nats-server, and copies the devices to memory.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -29,7 +29,7 @@ fn tenant() -> TenantId {
     "acme".parse().unwrap()
 }
 
-/// Shows devices in memory; can be told to fail.
+/// Copies devices to memory; can be told to fail.
 #[derive(Debug, Clone, Default)]
 struct Memory(Arc<Mutex<(Vec<FleetDevice>, bool)>>);
 
@@ -105,7 +105,7 @@ impl Operator {
             .unwrap();
     }
 
-    /// The answer to a GET, status line included.
+    /// The response to a GET, including the status line.
     async fn get(&self, path: &str) -> String {
         let Ok(mut stream) = TcpStream::connect(&self.health).await else {
             return String::new();
@@ -122,7 +122,7 @@ impl Operator {
     }
 }
 
-/// A device by hand.
+/// A simulated device.
 struct Device {
     link: NatsAgentLink,
     boot: String,
@@ -163,7 +163,7 @@ impl Device {
             sequence: self.sequence,
             leaving: false,
         };
-        // Lost while the server is away, as in life.
+        // Lost while the server is unavailable.
         let _ = self.link.heartbeat(&heartbeat).await;
     }
 }
@@ -265,7 +265,7 @@ async fn a_clone_is_refused_and_flagged_and_a_restart_is_not() {
     );
     assert!(duplicate().await);
 
-    // The original restarts with its state folder: accepted at once.
+    // The original restarts with its state directory and is accepted immediately.
     let mut restarted = Device::new(&nats, "pump-1", "b3").await;
     assert!(matches!(
         restarted.register(Some("b1")).await,
@@ -273,7 +273,7 @@ async fn a_clone_is_refused_and_flagged_and_a_restart_is_not() {
     ));
     assert!(!duplicate().await);
 
-    // A copy of the state folder, on the other hand, is noticed when both go on.
+    // A copy of the state directory is detected when both continue.
     restarted.beat().await;
     original.beat().await;
     eventually("both are flagged", duplicate).await;
@@ -425,7 +425,7 @@ async fn a_killed_nats_and_a_failing_kubernetes_are_survived() {
     nats.start_again().unwrap();
     eventually("only Kubernetes is missing", async || {
         let missing = operator.get("/readyz").await;
-        !missing.contains("NATS") && missing.contains("have not been shown in Kubernetes")
+        !missing.contains("NATS") && missing.contains("have not been written to Kubernetes")
     })
     .await;
     shown.fail(false);
@@ -477,7 +477,7 @@ async fn two_operators_of_a_tenant_are_reported_until_one_stops() {
             .unwrap()
             .warnings
             .iter()
-            .any(|w| w.contains("two operators run for tenant `acme`"))
+            .any(|w| w.contains("two operators are running for tenant `acme`"))
     })
     .await;
     second.stop().await;

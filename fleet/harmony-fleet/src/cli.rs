@@ -6,17 +6,14 @@ use harmony_reconciler_contracts::DeviceId;
 
 use crate::connection::ConnectionArgs;
 
-/// See and reach the devices of a fleet
+/// List and ping the devices of a fleet
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub struct Cli {
-    /// What to do
     #[command(subcommand)]
     pub verb: Option<Verb>,
-    /// How to reach the fleet
     #[command(flatten)]
     pub connection: ConnectionArgs,
-    /// Releases, for the machines that build
     #[cfg(feature = "release")]
     #[command(flatten)]
     pub release: harmony_fleet_deploy::ReleaseCommand,
@@ -24,38 +21,38 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  harmony-fleet devices                 which devices there are, and which of them are online
-  harmony-fleet ping pump-1 --count 3   is this device reachable, and how fast does it answer
+  harmony-fleet devices                 list the devices and their status
+  harmony-fleet ping pump-1 --count 3   ping a device three times
   harmony-fleet --release --from-tag harmony-fleet-operator-v0.1.0
-                                        build and publish what the tag names (see docs/guides/release.md)
+                                        build and publish a component (see docs/guides/release.md)
 
 On the machine that deployed the fleet no further setting is needed: the deploy leaves a
 context file there. Elsewhere give --nats-url, --ca-file, --user and --password-file.
 
 Exit codes:
-  0  done
-  1  it did not work: the fleet or the device is not reachable
-  2  the command line or a setting is wrong
-  3  a release was refused before anything was written";
+  0  success
+  1  failed, for example because the fleet or the device cannot be reached
+  2  the command line or a setting is not valid
+  3  the release was refused before anything was published";
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// List the devices
     Devices {
-        /// Print JSON for programs instead of a table
+        /// Print JSON instead of a table
         #[arg(long)]
         json: bool,
     },
-    /// Ask a device for a sign of life, and measure how long the answer takes
+    /// Ping a device and measure the response time
     Ping {
-        /// The device, as `harmony-fleet devices` shows it
+        /// The device id, as shown by `harmony-fleet devices`
         device: DeviceId,
-        /// How often to ask, once a second
+        /// Number of pings, one per second
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         count: u32,
     },
-    /// Print a completion script for a shell
+    /// Print a shell completion script
     Completions {
         /// The shell
         shell: Shell,

@@ -1,7 +1,7 @@
-//! From settings to a connected fleet.
+//! Connects to a fleet according to the settings.
 //!
-//! Settings come from the command line, else the environment; without an address there, from
-//! the context file that the deploy wrote.
+//! Settings come from the command line or the environment. If they contain no address, the context file of the deploy
+//! is used.
 
 use std::path::PathBuf;
 
@@ -19,46 +19,42 @@ use crate::CliError;
 /// The name of the connection in the server's monitoring.
 const CLIENT: &str = "harmony-fleet";
 
-/// How to reach the fleet.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "How to reach the fleet")]
+#[command(next_help_heading = "Connection")]
 pub struct ConnectionArgs {
     /// Address of the fleet's NATS server, for example `tls://fleet.example.com:4222`
     #[arg(long, global = true, env = settings::NATS_URL)]
     pub nats_url: Option<String>,
-    /// User name
+    /// The NATS user
     #[arg(long, global = true, env = settings::NATS_USER)]
     pub user: Option<String>,
-    /// File whose first line is the password; or put the password into `FLEET_NATS_PASSWORD`
+    /// A file with the password in its first line; alternatively, set `FLEET_NATS_PASSWORD`
     #[arg(long, global = true, env = settings::NATS_PASSWORD_FILE)]
     pub password_file: Option<PathBuf>,
-    /// File with the certificates of the authority that NATS is checked by; with one, the connection is encrypted
+    /// PEM file with the certificate authority of NATS; if set, the connection is encrypted
     #[arg(long, global = true, env = settings::NATS_CA_FILE)]
     pub ca_file: Option<PathBuf>,
-    /// Name in the certificate of NATS [default: the host of its address]
+    /// Server name in the certificate of NATS [default: the host of its address]
     #[arg(long, global = true, env = settings::NATS_SERVER_NAME)]
     pub server_name: Option<String>,
     /// Whose devices [default: that of the context file, else `default`]
     #[arg(long, global = true, env = settings::TENANT)]
     pub tenant: Option<TenantId>,
-    /// The context file to use instead of the one in your home folder
+    /// Use this context file instead of the one in your home directory
     #[arg(long, global = true, env = settings::CONTEXT)]
     pub context: Option<PathBuf>,
 }
 
-/// A fleet that can be asked.
+/// A connection to a fleet.
 #[derive(Debug, Clone)]
 pub struct Fleet {
-    /// Whose devices.
     pub tenant: TenantId,
-    /// Lists devices.
     pub directory: NatsDeviceDirectory,
-    /// Reaches devices.
     pub commander: NatsDeviceCommander,
 }
 
 impl ConnectionArgs {
-    /// Connects, or says what is missing.
+    /// Connects, or returns an error that says what is missing.
     pub async fn connect(&self) -> Result<Fleet, CliError> {
         let password = std::env::var(settings::NATS_PASSWORD)
             .ok()

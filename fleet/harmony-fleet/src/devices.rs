@@ -1,4 +1,4 @@
-//! `harmony-fleet devices`: which devices there are.
+//! `harmony-fleet devices`: lists the devices.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use harmony_fleet_domain::{DeviceSummary, FleetListing, Presence, settings};
 use harmony_reconciler_contracts::TenantId;
 use serde::Serialize;
 
-/// Version of the JSON; grows when a field changes its meaning or goes away.
+/// The version of the JSON output; increases when a field is removed or changes its meaning.
 const JSON_VERSION: u16 = 1;
 
-/// The table for people, with a line that helps when there is nothing to show.
+/// The table for users, or a hint if there are no devices.
 pub fn table(listing: &FleetListing, tenant: &TenantId) -> String {
     if listing.devices.is_empty() {
         return format!(
@@ -41,7 +41,7 @@ pub fn table(listing: &FleetListing, tenant: &TenantId) -> String {
     text
 }
 
-/// What a person should be warned of, each in one line.
+/// Warnings for users, one line each.
 pub fn warnings(listing: &FleetListing) -> Vec<String> {
     let duplicates = listing.devices.iter().filter(|device| device.duplicate).map(|device| {
         format!(
@@ -53,7 +53,7 @@ pub fn warnings(listing: &FleetListing) -> Vec<String> {
     listing.warnings.iter().cloned().chain(duplicates).collect()
 }
 
-/// The list for programs.
+/// The list as JSON.
 pub fn json(listing: &FleetListing, tenant: &TenantId) -> Result<String, serde_json::Error> {
     let devices = listing.devices.iter().map(|device| JsonDevice {
         device: device.id.as_str(),
@@ -77,7 +77,7 @@ pub fn json(listing: &FleetListing, tenant: &TenantId) -> Result<String, serde_j
     Ok(serde_json::to_string_pretty(&list)? + "\n")
 }
 
-/// An age in words: the largest unit that fits.
+/// Formats an age in its largest unit.
 pub fn ago(age: Option<Duration>) -> String {
     let Some(age) = age else {
         return "-".to_owned();
@@ -92,7 +92,7 @@ pub fn ago(age: Option<Duration>) -> String {
     format!("{amount} {unit} ago")
 }
 
-/// Presence in a word; a device that the operator has not heard since its start is unknown.
+/// The presence as a word; "unknown" if the operator has not heard the device since it started.
 pub fn presence_word(presence: Option<Presence>) -> &'static str {
     match presence {
         Some(Presence::Online) => "online",

@@ -1,4 +1,4 @@
-//! All that can go wrong, and what to do about it.
+//! The errors of the command, with hints.
 
 use std::fmt::Write;
 use std::io;
@@ -11,93 +11,78 @@ use harmony_reconciler_contracts::{DeviceId, InvalidName};
 
 use crate::devices::{ago, presence_word};
 
-/// The command's exit codes. The list in `--help` is the promise.
+/// The exit codes of the command, as documented in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
-    /// It worked.
+    /// Success.
     Done = 0,
-    /// The fleet or the device is not reachable.
+    /// The fleet or the device cannot be reached.
     Failed = 1,
-    /// The command line or a setting is wrong.
+    /// The command line or a setting is not valid.
     Usage = 2,
 }
 
-/// Why the command did not do it.
+/// The error of the command.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// Nothing says where the fleet is.
-    #[error("it is not known where the fleet is")]
+    /// The address of the fleet is not known.
+    #[error("the address of the fleet is not known")]
     NoContext {
-        /// The context file that was looked for.
+        /// The path of the context file.
         path: Option<PathBuf>,
     },
-    /// The context file cannot be used.
     #[error("the fleet's context file cannot be used")]
     Context(#[from] ContextError),
-    /// A setting cannot be used.
-    #[error("the connection settings cannot be used")]
+    #[error("the connection settings are not valid")]
     Settings(#[from] SettingsError),
-    /// The tenant is not one.
-    #[error("the tenant cannot be used")]
+    #[error("the tenant is not valid")]
     Tenant {
-        /// Why not.
         #[source]
         source: InvalidName,
     },
-    /// No connection.
-    #[error("the fleet is not reachable")]
+    #[error("cannot reach the fleet")]
     Connect(#[from] NatsConnectError),
-    /// No list of devices.
     #[error("cannot list the devices")]
     Directory(#[from] DirectoryError),
-    /// The device did not do it.
     #[error("the command failed")]
     Command(#[from] CommandFailure),
-    /// The operator does not know the device.
-    #[error("there is no device `{device}`")]
+    #[error("device `{device}` does not exist")]
     UnknownDevice {
-        /// What was asked for.
         device: DeviceId,
-        /// The devices that there are.
+        /// The known devices.
         known: Vec<DeviceId>,
     },
-    /// The operator knows the device, but it does not answer.
+    /// The operator knows the device, but the device does not answer.
     #[error("device `{device}` does not answer; it is {}, last seen: {}", presence_word(*presence), ago(*last_seen_ago))]
     NotAnswering {
-        /// The device.
         device: DeviceId,
-        /// What the operator thinks of it.
+        /// The presence according to the operator.
         presence: Option<Presence>,
-        /// Its last sign of life.
+        /// When it was last heard.
         last_seen_ago: Option<Duration>,
-        /// How the ping failed.
+        /// The error of the ping.
         #[source]
         source: CommandFailure,
     },
-    /// A series with gaps.
+    /// Some pings were not answered.
     #[error("device `{device}` did not answer {missing} of {count} pings")]
     SomeSilent {
-        /// The device.
         device: DeviceId,
-        /// Pings without an answer.
         missing: u32,
-        /// Pings sent.
         count: u32,
     },
-    /// The list cannot be written as JSON.
     #[error("cannot write JSON")]
     Json(#[source] serde_json::Error),
-    /// Nobody reads what is written.
+    /// Writing the output failed.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
 }
 
-/// Most device names in a hint.
+/// The maximum number of device names in a hint.
 const NAMES_SHOWN: usize = 10;
 
 impl CliError {
-    /// The exit code.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::NoContext { .. } | Self::Context(_) | Self::Settings(_) | Self::Tenant { .. } => {
@@ -107,53 +92,56 @@ impl CliError {
         }
     }
 
-    /// What to do about it, in plain words.
+    /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoContext { path } => {
                 let place = match path {
-                    Some(path) => format!(" (`{}` is not there)", path.display()),
+                    Some(path) => format!(" (`{}` does not exist)", path.display()),
                     None => String::new(),
                 };
                 format!(
-                    "deploy the fleet from this machine, which leaves a context file{place}; or give --nats-url, --ca-file, --user and --password-file"
+                    "deploy the fleet from this machine, which creates a context file{place}, or use --nats-url, \
+                     --ca-file, --user and --password-file"
                 )
             }
-            Self::Context(_) => "deploy the fleet again from this machine, which writes the file anew; or give --nats-url, --ca-file, --user and --password-file".into(),
+            Self::Context(_) => "deploy the fleet again from this machine to recreate the file, or use --nats-url, --ca-file, --user \
+             and --password-file".into(),
             Self::Connect(NatsConnectError::Unreachable { .. }) => {
-                "check that the fleet is running (one on this machine comes back with another deploy) and that this machine can reach it; another address can be given with --nats-url".into()
+                "check that the fleet is running and that this machine can reach it; if it should run on this \
+                 machine, deploy it again; use --nats-url for another address".into()
             }
             Self::Connect(NatsConnectError::Untrusted { .. }) => {
                 "give the authority that signed its certificate with --ca-file, and with --server-name the name in it; after a new deploy the context file has both. If they are right, something else answers at this address".into()
             }
             Self::Connect(NatsConnectError::Refused { .. }) => {
-                "check --user and --password-file; after a new deploy the context file has the present password".into()
+                "check --user and --password-file; a new deploy updates the password in the context file".into()
             }
             Self::Directory(DirectoryError::NoOperator { .. } | DirectoryError::NoAnswer { .. }) => {
-                "check that the operator (harmony-fleet-operator) is running, and that --tenant is right".into()
+                "check that the operator (harmony-fleet-operator) is running, and that --tenant is correct".into()
             }
             Self::Command(CommandFailure::NotConnected { .. } | CommandFailure::NoAnswer { .. }) => {
-                "the operator does not answer either: check that it is running, and that --tenant is right".into()
+                "the operator does not answer either: check that it is running, and that --tenant is correct".into()
             }
             Self::UnknownDevice { device, known } => known_devices(device, known),
             Self::NotAnswering { presence: Some(Presence::Online), .. } => {
-                "it was there a moment ago: try again, and look at the agent's log on the device".into()
+                "it was online a moment ago: try again, and check the log of the agent on the device".into()
             }
             Self::NotAnswering { .. } => {
-                "check that the device has power and network, and that harmony-fleet-agent runs on it".into()
+                "check that the device has power and network, and that harmony-fleet-agent is running on it".into()
             }
             _ => return None,
         })
     }
 
-    /// The whole message for people: error, causes, hint.
+    /// The complete message: error, causes, hint.
     pub fn render(&self) -> String {
         let mut text = format!("error: {self}\n");
         let mut cause = std::error::Error::source(self);
         let mut shown = self.to_string();
         while let Some(error) = cause {
             let message = error.to_string();
-            // Some client libraries put the cause into their own message too.
+            // Some client libraries also include the cause in their own message.
             if !shown.ends_with(&message) {
                 let _ = writeln!(text, "  because: {message}");
             }
@@ -169,9 +157,9 @@ impl CliError {
 
 fn known_devices(device: &DeviceId, known: &[DeviceId]) -> String {
     if known.is_empty() {
-        return "no device has registered yet: start harmony-fleet-agent on it".into();
+        return "no device has registered yet: start harmony-fleet-agent on the device".into();
     }
-    // Names that share the longest beginning with the one asked for come first.
+    // Names with the longest common prefix come first.
     let common = |other: &DeviceId| {
         device
             .as_str()
@@ -210,7 +198,7 @@ mod tests {
         let text = error.render();
         assert!(
             text.starts_with(
-                "error: there is no device `valve-29x`\nhint: the devices are `valve-29`, "
+                "error: device `valve-29x` does not exist\nhint: the devices are `valve-29`, "
             ),
             "{text}"
         );

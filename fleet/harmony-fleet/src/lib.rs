@@ -1,10 +1,10 @@
-//! The `harmony-fleet` command: see the devices of a fleet and reach them.
+//! The `harmony-fleet` command, which lists and pings the devices of a fleet.
 //!
-//! Purpose: the verbs for people who run devices; they see the domain's ports only, and one place
-//! ([`connection`]) knows NATS. It must not know: Kubernetes, how the operator or the agent work inside.
+//! The subcommands for people who run devices. They use only the ports of the domain; only [`connection`] uses NATS.
+//! This crate must not use Kubernetes or know how the operator and the agent work.
 //!
-//! Where to start: [`Cli`] is the command line; [`run()`] carries it out; one module for each verb:
-//! [`devices`], [`ping`]. [`CliError`] is all that can go wrong, with a hint for each.
+//! Start with [`Cli`], the command line, and [`run()`], which executes it. Each subcommand has its own module:
+//! [`devices`], [`ping`]. [`CliError`] contains all errors and their hints.
 
 mod cli;
 pub mod connection;

@@ -1,4 +1,4 @@
-//! The program; all else is in the library.
+//! The main function of the program; everything else is in the library.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Before anything opens a connection.
+    // Must come before the first connection.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "off".into());
     tracing_subscriber::fmt()

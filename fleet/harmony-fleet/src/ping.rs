@@ -1,4 +1,4 @@
-//! `harmony-fleet ping`: is this device reachable, and how fast does it answer.
+//! `harmony-fleet ping`: pings a device and measures the response time.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use harmony_reconciler_contracts::DeviceId;
 
 use crate::CliError;
 
-/// Between two pings of a series.
+/// The time between two pings.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Pings a device `count` times and writes a line for each answer.
 ///
-/// A series goes on when single answers are missing; it fails at its end when any was. When
-/// the very first one finds nobody, the error says why: unknown, or gone since when.
+/// Missing answers do not end the series, but make it fail at the end. If nobody answers the first ping, the error
+/// explains why: the device is unknown, or when it was last seen.
 pub async fn ping(
     device: &DeviceId,
     count: u32,
@@ -70,7 +70,7 @@ fn is_silence(failure: &CommandFailure) -> bool {
     )
 }
 
-/// Asks the operator what it knows of a device that did not answer.
+/// Asks the operator about a device that did not answer.
 async fn explain(
     device: &DeviceId,
     failure: CommandFailure,

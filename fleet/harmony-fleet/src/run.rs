@@ -1,4 +1,4 @@
-//! From a command line to output and an exit code.
+//! Executes the command line.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -9,8 +9,7 @@ use harmony_types::printable;
 
 use crate::{Cli, CliError, ExitStatus, Verb, devices, ping};
 
-/// The whole program: carries out a command line, writes results to standard output and errors and warnings
-/// to standard error.
+/// Implements the program: executes a command line, writes results to stdout, and errors and warnings to stderr.
 pub async fn main_with(cli: Cli) -> ExitCode {
     #[cfg(feature = "release")]
     if cli.release.release.release {
@@ -19,12 +18,12 @@ pub async fn main_with(cli: Cli) -> ExitCode {
     let (mut out, mut notes) = (io::stdout(), io::stderr());
     let status = match run(cli, &mut out, &mut notes).await {
         Ok(()) => ExitStatus::Done,
-        // Whoever read the output has seen enough, for example `head`.
+        // The reader of the output, for example `head`, has closed it.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitStatus::Done
         }
         Err(error) => {
-            // Without a standard error there is nobody left to tell.
+            // Without stderr, there is no way to report an error.
             let _ = notes.write_all(printable::text(&error.render()).as_bytes());
             error.exit_status()
         }
@@ -37,7 +36,7 @@ async fn release(args: harmony_fleet_deploy::ReleaseCommand) -> ExitCode {
     match harmony_fleet_deploy::release::release(args).await {
         Ok(code) => code,
         Err(error) => {
-            // Without a standard error there is nobody left to tell.
+            // Without stderr, there is no way to report an error.
             let shown = printable::text(&error.to_string());
             let _ = writeln!(io::stderr(), "error: {shown}");
             ExitCode::FAILURE
@@ -45,7 +44,7 @@ async fn release(args: harmony_fleet_deploy::ReleaseCommand) -> ExitCode {
     }
 }
 
-/// Carries out a command line. Results go to `out`, warnings for people to `notes`.
+/// Executes a command line. Results are written to `out` and warnings to `notes`.
 pub async fn run(cli: Cli, out: &mut impl Write, notes: &mut impl Write) -> Result<(), CliError> {
     match cli.verb {
         Some(Verb::Devices { json }) => {

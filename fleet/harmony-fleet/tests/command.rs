@@ -1,4 +1,4 @@
-//! The command against a real fleet: nats-server, the operator's library, the agent's library.
+//! Tests the command with a real fleet: nats-server, the operator's library, the agent's library.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,7 +17,7 @@ use harmony_fleet_domain::{FleetDevice, FleetReflector, FleetState, ReflectError
 use harmony_reconciler_contracts::{DeviceInfo, HeartbeatInterval};
 use tokio_util::sync::CancellationToken;
 
-/// This test is about the command; what is shown in Kubernetes is proved elsewhere.
+/// This test is about the command; other tests cover Kubernetes.
 struct Nowhere;
 
 #[async_trait]
@@ -63,7 +63,7 @@ fn start_agent(nats: &TestNats, id: &str, state: &Path, stop: &CancellationToken
     });
 }
 
-/// Runs the command with a context file, and nothing else of this machine's settings.
+/// Runs the command with a context file and without any other settings of this machine.
 async fn harmony_fleet(context: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::cargo_bin("harmony-fleet").unwrap();
     command
@@ -156,7 +156,7 @@ async fn devices_are_listed_and_pinged() {
     let (code, _, stderr) = harmony_fleet(&context, &["ping", "pump-2"]).await;
     assert_eq!(code, 1);
     assert!(
-        stderr.contains("there is no device `pump-2`") && stderr.contains("`pump-1`, `valve-1`"),
+        stderr.contains("device `pump-2` does not exist") && stderr.contains("`pump-1`, `valve-1`"),
         "{stderr}"
     );
 
@@ -219,7 +219,7 @@ async fn wrong_settings_are_usage_errors_with_a_way_out() {
     .await;
     assert_eq!(code, 1);
     assert!(
-        stderr.contains("refuses user `fleet`") && !stderr.contains("wr0ng"),
+        stderr.contains("rejected user `fleet`") && !stderr.contains("wr0ng"),
         "{stderr}"
     );
 
@@ -243,10 +243,10 @@ async fn help_documents_the_exit_codes_and_completions_are_printed() {
     let (code, stdout, _) = harmony_fleet(nowhere, &["--help"]).await;
     assert_eq!(code, 0);
     assert!(
-        stdout.starts_with("See and reach the devices of a fleet"),
+        stdout.starts_with("List and ping the devices of a fleet"),
         "{stdout}"
     );
-    assert!(stdout.contains("Exit codes:\n  0  done\n"), "{stdout}");
+    assert!(stdout.contains("Exit codes:\n  0  success\n"), "{stdout}");
     for shell in ["bash", "zsh", "fish"] {
         let (code, stdout, _) = harmony_fleet(nowhere, &["completions", shell]).await;
         assert!(code == 0 && stdout.contains("harmony-fleet"), "{shell}");

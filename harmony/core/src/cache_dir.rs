@@ -1,6 +1,7 @@
-//! Folders for what can be made again, and whether they can be trusted.
+//! Cache directories, and whether they are secure.
 //!
-//! What is cached is used later: programs are run, layers are published. So nobody but this user may write there.
+//! Cached content is used later: programs are run and layers are published. So only the current user may be able to
+//! write it.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,10 +14,10 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, FailureKind, Origin};
 use crate::trust::{self, Reason, Untrusted};
 
-/// Where root keeps its cache when its home belongs to somebody else, as with `sudo -E`.
+/// The cache of root if its home directory belongs to another user, as with `sudo -E`.
 const OF_ROOT: &str = "/var/cache/harmony";
 
-/// A folder for what can be made again. Nothing is touched before [`ready`](Self::ready).
+/// A cache directory. Nothing is created before [`ready`](Self::ready).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheDir {
     base: Base,
@@ -25,55 +26,55 @@ pub struct CacheDir {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Base {
-    /// Found when it is needed.
+    /// Determined when it is needed.
     User,
     At(PathBuf),
 }
 
-/// Why a folder cannot hold a cache.
+/// The reason why a directory cannot be used as a cache.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheDirError {
-    /// The environment does not say where it could be.
+    /// The environment does not define a cache directory.
     #[error(
-        "there is no place for cached files: neither HOME nor XDG_CACHE_HOME is an absolute path"
+        "cannot determine the cache directory: neither HOME nor XDG_CACHE_HOME is set to an absolute path"
     )]
     NoHome,
-    /// Somebody else owns the folder, or one that it is in.
-    #[error("the cache `{}` cannot be trusted: `{}` belongs to the user {owner}, this is the user {user}", cache.display(), path.display())]
+    /// The directory, or a directory above it, belongs to another user.
+    #[error("the cache directory `{}` is not secure: `{}` belongs to user {owner}, but the current user is {user}", cache.display(), path.display())]
     Foreign {
-        /// The cache.
+        /// The cache directory.
         cache: PathBuf,
-        /// The folder.
+        /// The directory with the problem.
         path: PathBuf,
-        /// The owner's number.
+        /// The user id of its owner.
         owner: u32,
-        /// Our number.
+        /// The user id of this process.
         user: u32,
     },
-    /// Others can write to the folder, or to one that it is in.
-    #[error("the cache `{}` cannot be trusted: others can write to `{}` (mode {mode:o})", cache.display(), path.display())]
+    /// Other users can write to the directory or to a directory above it.
+    #[error("the cache directory `{}` is not secure: other users can write to `{}` (mode {mode:o})", cache.display(), path.display())]
     Shared {
-        /// The cache.
+        /// The cache directory.
         cache: PathBuf,
-        /// The folder.
+        /// The directory with the problem.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
-    /// The folder cannot be made or looked at.
-    #[error("cannot use `{}` for cached files", path.display())]
+    /// The directory cannot be created or inspected.
+    #[error("cannot use the cache directory `{}`", path.display())]
     Unusable {
-        /// The folder.
+        /// The directory with the problem.
         path: PathBuf,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: io::Error,
     },
 }
 
 impl CacheDir {
-    /// `$XDG_CACHE_HOME/harmony`, else `~/.cache/harmony`; for root in the environment of another user,
-    /// `/var/cache/harmony`.
+    /// `$XDG_CACHE_HOME/harmony` or `~/.cache/harmony`; `/var/cache/harmony` for root with the environment of another
+    /// user.
     pub fn of_user() -> Self {
         Self {
             base: Base::User,
@@ -81,7 +82,7 @@ impl CacheDir {
         }
     }
 
-    /// A folder in this one.
+    /// A directory inside of this one.
     #[must_use]
     pub fn join(&self, name: impl AsRef<Path>) -> Self {
         Self {
@@ -104,7 +105,7 @@ impl CacheDir {
         Ok(base.join(&self.below))
     }
 
-    /// Where the folder is. As much of it as exists is checked: nobody else can write there. Nothing is made.
+    /// The path of the directory. Checks the existing part of the path, and creates nothing.
     ///
     /// # Errors
     /// See [`CacheDirError`].
@@ -115,7 +116,7 @@ impl CacheDir {
         Ok(path)
     }
 
-    /// Makes the folder when it is missing, and checks it.
+    /// Creates the directory if necessary, and checks it.
     ///
     /// # Errors
     /// See [`CacheDirError`].
@@ -204,7 +205,7 @@ impl From<&str> for CacheDir {
     }
 }
 
-/// Pure: `owner` says who owns a path.
+/// Pure: `owner` returns the owner of a path.
 fn of_user(
     cache_home: Option<OsString>,
     home: Option<OsString>,
@@ -242,15 +243,14 @@ impl Diagnostic for CacheDirError {
     }
 
     fn hints(&self) -> Vec<String> {
-        const ELSEWHERE: &str =
-            "or set XDG_CACHE_HOME to a folder that belongs to you and that only you can write to";
+        const ELSEWHERE: &str = "or set XDG_CACHE_HOME to a directory that belongs to you and that only you can write to";
         match self {
             Self::NoHome => vec![
-                "set HOME to your home directory, or XDG_CACHE_HOME to a folder that only you can write to"
+                "set HOME to your home directory, or XDG_CACHE_HOME to a directory that only you can write to"
                     .into(),
             ],
             Self::Foreign { cache, path, .. } if cache == path => vec![
-                format!("remove `{}`: everything in it can be made again", path.display()),
+                format!("remove `{}`; it contains only cached files", path.display()),
                 ELSEWHERE.into(),
             ],
             Self::Foreign { .. } => vec![ELSEWHERE["or ".len()..].into()],
@@ -259,7 +259,7 @@ impl Diagnostic for CacheDirError {
                 ELSEWHERE.into(),
             ],
             Self::Unusable { .. } => vec![
-                "check that the folder exists and that you can write to it".into(),
+                "check that the directory exists and that you can write to it".into(),
                 ELSEWHERE.into(),
             ],
         }
@@ -329,7 +329,7 @@ mod tests {
             fs::set_permissions(of, before).unwrap();
         }
         ready().unwrap();
-        // Through a link, it is the folder behind it that counts.
+        // For a link, its target counts.
         let shared = folder.path().join("shared");
         fs::create_dir(&shared).unwrap();
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();

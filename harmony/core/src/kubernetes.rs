@@ -51,9 +51,9 @@ impl ObjectRef {
 
 /// Whether any path segment is a valid name for objects of this kind.
 ///
-/// This is the case for RBAC, certificate requests, API services, IP addresses and storage versions (`ValidateObjectMeta` with
-/// `ValidatePathSegmentName` in `k8s.io/kubernetes/pkg/apis`). Groups outside of Kubernetes may have their own
-/// rules.
+/// This is the case for RBAC, certificate requests, API services, IP addresses and storage versions
+/// (`ValidateObjectMeta` with `ValidatePathSegmentName` in `k8s.io/kubernetes/pkg/apis`). Groups outside of Kubernetes
+/// may have their own rules.
 fn has_free_names(api_version: &str, kind: &str) -> bool {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     match group {

@@ -1,8 +1,8 @@
-//! Starting other programs: each sees the few variables that it needs, and none of our secrets.
+//! Starting child processes with the few environment variables they need, and without our secrets.
 //!
-//! A registry's password or a cloud's key in our environment is for us. A compiler runs build scripts and `git` runs
-//! hooks; what they inherit, they can send away. So a child starts with [`command`], which passes on a fixed list of
-//! harmless variables and those that its caller names for it.
+//! The password of a registry or a cloud credential in our environment is only for us. Compilers run build scripts and
+//! `git` runs hooks, and these could send away everything that they inherit. So a child is started with [`command`],
+//! which passes on a fixed list of harmless variables and those that the caller lists.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What every program may know: where things are, who the user is, which language to speak.
+/// The variables that every program gets: paths, user, language.
 const EVERYONE: &[&str] = &[
     "PATH",
     "HOME",
@@ -30,7 +30,7 @@ const EVERYONE: &[&str] = &[
     "LD_LIBRARY_PATH",
 ];
 
-/// For programs that use the network: proxies, and whose certificates to trust.
+/// For programs that use the network: proxies and certificate authorities.
 pub const NETWORK: &[&str] = &[
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -44,7 +44,7 @@ pub const NETWORK: &[&str] = &[
     "SSL_CERT_DIR",
 ];
 
-/// For `docker` and what talks to its daemon: which daemon, and how to reach it. No logins.
+/// For `docker` and programs that use its daemon: how to reach the daemon. No logins.
 pub const DOCKER: &[&str] = &[
     "DOCKER_HOST",
     "DOCKER_CONTEXT",
@@ -54,7 +54,7 @@ pub const DOCKER: &[&str] = &[
     "SSH_AUTH_SOCK",
 ];
 
-/// For `go`: where modules come from and are kept. Nothing that changes what is compiled.
+/// For `go`: module sources and caches. Nothing that affects the compiled program.
 pub const GO: &[&str] = &[
     "GOCACHE",
     "GOINSECURE",
@@ -68,8 +68,8 @@ pub const GO: &[&str] = &[
     "GOVCS",
 ];
 
-/// For `cargo` and `rustc`: where they are, which toolchain, and where crates come from. No tokens: cargo reads those
-/// from its credentials file.
+/// For `cargo` and `rustc`: their location, the toolchain, and the sources of crates. No tokens: cargo reads them from
+/// its credentials file.
 pub const CARGO: &[&str] = &[
     "CARGO_HOME",
     "RUSTUP_HOME",
@@ -85,25 +85,25 @@ pub const CARGO: &[&str] = &[
     "CARGO_REGISTRIES_CRATES_IO_PROTOCOL",
 ];
 
-/// A program that is started with the variables every program may know, and with those of ours that fit one of
-/// `inherited`: names, in which one `*` stands for any text.
+/// A command with the variables that every program gets and those that match one of `inherited`. A `*` in a name
+/// matches any text.
 ///
-/// `program` is a path, or a name that is looked up on `PATH`. Arguments that come from outside go behind `--` where
-/// the program knows it, or are parsed into a type that cannot begin with `-`.
+/// `program` is a path, or a name that is looked up on `PATH`. Untrusted arguments must come after `--` if the program
+/// supports it, or be parsed into a type that cannot start with `-`.
 pub fn command(program: impl AsRef<OsStr>, inherited: &[&str]) -> Command {
     let mut command = Command::new(program);
     restrict(&mut command, inherited);
     command
 }
 
-/// As [`command`], for async code. The program ends when it is dropped.
+/// Like [`command`], for async code. The program is killed when it is dropped.
 pub fn async_command(program: impl AsRef<OsStr>, inherited: &[&str]) -> tokio::process::Command {
     let mut command = tokio::process::Command::from(command(program, inherited));
     command.kill_on_drop(true);
     command
 }
 
-/// As [`command`], for a command that a library has made. Variables that were set on it are lost.
+/// Like [`command`], for a command that a library has created. Removes the variables that were set on it.
 pub fn restrict(command: &mut Command, inherited: &[&str]) {
     command
         .env_clear()
@@ -126,7 +126,7 @@ fn absolute_entries(path: &OsStr) -> OsString {
     env::join_paths(entries).unwrap_or_default()
 }
 
-/// The variables of this process that fit one of `patterns`, beside those that every program may know.
+/// The variables of this process that match one of `patterns`, in addition to those that every program gets.
 pub fn inherited(patterns: &[&str]) -> BTreeMap<OsString, OsString> {
     select(env::vars_os(), patterns)
 }
@@ -157,7 +157,7 @@ pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     which::which_in(program, search_path(), current).ok()
 }
 
-/// As [`find`], with other folders than those of `PATH`.
+/// Like [`find`], with other directories than those of `PATH`.
 pub fn find_in(program: impl AsRef<OsStr>, search_path: impl AsRef<OsStr>) -> Option<PathBuf> {
     which::which_in(program, Some(search_path), "/").ok()
 }
@@ -235,7 +235,7 @@ mod tests {
             .map(|(name, _)| name)
             .filter(|name| !EVERYONE.iter().any(|pattern| matches(pattern, name)))
             .collect();
-        // Tests are started by cargo, which sets several `CARGO_*`.
+        // Tests are started by cargo, which sets several `CARGO_*` variables.
         assert!(env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("CARGO_")));
         assert_eq!(foreign, [""; 0]);
     }

@@ -1,7 +1,7 @@
-//! Whether a file or folder is out of the reach of other users, so that what is found there may be run or published.
+//! Checks whether other users can change a file or directory, so that its content can be run or published safely.
 //!
-//! Who can write to a folder decides what is in it; who can write to a folder above it, or owns a link on the way, can put
-//! another one in its place. So all of the way is looked at. Root may do anything anyway and is trusted.
+//! Whoever can write to a directory controls its content. Whoever can write to a directory above it, or owns a link on the
+//! way, can replace it. So the whole path is checked. Root can do anything anyway, and is trusted.
 
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -9,35 +9,35 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What of a way is in the reach of others.
+/// A part of a path that other users can change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Untrusted {
-    /// The part of the way: the file, a folder above it, or a link.
+    /// The file, a directory above it, or a link.
     pub path: PathBuf,
     /// Why.
     pub reason: Reason,
 }
 
-/// Why something is in the reach of others.
+/// Why other users can change something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// What it is depends on the current directory.
+    /// It depends on the current directory.
     Relative,
-    /// Another user may do with it what they want.
+    /// It belongs to another user.
     Foreign {
-        /// The owner's number.
+        /// The user id of the owner.
         owner: u32,
-        /// Our number.
+        /// The user id of this process.
         user: u32,
     },
-    /// Every user may write to it.
+    /// Every user can write to it.
     WritableByAll {
         /// Its permission bits.
         mode: u32,
     },
-    /// A group of several users may write to it.
+    /// A group of several users can write to it.
     WritableByGroup {
-        /// The group's number.
+        /// The id of the group.
         group: u32,
         /// Its permission bits.
         mode: u32,
@@ -50,24 +50,25 @@ impl fmt::Display for Reason {
             Self::Relative => f.write_str("it is relative to the current directory"),
             Self::Foreign { owner, .. } => write!(f, "it belongs to another user ({owner})"),
             Self::WritableByAll { mode } => {
-                write!(f, "every user may write to it (mode {mode:o})")
+                write!(f, "every user can write to it (mode {mode:o})")
             }
             Self::WritableByGroup { group, mode } => {
-                write!(f, "the group {group} may write to it (mode {mode:o})")
+                write!(f, "the group {group} can write to it (mode {mode:o})")
             }
         }
     }
 }
 
-/// Why `path` is in the reach of others, if it is.
+/// Returns the part of `path` that other users can change, if any.
 ///
 /// # Errors
-/// Something on the way cannot be looked at, or does not exist.
+/// A part of the path cannot be inspected, or does not exist.
 pub fn untrusted(path: &Path) -> io::Result<Option<Untrusted>> {
     look(path, true)
 }
 
-/// As [`untrusted`], for a folder in which something of ours is about to be made: it may be one as `/tmp` is.
+/// Like [`untrusted`], for a directory in which we are about to create something: a sticky directory such as `/tmp` is
+/// allowed.
 pub(crate) fn untrusted_above(path: &Path) -> io::Result<Option<Untrusted>> {
     look(path, false)
 }
@@ -80,7 +81,7 @@ fn look(path: &Path, is_end: bool) -> io::Result<Option<Untrusted>> {
         }));
     }
     let user = User::current()?;
-    // The way as it is written: links, and where they are.
+    // The path as written: links, and their directories.
     for part in path.ancestors() {
         let meta = fs::symlink_metadata(part)?;
         let reason = if meta.is_symlink() {
@@ -95,7 +96,7 @@ fn look(path: &Path, is_end: bool) -> io::Result<Option<Untrusted>> {
             }));
         }
     }
-    // The way that it leads to.
+    // The path after resolving links.
     let resolved = fs::canonicalize(path)?;
     for part in resolved.ancestors() {
         if let Some(reason) = user.objection(&fs::metadata(part)?, is_end && part == resolved) {
@@ -108,13 +109,13 @@ fn look(path: &Path, is_end: bool) -> io::Result<Option<Untrusted>> {
     Ok(None)
 }
 
-/// Who we are, for questions of ownership.
+/// The current user, for ownership checks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct User {
     pub(crate) id: u32,
     pub(crate) group: u32,
-    /// Who owns `/`: root, by whatever number it has here. In a user namespace where root of the machine has no number,
-    /// that is the one of everybody without a number, and they cannot be told apart.
+    /// The owner of `/`, which is root, whatever its user id is here. In a user namespace without a mapping for root, this
+    /// is the id of all unmapped users, which cannot be distinguished.
     pub(crate) root: u32,
 }
 
@@ -135,7 +136,7 @@ impl User {
         })
     }
 
-    /// What is wrong with a file or folder; `is_end` when nothing on the way is below it.
+    /// The problem with a file or directory; `is_end` if it is the last part of the path.
     pub(crate) fn objection(self, meta: &Metadata, is_end: bool) -> Option<Reason> {
         if let Some(foreign) = self.is_foreign(meta) {
             return Some(foreign);

@@ -1,11 +1,11 @@
-//! What runs, as a table; and the node's own kubectl.
+//! The `status` and `kubectl` subcommands.
 
 use std::process::ExitCode;
 
 use harmony::local::node::{Health, LocalNode};
 use harmony::types::printable;
 
-/// Exits with 0 when the node is ready and with 1 when it is not.
+/// Exits with 0 if the node is ready, and with 1 otherwise.
 pub(crate) async fn print(node: &LocalNode) -> ExitCode {
     let status = match node.status().await {
         Ok(status) => status,
@@ -13,11 +13,11 @@ pub(crate) async fn print(node: &LocalNode) -> ExitCode {
     };
     let health = match &status.health {
         Health::Ready => "ready".to_owned(),
-        Health::Down => "down; start it with `harmony-node up`".to_owned(),
+        Health::Down => "not running; start it with `harmony-node up`".to_owned(),
         Health::Incomplete(missing) => {
             let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
             format!(
-                "incomplete, missing: {}; `harmony-node up` starts them",
+                "incomplete: {} not running; `harmony-node up` starts the missing components",
                 names.join(", ")
             )
         }
@@ -52,7 +52,7 @@ pub(crate) async fn print(node: &LocalNode) -> ExitCode {
 
 pub(crate) fn kubectl(node: &LocalNode, args: &[String]) -> ExitCode {
     let Some(mut kubectl) = node.kubectl() else {
-        eprintln!("error: the node's program is not built yet: run `harmony-node up`");
+        eprintln!("error: the node's program has not been built yet: run `harmony-node up`");
         return ExitCode::FAILURE;
     };
     match kubectl.args(args).status() {

@@ -14,43 +14,43 @@ use secrecy::SecretString;
 
 use super::K8sResourceScore;
 
-/// The port that clients connect to.
+/// The port for clients.
 pub const CLIENT_PORT: u16 = 4222;
-/// The port of the server's statistics, on the loopback address of its pod: they name clients and users, so no other pod
-/// may read them. `kubectl port-forward` reaches it.
+/// The port of the monitoring endpoint, on the loopback address of the pod. It lists clients and users, so other pods
+/// must not be able to read it. Use `kubectl port-forward` to reach it.
 pub const MONITOR_PORT: u16 = 8222;
 
-/// One NATS server with JetStream in a namespace, as a StatefulSet behind a Service of the same name.
+/// A NATS server with JetStream: a StatefulSet and a Service with the same name.
 #[derive(Debug, Clone)]
 pub struct NatsScore {
-    /// The name of the StatefulSet and of the Service.
+    /// The name of the StatefulSet and the Service.
     pub name: ResourceName,
-    /// Where it runs; created when it is missing.
+    /// The namespace; created if it does not exist.
     pub namespace: Namespace,
-    /// The image, whose entrypoint is `nats-server`. Offline machines assemble one from the program.
+    /// The image, with `nats-server` as its entrypoint. Machines without internet access assemble it from the program.
     pub image: ImageRef,
-    /// The Secret with the credentials for the image's registry, when that is private.
+    /// The Secret with the credentials for a private registry.
     pub pull_secret: Option<ResourceName>,
-    /// Where JetStream keeps its streams.
+    /// The storage of JetStream.
     pub storage: NatsStorage,
-    /// Who may connect, and what each may do.
+    /// The users and their permissions.
     pub users: Vec<NatsUser>,
     /// Its certificate; without one, what clients and server say to each other is readable on the network.
     pub tls: Option<NatsTls>,
     /// Who reaches it at all.
     pub reach: NatsReach,
-    /// How long it may take to become ready.
+    /// The time limit for becoming ready.
     pub deadline: Duration,
 }
 
-/// Where JetStream keeps its streams.
+/// The storage of JetStream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NatsStorage {
-    /// In the pod: lost with it. For laptops and tests.
+    /// In the pod; deleted with the pod. For laptops and tests.
     Pod,
-    /// In a volume that is claimed once and outlives the pod.
+    /// In a persistent volume that outlives the pod.
     Volume {
-        /// The size, in the units of Kubernetes: `10Gi`.
+        /// The size as a Kubernetes quantity: `10Gi`.
         size: String,
         /// The storage class; `None` for the cluster's default.
         class: Option<ResourceName>,
@@ -76,31 +76,31 @@ pub enum NatsReach {
     Pods(Vec<BTreeMap<String, String>>),
 }
 
-/// Somebody who may connect with a password.
+/// A user with a password.
 #[derive(Debug, Clone)]
 pub struct NatsUser {
-    /// The name; letters, digits, `-` and `_`.
+    /// The name: letters, digits, `-` and `_`.
     pub name: ResourceName,
     /// The password; never printed.
     pub password: SecretString,
-    /// What the user may publish and subscribe to.
+    /// The permissions.
     pub permissions: NatsPermissions,
 }
 
-/// What a user may do. Subjects are those of NATS, with `*` and `>`.
+/// The permissions of a user. Subjects can contain the wildcards `*` and `>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NatsPermissions {
-    /// Everything in its account.
+    /// Everything in the account.
     All,
-    /// Only this.
+    /// Only the following.
     Only {
-        /// Subjects it may publish to.
+        /// The subjects that the user may publish to.
         publish: Vec<String>,
-        /// Subjects it may subscribe to.
+        /// The subjects that the user may subscribe to.
         subscribe: Vec<String>,
-        /// Subjects of both lists that it may not use nevertheless.
+        /// Exceptions from both lists.
         deny: Vec<String>,
-        /// Whether it may answer requests at their reply subject.
+        /// Whether the user may reply to requests.
         reply: bool,
     },
 }
@@ -115,7 +115,7 @@ impl NatsScore {
         )
     }
 
-    /// The server answers at its address.
+    /// Checks that the server answers at its address.
     fn answers(&self) -> Checks {
         let service = ServicePort {
             service: self.name.clone(),
@@ -124,10 +124,10 @@ impl NatsScore {
         Checks::first(SmokeCheck::Nats { service })
     }
 
-    /// Its objects and the check of them, for a Score that deploys more than the server.
+    /// The objects and the check, for a Score that deploys more than the server.
     ///
     /// # Errors
-    /// None for values that were parsed; the signature is that of everything that builds objects.
+    /// None for valid values; the signature is the same for everything that creates objects.
     pub fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
         let name = self.name.to_string();
         let objects = objects::build(self).map_err(|error| InterpretError::new(&name, error))?;

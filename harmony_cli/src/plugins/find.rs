@@ -1,4 +1,4 @@
-//! Which commands there are.
+//! Finds the commands.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use harmony_core::trust::{self, Reason, Untrusted};
 
 const PREFIX: &str = "harmony-";
 
-/// A `harmony-NAME` on `PATH`.
+/// A `harmony-NAME` program on `PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plugin {
     name: String,
@@ -17,12 +17,11 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// What stands after `harmony-`.
+    /// The name after `harmony-`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -96,7 +95,7 @@ fn plugins_in(directory: &Path) -> Vec<(String, PathBuf)> {
     named.collect()
 }
 
-/// Leaves out what build tools put beside programs, such as `harmony-fleet.d`.
+/// Excludes files that build tools put next to programs, such as `harmony-fleet.d`.
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name
@@ -105,7 +104,7 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_executable(path: &Path) -> bool {
-    // follows links: an installed command may be one
+    // follows links, because an installed command may be a link
     path.metadata()
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
@@ -166,7 +165,7 @@ mod tests {
             skipped(&path),
             [(
                 shared.path().to_path_buf(),
-                "every user may write to it (mode 777)".to_owned()
+                "every user can write to it (mode 777)".to_owned()
             )]
         );
         assert_eq!(

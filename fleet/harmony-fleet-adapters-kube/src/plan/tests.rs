@@ -36,7 +36,7 @@ fn device(name: &str, presence: Option<Presence>, seen_at: Option<i64>) -> Fleet
     }
 }
 
-/// A cluster that does what it is told.
+/// A cluster that executes all writes.
 #[derive(Default)]
 struct Cluster(BTreeMap<String, Device>);
 
@@ -190,7 +190,7 @@ fn an_operator_that_has_just_started_keeps_what_is_shown() {
         cluster.reflect(&[device("pump-1", None, None)], 200),
         vec![]
     );
-    // Without anything to keep, it says that it does not know.
+    // Without previous information, it is unknown.
     cluster.0.clear();
     cluster.reflect(&[device("pump-1", None, None)], 201);
     assert_eq!(cluster.status("pump-1").presence, DevicePresence::Unknown);

@@ -69,7 +69,7 @@ async fn a_device_registers_and_its_heartbeats_arrive() {
     .await;
     assert_eq!(served.await.unwrap(), device("pump-1"));
 
-    // The server may not know the second subscription yet: heartbeats are repeated in life too.
+    // The server may not know the second subscription yet; heartbeats are repeated anyway.
     let heard = first_of(&mut heartbeats, async || {
         link.heartbeat(&heartbeat(1)).await.unwrap();
     })
@@ -162,7 +162,7 @@ async fn nothing_is_queued_while_the_server_is_away() {
     ));
 }
 
-/// A device that answers pings, counts requests to register, and fails everything else.
+/// A device that answers pings, counts requests to register, and fails all other commands.
 async fn serve(nats: &TestNats, name: &str) -> (tokio::task::JoinHandle<()>, Arc<AtomicU32>) {
     let asked = Arc::new(AtomicU32::new(0));
     let counter = asked.clone();
@@ -251,7 +251,7 @@ async fn commands_are_carried_out_and_failures_come_back_typed() {
     })
     .await;
 
-    // The subscription outlives the server.
+    // The subscription survives the restart of the server.
     nats.start_again().unwrap();
     eventually("the device answers again", async || {
         commander.ping(&device("pump-1"), 3).await.is_ok()

@@ -1,4 +1,4 @@
-//! What the users of the fleet's NATS may do, tried on a real server with the permissions of the contract.
+//! Tests the NATS permissions in the contract with a real server.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ fn options(nats: &TestNats, user: &str) -> NatsOptions {
     NatsOptions::for_tools(nats.url().parse().unwrap(), auth, user)
 }
 
-/// A ping that really travels, so that the permissions are not just tight but also enough.
+/// A real ping, which shows that the permissions are not only strict but also sufficient.
 async fn ping(nats: &TestNats) {
     let device: DeviceId = "pump-1".parse().unwrap();
     let mut agent = options(nats, "agent");
@@ -139,7 +139,7 @@ async fn an_agent_neither_reads_nor_writes_the_operators_subjects() {
             !hears(&agent, &subject, async || write(&operator).await).await,
             "{subject}"
         );
-        // What covers it by a wildcard does not deliver it either.
+        // A wildcard that covers it does not deliver it either.
         let wildcard = subjects::commands_to_all(&tenant());
         assert!(
             !hears(&agent, &wildcard, async || write(&operator).await).await,

@@ -1,4 +1,4 @@
-//! The adapter against a real nats-server that each test starts for itself.
+//! Tests the adapter with a real nats-server, which each test starts.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -43,7 +43,7 @@ async fn connect(nats: &TestNats, name: &str) -> NatsConnection {
         .unwrap()
 }
 
-/// Waits for something that another task brings about.
+/// Waits for a result of another task.
 async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     for _ in 0..600 {
         if condition().await {

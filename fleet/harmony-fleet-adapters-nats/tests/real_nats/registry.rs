@@ -15,7 +15,7 @@ fn record(name: &str, boot: &str) -> DeviceRecord {
     }
 }
 
-/// A client beside the adapter, to look at the server and to do damage.
+/// A separate client to inspect the server and to damage data.
 async fn raw(nats: &TestNats) -> jetstream::Context {
     let client = async_nats::ConnectOptions::with_user_and_password(
         nats.user().into(),
@@ -111,7 +111,7 @@ async fn damage_is_survived() {
         .await
         .unwrap();
 
-    // A value that is no record is left out, and can be written over.
+    // An invalid value is left out and can be overwritten.
     let bucket = raw(&nats).await.get_key_value("devices").await.unwrap();
     bucket.put("acme.pump-2", "not json".into()).await.unwrap();
     assert_eq!(registry.load().await.unwrap().len(), 1);
@@ -123,7 +123,7 @@ async fn damage_is_survived() {
         .unwrap();
     assert_eq!(registry.load().await.unwrap().len(), 2);
 
-    // A deleted key is absent, and can be written again.
+    // A deleted key does not exist and can be written again.
     bucket.delete("acme.pump-2").await.unwrap();
     assert_eq!(registry.load().await.unwrap().len(), 1);
     registry
@@ -131,7 +131,7 @@ async fn damage_is_survived() {
         .await
         .unwrap();
 
-    // A lost bucket is made again.
+    // A deleted bucket is created again.
     raw(&nats).await.delete_key_value("devices").await.unwrap();
     let lost = registry
         .write(&record("pump-1", "b2"), Expected::Absent)

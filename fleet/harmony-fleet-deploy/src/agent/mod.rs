@@ -1,4 +1,4 @@
-//! The fleet agent: one device.
+//! The fleet agent of a device.
 
 mod objects;
 mod ping;
@@ -21,30 +21,27 @@ pub use retire::RetireAgentsScore;
 use crate::access::ToolsAccess;
 use crate::place;
 
-/// Runs the agent of one device.
+/// Runs the agent of a device.
 #[derive(Debug, Clone)]
 pub struct FleetAgentScore {
-    /// The device's name in the fleet.
+    /// The device id.
     pub device: DeviceId,
-    /// Whose fleet it belongs to.
+    /// The tenant of the device.
     pub tenant: TenantId,
-    /// Where NATS listens, as the agent sees it.
+    /// The address of NATS for the agent.
     pub nats_url: String,
-    /// Where the agent runs.
     pub target: FleetAgentTarget,
 }
 
-/// Where an agent runs. A machine of its own, set up over SSH, will be a second variant.
+/// Where an agent runs. A separate machine, set up over SSH, will be a second variant.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum FleetAgentTarget {
     /// A pod: a simulated device, for laptops and tests.
     Pod {
-        /// Where it runs.
         namespace: Namespace,
-        /// The agent's image.
         image: ImageRef,
-        /// The credentials for the image's registry, when it is private.
+        /// The credentials for a private registry.
         pull_secret: Option<ResourceName>,
     },
 }
@@ -65,7 +62,7 @@ impl FleetAgentScore {
         }
     }
 
-    /// With the credentials for the image's registry, when that is private.
+    /// Sets the credentials for a private registry.
     #[must_use]
     pub fn with_pull_secret(mut self, secret: Option<ResourceName>) -> Self {
         let FleetAgentTarget::Pod { pull_secret, .. } = &mut self.target;
@@ -97,7 +94,7 @@ impl FleetAgentScore {
         let FleetAgentTarget::Pod { namespace, .. } = &self.target;
         let name = self.workload();
         let objects = objects::build(self).map_err(|error| InterpretError::new(&name, error))?;
-        // What else must hold is checked by this Score itself.
+        // This Score runs the other checks itself.
         let checks = Checks::readiness_alone();
         Ok(K8sResourceScore::new(
             name,
@@ -118,7 +115,7 @@ impl<T: Topology + KubernetesCluster + Prober> Score<T> for FleetAgentScore {
     }
 }
 
-/// An agent that was deployed, and how it is reached.
+/// A deployed agent, and how to reach it.
 #[derive(Debug)]
 pub struct RunningAgent {
     applied: Applied,
@@ -151,7 +148,7 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetAgentScore {
         Ok(deployed.map(|applied| RunningAgent { applied, answers }))
     }
 
-    /// A pod is ready when its agent is registered and its heartbeats go out.
+    /// A pod is ready when its agent is registered and sends heartbeats.
     async fn wait_ready(
         &self,
         topology: &T,

@@ -1,4 +1,4 @@
-//! The Kubernetes objects of an agent that runs as a pod.
+//! The Kubernetes objects of an agent in a pod.
 
 use harmony::core::kubernetes::{KubeObject, ObjectError};
 use harmony::scores::pull_secret;
@@ -16,7 +16,7 @@ use crate::credentials::{self, Role};
 use crate::place;
 use crate::pod::{self, FleetSecrets};
 
-/// Where the agent keeps its state.
+/// The state directory of the agent.
 const STATE: &str = "/var/lib/harmony-fleet-agent";
 
 pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectError> {
@@ -76,7 +76,7 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
         metadata: pod::metadata(&name, namespace, &labels),
         spec: Some(DeploymentSpec {
             replicas: Some(1),
-            // One device has one agent, also while it is being replaced.
+            // A device must have only one agent, even while it is replaced.
             strategy: Some(DeploymentStrategy {
                 type_: Some("Recreate".into()),
                 rolling_update: None,

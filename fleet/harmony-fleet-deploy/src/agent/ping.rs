@@ -1,4 +1,4 @@
-//! The check of an agent: it answers a ping through NATS, as a tool would send it.
+//! The smoke check of an agent: it answers a ping through NATS, as sent by a tool.
 
 use harmony::async_trait;
 use harmony::core::capability::Prober;
@@ -10,14 +10,12 @@ use harmony_reconciler_contracts::{DeviceId, TenantId};
 
 use crate::access::{ToolsAccess, seen};
 
-/// That the agent of a device answers a ping, all the way through the fleet's NATS.
+/// Checks that the agent of a device answers a ping through the fleet's NATS.
 #[derive(Debug, Clone)]
 pub struct AgentAnswersPing {
-    /// The device.
     pub device: DeviceId,
-    /// Whose fleet it is.
     pub tenant: TenantId,
-    /// How the user for tools is let in.
+    /// The access of the user for tools.
     pub access: ToolsAccess,
 }
 

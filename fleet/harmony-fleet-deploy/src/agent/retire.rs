@@ -1,4 +1,4 @@
-//! Removing the agents of devices that the fleet's Score no longer holds.
+//! Deletes the agents of devices that are no longer part of the fleet's Score.
 
 use std::collections::BTreeSet;
 
@@ -12,21 +12,19 @@ use harmony_reconciler_contracts::DeviceId;
 
 use super::FleetAgentScore;
 
-/// Removes the agents of all devices in a namespace but these, with consent. Each agent is a Score of its own, so none of
-/// them knows of the others.
+/// Deletes the agents of all devices in a namespace except for these, after approval. Each agent is a separate Score,
+/// so none of them knows the others.
 #[derive(Debug, Clone)]
 pub struct RetireAgentsScore {
-    /// Where the agents run.
     pub namespace: Namespace,
-    /// The devices whose agents stay.
+    /// The devices to keep.
     pub devices: Vec<DeviceId>,
 }
 
 impl RetireAgentsScore {
-    /// The name of this Score.
     pub const NAME: &str = "retire-agents";
 
-    /// The workloads of agents whose device is not one of those that stay.
+    /// The workloads of agents whose device is not kept.
     fn leaving(&self, mut workloads: Vec<ObjectRef>) -> Vec<ObjectRef> {
         let staying = self.devices.iter().map(FleetAgentScore::workload_of);
         let staying: BTreeSet<String> = staying.collect();

@@ -1,4 +1,4 @@
-//! The fleet operator: keeps the registry of devices and reflects it as `Device` resources.
+//! The fleet operator: manages the registry of devices and copies it to `Device` resources.
 
 mod objects;
 
@@ -19,24 +19,24 @@ use harmony_reconciler_contracts::TenantId;
 use crate::pod::FleetSecrets;
 use crate::{certificates, credentials, place};
 
-/// The name of the operator's Deployment, of its Service and of its Score.
+/// The name of the operator's Deployment, Service and Score.
 pub const NAME: &str = place::OPERATOR;
 
-/// The port of its health pages.
+/// The port of its health endpoints.
 pub const HEALTH_PORT: u16 = 8080;
 
 /// Runs the operator beside a [`FleetNatsScore`](crate::FleetNatsScore) in the same namespace, from its chart.
 #[derive(Debug, Clone)]
 pub struct FleetOperatorScore<A> {
-    /// Where it runs; its `Device` resources appear in the same namespace.
+    /// The namespace of the operator and of its `Device` resources.
     pub namespace: Namespace,
-    /// Whose fleet it keeps.
+    /// The tenant of the fleet.
     pub tenant: TenantId,
-    /// The credentials for the image's registry, when it is private.
+    /// The credentials for a private registry.
     pub pull_secret: Option<ResourceName>,
     /// The operator.
     pub app: Arc<AppSpec>,
-    /// Where its image and chart come from.
+    /// The source of its image and chart.
     pub artifacts: A,
 }
 
@@ -65,7 +65,7 @@ where
     }
 }
 
-/// That it answers for itself; the reflection is checked by the end-to-end tests.
+/// Checks the operator itself; the end-to-end tests check the `Device` resources.
 pub fn checks() -> Checks {
     let service = ServicePort {
         service: NAME.parse().expect("a valid name"),
@@ -79,7 +79,7 @@ pub fn checks() -> Checks {
     })
 }
 
-/// What differs between two deployments of the operator, as text: real values, or the placeholders of a chart.
+/// What differs between two deployments of the operator, as strings: real values, or the placeholders of a chart.
 struct OperatorValues {
     tenant: String,
     nats_url: String,
@@ -94,11 +94,11 @@ pub struct OperatorChart;
 
 impl ChartModel for OperatorChart {
     fn description(&self) -> String {
-        "Keeps the registry of a fleet of devices and reflects it as Device resources".into()
+        "Manages the registry of a device fleet and mirrors it as Device resources".into()
     }
 
     fn values(&self) -> Result<ChartValues, ChartError> {
-        // A NATS of this name in the same namespace is what `FleetNatsScore` deploys.
+        // The name of the NATS Service that `FleetNatsScore` deploys in the same namespace.
         let nats = format!(
             "tls://{}:{}",
             place::NATS,

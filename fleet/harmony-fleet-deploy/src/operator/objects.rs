@@ -1,4 +1,4 @@
-//! The operator's Kubernetes objects, as its chart holds them. Pure.
+//! The operator's Kubernetes objects, as in its chart. Pure.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ pub(super) fn build(
     Ok(objects)
 }
 
-/// The operator may do everything with its own kinds in its own namespace, and nothing else.
+/// The operator has all permissions for its own kinds in its own namespace, and no others.
 fn role(
     namespace: &Namespace,
     labels: &BTreeMap<String, String>,
@@ -152,7 +152,7 @@ fn deployment(
         metadata: pod::metadata(NAME, namespace, labels),
         spec: Some(DeploymentSpec {
             replicas: Some(1),
-            // Two operators of one tenant would both keep its registry.
+            // Two operators of a tenant would both manage its registry.
             strategy: Some(DeploymentStrategy {
                 type_: Some("Recreate".into()),
                 rolling_update: None,

@@ -5,38 +5,37 @@ use harmony_reconciler_contracts::DeviceId;
 
 use crate::{Cause, DeviceRecord};
 
-/// Keeps one record for each device, with compare-and-swap.
+/// Stores one record per device, with compare-and-swap.
 ///
-/// The operator of a tenant is the only writer. A second one is not prevented but noticed: its write makes
-/// the first one's next write fail with [`RegistryError::Conflict`].
+/// The operator of a tenant is the only writer. A second writer is not prevented but detected: after its write, the
+/// next write of the first one fails with [`RegistryError::Conflict`].
 #[async_trait]
 pub trait DeviceRegistry: Send + Sync {
-    /// All records of the tenant. Prepares the store when it is not there; so an empty list after a loss of
-    /// the store is a valid answer. A value that cannot be read is left out: the device will
-    /// register again, and then its value is written anew.
+    /// All records of the tenant. Creates the store if it does not exist, so an empty list after losing the store is a
+    /// valid result. Invalid values are left out: the device will register again, which replaces the value.
     async fn load(&self) -> Result<Vec<(DeviceRecord, Revision)>, RegistryError>;
 
-    /// What is stored for one device at the moment.
+    /// The current record of a device.
     async fn read(&self, device: &DeviceId) -> Result<Slot, RegistryError>;
 
-    /// Writes a record if the store still holds what was expected, and returns the new revision.
-    /// Durable when it returns.
+    /// Writes a record if the store still contains what was expected, and returns the new revision. The write is
+    /// durable when this returns.
     async fn write(
         &self,
         record: &DeviceRecord,
         expected: Expected,
     ) -> Result<Revision, RegistryError>;
 
-    /// Removes what is stored of a device up to this revision, and leaves no trace of it. A newer record stays. Done when
-    /// it returns, also when there was nothing.
+    /// Deletes the records of a device up to this revision, without a trace. A newer record stays. Succeeds if there is
+    /// nothing to delete.
     async fn remove(&self, device: &DeviceId, up_to: Revision) -> Result<(), RegistryError>;
 }
 
-/// The version of a stored record; grows with each write.
+/// The revision of a stored record; increases with each write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Revision(pub u64);
 
-/// What a writer believes is stored.
+/// What a writer expects to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing.
@@ -45,32 +44,32 @@ pub enum Expected {
     Revision(Revision),
 }
 
-/// What is stored for one device.
+/// The stored record of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
-    /// The record; `None` when there is none or it cannot be read.
+    /// The record; `None` if there is none or it is not valid.
     pub record: Option<DeviceRecord>,
-    /// What a write has to expect.
+    /// What the next write has to expect.
     pub expected: Expected,
 }
 
-/// Why the registry did not do it.
+/// The reason why a registry operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// Somebody else wrote the record in between. Read it and decide again.
+    /// Another writer changed the record. Read it and decide again.
     #[error("the record of device `{device}` was changed by another writer")]
     Conflict {
         /// The device.
         device: DeviceId,
     },
-    /// The store does not answer, or refuses.
+    /// The store does not answer, or refused the operation.
     #[error("cannot {action} in the device registry `{bucket}`")]
     Unavailable {
-        /// What was tried, for example `list the devices`.
+        /// The operation, for example `list the devices`.
         action: &'static str,
-        /// Name of the store.
+        /// The name of the store.
         bucket: String,
-        /// What its client said.
+        /// The error of the client.
         #[source]
         source: Cause,
     },

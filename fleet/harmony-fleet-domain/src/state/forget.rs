@@ -1,7 +1,7 @@
-//! Which devices are forgotten: those that nobody has heard of for a long time.
+//! Decides which devices are removed: those that have been silent for a long time.
 //!
-//! Without it whoever may register would fill the registry for good, with names that no device has. A device that is
-//! forgotten and comes back loses nothing: its heartbeat is answered with the request to register.
+//! Otherwise anyone who may register could fill the registry with invented names. A device that returns after it was
+//! removed loses nothing: its heartbeat is answered with a request to register.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::presence::offline_after;
 use crate::{Moment, Revision};
 
 impl FleetState {
-    /// How long a device may be silent, unless the operator is told otherwise: 30 days.
+    /// The default time that a device may be silent: 30 days.
     pub const FORGET_AFTER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-    /// How long one that registered and never sent a heartbeat may be silent: an hour. Agents send their first heartbeat
-    /// within an interval.
+    /// The time that a device may be silent if it registered but never sent a heartbeat: one hour. Agents send their first
+    /// heartbeat within one interval.
     pub const FORGET_UNHEARD_AFTER: Duration = Duration::from_secs(60 * 60);
-    /// How many are forgotten at once, so that other work goes on in between.
+    /// The maximum number of devices that are removed at once, so that other work can continue in between.
     pub const FORGET_AT_ONCE: usize = 500;
 
-    /// The devices to forget, with the revisions that the registry holds of them. None of them is alive, stale or not yet
-    /// judged. The time counts while the operator listens, and after a start of the operator it counts anew.
+    /// The devices to remove, with their revisions in the registry. None of them is alive, stale or not yet judged. The
+    /// time counts while the operator listens, and starts again when the operator starts.
     pub fn silent_for(&self, limit: Duration, now: Moment) -> Vec<(DeviceId, Revision)> {
         let silent = self
             .devices
@@ -33,7 +33,7 @@ impl FleetState {
             .collect()
     }
 
-    /// The registry no longer holds this revision of a device. One that registered again since then stays.
+    /// The registry no longer has this revision of a device. A device that has registered again since then stays.
     pub fn forget(&mut self, device: &DeviceId, revision: Revision) {
         if self
             .devices
@@ -55,7 +55,7 @@ impl Entry {
         } else {
             limit.min(FleetState::FORGET_UNHEARD_AFTER)
         };
-        // Whatever is configured, one that is not offline yet is not forgotten.
+        // Whatever the setting, a device that is not offline is not removed.
         let limit = limit.max(offline_after(self.record.interval));
         self.rival_at(now).is_none() && now.since(since) >= limit
     }

@@ -11,7 +11,7 @@ fn at(seconds: u64) -> Moment {
     Moment::after_start(Duration::from_secs(seconds))
 }
 
-/// The wall clock of these tests runs with the other one.
+/// In these tests, the wall clock runs with the other clock.
 fn wall(now: Moment) -> Timestamp {
     Timestamp::UNIX_EPOCH + now.since(at(0))
 }
@@ -51,7 +51,7 @@ fn record(boot: &str) -> DeviceRecord {
 }
 
 impl FleetState {
-    /// Registers as the operator does when the registry never fails.
+    /// Registers like the operator does if the registry never fails.
     fn register_fully(
         &mut self,
         boot: &str,
@@ -238,7 +238,7 @@ fn a_copy_of_a_running_machine_is_noticed_by_its_numbers() {
 fn a_run_that_the_registry_does_not_hold_is_asked_to_register() {
     let mut fleet = FleetState::default();
     assert_eq!(fleet.beat("b1", 5, at(1)), HeartbeatEffect::AskToRegister);
-    // The registry was restored from an old copy: it names a run that is long gone.
+    // The registry was restored from an old backup with a boot that is long gone.
     fleet.resync(vec![(record("b0"), Revision(3))], at(1), at(2));
     assert_eq!(fleet.beat("b1", 6, at(3)), HeartbeatEffect::AskToRegister);
     assert!(matches!(
@@ -303,8 +303,8 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    /// Whatever happens: only a registration changes the holder, and the holder never loses its name
-    /// while it is alive, except to one that proves to be its successor.
+    /// Only a registration changes the holder, and a running holder keeps its id unless the new agent proves to be its
+    /// successor.
     #[test]
     fn the_holder_changes_only_by_right(acts in proptest::collection::vec(act(), 1..60)) {
         let mut fleet = FleetState::default();
@@ -344,7 +344,7 @@ fn a_flood_of_new_devices_is_slowed_and_bounded() {
     let (mut accepted, mut refused) = (0, 0);
     for n in 0..100_000_u64 {
         let device = format!("flood-{n}").parse().unwrap();
-        // Forty a second: twice the rate.
+        // 40 per second: twice the rate.
         let now = Moment::after_start(Duration::from_millis(n * 25));
         match fleet.decide_registration(
             &device,
@@ -365,7 +365,7 @@ fn a_flood_of_new_devices_is_slowed_and_bounded() {
     }
     assert_eq!(fleet.len(), FleetState::MAX_DEVICES);
     assert_eq!(accepted + refused, 100_000);
-    // A device that is known registers again whatever else asks.
+    // A known device can register again even during a flood of new devices.
     let known = "flood-0".parse().unwrap();
     let now = Moment::after_start(Duration::from_secs(10_000));
     let step = fleet.decide_registration(

@@ -200,7 +200,7 @@ pub enum RegistryError {
         operation: String,
         /// The source of the credentials, or the fact that there are none; never the credentials.
         credentials: String,
-        /// What it answered, where it said more than no.
+        /// The answer of the registry, if it contains more than a denial.
         answer: Option<String>,
     },
     /// The version is already published with different content.
@@ -230,7 +230,7 @@ pub enum RegistryError {
         registry: RegistryHost,
         /// What should be stored.
         what: String,
-        /// What it answered.
+        /// The answer of the registry.
         answer: String,
     },
     /// The image or chart to push has been deleted or damaged.

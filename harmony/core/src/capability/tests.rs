@@ -46,6 +46,7 @@ fn errors_of_registries() {
             registry: registry.clone(),
             operation: "pushing to `team/web`".into(),
             credentials: "none (HARMONY_REGISTRY_USER is not set)".into(),
+            answer: Some("403 Forbidden: DENIED".into()),
         }),
         Box::new(RegistryError::TagTaken {
             reference: "hub.example.com/team/web:1.0.0".into(),
@@ -60,6 +61,7 @@ fn errors_of_registries() {
         Box::new(RegistryError::NoSpace {
             registry,
             what: "the image for `web`".into(),
+            answer: "507 Insufficient Storage".into(),
         }),
         Box::new(RegistryError::Local {
             what: "the image for `web`".into(),

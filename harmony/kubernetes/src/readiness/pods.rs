@@ -114,9 +114,9 @@ fn unscheduled(pod: &Pod, around: &Surroundings) -> Option<Finding> {
         return Some(Finding::new(
             FailureClass::MissingReference,
             PLACEMENT_GRACE,
-            format!("needs a volume claim that is not there: {message}"),
+            format!("refers to a volume claim that does not exist: {message}"),
             format!("Unschedulable: {message}"),
-            "create the claim in the same namespace, or mend its name in the Score",
+            "create the claim in the same namespace, or fix its name in the Score",
         ));
     }
     let events = around.events_of(uid(&pod.metadata));

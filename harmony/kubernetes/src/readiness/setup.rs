@@ -101,7 +101,7 @@ fn volume(event: &Event) -> Finding {
             },
             format!("cannot mount a volume: {message}"),
             seen(event),
-            "mend the volume in the Score, or the storage that it names",
+            "fix the volume in the Score, or its storage",
         ),
         Telling::Passing => Finding {
             grace: None,

@@ -1,11 +1,11 @@
-//! The node's processes as the kernel knows them.
+//! The processes of the node in the kernel.
 //!
-//! No pid file is trusted. Every process is started with a marker in its environment that names the state folder, the
-//! component and a fingerprint of how it was started; a scan of `/proc` finds them again. A deployer that is killed
-//! between starting a process and noting it loses nothing, a pid that went to another program does not carry the
-//! marker, and after a reboot nothing does. Anybody can set a variable, so only processes of this user count, and as
-//! components only those that run a component's program. Signals go through a pidfd that was opened before the marker was read, so
-//! they cannot reach a successor of the process either.
+//! There are no pid files. Every process is started with a marker in its environment that contains the state directory,
+//! the component and a fingerprint of how it was started, and a scan of `/proc` finds them again. So nothing is lost if
+//! a deploy is killed directly after starting a process, a reused pid does not have the marker, and after a reboot
+//! there are no markers. Anyone can set an environment variable, so only processes of the current user count, and as
+//! components only those that run the program of a component. Signals are sent through a pidfd that was opened before
+//! the marker was read, so they cannot reach another process with the same pid.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -21,39 +21,39 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::error::LocalNodeError;
 
-/// The state folder that a process belongs to.
+/// The state directory that a process belongs to.
 pub(super) const NODE_MARK: &str = "HARMONY_NODE";
 const COMPONENT_MARK: &str = "HARMONY_NODE_COMPONENT";
 const SPEC_MARK: &str = "HARMONY_NODE_SPEC";
 
-/// A log that is longer than this when its process starts is set aside as `NAME.log.1`.
+/// If a log is larger than this when its process starts, it is renamed to `NAME.log.1`.
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// A process that carries the marker.
+/// A process with the marker.
 #[derive(Debug)]
 pub(super) struct Marked {
     pub(super) pid: i32,
-    /// What it was started as; children inherit it.
+    /// The component it was started as; inherited by its children.
     pub(super) name: String,
-    /// How it was started; children inherit it.
+    /// The fingerprint of how it was started; inherited by its children.
     pub(super) spec: String,
-    /// True for what was started by us, false for its children, such as containerd's shims.
+    /// True for a process that we started, false for its children, such as containerd's shims.
     pub(super) leader: bool,
     pub(super) started: Timestamp,
     /// Resident memory.
     pub(super) rss_kib: u64,
-    /// The program it runs, also where that has been replaced since.
+    /// The program that it runs, even if the file has been replaced since.
     pub(super) program: PathBuf,
     pidfd: OwnedFd,
 }
 
 impl Marked {
     fn kill(&self, signal: Signal) {
-        // The only failure is that the process has ended, which is what was wanted.
+        // This fails only if the process has already exited, as wanted.
         let _ = pidfd_send_signal(&self.pidfd, signal);
     }
 
-    /// Ends the process: `SIGTERM`, and `SIGKILL` when it takes longer than `grace`.
+    /// Stops the process with `SIGTERM`, and with `SIGKILL` after `grace`.
     pub(super) async fn stop(self, grace: Duration) -> Result<(), LocalNodeError> {
         const AFTER_KILL: Duration = Duration::from_secs(10);
         if !grace.is_zero() {
@@ -83,13 +83,13 @@ impl Marked {
     }
 }
 
-/// A pidfd is readable once its process has ended, and tells of no other process.
+/// A pidfd becomes readable when its process exits, and never refers to another process.
 fn has_ended(pidfd: &OwnedFd) -> bool {
     let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
     !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
 }
 
-/// Every living process of this user whose environment has `mark` set to `value`.
+/// The running processes of this user whose environment has `mark` set to `value`.
 pub(super) fn find(mark: &str, value: &Path) -> Result<Vec<Marked>, LocalNodeError> {
     let boot = boot_time();
     let listed = fs::read_dir("/proc").map_err(LocalNodeError::file("list", "/proc"))?;
@@ -100,10 +100,10 @@ pub(super) fn find(mark: &str, value: &Path) -> Result<Vec<Marked>, LocalNodeErr
 }
 
 fn inspect(pid: i32, mark: &str, value: &Path, boot: i64) -> Option<Marked> {
-    // Cheap first: most processes do not carry the mark.
+    // Check the environment first, because most processes do not have the marker.
     marker_of(&fs::read(format!("/proc/{pid}/environ")).ok()?, mark, value)?;
     let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-    // Once more, now that the pidfd holds the process: the pid may have changed hands in between.
+    // Check again now that the pidfd refers to the process, because the pid may have been reused.
     let (name, spec) = marker_of(&fs::read(format!("/proc/{pid}/environ")).ok()?, mark, value)?;
     if !is_of_this_user(pid) {
         return None;
@@ -123,20 +123,20 @@ fn inspect(pid: i32, mark: &str, value: &Path, boot: i64) -> Option<Marked> {
     })
 }
 
-/// Whether that process carries the marker and is of this user.
+/// Returns true if the process has the marker and belongs to this user.
 pub(super) fn is_marked(pid: i32, mark: &str, value: &Path) -> bool {
     is_of_this_user(pid)
         && fs::read(format!("/proc/{pid}/environ"))
             .is_ok_and(|environ| marker_of(&environ, mark, value).is_some())
 }
 
-/// The owner of the files in `/proc/PID` would not do: it is root for a program that its user may not read.
+/// The owner of the files in `/proc/PID` is not sufficient: it is root for a program that its user cannot read.
 fn is_of_this_user(pid: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     all_users_are(&status, rustix::process::geteuid().as_raw())
 }
 
-/// The real user too: whoever starts a setuid program sets its environment.
+/// The real user too, because the user who starts a setuid program controls its environment.
 fn all_users_are(status: &str, user: u32) -> bool {
     status
         .lines()
@@ -190,7 +190,7 @@ fn read_stat(pid: i32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// `/proc/PID/stat`, proc(5): the name in parentheses may itself hold spaces and parentheses.
+/// Parses `/proc/PID/stat`, see proc(5). The name in parentheses can contain spaces and parentheses.
 fn parse_stat(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text
         .get(text.rfind(')')? + 1..)?
@@ -225,22 +225,22 @@ fn boot_time() -> i64 {
         .unwrap_or(0)
 }
 
-/// How a process of the node is started.
+/// How to start a process of the node.
 #[derive(Debug, Clone)]
 pub(super) struct Launch {
-    /// The component, as the marker and the log name it.
+    /// The name of the component in the marker and the log.
     pub(super) name: &'static str,
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) log: PathBuf,
-    /// Whether it talks to hosts other than this machine.
+    /// Whether it connects to other hosts.
     pub(super) reaches_out: bool,
-    /// Fingerprint of everything above and of the files it reads.
+    /// The fingerprint of everything above and of the files that it reads.
     pub(super) spec: String,
 }
 
-/// Starts a process that outlives this one: a session of its own, nothing inherited but a few settings of the
-/// machine, its output in a log.
+/// Starts a process that outlives this one, in its own session, with a minimal environment, and with its output in a
+/// log.
 pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(), LocalNodeError> {
     let log = open_log(&launch.log).map_err(LocalNodeError::file("open", &launch.log))?;
     let errors = log
@@ -259,15 +259,15 @@ pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(),
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors);
-    // The handle is dropped: tokio reaps the process if it ends while this one still lives.
+    // The handle is dropped: tokio reaps the process if it exits while this one is running.
     command
         .spawn()
         .map_err(LocalNodeError::process("start", launch.name))?;
     Ok(())
 }
 
-/// What a daemon sees of this process' environment. How the machine reaches the outside is told only to what pulls
-/// images: a proxy in the environment would make the others look for each other out there.
+/// The environment of a component. Proxy settings are only for components that pull images; the others would use the
+/// proxy to reach each other.
 fn passed_on(reaches_out: bool) -> Vec<(OsString, OsString)> {
     const OUTSIDE: [&str; 8] = [
         "HTTP_PROXY",
@@ -292,7 +292,7 @@ fn passed_on(reaches_out: bool) -> Vec<(OsString, OsString)> {
     environment
 }
 
-/// `PATH` with the folders of system programs, which the `PATH` of an ordinary login lacks.
+/// `PATH` including the directories of system programs, which ordinary logins do not have.
 pub(super) fn search_path() -> OsString {
     let mut path = harmony_core::process::search_path().unwrap_or_default();
     for folder in [
@@ -318,7 +318,7 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Whoever holds the socket with that inode.
+/// The process that has the socket with this inode.
 pub(super) fn socket_holder(inode: u64) -> Option<i32> {
     let target = format!("socket:[{inode}]");
     let holds = |pid: &i32| {
@@ -336,7 +336,7 @@ pub(super) fn socket_holder(inode: u64) -> Option<i32> {
         .find(holds)
 }
 
-/// The command line of a process, cut to what fits a message.
+/// The command line of a process, shortened for a message.
 pub(super) fn command_line(pid: i32) -> String {
     const SHOWN: usize = 120;
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

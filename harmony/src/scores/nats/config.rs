@@ -1,4 +1,4 @@
-//! The configuration file of the server: pure text from the Score.
+//! The configuration file of the server, as a pure function of the Score.
 
 use std::fmt::Write as _;
 
@@ -6,14 +6,14 @@ use secrecy::ExposeSecret;
 
 use super::{CLIENT_PORT, MONITOR_PORT, NatsPermissions, NatsScore};
 
-/// Where the configuration is mounted.
+/// The mount path of the configuration.
 pub(super) const FOLDER: &str = "/etc/nats";
 /// Where the certificate and its key are mounted.
 pub(super) const TLS_FOLDER: &str = "/etc/nats-tls";
-/// Where JetStream keeps its streams.
+/// The storage of JetStream.
 pub(super) const STORE: &str = "/data";
 
-/// The whole file. It holds passwords and therefore lives in a Secret.
+/// The complete file. It contains passwords and is therefore stored in a Secret.
 pub(super) fn render(score: &NatsScore) -> String {
     let mut text = format!(
         "server_name: {name}\nlisten: 0.0.0.0:{CLIENT_PORT}\nhttp: 127.0.0.1:{MONITOR_PORT}\n\
@@ -75,7 +75,7 @@ fn permissions(permissions: &NatsPermissions) -> String {
     )
 }
 
-/// A string as the configuration language reads it back, whatever it holds.
+/// Quotes any string so that the configuration language reads it back unchanged.
 fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -25,7 +25,7 @@ use super::{CLIENT_PORT, NatsReach, NatsScore, NatsStorage, config};
 
 const CONFIG_FILE: &str = "nats.conf";
 
-/// Changes with the configuration, so that the pod is replaced and reads it.
+/// Changes with the configuration, so that the pod is replaced and reads the new one.
 const CONFIG_MARK: &str = "harmony.dev/config";
 
 /// The first 32 bits of the hash of configuration and certificate: enough to see a change, too little to try passwords against.
@@ -165,7 +165,7 @@ fn pod(score: &NatsScore) -> PodSpec {
         read_only: read_only.then_some(true),
         ..VolumeMount::default()
     };
-    // The server listens for clients only once JetStream is recovered.
+    // The server accepts clients only after JetStream has recovered.
     let listening = |period: i32| Probe {
         tcp_socket: Some(TCPSocketAction {
             port: IntOrString::String("client".into()),
