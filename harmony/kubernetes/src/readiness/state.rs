@@ -115,6 +115,15 @@ pub(super) fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
     })
 }
 
+/// Whether all its containers run. One that has just ended has not been restarted yet.
+pub(super) fn is_running(pod: &Pod) -> bool {
+    containers(pod).all(|container| {
+        let status = status_of(pod, &container.name);
+        let state = status.and_then(|status| status.state.as_ref());
+        state.is_some_and(|state| state.running.is_some())
+    })
+}
+
 pub(super) fn status_of<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
     let init = status.init_container_statuses.iter().flatten();

@@ -14,7 +14,7 @@ use super::container::Finding;
 use super::observed::{Observed, Surroundings, name, uid};
 use super::pods::{Located, examine_pod};
 use super::probes::{is_young, liveness_is_undecided, probe_kill, proving_time};
-use super::state::{is_leaving, is_ready, restarts};
+use super::state::{is_leaving, is_ready, is_running, restarts};
 use super::workload::assess;
 
 /// How long an awaited object may be missing before it counts as deleted.
@@ -345,7 +345,9 @@ impl Tracker {
     fn flaps(&mut self, waiting: &Waiting, around: &Surroundings) -> Option<Located> {
         let serving = self.serving.as_ref()?;
         let mut pods = waiting.pods.iter();
-        let lost = pods.find(|pod| !is_ready(pod) && !is_leaving(pod) && serving.had(pod))?;
+        let lost = pods.find(|pod| {
+            !is_ready(pod) && !is_leaving(pod) && is_running(pod) && serving.had(pod)
+        })?;
         self.losses += 1;
         if self.losses < LOSSES {
             return None;

@@ -228,6 +228,30 @@ fn readiness_that_comes_and_goes_is_told_as_such() {
     }
 }
 
+#[test]
+fn a_container_that_has_just_ended_does_not_flap() {
+    let ready = fresh(json!({ "readinessProbe": { "periodSeconds": 1, "failureThreshold": 5 } }));
+    let mut ended = ready.clone();
+    ended["status"]["conditions"][0]["status"] = json!("False");
+    ended["status"]["containerStatuses"][0]["ready"] = json!(false);
+    ended["status"]["containerStatuses"][0]["state"] =
+        json!({ "terminated": { "exitCode": 4, "reason": "Error" } });
+    let mut stage = stage(ready.clone());
+    let serves = stage.object.clone().unwrap();
+    let mut fails = serves.clone();
+    fails["status"]["availableReplicas"] = json!(0);
+    for _ in 0..4 {
+        stage.set_pods(vec![ready.clone()]);
+        stage.object = Some(serves.clone());
+        stage.after(1);
+        stage.set_pods(vec![ended.clone()]);
+        stage.object = Some(fails.clone());
+        assert!(matches!(stage.after(1), Progress::Waiting { .. }));
+    }
+    let verdict = stage.tracker.give_up(stage.now).verdict;
+    assert_eq!(verdict.class, FailureClass::CrashLoop, "{verdict:?}");
+}
+
 /// One that runs and is not ready, with these fields in its container.
 fn unready(container: Value, said: &str) -> Stage {
     let mut pod = fresh(container);
