@@ -1,5 +1,7 @@
 //! Creates a client from an explicit kubeconfig. While planning, its transport refuses writes.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::proxy::{Protocol, Proxy, ProxyVariables};
-use harmony_core::{Context, Mode};
+use harmony_core::{Context, Mode, process};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::TokioExecutor;
@@ -67,6 +69,7 @@ pub(crate) async fn connect(
         ..KubeConfigOptions::default()
     };
     let named_proxy = take_proxy(&mut parsed, named);
+    keep_from_plugins(&mut parsed, &process::inherited(OUR_VARIABLES));
     let mut config = Config::from_custom_kubeconfig(parsed, &options)
         .await
         .map_err(|error| unusable(error.into()))?;
@@ -107,6 +110,28 @@ pub(crate) async fn connect(
         }
         Ok(Err(error)) => Err(unreachable(error.into())),
         Err(elapsed) => Err(unreachable(elapsed.into())),
+    }
+}
+
+/// Our settings, logins among them. A program that a kubeconfig names to log in with needs those of its cloud, which
+/// nobody can list; ours it does not need.
+const OUR_VARIABLES: &[&str] = &[
+    "HARMONY_*",
+    "FLEET_*",
+    "CARGO_REGISTRY_TOKEN",
+    "CARGO_REGISTRIES_*_TOKEN",
+];
+
+/// Lets the programs that the kubeconfig names start without these variables.
+fn keep_from_plugins(kubeconfig: &mut Kubeconfig, variables: &BTreeMap<OsString, OsString>) {
+    let users = kubeconfig.auth_infos.iter_mut();
+    let plugins = users.filter_map(|user| user.auth_info.as_mut()?.exec.as_mut());
+    for plugin in plugins {
+        let names = variables.keys().filter_map(|name| name.to_str());
+        plugin
+            .drop_env
+            .get_or_insert_default()
+            .extend(names.map(str::to_owned));
     }
 }
 
@@ -193,4 +218,24 @@ fn credentials(proxy: &http::Uri) -> Option<(String, String)> {
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
     let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
     Some((decoded(user), decoded(password)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_logs_in_does_not_see_our_variables() {
+        let mut kubeconfig = Kubeconfig::from_yaml(
+            "{apiVersion: v1, kind: Config, users: [{name: a, user: {exec: {command: aws}}}, {name: b, user: {token: t}}]}",
+        )
+        .unwrap();
+        let ours = [("HARMONY_REGISTRY_PASSWORD".into(), "s3cret".into())].into();
+        keep_from_plugins(&mut kubeconfig, &ours);
+        let exec = kubeconfig.auth_infos[0].auth_info.as_ref().unwrap();
+        assert_eq!(
+            exec.exec.as_ref().unwrap().drop_env,
+            Some(vec!["HARMONY_REGISTRY_PASSWORD".to_owned()])
+        );
+    }
 }
