@@ -145,15 +145,15 @@ fn what_is_wrong_is_told_with_its_line() {
         ),
         (
             r#"{{ printf "%s" .Values.list | toJson }}"#,
-            "that is a list",
+            "but its value is a list",
         ),
         (
             r#"{{ printf "%s" .Values.map | toJson }}"#,
-            "that is a mapping",
+            "but its value is a mapping",
         ),
         (
             r#"{{ printf "%s" .Values.nothing | toJson }}"#,
-            "that is null",
+            "but its value is null",
         ),
         (
             r#"{{ printf "a" .Release.Namespace | toJson }}"#,
