@@ -64,6 +64,20 @@ fn type_line(line: &str, folder: &Path, harmony: &str) -> anyhow::Result<String>
     Ok(text)
 }
 
+/// Lets the reader's folder use what is compiled already: the versions and the profiles of this workspace.
+fn share_compiled_crates(folder: &Path) -> anyhow::Result<()> {
+    std::fs::copy(workspace().join("Cargo.lock"), folder.join("Cargo.lock"))?;
+    let manifest = std::fs::read_to_string(workspace().join("Cargo.toml"))?;
+    let manifest: toml::Table = manifest.parse()?;
+    let profiles = manifest
+        .get("profile")
+        .context("the workspace has profiles")?;
+    let config = toml::Table::from_iter([("profile".to_owned(), profiles.clone())]);
+    std::fs::create_dir_all(folder.join(".cargo"))?;
+    std::fs::write(folder.join(".cargo/config.toml"), config.to_string())?;
+    Ok(())
+}
+
 fn shared_target() -> &'static Path {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     scratch.parent().unwrap_or(scratch)
@@ -78,6 +92,7 @@ async fn a_newcomer_gets_an_app_of_their_own_deployed_and_verified() -> anyhow::
     let folder = tempfile::tempdir()?;
     let harmony = workspace().display().to_string();
     let mut answers = Vec::new();
+    share_compiled_crates(folder.path())?;
     for step in steps(&guide)? {
         match step {
             Step::Write(file, text) => {
