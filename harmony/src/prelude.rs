@@ -3,6 +3,7 @@
 pub use std::process::ExitCode;
 
 pub use harmony_core::chart::DeployTarget;
+pub use harmony_core::on_cluster::OnCluster;
 pub use harmony_core::verify::{Checks, SmokeCheck};
 pub use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, scores};
 pub use harmony_release::{

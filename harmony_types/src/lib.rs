@@ -12,7 +12,7 @@
 //!
 //! | module | types | source of the grammar |
 //! | --- | --- | --- |
-//! | [`names`] | [`Namespace`], [`AppName`], [`ComponentName`], [`ResourceName`], [`ObjectName`], [`ContainerName`], [`PortName`], [`LabelKey`], [`LabelValue`] | Kubernetes object names, labels |
+//! | [`names`] | [`Namespace`], [`AppName`], [`ComponentName`], [`ResourceName`], [`ObjectName`], [`KubeContext`], [`ContainerName`], [`PortName`], [`LabelKey`], [`LabelValue`] | Kubernetes object names, labels |
 //! | [`name_rule`] | [`NameRule`], [`NameError`] | the rules that all names share |
 //! | [`version`] | [`Version`] | Semantic Versioning 2.0.0 without build metadata |
 //! | [`digest`] | [`Digest`], [`DigestAlgorithm`] | OCI image specification, descriptor |
@@ -57,8 +57,8 @@ pub use digest::{Digest, DigestAlgorithm, DigestError};
 pub use image::{ImageRef, ImageRefError, Tag, TagError};
 pub use name_rule::{NameError, NameRule};
 pub use names::{
-    AppName, ComponentName, ContainerName, LabelKey, LabelValue, Namespace, ObjectName, PortName,
-    ResourceName,
+    AppName, ComponentName, ContainerName, KubeContext, LabelKey, LabelValue, Namespace,
+    ObjectName, PortName, ResourceName,
 };
 pub use registry_host::{RegistryHost, RegistryHostError};
 pub use release_tag::{ReleaseTag, ReleaseTagError, ResolvedRelease, UnresolvedTag};

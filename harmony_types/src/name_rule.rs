@@ -187,7 +187,7 @@ impl NameRule {
     fn suggest(&self, value: &str) -> Option<String> {
         let keep_case = matches!(
             self.grammar,
-            Grammar::LabelKey | Grammar::LabelValue | Grammar::PathSegment
+            Grammar::LabelKey | Grammar::LabelValue | Grammar::PathSegment | Grammar::Line
         );
         let keep = |c: char| {
             c.is_ascii_alphanumeric()
@@ -197,6 +197,7 @@ impl NameRule {
                     Grammar::LabelKey => matches!(c, '.' | '_' | '/'),
                     Grammar::LabelValue | Grammar::PathComponent => matches!(c, '.' | '_'),
                     Grammar::PathSegment => is_segment(c),
+                    Grammar::Line => !c.is_control(),
                 }
         };
         let mut suggestion = String::with_capacity(value.len());
@@ -232,6 +233,8 @@ pub(crate) enum Grammar {
     PathComponent,
     /// One segment of a URL path, as Kubernetes reads it: not `.` or `..`, without `/` and `%`.
     PathSegment,
+    /// Text of one line.
+    Line,
 }
 
 /// Where a string violates a grammar.
@@ -266,6 +269,7 @@ impl Grammar {
             Self::PathSegment => {
                 "any characters but `/`, `%` and control characters, and not `.` or `..`"
             }
+            Self::Line => "any characters but control characters",
             Self::PathComponent => {
                 "lower-case letters and digits, joined by `.`, `_`, `__` or any number of `-`"
             }
@@ -281,6 +285,7 @@ impl Grammar {
             Self::LabelValue => qualified_name(value, 0),
             Self::PathComponent => path_component(value, 0),
             Self::PathSegment => path_segment(value),
+            Self::Line => words(value, 0, |c| !c.is_control(), |_| false),
         }
     }
 }

@@ -68,6 +68,9 @@ name_types! {
     /// objects: `system:auth-delegator` is the name of a ClusterRole. Kubernetes has no limit; this one bounds messages.
     ObjectName { what: "object name", grammar: PathSegment, max: 1024 }
 
+    /// Name of a context in a kubeconfig: one line of text, such as `admin@production`. The limit is ours.
+    KubeContext { what: "context of a kubeconfig", grammar: Line, max: 1024 }
+
     /// The name of a container in a pod (a DNS-1123 label).
     ContainerName { what: "container name", grammar: DnsLabel, max: 63 }
 

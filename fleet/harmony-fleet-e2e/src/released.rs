@@ -61,11 +61,19 @@ impl ReleaseRig {
     /// # Errors
     /// The settings of the registry are not valid.
     pub fn ci(&self) -> anyhow::Result<CiTopology> {
+        self.ci_with(LocalNode::default().kubeconfig())
+    }
+
+    /// As [`ci`](Self::ci), with another kubeconfig.
+    ///
+    /// # Errors
+    /// The registry's settings are not usable.
+    pub fn ci_with(&self, kubeconfig: PathBuf) -> anyhow::Result<CiTopology> {
         Ok(CiTopology::new(CiSettings {
             location: Ok(self.registry.location("team")),
             registry: self.registry.settings(),
             kubeconfig: Some(Kubeconfig {
-                path: LocalNode::default().kubeconfig(),
+                path: kubeconfig,
                 context: None,
             }),
         }))

@@ -1,5 +1,8 @@
 //! Tests a pipeline from a tag to production: released, verified in staging, then deployed to production.
+//! Staging and production are namespaces of one cluster, or separate clusters.
 
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -7,19 +10,17 @@ use harmony::core::capability::KubernetesCluster;
 use harmony::core::composite;
 use harmony::core::diagnostic::Report;
 use harmony::core::kubernetes::ObjectRef;
+use harmony::local::node::LocalNode;
 use harmony::prelude::*;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
 use harmony_fleet_e2e::stack::{namespace_object, new_namespace, topology};
+use serde_json::{Value, json};
 
 const CRATE: &str = "examples/hello-web";
 
-/// Runs the pipeline of the example in separate namespaces.
-async fn run(
-    rig: &ReleaseRig,
-    staging: &Namespace,
-    production: &Namespace,
-) -> anyhow::Result<Result<Outcome, Report>> {
+/// The app of the example, built from the checkout.
+fn app(rig: &ReleaseRig) -> anyhow::Result<Arc<AppSpec>> {
     let server = HttpServer {
         pull_secret: Some(PULL_SECRET.parse()?),
         ..HttpServer::on(8080)
@@ -28,14 +29,30 @@ async fn run(
         project_root: rig.root().to_path_buf(),
         ..AppSpec::rust(env!("CARGO_MANIFEST_DIR"), "hello-web")?
     };
-    let app = Arc::new(app.serving(server));
+    Ok(Arc::new(app.serving(server)))
+}
+
+/// Runs the pipeline of the example in separate namespaces.
+async fn run(
+    rig: &ReleaseRig,
+    staging: &Namespace,
+    production: &Namespace,
+) -> anyhow::Result<Result<Outcome, Report>> {
+    let app = app(rig)?;
     let scores: Vec<Box<dyn Score<CiTopology>>> = scores![
         ReleaseScore::of(&app),
         DeployScore::of(&app, DeployTarget::staging(staging.clone())),
         DeployScore::of(&app, DeployTarget::production(production.clone())),
     ];
+    all(scores, &rig.ci()?).await
+}
+
+async fn all(
+    scores: Vec<Box<dyn Score<CiTopology>>>,
+    topology: &CiTopology,
+) -> anyhow::Result<Result<Outcome, Report>> {
     let pipeline = composite::in_order(scores);
-    let outcome = pipeline.execute(&Inventory::autoload(), &rig.ci()?).await;
+    let outcome = pipeline.execute(&Inventory::autoload(), topology).await;
     Ok(outcome.map_err(|error| error.report()))
 }
 
@@ -106,6 +123,85 @@ async fn a_release_that_fails_in_staging_never_reaches_production() -> anyhow::R
         "{:#?}",
         again.effective().collect::<Vec<_>>()
     );
+    for namespace in [staging, production] {
+        local.delete(&namespace_object(&namespace)?).await?;
+    }
+    Ok(())
+}
+
+/// A kubeconfig of the local node with two contexts: one that works, and one whose server is at `production`.
+fn two_clusters(folder: &Path, production: &str) -> anyhow::Result<PathBuf> {
+    let node = std::fs::read_to_string(LocalNode::default().kubeconfig())?;
+    let mut config: Value = serde_json::from_str(&node)?;
+    let mut cluster = config["clusters"][0].clone();
+    cluster["name"] = "other".into();
+    cluster["cluster"]["server"] = production.into();
+    let user = config["users"][0]["name"].clone();
+    let context = |name: &str, cluster: &Value| json!({ "name": name, "context": { "cluster": cluster, "user": user } });
+    let contexts = json!([
+        context("staging", &config["clusters"][0]["name"]),
+        context("production", &cluster["name"]),
+    ]);
+    config["contexts"] = contexts;
+    config["current-context"] = "nowhere".into();
+    let clusters = config["clusters"].as_array_mut().context("clusters")?;
+    clusters.push(cluster);
+    let path = folder.join("kubeconfig");
+    std::fs::write(&path, config.to_string())?;
+    Ok(path)
+}
+
+#[tokio::test]
+async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result<()> {
+    let local = topology().await?;
+    let rig = ReleaseRig::start().await?;
+    let (staging, production) = (new_namespace()?, new_namespace()?);
+    rig.let_pull(&staging).await?;
+    rig.let_pull(&production).await?;
+    let folder = tempfile::tempdir()?;
+    let app = app(&rig)?;
+    let scores = || -> anyhow::Result<Vec<Box<dyn Score<CiTopology>>>> {
+        let to = |target| DeployScore::of(&app, target);
+        Ok(scores![
+            ReleaseScore::of(&app),
+            OnCluster::new(
+                "staging".parse()?,
+                to(DeployTarget::staging(staging.clone()))
+            ),
+            OnCluster::new(
+                "production".parse()?,
+                to(DeployTarget::production(production.clone()))
+            ),
+        ])
+    };
+    let names: Vec<_> = scores()?.iter().map(|score| score.name()).collect();
+    assert_eq!(
+        names[1..],
+        [
+            "deploy-hello-web@staging/staging",
+            "deploy-hello-web@production/production"
+        ]
+    );
+
+    let dead = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let kubeconfig = two_clusters(folder.path(), &format!("https://{dead}"))?;
+    let report = all(scores()?, &rig.ci_with(kubeconfig)?).await?;
+    let report = report.expect_err("production does not answer");
+    assert_eq!(report.code.to_string(), "H0310", "{report:#?}");
+    assert!(!image(&staging).await?.is_empty());
+    assert!(
+        image(&production).await.is_err(),
+        "nothing is in production"
+    );
+
+    let node: Value =
+        serde_json::from_str(&std::fs::read_to_string(LocalNode::default().kubeconfig())?)?;
+    let server = node["clusters"][0]["cluster"]["server"].as_str();
+    let kubeconfig = two_clusters(folder.path(), server.context("a server")?)?;
+    let done = all(scores()?, &rig.ci_with(kubeconfig)?).await?;
+    let done = done.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    assert_eq!(done.checks.len(), 2, "both are verified: {done:#?}");
+    assert_eq!(image(&staging).await?, image(&production).await?);
     for namespace in [staging, production] {
         local.delete(&namespace_object(&namespace)?).await?;
     }

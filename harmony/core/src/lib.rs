@@ -17,6 +17,7 @@
 //! | --- | --- |
 //! | [`score`] | [`Score`] and [`Interpret`]: start here |
 //! | [`composite`] | composite Scores |
+//! | [`on_cluster`] | a Score on another cluster of its topology |
 //! | [`topology`], [`inventory`] | where a Score runs, and facts about the machine |
 //! | [`context`], [`event`] | the shared state of adapters: plan or apply, cancellation, progress |
 //! | [`approval`] | approval of deletions |
@@ -52,6 +53,7 @@ pub mod event;
 pub mod image;
 pub mod inventory;
 pub mod kubernetes;
+pub mod on_cluster;
 pub mod outcome;
 pub mod owner;
 pub mod process;

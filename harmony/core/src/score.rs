@@ -95,6 +95,21 @@ pub trait Score<T: Topology>: Debug + Send + Sync {
     }
 }
 
+/// A boxed Score is a Score, so a Score that wraps another can wrap one from a list.
+impl<T: Topology> Score<T> for Box<dyn Score<T>> {
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    fn create_interpret(&self) -> Box<dyn Interpret<T>> {
+        (**self).create_interpret()
+    }
+
+    fn parts(&self) -> Vec<Box<dyn Score<T>>> {
+        (**self).parts()
+    }
+}
+
 /// The execution of a Score with an [`Inventory`] and a topology.
 ///
 /// # Guarantees an implementation gives

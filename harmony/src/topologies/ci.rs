@@ -1,5 +1,6 @@
 //! A CI job: builds on its own machine, publishes to a registry, and delivers directly.
 
+use harmony_core::capability::clusters::{Clusters, ClustersError};
 use harmony_core::codes;
 use harmony_core::delegation::*;
 use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic, FailureKind, Origin};
@@ -7,6 +8,7 @@ use harmony_core::{Context, InterpretError, Outcome, Topology};
 use harmony_kubernetes::Cluster;
 use harmony_kubernetes::delivery::DirectDelivery;
 use harmony_registry::RegistrySettings;
+use harmony_types::KubeContext;
 
 use super::k8s_anywhere::ClusterChoice;
 use super::named_registry::NamedRegistry;
@@ -134,6 +136,24 @@ impl Topology for CiTopology {
     /// Does nothing. If something is missing, the operation that needs it fails.
     async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
         Ok(Outcome::unchanged())
+    }
+}
+
+impl Clusters for CiTopology {
+    fn on_cluster(&self, cluster: &KubeContext) -> Result<Self, ClustersError> {
+        let named = self.settings.kubeconfig.as_ref();
+        let kubeconfig = named.ok_or_else(|| ClustersError::NoKubeconfig {
+            cluster: cluster.clone(),
+            variable: ClusterChoice::KUBECONFIG,
+        })?;
+        let settings = CiSettings {
+            kubeconfig: Some(Kubeconfig {
+                context: Some(cluster.to_string()),
+                ..kubeconfig.clone()
+            }),
+            ..self.settings.clone()
+        };
+        Ok(Self::compose(self.context.clone(), settings))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use harmony_core::capability::clusters::{Clusters, ClustersError};
 use harmony_core::delegation::*;
 use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::{Context, InterpretError, Outcome, Topology};
@@ -11,6 +12,7 @@ use harmony_kubernetes::delivery::DirectDelivery;
 use harmony_local::LocalCluster;
 use harmony_local::k3d::K3d;
 use harmony_local::node::LocalNode;
+use harmony_types::KubeContext;
 
 use super::named_registry::NamedRegistry;
 use super::planned::Planned;
@@ -224,6 +226,24 @@ impl Topology for K8sAnywhereTopology {
         };
         self.cluster.begin();
         Ok(outcome.with_note(format!("cluster: {}", self.kubectl_hint())))
+    }
+}
+
+impl Clusters for K8sAnywhereTopology {
+    fn on_cluster(&self, cluster: &KubeContext) -> Result<Self, ClustersError> {
+        match &self.choice {
+            ClusterChoice::Kubeconfig { path, .. } => {
+                let choice = ClusterChoice::Kubeconfig {
+                    path: path.clone(),
+                    context: Some(cluster.to_string()),
+                };
+                Ok(Self::compose(self.context.clone(), choice))
+            }
+            ClusterChoice::Local(_) => Err(ClustersError::NoKubeconfig {
+                cluster: cluster.clone(),
+                variable: ClusterChoice::KUBECONFIG,
+            }),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ fn limits_of_each_type_are_the_ones_documented() {
         (ComponentName::RULE, 63),
         (ResourceName::RULE, 253),
         (ObjectName::RULE, 1024),
+        (KubeContext::RULE, 1024),
         (ContainerName::RULE, 63),
         (PortName::RULE, 15),
         (LabelKey::RULE, 317),

@@ -5,9 +5,10 @@
 //! clients. A mutating method returns the [`Change`](crate::outcome::Change) that it made or, while planning, would
 //! make. While planning, the clients refuse writes.
 //!
-//! Every capability is `dyn`-compatible. A topology delegates it to one of its fields with one line:
+//! Every capability except [`Clusters`] is `dyn`-compatible. A topology delegates it to one of its fields with one line:
 //! `#[delegate(OciRegistry, target = "registry")]`.
 
+pub mod clusters;
 pub mod container_builder;
 pub mod continuous_delivery;
 pub mod helm_registry;
@@ -20,6 +21,7 @@ pub mod work_trees;
 #[cfg(test)]
 mod tests;
 
+pub use clusters::Clusters;
 pub use container_builder::ContainerBuilder;
 pub use continuous_delivery::ContinuousDelivery;
 pub use helm_registry::HelmRegistry;
