@@ -92,7 +92,7 @@ fn two_checkouts_are_one_image() {
     .expect("the program runs");
     let printed = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(
-        printed.contains("127.0.0.1") || said.contains("[::1]"),
+        printed.contains("127.0.0.1") || printed.contains("[::1]"),
         "{printed}"
     );
     println!("the same image twice: {}", first.trim());
