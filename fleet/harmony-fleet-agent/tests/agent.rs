@@ -362,7 +362,7 @@ async fn settings_that_cannot_be_used_are_named_before_anything_starts() {
         ),
         (
             vec!["--nats-url", "nats://u:s3cret@x", "--device-id", "a"],
-            "own settings",
+            "set the user and the password separately",
         ),
         (
             vec!["--nats-url", "nats://x", "--device-id", "Pump 1"],
