@@ -13,7 +13,7 @@ async fn a_wrong_password_is_told_from_a_server_that_is_not_there() {
     );
     assert_eq!(
         refused.to_string(),
-        format!("NATS at `{}` refuses user `fleet`", nats.url())
+        format!("NATS at `{}` rejected user `fleet`", nats.url())
     );
     assert!(!format!("{refused:?}").contains("wr0ng"));
 
