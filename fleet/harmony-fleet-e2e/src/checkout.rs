@@ -68,7 +68,7 @@ impl Checkout {
     fn snapshot(&self, workspace: &Path) -> anyhow::Result<String> {
         let own = self.root.join(".git");
         let git = |args: &[&str]| {
-            let mut command = self.command(workspace, args);
+            let mut command = git_in(workspace, args);
             command
                 .env("GIT_INDEX_FILE", own.join("snapshot.index"))
                 .env("GIT_OBJECT_DIRECTORY", own.join("objects"));
@@ -90,7 +90,7 @@ impl Checkout {
             "-m",
             "Take the work tree",
         ];
-        let mut command = self.command(&self.root, &args);
+        let mut command = git_in(&self.root, &args);
         command
             .env("GIT_AUTHOR_DATE", &date)
             .env("GIT_COMMITTER_DATE", &date);
@@ -98,19 +98,20 @@ impl Checkout {
     }
 
     fn git(&self, args: &[&str]) -> anyhow::Result<String> {
-        output(&mut self.command(&self.root, args))
+        output(&mut git_in(&self.root, args))
     }
+}
 
-    fn command(&self, folder: &Path, args: &[&str]) -> Command {
-        let mut command = Command::new("git");
-        command.arg("-C").arg(folder).args(args);
-        for who in ["AUTHOR", "COMMITTER"] {
-            command
-                .env(format!("GIT_{who}_NAME"), "test")
-                .env(format!("GIT_{who}_EMAIL"), "test@example.com");
-        }
+/// git in a folder, with an author of its own.
+fn git_in(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder).args(args);
+    for who in ["AUTHOR", "COMMITTER"] {
         command
+            .env(format!("GIT_{who}_NAME"), "test")
+            .env(format!("GIT_{who}_EMAIL"), "test@example.com");
     }
+    command
 }
 
 /// The output of a command.
