@@ -141,7 +141,10 @@ impl Helm {
         if let Some((object, field)) = stable::difference(&first.objects, &second.objects) {
             return Err(RenderError::Unstable { object, field });
         }
-        step.done(format!("{} objects", first.objects.len()));
+        step.done(match first.objects.len() {
+            1 => "1 object".to_owned(),
+            count => format!("{count} objects"),
+        });
         Ok(first)
     }
 

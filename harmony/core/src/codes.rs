@@ -123,6 +123,7 @@ codes! {
     JOB_FAILED = 318, "a job failed";
     SUPERSEDED = 319, "an object was changed during the deploy";
     NO_CLUSTER = 320, "no cluster is configured";
+    NO_OTHER_CLUSTER = 321, "there is no other cluster to choose";
     CHART_NOT_RENDERED = 330, "the chart cannot be rendered";
     CHART_UNSTABLE = 341, "the chart renders differently each time";
     OTHER_OWNER = 350, "an object has another owner";

@@ -165,11 +165,11 @@ fn what_is_wrong_is_told_with_its_line() {
         ),
         (
             r#"{{ printf "%d %s" .Release.Namespace | toJson }}"#,
-            "has `%d` in its text",
+            "contains `%d`, but only `%s`",
         ),
         (
             r#"{{ printf "%s %" .Release.Namespace | toJson }}"#,
-            "ends its text with `%`",
+            "ends with `%`",
         ),
     ];
     for (hole, expected) in cases {

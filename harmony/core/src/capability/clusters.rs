@@ -36,7 +36,7 @@ pub enum ClustersError {
 
 impl Diagnostic for ClustersError {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(codes::NO_CLUSTER)
+        Origin::Own(codes::NO_OTHER_CLUSTER)
     }
 
     fn kind(&self) -> FailureKind {

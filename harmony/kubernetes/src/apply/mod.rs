@@ -74,7 +74,11 @@ pub(crate) async fn apply(
     } else {
         "apply"
     };
-    let step = context.step(format!("{verb} {} objects", objects.len()));
+    let what = match objects {
+        [one] => one.reference().to_string(),
+        some => format!("{} objects", some.len()),
+    };
+    let step = context.step(format!("{verb} {what}"));
     let tried = try_all(connection, owner, &ordered, &Planned::of(objects)).await?;
     consent(connection, &tried).await?;
     let mut changes: Vec<Change> = Vec::with_capacity(objects.len());
