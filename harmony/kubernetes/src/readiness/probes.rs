@@ -28,10 +28,11 @@ const PROVING: (SignedDuration, SignedDuration) =
 const ROUNDING: SignedDuration = SignedDuration::from_secs(2);
 /// The maximum wait for the first result of a liveness probe. A probe that starts later is not waited for; a failure
 /// that was seen always counts.
-const FIRST_ANSWER: SignedDuration = SignedDuration::from_secs(13);
+const FIRST_ANSWER: SignedDuration = SignedDuration::from_secs(15);
 /// A probe that could kill within this time is waited for until then.
 const FIRST_KILL: SignedDuration = SignedDuration::from_secs(10);
-const SECOND: SignedDuration = SignedDuration::from_secs(1);
+/// The time that a busy kubelet needs to act on a probe and to report it.
+const REPORTING: SignedDuration = SignedDuration::from_secs(3);
 
 /// How long a pod must stay ready: as long as its readiness probes may fail unnoticed; without a probe, as long as a
 /// program takes that crashes at start.
@@ -61,15 +62,15 @@ pub(super) fn liveness_is_undecided(pod: &Pod, around: &Surroundings, now: Times
         let failing = failing_time(probe);
         let failed = last_failure(pod, around, container, started, "Liveness");
         // The kubelet needs a moment to act on the last failure.
-        if failed.is_some_and(|failed| now < failed + failing + SECOND) {
+        if failed.is_some_and(|failed| now < failed + failing + REPORTING) {
             return true;
         }
         let begins = begins(pod, container, probe, started);
-        let answers = begins + period(probe) + seconds(probe.timeout_seconds, 1) + SECOND;
-        let kills = begins + failing + SECOND;
+        let answers = begins + period(probe) + seconds(probe.timeout_seconds, 1) + REPORTING;
+        let kills = begins + failing + REPORTING;
         let waits_until =
             |end: Timestamp, at_most| end.duration_since(started) <= at_most && now < end;
-        waits_until(answers, FIRST_ANSWER) || waits_until(kills, FIRST_KILL + SECOND)
+        waits_until(answers, FIRST_ANSWER) || waits_until(kills, FIRST_KILL + REPORTING)
     })
 }
 
@@ -118,7 +119,7 @@ pub(super) fn probe_kill(
         // One failure long ago was a passing one.
         let fails_again = failed
             .zip(asked.as_ref())
-            .is_some_and(|(failed, asked)| now < failed + failing_time(asked) + SECOND);
+            .is_some_and(|(failed, asked)| now < failed + failing_time(asked) + REPORTING);
         let is_held_back = status.state.as_ref().is_some_and(|state| state.waiting.is_some());
         let counts = match status.restart_count {
             0 => false,

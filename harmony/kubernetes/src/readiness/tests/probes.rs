@@ -88,15 +88,15 @@ fn a_liveness_probe_is_waited_for_until_it_answers_or_could_kill() {
     let readiness = json!({ "periodSeconds": 1, "failureThreshold": 1 });
     for (liveness, seconds) in [
         // could kill within ten seconds
-        (json!({ "periodSeconds": 1, "failureThreshold": 3 }), 4),
-        (json!({ "periodSeconds": 3, "failureThreshold": 3 }), 10),
+        (json!({ "periodSeconds": 1, "failureThreshold": 3 }), 6),
+        (json!({ "periodSeconds": 3, "failureThreshold": 3 }), 12),
         (
             json!({ "initialDelaySeconds": 4, "periodSeconds": 1, "failureThreshold": 3 }),
-            8,
+            10,
         ),
         // the usual one answers once, and kills later
-        (json!({}), 12),
-        (json!({ "initialDelaySeconds": 2, "periodSeconds": 5 }), 9),
+        (json!({}), 14),
+        (json!({ "initialDelaySeconds": 2, "periodSeconds": 5 }), 11),
         // begins too late to be waited for
         (json!({ "initialDelaySeconds": 30 }), 3),
     ] {
@@ -116,7 +116,7 @@ fn a_startup_probe_holds_the_liveness_probe_back() {
     pod["status"]["conditions"][0]["lastTransitionTime"] = json!("2026-01-01T10:00:06Z");
     let mut stage = stage(pod);
     stage.now += SignedDuration::from_secs(6);
-    assert_eq!(is_ready_after(&mut stage, 60), Some(4));
+    assert_eq!(is_ready_after(&mut stage, 60), Some(6));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_failing_liveness_probe_is_waited_for_however_long_it_takes() {
     assert!(matches!(stage.look(), Progress::Waiting { .. }));
     assert!(matches!(stage.after(29), Progress::Waiting { .. }));
     // it failed once and kept quiet then
-    assert!(matches!(stage.after(1), Progress::Ready));
+    assert!(matches!(stage.after(3), Progress::Ready));
 }
 
 #[test]
