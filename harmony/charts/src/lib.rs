@@ -62,7 +62,7 @@ pub use hook::{DeletePolicy, Hook, HookEvent};
 pub use model::ChartModel;
 pub use objects::objects;
 pub use render::{ChartObjects, render};
-pub use source::{ChartBuilder, ChartSource, package};
+pub use source::{ChartBuilder, ChartSource, ObjectsModel, package};
 pub use values::{ChartValue, ChartValues};
 
 #[cfg(test)]

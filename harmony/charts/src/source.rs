@@ -54,10 +54,7 @@ impl ChartSource {
             + Sync
             + 'static,
     {
-        Self::from_score(ObjectsModel {
-            description: description.into(),
-            objects,
-        })
+        Self::from_score(ObjectsModel::new(description, objects))
     }
 
     /// A chart that is generated from the objects of `model`.
@@ -96,9 +93,23 @@ where
     }
 }
 
-struct ObjectsModel<F> {
+/// The [`ChartModel`] of objects that depend on the namespace and the image only: a chart without values.
+pub struct ObjectsModel<F> {
     description: String,
     objects: F,
+}
+
+impl<F> ObjectsModel<F>
+where
+    F: Fn(&Namespace, &ImageRef) -> Result<Vec<KubeObject>, ObjectError> + Send + Sync,
+{
+    /// Generates a chart from the result of `objects`.
+    pub fn new(description: impl Into<String>, objects: F) -> Self {
+        Self {
+            description: description.into(),
+            objects,
+        }
+    }
 }
 
 impl<F> ChartModel for ObjectsModel<F>

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harmony_charts::{ChartModel, ObjectsModel};
 use harmony_core::capability::{KubernetesCluster, Prober};
 use harmony_core::kubernetes::{KubeObject, ObjectError};
 use harmony_core::verify::{
     Checks, READY_DEADLINE, ServicePort as CheckedPort, SmokeCheck, verified_or,
 };
 use harmony_core::{Interpret, InterpretError, Score, Topology};
-use harmony_release::{ChartError, ChartModel, ChartValues, Serves};
+use harmony_release::Serves;
 use harmony_types::{ImageRef, Namespace, ReleaseUnit, ResourceName};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
@@ -191,37 +192,16 @@ fn metadata(name: &ResourceName, namespace: &Namespace) -> ObjectMeta {
 /// The chart and the check of an app that is an [`HttpServer`]. Both have the name of the app.
 impl Serves for HttpServer {
     fn chart(&self, unit: &ReleaseUnit) -> Arc<dyn ChartModel> {
-        Arc::new(HttpServerChart {
-            name: unit.into(),
-            server: self.clone(),
-        })
+        let (name, server) = (ResourceName::from(unit), self.clone());
+        let description = format!("{name}, an HTTP server");
+        Arc::new(ObjectsModel::new(
+            description,
+            move |namespace: &Namespace, image: &ImageRef| server.objects(&name, namespace, image),
+        ))
     }
 
     fn checks(&self, unit: &ReleaseUnit) -> Checks {
         Checks::first(self.check(&unit.into()))
-    }
-}
-
-struct HttpServerChart {
-    name: ResourceName,
-    server: HttpServer,
-}
-
-impl ChartModel for HttpServerChart {
-    fn description(&self) -> String {
-        format!("{}, an HTTP server", self.name)
-    }
-
-    fn values(&self) -> Result<ChartValues, ChartError> {
-        Ok(ChartValues::new("default".parse().expect("a valid name")))
-    }
-
-    fn objects(
-        &self,
-        values: &ChartValues,
-        image: &ImageRef,
-    ) -> Result<Vec<KubeObject>, ChartError> {
-        Ok(self.server.objects(&self.name, values.namespace(), image)?)
     }
 }
 
