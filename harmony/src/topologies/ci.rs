@@ -10,7 +10,7 @@ use harmony_kubernetes::delivery::DirectDelivery;
 use harmony_registry::RegistrySettings;
 use harmony_types::KubeContext;
 
-use super::k8s_anywhere::ClusterChoice;
+use super::kubeconfig::Kubeconfig;
 use super::named_registry::NamedRegistry;
 use super::planned::Planned;
 use super::registry_env::{self, RegistryEnvError};
@@ -49,14 +49,10 @@ pub struct CiTopology {
 impl CiTopology {
     /// Reads the environment variables in the table above. Does not contact anything yet.
     pub fn from_env() -> Self {
-        let kubeconfig = match ClusterChoice::from_env() {
-            ClusterChoice::Kubeconfig { path, context } => Some(Kubeconfig { path, context }),
-            ClusterChoice::Local(_) => None,
-        };
         Self::new(CiSettings {
             location: registry_env::location(),
             registry: RegistrySettings::from_env(),
-            kubeconfig,
+            kubeconfig: Kubeconfig::from_env(),
         })
     }
 
@@ -97,26 +93,12 @@ pub struct CiSettings {
     pub kubeconfig: Option<Kubeconfig>,
 }
 
-/// An explicitly configured kubeconfig.
-#[derive(Debug, Clone)]
-pub struct Kubeconfig {
-    /// The path of the file.
-    pub path: PathBuf,
-    /// The context; `None` for the current context of the file.
-    pub context: Option<String>,
-}
-
 async fn connect(
     context: Context,
     kubeconfig: Option<Kubeconfig>,
 ) -> Result<Cluster, AnyDiagnostic> {
-    let Kubeconfig {
-        path,
-        context: named,
-    } = kubeconfig.ok_or_else(|| AnyDiagnostic::new(NoCluster))?;
-    Cluster::connect(&context, &path, named.as_deref())
-        .await
-        .map_err(AnyDiagnostic::new)
+    let kubeconfig = kubeconfig.ok_or_else(|| AnyDiagnostic::new(NoCluster))?;
+    kubeconfig.connect(&context).await
 }
 
 #[async_trait]
@@ -141,16 +123,9 @@ impl Topology for CiTopology {
 
 impl Clusters for CiTopology {
     fn on_cluster(&self, cluster: &KubeContext) -> Result<Self, ClustersError> {
-        let named = self.settings.kubeconfig.as_ref();
-        let kubeconfig = named.ok_or_else(|| ClustersError::NoKubeconfig {
-            cluster: cluster.clone(),
-            variable: ClusterChoice::KUBECONFIG,
-        })?;
+        let kubeconfig = Kubeconfig::on_cluster(self.settings.kubeconfig.as_ref(), cluster)?;
         let settings = CiSettings {
-            kubeconfig: Some(Kubeconfig {
-                context: Some(cluster.to_string()),
-                ..kubeconfig.clone()
-            }),
+            kubeconfig: Some(kubeconfig),
             ..self.settings.clone()
         };
         Ok(Self::compose(self.context.clone(), settings))
@@ -172,17 +147,14 @@ impl Diagnostic for NoCluster {
     }
 
     fn place(&self) -> Option<String> {
-        Some(format!(
-            "environment variable {}",
-            ClusterChoice::KUBECONFIG
-        ))
+        Some(format!("environment variable {}", Kubeconfig::FILE))
     }
 
     fn hints(&self) -> Vec<String> {
         vec![format!(
             "set {} to a kubeconfig file, and {} to one of its contexts",
-            ClusterChoice::KUBECONFIG,
-            ClusterChoice::KUBE_CONTEXT
+            Kubeconfig::FILE,
+            Kubeconfig::CONTEXT
         )]
     }
 }

@@ -1,7 +1,6 @@
 //! A laptop, or the cluster of a kubeconfig.
 
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 
 use harmony_core::capability::clusters::{Clusters, ClustersError};
 use harmony_core::delegation::*;
@@ -14,6 +13,7 @@ use harmony_local::k3d::K3d;
 use harmony_local::node::LocalNode;
 use harmony_types::KubeContext;
 
+use super::kubeconfig::Kubeconfig;
 use super::named_registry::NamedRegistry;
 use super::planned::Planned;
 use super::{ChartStore, HostBuilder, LazyCluster, NodeImages};
@@ -47,12 +47,7 @@ pub enum ClusterChoice {
     /// A cluster on this machine. Images are imported into its nodes.
     Local(LocalCluster),
     /// The cluster of a kubeconfig. Images are pushed to the registry in the environment.
-    Kubeconfig {
-        /// The path of the file.
-        path: PathBuf,
-        /// The context; `None` for the current context of the file.
-        context: Option<String>,
-    },
+    Kubeconfig(Kubeconfig),
 }
 
 /// The destination of images.
@@ -79,21 +74,11 @@ enum Charts {
 }
 
 impl ClusterChoice {
-    /// The environment variable with the path of a kubeconfig.
-    pub const KUBECONFIG: &str = "HARMONY_KUBECONFIG";
-    /// The environment variable with a context of this kubeconfig.
-    pub const KUBE_CONTEXT: &str = "HARMONY_KUBE_CONTEXT";
-
     /// The cluster in `HARMONY_KUBECONFIG` if it is set; otherwise k3d if it is installed and Docker is running;
     /// otherwise the local node.
     pub fn from_env() -> Self {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        match set(Self::KUBECONFIG) {
-            Some(path) => Self::Kubeconfig {
-                path: path.into(),
-                context: set(Self::KUBE_CONTEXT)
-                    .map(|context| context.to_string_lossy().into_owned()),
-            },
+        match Kubeconfig::from_env() {
+            Some(kubeconfig) => Self::Kubeconfig(kubeconfig),
             None if docker_listens() && on_path("k3d") => {
                 Self::Local(LocalCluster::K3d(K3d::default()))
             }
@@ -118,8 +103,8 @@ impl K8sAnywhereTopology {
     fn kubectl_hint(&self) -> String {
         match &self.choice {
             ClusterChoice::Local(cluster) => cluster.kubectl_hint(),
-            ClusterChoice::Kubeconfig { path, .. } => {
-                format!("export KUBECONFIG={}", path.display())
+            ClusterChoice::Kubeconfig(kubeconfig) => {
+                format!("export KUBECONFIG={}", kubeconfig.path.display())
             }
         }
     }
@@ -139,7 +124,7 @@ impl K8sAnywhereTopology {
         };
         let (images, charts) = match &choice {
             ClusterChoice::Local(local) => (node_images(local.clone()), folder()),
-            ClusterChoice::Kubeconfig { .. } => {
+            ClusterChoice::Kubeconfig(_) => {
                 let registry = NamedRegistry::from_env(&context);
                 let images = Images::Registry(registry.clone());
                 (images, Charts::Registry(registry))
@@ -175,23 +160,14 @@ async fn prepare(context: Context, choice: ClusterChoice) -> Result<Cluster, Any
                 local.up(&context).await.map_err(AnyDiagnostic::new)?;
             }
             let kubeconfig = local.kubeconfig().await.map_err(AnyDiagnostic::new)?;
-            connect(&context, &kubeconfig, None).await
+            let kubeconfig = Kubeconfig {
+                path: kubeconfig,
+                context: None,
+            };
+            kubeconfig.connect(&context).await
         }
-        ClusterChoice::Kubeconfig {
-            path,
-            context: named,
-        } => connect(&context, &path, named.as_deref()).await,
+        ClusterChoice::Kubeconfig(kubeconfig) => kubeconfig.connect(&context).await,
     }
-}
-
-async fn connect(
-    context: &Context,
-    kubeconfig: &Path,
-    named: Option<&str>,
-) -> Result<Cluster, AnyDiagnostic> {
-    Cluster::connect(context, kubeconfig, named)
-        .await
-        .map_err(AnyDiagnostic::new)
 }
 
 #[async_trait]
@@ -216,7 +192,7 @@ impl Topology for K8sAnywhereTopology {
                 .preflight(&self.context)
                 .await
                 .map_err(|error| InterpretError::new(local.title(), error))?,
-            ClusterChoice::Kubeconfig { .. } => {
+            ClusterChoice::Kubeconfig(_) => {
                 self.cluster
                     .cluster()
                     .await
@@ -231,19 +207,12 @@ impl Topology for K8sAnywhereTopology {
 
 impl Clusters for K8sAnywhereTopology {
     fn on_cluster(&self, cluster: &KubeContext) -> Result<Self, ClustersError> {
-        match &self.choice {
-            ClusterChoice::Kubeconfig { path, .. } => {
-                let choice = ClusterChoice::Kubeconfig {
-                    path: path.clone(),
-                    context: Some(cluster.to_string()),
-                };
-                Ok(Self::compose(self.context.clone(), choice))
-            }
-            ClusterChoice::Local(_) => Err(ClustersError::NoKubeconfig {
-                cluster: cluster.clone(),
-                variable: ClusterChoice::KUBECONFIG,
-            }),
-        }
+        let configured = match &self.choice {
+            ClusterChoice::Kubeconfig(kubeconfig) => Some(kubeconfig),
+            ClusterChoice::Local(_) => None,
+        };
+        let choice = ClusterChoice::Kubeconfig(Kubeconfig::on_cluster(configured, cluster)?);
+        Ok(Self::compose(self.context.clone(), choice))
     }
 }
 
