@@ -114,6 +114,26 @@ pub fn namespace_object(namespace: &Namespace) -> anyhow::Result<ObjectRef> {
     })
 }
 
+/// The image of the first container of a Deployment, as the cluster has it.
+///
+/// # Errors
+/// The Deployment does not exist.
+pub async fn image_of(deployment: &str, namespace: &Namespace) -> anyhow::Result<String> {
+    let reference = ObjectRef {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        namespace: Some(namespace.clone()),
+        name: deployment.parse()?,
+    };
+    let found = topology().await?.get(&reference).await?;
+    let found = found.with_context(|| format!("{reference} exists"))?;
+    let image = found
+        .body()
+        .pointer("/spec/template/spec/containers/0/image");
+    let image = image.and_then(|image| image.as_str());
+    Ok(image.context("a container has an image")?.to_owned())
+}
+
 async fn tools(
     topology: &K8sAnywhereTopology,
     score: &FleetServerScore<WorkTree>,

@@ -6,13 +6,12 @@ use std::process::{Command, Output};
 
 use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
-use harmony::core::kubernetes::ObjectRef;
 use harmony::local::node::LocalNode;
 use harmony::types::{Namespace, Version};
 use harmony::{Inventory, Score};
 use harmony_fleet_deploy::{FleetServerScore, operator};
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
-use harmony_fleet_e2e::stack::{namespace_object, new_namespace, readable, topology};
+use harmony_fleet_e2e::stack::{image_of, namespace_object, new_namespace, readable, topology};
 use harmony_registry::testing::RegistryPeer;
 
 /// The command next to the tests, built by `cargo build --workspace`.
@@ -63,22 +62,6 @@ fn deploy(rig: &ReleaseRig, namespace: &Namespace, version: &str) -> anyhow::Res
     output.with_context(|| format!("{}: run `cargo build --workspace`", program().display()))
 }
 
-async fn operator_image(namespace: &Namespace) -> anyhow::Result<String> {
-    let deployment = ObjectRef {
-        api_version: "apps/v1".into(),
-        kind: "Deployment".into(),
-        namespace: Some(namespace.clone()),
-        name: operator::NAME.parse()?,
-    };
-    let found = topology().await?.get(&deployment).await?;
-    let found = found.context("the operator is deployed")?;
-    let image = found
-        .body()
-        .pointer("/spec/template/spec/containers/0/image");
-    let image = image.and_then(|image| image.as_str());
-    Ok(image.context("a container has an image")?.to_owned())
-}
-
 #[tokio::test]
 async fn a_release_is_deployed_by_its_digests_without_sources_beside_a_work_tree()
 -> anyhow::Result<()> {
@@ -102,7 +85,7 @@ async fn a_release_is_deployed_by_its_digests_without_sources_beside_a_work_tree
     let done = deploy(&rig, &released, "0.1.0")?;
     let text = String::from_utf8_lossy(&done.stderr);
     assert_eq!(done.status.code(), Some(0), "{text}");
-    assert_eq!(operator_image(&released).await?, recorded);
+    assert_eq!(image_of(operator::NAME, &released).await?, recorded);
 
     let tree = FleetServerScore {
         devices: Vec::new(),
@@ -111,11 +94,11 @@ async fn a_release_is_deployed_by_its_digests_without_sources_beside_a_work_tree
     tree.interpret(&Inventory::autoload(), &local)
         .await
         .map_err(readable)?;
-    assert_ne!(operator_image(&work_tree).await?, recorded);
+    assert_ne!(image_of(operator::NAME, &work_tree).await?, recorded);
     let again = deploy(&rig, &released, "latest-released")?;
     let text = String::from_utf8_lossy(&again.stdout);
     assert!(text.starts_with("no changes"), "{text}");
-    assert_eq!(operator_image(&released).await?, recorded);
+    assert_eq!(image_of(operator::NAME, &released).await?, recorded);
     for namespace in [released, work_tree] {
         local.delete(&namespace_object(&namespace)?).await?;
     }

@@ -9,14 +9,14 @@ use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::composite;
 use harmony::core::diagnostic::Report;
-use harmony::core::kubernetes::ObjectRef;
 use harmony::local::node::LocalNode;
 use harmony::prelude::*;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
-use harmony_fleet_e2e::stack::{namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{image_of, namespace_object, new_namespace, topology};
 use serde_json::{Value, json};
 
+const APP: &str = "hello-web";
 const CRATE: &str = "examples/hello-web";
 
 /// The app of the example, built from the checkout.
@@ -56,22 +56,6 @@ async fn all(
     Ok(outcome.map_err(|error| error.report()))
 }
 
-async fn image(namespace: &Namespace) -> anyhow::Result<String> {
-    let deployment = ObjectRef {
-        api_version: "apps/v1".into(),
-        kind: "Deployment".into(),
-        namespace: Some(namespace.clone()),
-        name: "hello-web".parse()?,
-    };
-    let found = topology().await?.get(&deployment).await?;
-    let found = found.context("the app is deployed")?;
-    let image = found
-        .body()
-        .pointer("/spec/template/spec/containers/0/image");
-    let image = image.and_then(|image| image.as_str());
-    Ok(image.context("a container has an image")?.to_owned())
-}
-
 #[tokio::test]
 async fn a_release_that_fails_in_staging_never_reaches_production() -> anyhow::Result<()> {
     let local = topology().await?;
@@ -87,9 +71,9 @@ async fn a_release_that_fails_in_staging_never_reaches_production() -> anyhow::R
         2,
         "both stages are verified: {first:#?}"
     );
-    let good = image(&production).await?;
+    let good = image_of(APP, &production).await?;
     assert_eq!(
-        image(&staging).await?,
+        image_of(APP, &staging).await?,
         good,
         "production gets what staging verified"
     );
@@ -104,17 +88,25 @@ async fn a_release_that_fails_in_staging_never_reaches_production() -> anyhow::R
     let broken = run(&rig, &staging, &production).await?;
     let broken = broken.expect_err("the app ends at once");
     assert_eq!(broken.code.to_string(), "H0303", "{broken:#?}");
-    assert_ne!(image(&staging).await?, good, "staging has the new version");
-    assert_eq!(image(&production).await?, good, "production is as it was");
+    assert_ne!(
+        image_of(APP, &staging).await?,
+        good,
+        "staging has the new version"
+    );
+    assert_eq!(
+        image_of(APP, &production).await?,
+        good,
+        "production is as it was"
+    );
 
     std::fs::write(&main, works.replace("hello:", "hello again:"))?;
     rig.set_version(CRATE, &"0.1.2".parse()?)?;
     let repaired = run(&rig, &staging, &production).await?;
     let repaired = repaired.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     assert_eq!(repaired.checks.len(), 2);
-    let better = image(&production).await?;
+    let better = image_of(APP, &production).await?;
     assert_ne!(better, good);
-    assert_eq!(image(&staging).await?, better);
+    assert_eq!(image_of(APP, &staging).await?, better);
 
     let again = run(&rig, &staging, &production).await?;
     let again = again.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
@@ -188,9 +180,9 @@ async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result
     let report = all(scores()?, &rig.ci_with(kubeconfig)?).await?;
     let report = report.expect_err("production does not answer");
     assert_eq!(report.code.to_string(), "H0310", "{report:#?}");
-    assert!(!image(&staging).await?.is_empty());
+    assert!(!image_of(APP, &staging).await?.is_empty());
     assert!(
-        image(&production).await.is_err(),
+        image_of(APP, &production).await.is_err(),
         "nothing is in production"
     );
 
@@ -201,7 +193,10 @@ async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result
     let done = all(scores()?, &rig.ci_with(kubeconfig)?).await?;
     let done = done.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     assert_eq!(done.checks.len(), 2, "both are verified: {done:#?}");
-    assert_eq!(image(&staging).await?, image(&production).await?);
+    assert_eq!(
+        image_of(APP, &staging).await?,
+        image_of(APP, &production).await?
+    );
     for namespace in [staging, production] {
         local.delete(&namespace_object(&namespace)?).await?;
     }

@@ -3,33 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use harmony::core::capability::KubernetesCluster;
-use harmony::core::kubernetes::ObjectRef;
-use harmony::types::{Namespace, Version};
+use harmony::types::Version;
 use harmony_fleet_adapters_nats::{NatsConnection, NatsDeviceCommander, NatsDeviceDirectory};
 use harmony_fleet_deploy::operator;
 use harmony_fleet_domain::{DeviceCommander, DeviceDirectory};
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{eventually, shared_stack, topology};
-
-async fn operator_image(namespace: &Namespace) -> anyhow::Result<String> {
-    let deployment = ObjectRef {
-        api_version: "apps/v1".into(),
-        kind: "Deployment".into(),
-        namespace: Some(namespace.clone()),
-        name: operator::NAME.parse()?,
-    };
-    let object = topology()
-        .await?
-        .get(&deployment)
-        .await?
-        .context("the operator is deployed")?;
-    let image = object
-        .body()
-        .pointer("/spec/template/spec/containers/0/image")
-        .and_then(|image| image.as_str());
-    Ok(image.context("a container has an image")?.to_owned())
-}
+use harmony_fleet_e2e::stack::{eventually, image_of, shared_stack};
 
 #[tokio::test]
 async fn the_operator_is_upgraded_on_a_running_stack() -> anyhow::Result<()> {
@@ -40,7 +19,7 @@ async fn the_operator_is_upgraded_on_a_running_stack() -> anyhow::Result<()> {
         .await?
         .map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     rig.deploy(&old, &stack.namespace).await?;
-    let before = operator_image(&stack.namespace).await?;
+    let before = image_of(operator::NAME, &stack.namespace).await?;
     assert!(
         before.starts_with(&rig.registry.host().to_string()),
         "{before}"
@@ -51,7 +30,7 @@ async fn the_operator_is_upgraded_on_a_running_stack() -> anyhow::Result<()> {
         .await?
         .map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     rig.deploy(&new, &stack.namespace).await?;
-    let after = operator_image(&stack.namespace).await?;
+    let after = image_of(operator::NAME, &stack.namespace).await?;
     assert_ne!(before, after);
 
     let connection = NatsConnection::connect(&stack.tools.options("e2e")?).await?;
