@@ -8,8 +8,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use futures_util::stream;
 use harmony_oci::hash::Hashing;
-use harmony_oci::{Layout, LayoutError};
+use harmony_oci::{Layout, LayoutError, sha256};
 use harmony_types::{Digest, ImageRef, RegistryHost, Repository};
+use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use reqwest::Body;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
@@ -62,6 +63,23 @@ impl Artifact {
         })
     }
 
+    /// The artifact with this manifest, which references only `blobs`.
+    pub(crate) fn of_blobs(
+        manifest: &OciImageManifest,
+        blobs: Vec<Blob>,
+    ) -> Result<Self, serde_json::Error> {
+        let bytes = Bytes::from(serde_json::to_vec(manifest)?);
+        Ok(Self {
+            manifests: vec![Manifest {
+                digest: sha256(&bytes),
+                media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(),
+                bytes,
+            }],
+            blobs,
+            relative: None,
+        })
+    }
+
     /// The maximum number of bytes to send.
     pub(crate) fn size(&self) -> u64 {
         let sizes = self.blobs.iter().map(|blob| blob.size);
@@ -99,7 +117,32 @@ pub(crate) enum BlobSource {
 /// Where a body reports that its own bytes are wrong. Its request then fails in one of many ways; this is the reason.
 pub(crate) type Fault = Arc<OnceLock<LayoutError>>;
 
+/// The digest and the size that a manifest gives for a blob, or why they are not usable.
+pub(crate) fn described(descriptor: &OciDescriptor) -> Result<(Digest, u64), String> {
+    let digest = Digest::parse(&descriptor.digest).map_err(|error| error.to_string())?;
+    let size = u64::try_from(descriptor.size).map_err(|_| "a size is negative".to_owned())?;
+    Ok((digest, size))
+}
+
 impl Blob {
+    pub(crate) fn of_bytes(bytes: Bytes) -> Self {
+        Self {
+            digest: sha256(&bytes),
+            size: bytes.len() as u64,
+            source: BlobSource::Memory(bytes),
+        }
+    }
+
+    pub(crate) fn descriptor(&self, media_type: &str) -> OciDescriptor {
+        OciDescriptor {
+            media_type: media_type.to_owned(),
+            digest: self.digest.to_string(),
+            // No file system holds a file of more bytes.
+            size: i64::try_from(self.size).unwrap_or(i64::MAX),
+            ..OciDescriptor::default()
+        }
+    }
+
     /// The bytes as a body, read as they are sent and counted in `sent`.
     ///
     /// They are hashed while they are sent. If they do not match the digest (a file changed after the build), the last
@@ -194,7 +237,6 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use harmony_oci::contents::media;
-    use harmony_oci::sha256;
     use serde_json::json;
 
     use super::*;

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use harmony_core::chart::PackagedChart;
-use harmony_oci::sha256;
 use harmony_types::{ChartName, ChartRef, Digest, Version};
 use jiff::Timestamp;
-use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
+use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest};
 use serde_json::Value;
 
 use crate::answer;
-use crate::artifact::{Artifact, Blob, BlobSource, Manifest};
+use crate::artifact::{Artifact, Blob, described};
 use crate::error::ClientError;
 
 /// The media type of the `Chart.yaml` (Helm, HIP 6).
@@ -34,8 +33,8 @@ pub(crate) fn artifact(chart: &PackagedChart, to: &ChartRef) -> Result<Artifact,
     if chart.name != *to.name() || chart.version != *to.version() {
         return Err(other());
     }
-    let config = blob(Bytes::from(sorted(&chart.metadata).to_string()));
-    let content = blob(Bytes::copy_from_slice(&chart.archive));
+    let config = Blob::of_bytes(Bytes::from(sorted(&chart.metadata).to_string()));
+    let content = Blob::of_bytes(Bytes::copy_from_slice(&chart.archive));
     let created = Timestamp::from_second(chart.created).map_err(|_| other())?;
     let mut annotations = BTreeMap::from([
         (TITLE.to_owned(), chart.name.to_string()),
@@ -47,23 +46,12 @@ pub(crate) fn artifact(chart: &PackagedChart, to: &ChartRef) -> Result<Artifact,
     }
     let manifest = OciImageManifest {
         media_type: Some(OCI_IMAGE_MEDIA_TYPE.to_owned()),
-        config: descriptor(CONFIG, &config),
-        layers: vec![descriptor(CONTENT, &content)],
+        config: config.descriptor(CONFIG),
+        layers: vec![content.descriptor(CONTENT)],
         annotations: Some(annotations),
         ..OciImageManifest::default()
     };
-    let bytes = serde_json::to_vec(&manifest)
-        .map(Bytes::from)
-        .map_err(|_| other())?;
-    Ok(Artifact {
-        manifests: vec![Manifest {
-            digest: sha256(&bytes),
-            media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(),
-            bytes,
-        }],
-        blobs: vec![config, content],
-        relative: None,
-    })
+    Artifact::of_blobs(&manifest, vec![config, content]).map_err(|_| other())
 }
 
 /// The content of a chart's manifest.
@@ -95,18 +83,13 @@ pub(crate) fn parts(manifest: &[u8], reference: &str) -> Result<Parts, ClientErr
         .iter()
         .find(|layer| layer.media_type == CONTENT)
         .ok_or_else(|| no("it has no archive".into()))?;
-    let place = |descriptor: &OciDescriptor| {
-        let digest = Digest::parse(&descriptor.digest).map_err(|error| no(error.to_string()))?;
-        let size = u64::try_from(descriptor.size).map_err(|_| no("a size is negative".into()))?;
-        Ok::<_, ClientError>((digest, size))
-    };
     let created = manifest
         .annotations
         .as_ref()
         .and_then(|annotations| annotations.get(CREATED)?.parse::<Timestamp>().ok());
     Ok(Parts {
-        config: place(&manifest.config)?,
-        content: place(content)?,
+        config: described(&manifest.config).map_err(&no)?,
+        content: described(content).map_err(&no)?,
         // Charts of others may have no time; use the epoch instead.
         created: created.map_or(0, Timestamp::as_second),
     })
@@ -164,26 +147,9 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-fn blob(bytes: Bytes) -> Blob {
-    Blob {
-        digest: sha256(&bytes),
-        size: bytes.len() as u64,
-        source: BlobSource::Memory(bytes),
-    }
-}
-
-fn descriptor(media_type: &str, blob: &Blob) -> OciDescriptor {
-    OciDescriptor {
-        media_type: media_type.to_owned(),
-        digest: blob.digest.to_string(),
-        // A blob in memory is far below this limit.
-        size: i64::try_from(blob.size).unwrap_or(i64::MAX),
-        ..OciDescriptor::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use harmony_oci::sha256;
     use serde_json::json;
 
     use super::*;

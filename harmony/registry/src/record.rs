@@ -10,13 +10,13 @@ use harmony_core::capability::oci_registry::{Published, RegistryError};
 use harmony_core::outcome::Subject;
 use harmony_oci::sha256;
 use harmony_types::{Digest, ImageRef, ReleaseUnit, Repository, Version};
-use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
+use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest};
 use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use crate::answer;
-use crate::artifact::{Artifact, Blob, BlobSource, Manifest};
+use crate::artifact::{Artifact, Blob, described};
 use crate::client::{OciRegistryClient, Target};
 use crate::error::ClientError;
 use crate::manifest::{self, unless_unknown};
@@ -39,37 +39,16 @@ const PAGE_SIZE: usize = 1000;
 const MAX_PAGES: usize = 100;
 
 fn artifact(record: &[u8]) -> Artifact {
-    let blob = |content: Bytes| Blob {
-        digest: sha256(&content),
-        size: content.len() as u64,
-        source: BlobSource::Memory(content),
-    };
-    let config = blob(Bytes::from_static(EMPTY_CONTENT));
-    let content = blob(Bytes::copy_from_slice(record));
-    let descriptor = |media_type: &str, blob: &Blob| OciDescriptor {
-        media_type: media_type.to_owned(),
-        digest: blob.digest.to_string(),
-        // A record in memory is far below this limit.
-        size: i64::try_from(blob.size).unwrap_or(i64::MAX),
-        ..OciDescriptor::default()
-    };
+    let config = Blob::of_bytes(Bytes::from_static(EMPTY_CONTENT));
+    let content = Blob::of_bytes(Bytes::copy_from_slice(record));
     let manifest = OciImageManifest {
         media_type: Some(OCI_IMAGE_MEDIA_TYPE.to_owned()),
         artifact_type: Some(RECORD.to_owned()),
-        config: descriptor(EMPTY, &config),
-        layers: vec![descriptor(RECORD, &content)],
+        config: config.descriptor(EMPTY),
+        layers: vec![content.descriptor(RECORD)],
         ..OciImageManifest::default()
     };
-    let bytes = Bytes::from(serde_json::to_vec(&manifest).expect("texts and numbers serialise"));
-    Artifact {
-        manifests: vec![Manifest {
-            digest: sha256(&bytes),
-            media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(),
-            bytes,
-        }],
-        blobs: vec![config, content],
-        relative: None,
-    }
+    Artifact::of_blobs(&manifest, vec![config, content]).expect("texts and numbers serialise")
 }
 
 /// The digest of the record in a manifest, and its size.
@@ -85,10 +64,7 @@ fn content_of(manifest: &[u8], reference: &str) -> Result<(Digest, u64), ClientE
         .iter()
         .find(|layer| layer.media_type == RECORD);
     let layer = layer.ok_or_else(|| not_a_record(format!("it has no layer of type `{RECORD}`")))?;
-    let digest = Digest::parse(&layer.digest).map_err(|error| not_a_record(error.to_string()))?;
-    let size =
-        u64::try_from(layer.size).map_err(|_| not_a_record("its size is negative".into()))?;
-    Ok((digest, size))
+    described(layer).map_err(not_a_record)
 }
 
 #[async_trait]
