@@ -130,13 +130,13 @@ pub(super) fn write(text: &str, file: &Value, settings: &[Setting]) -> String {
     for setting in settings {
         let own = quoted(setting.key, &setting.value);
         let Some(mapping) = setting.mapping else {
-            match find(&lines, 0, setting.key) {
+            match find(&lines, setting.key) {
                 Some(at) => replace(&mut lines[at], &own),
                 None => append(&mut lines, &own),
             }
             continue;
         };
-        let Some(at) = find(&lines, 0, mapping) else {
+        let Some(at) = find(&lines, mapping) else {
             continue;
         };
         let is_flow = value_of(&lines[at], mapping).is_some_and(|rest| rest.starts_with('{'));
@@ -170,10 +170,8 @@ fn quoted(key: &str, value: &str) -> String {
     format!("{key}: {}", yaml::json(&Value::from(value)))
 }
 
-fn find(lines: &[String], indent: usize, key: &str) -> Option<usize> {
-    lines
-        .iter()
-        .position(|line| value_of(line.get(indent..).unwrap_or_default(), key).is_some())
+fn find(lines: &[String], key: &str) -> Option<usize> {
+    lines.iter().position(|line| value_of(line, key).is_some())
 }
 
 /// What follows `key:`, without a byte order mark before it.
