@@ -51,18 +51,14 @@ pub(super) fn may_run(hook: &Hook) -> bool {
 /// The hooks of that event, sorted by weight, then in the order in which kinds are applied, then by name.
 pub(super) fn due(hooks: &[Hook], event: HookEvent) -> Vec<&Hook> {
     let mut due: Vec<&Hook> = hooks.iter().filter(|hook| hook.runs_at(event)).collect();
-    due.sort_by(|one, other| {
-        let key = |hook: &Hook| {
-            let object = hook.object.reference();
-            (hook.weight, rank(object), object.clone())
-        };
-        let (one, other) = (key(one), key(other));
-        (one.0, one.1, &one.2.kind, &one.2.name).cmp(&(
-            other.0,
-            other.1,
-            &other.2.kind,
-            &other.2.name,
-        ))
+    due.sort_by_cached_key(|hook| {
+        let object = hook.object.reference();
+        (
+            hook.weight,
+            rank(object),
+            object.kind.clone(),
+            object.name.clone(),
+        )
     });
     due
 }

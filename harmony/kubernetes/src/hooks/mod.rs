@@ -106,7 +106,8 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
             let at = relevant.iter().position(|other| *other == hook);
             at.and_then(|at| found[at].as_ref())
         };
-        for hook in first.iter().chain(&then).chain(&tests) {
+        let running = || first.iter().chain(&then).chain(&tests);
+        for hook in running() {
             if let Placing::Refuse(reason) = placing(place(hook), hook) {
                 return Err(ClusterError::Refused {
                     object: hook.object.reference().clone(),
@@ -115,8 +116,8 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
                 });
             }
         }
-        let running = first.iter().chain(&then).chain(&tests);
-        self.consent(running.filter_map(|hook| place(hook))).await?;
+        let consents = running().filter_map(|hook| place(hook));
+        self.consent(consents).await?;
         let change = |event: HookEvent| {
             move |hook: &&Hook| decide::change(hook, place(hook).is_some(), event)
         };
