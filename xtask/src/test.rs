@@ -1,7 +1,12 @@
 //! Runs all tests, in the order of what they need: nothing, a server, a node.
 
+use std::collections::BTreeSet;
+use std::ops::AddAssign;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+use cargo_metadata::MetadataCommand;
 
 use crate::{command, peers, tidy};
 
@@ -17,10 +22,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     tidy::run(&tidy::Args::default())?;
     let mut tally = Tally::default();
     if args.fast {
-        cargo_test(&["--workspace", "--lib", "--bins"], &[], &mut tally)?;
-        cargo_test(&["--workspace", "--doc"], &[], &mut tally)?;
+        tally += cargo_test(&UNIT_TESTS, &Suite::default())?;
+        tally += cargo_test(&["--doc"], &Suite::default())?;
     } else {
-        run_everything(began, &mut tally)?;
+        tally += run_everything(began)?;
     }
     println!("xtask: all tests took {} s", began.elapsed().as_secs());
     println!("{} passed, {} failed", tally.passed, tally.failed);
@@ -29,7 +34,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// With real servers and a real node. If the node was not running before, it is stopped at the end.
-fn run_everything(began: Instant, tally: &mut Tally) -> anyhow::Result<()> {
+fn run_everything(began: Instant) -> anyhow::Result<Tally> {
     let environment = peers::ensure()?;
     println!(
         "xtask: servers are installed after {} s; compiling",
@@ -49,11 +54,69 @@ fn run_everything(began: Instant, tally: &mut Tally) -> anyhow::Result<()> {
         .status()?
         .success();
     command::run(Command::new(&node).arg("up"))?;
-    let tested = cargo_test(&["--workspace", "--locked"], &environment, tally);
+    let tested = run_suites(&environment);
     if !ran_before {
         command::run(Command::new(&node).arg("down"))?;
     }
     tested
+}
+
+/// The suites that wait for the cluster run beside those that need only this machine; then the others, one by one.
+fn run_suites(environment: &Environment) -> anyhow::Result<Tally> {
+    let waiting = Suite {
+        environment,
+        prefix: "[cluster] ",
+        threads: Some(WAITING_THREADS),
+    };
+    let alone = Suite {
+        environment,
+        ..Suite::default()
+    };
+    let (machine, cluster) = std::thread::scope(|scope| {
+        let cluster = scope.spawn(|| cargo_test(&tests(WAITING), &waiting));
+        let machine = || {
+            let mut tally = cargo_test(&UNIT_TESTS, &alone)?;
+            tally += cargo_test(&["--doc"], &alone)?;
+            tally += cargo_test(&tests(MACHINE), &alone)?;
+            anyhow::Ok(tally)
+        };
+        (machine(), cluster.join())
+    });
+    let mut tally = machine?;
+    tally += cluster.map_err(|_| anyhow::anyhow!("a suite panicked"))??;
+    let others = other_suites()?;
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    tally += cargo_test(&tests(&others), &alone)?;
+    Ok(tally)
+}
+
+/// Suites that mostly wait for the cluster.
+const WAITING: &[&str] = &["cluster", "delivery"];
+/// How many of their tests run at the same time.
+const WAITING_THREADS: usize = 4;
+/// Suites that need this machine alone, and use all of it: they run the compiler.
+const MACHINE: &[&str] = &["compile_fail"];
+const UNIT_TESTS: [&str; 2] = ["--lib", "--bins"];
+
+/// The names of all other integration tests.
+fn other_suites() -> anyhow::Result<BTreeSet<String>> {
+    let metadata = MetadataCommand::new()
+        .current_dir(command::root())
+        .no_deps()
+        .exec()?;
+    let targets = metadata
+        .packages
+        .iter()
+        .flat_map(|package| &package.targets);
+    let names = targets
+        .filter(|target| target.is_test())
+        .map(|target| target.name.clone())
+        .filter(|name| !WAITING.contains(&name.as_str()) && !MACHINE.contains(&name.as_str()));
+    Ok(names.collect())
+}
+
+fn tests<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    names.iter().flat_map(|name| ["--test", name]).collect()
 }
 
 pub(crate) fn lint() -> anyhow::Result<()> {
@@ -85,24 +148,47 @@ impl Default for Tally {
     }
 }
 
-fn cargo_test(
-    args: &[&str],
-    peers: &[(&'static str, std::path::PathBuf)],
-    tally: &mut Tally,
-) -> anyhow::Result<()> {
-    let mut command = command::cargo(&["test", "--no-fail-fast"]);
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.well &= other.well;
+    }
+}
+
+/// The environment variables that name the servers.
+type Environment = [(&'static str, PathBuf)];
+
+/// How tests run.
+#[derive(Clone, Copy, Default)]
+struct Suite<'a> {
+    environment: &'a Environment,
+    /// Precedes every line, when two suites run at the same time.
+    prefix: &'a str,
+    /// How many tests run at the same time; by default as many as there are cores.
+    threads: Option<usize>,
+}
+
+/// Runs these tests of the workspace. All packages are always selected, so that cargo compiles each with the same features.
+fn cargo_test(selected: &[&str], suite: &Suite<'_>) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    let mut command = command::cargo(&["test", "--no-fail-fast", "--workspace", "--locked"]);
     command
-        .args(args)
-        .envs(peers.iter().map(|(name, path)| (name, path)));
+        .args(selected)
+        .envs(suite.environment.iter().map(|(name, path)| (name, path)));
+    if let Some(threads) = suite.threads {
+        command.env("RUST_TEST_THREADS", threads.to_string());
+    }
+    let prefix = suite.prefix;
     let well = command::run_lines(&mut command, |line| {
-        println!("{line}");
+        println!("{prefix}{line}");
         if let Some(result) = line.strip_prefix("test result: ") {
             tally.passed += count(result, "passed");
             tally.failed += count(result, "failed");
         }
     })?;
     tally.well &= well;
-    Ok(())
+    Ok(tally)
 }
 
 /// The number before a word: `ok. 12 passed; 0 failed; ...`.
