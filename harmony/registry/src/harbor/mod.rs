@@ -1,8 +1,10 @@
 //! Harbor: an OCI registry whose projects must exist before something is pushed.
 
+mod immutability;
 mod project_name;
 
 use std::fmt;
+use std::sync::Arc;
 
 use ambassador::Delegate;
 use harmony_core::Context;
@@ -16,7 +18,7 @@ use harmony_core::outcome::{Action, Change, Subject};
 use harmony_types::{ChartRef, Digest, ImageRef};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use project_name::ProjectName;
 
@@ -39,15 +41,27 @@ const PROJECT_LIMIT: u64 = 1024 * 1024;
 #[delegate(OciRegistry, target = "client")]
 #[delegate(HelmRegistry, target = "client")]
 pub struct Harbor {
-    client: OciRegistryClient,
+    client: Arc<OciRegistryClient>,
+}
+
+/// How a project should be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HarborSettings {
+    /// Who may pull from a new project.
+    pub visibility: Visibility,
+    /// The storage quota of a new project, in bytes; `None` for the default of Harbor.
+    pub storage_limit: Option<u64>,
+    /// Whether the project needs a rule that no tag can be overwritten or deleted.
+    pub immutable_tags: bool,
 }
 
 /// Who may pull from a project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Visibility {
     /// Everybody, without a login.
     Public,
     /// Its members.
+    #[default]
     Private,
 }
 
@@ -70,9 +84,35 @@ impl Harbor {
         location: RegistryLocation,
         settings: RegistrySettings,
     ) -> Result<Self, RegistryError> {
-        Ok(Self {
-            client: OciRegistryClient::new(context, location, settings)?,
-        })
+        let client = OciRegistryClient::new(context, location, settings)?;
+        Ok(Self::of(Arc::new(client)))
+    }
+
+    /// The Harbor that `client` pushes to and pulls from.
+    pub fn of(client: Arc<OciRegistryClient>) -> Self {
+        Self { client }
+    }
+
+    /// Ensures that the project of this registry's location exists and is as `settings` say, as far as they do not change
+    /// what others have set: an existing project keeps its visibility and its quota.
+    ///
+    /// A login that may not see the rules of the project is no error, because it may still push; this is mentioned in the
+    /// note of the change.
+    ///
+    /// # Errors
+    /// As [`ensure_project`](Self::ensure_project).
+    pub async fn ensure(&self, settings: &HarborSettings) -> Result<Vec<Change>, RegistryError> {
+        let name = self.project()?;
+        let ensured = async {
+            let project = self.ensure_with(&name, settings).await?;
+            let is_new = project.action == Action::Create;
+            let mut changes = vec![project];
+            if settings.immutable_tags {
+                changes.push(self.ensure_immutable_tags(&name, is_new).await?);
+            }
+            Ok(changes)
+        };
+        self.client.context().unless_cancelled(ensured).await?
     }
 
     /// The project of this registry's location: the first part of its path.
@@ -100,17 +140,22 @@ impl Harbor {
         name: &ProjectName,
         visibility: Visibility,
     ) -> Result<Change, RegistryError> {
+        let settings = HarborSettings {
+            visibility,
+            ..HarborSettings::default()
+        };
         self.client
             .context()
-            .unless_cancelled(self.ensure(name, visibility))
+            .unless_cancelled(self.ensure_with(name, &settings))
             .await?
     }
 
-    async fn ensure(
+    async fn ensure_with(
         &self,
         name: &ProjectName,
-        visibility: Visibility,
+        settings: &HarborSettings,
     ) -> Result<Change, RegistryError> {
+        let visibility = settings.visibility;
         let subject = Subject::RegistryProject(name.to_string());
         if let Some(found) = retrying(|| self.find(name)).await? {
             let change = Change::new(Action::Unchanged, subject);
@@ -127,7 +172,7 @@ impl Harbor {
         }
         let step = self.client.context().step(format!("create project {name}"));
         // Created by somebody else in the meantime, or by an attempt whose answer was lost: it exists, as wanted.
-        retrying(|| self.create(name, visibility)).await?;
+        retrying(|| self.create(name, settings)).await?;
         step.done(visibility.to_string());
         Ok(change)
     }
@@ -161,16 +206,16 @@ impl Harbor {
         Ok(Some(read_visibility(&body)))
     }
 
-    async fn create(&self, name: &ProjectName, visibility: Visibility) -> Result<(), Failure> {
+    async fn create(&self, name: &ProjectName, settings: &HarborSettings) -> Result<(), Failure> {
         let transport = self.client.transport();
         let operation = format!("creating the project `{name}`");
         // Harbor keeps the metadata of projects as strings.
-        let public = (visibility == Visibility::Public).to_string();
-        let body = json!({"project_name": name.as_str(), "metadata": {"public": public}});
-        let call = api(Method::POST, "projects".into(), &operation).with_payload(Payload::Bytes {
-            content_type: "application/json".into(),
-            bytes: body.to_string().into(),
-        });
+        let public = (settings.visibility == Visibility::Public).to_string();
+        let mut body = json!({"project_name": name.as_str(), "metadata": {"public": public}});
+        if let Some(limit) = settings.storage_limit {
+            body["storage_limit"] = limit.into();
+        }
+        let call = api(Method::POST, "projects".into(), &operation).with_payload(json_body(&body));
         let response = transport.send(&call).await?;
         match response.status() {
             StatusCode::CREATED | StatusCode::CONFLICT => Ok(()),
@@ -191,6 +236,13 @@ fn api(method: Method, rest: String, operation: &str) -> Call {
         headers: Vec::new(),
         payload: Payload::Empty,
         operation: operation.to_owned(),
+    }
+}
+
+fn json_body(body: &Value) -> Payload {
+    Payload::Bytes {
+        content_type: "application/json".into(),
+        bytes: body.to_string().into(),
     }
 }
 
