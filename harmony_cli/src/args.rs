@@ -104,6 +104,11 @@ impl RunArgs {
         self.json
     }
 
+    /// Returns true if the topology is to be examined: call [`doctor`](crate::doctor()).
+    pub fn is_doctor(&self) -> bool {
+        self.command == Some(Command::Doctor)
+    }
+
     /// Returns true if the topology is not used: for `list`, `explain` and `completions`. Programs with expensive
     /// topologies can check this.
     pub fn is_offline(&self) -> bool {
@@ -123,6 +128,8 @@ pub(crate) enum Command {
     Plan,
     /// List the Scores in the order in which they run
     List,
+    /// Check what the topology uses: builder, registry, clusters; changes nothing
+    Doctor,
     /// Explain an error code
     Explain {
         /// The error code, for example H0301
@@ -150,6 +157,7 @@ pub(crate) struct Cli {
 pub const AFTER_HELP: &str = "\
 Examples (add the name of this command in front):
   plan                       show what would change
+  doctor                     check what the topology uses, and change nothing
   apply --filter 'fleet-*'   apply only the Scores whose names start with fleet-
   apply --yes --json         for scripts: ask no questions, write JSON to stdout
   explain H0301              explain an error code

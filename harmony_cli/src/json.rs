@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harmony_core::Mode;
+use harmony_core::checkup::Finding;
 use harmony_core::diagnostic::Report;
 use harmony_core::event::{Event, SCHEMA_VERSION};
 use serde::Serialize;
@@ -107,6 +108,32 @@ pub(crate) fn list(topology: &str, parts: &[&PartName]) -> Result<(), RunError> 
             parts,
         },
     )
+}
+
+/// Writes the findings of `doctor`.
+pub(crate) fn findings(
+    topology: &str,
+    status: ExitStatus,
+    elapsed: Duration,
+    findings: &[Finding],
+) -> Result<(), RunError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body<'a> {
+        topology: &'a str,
+        status: ExitStatus,
+        exit_code: u8,
+        elapsed_seconds: f64,
+        findings: &'a [Finding],
+    }
+    let body = Body {
+        topology,
+        status,
+        exit_code: status.code(),
+        elapsed_seconds: rounded(elapsed),
+        findings,
+    };
+    write("findings", body)
 }
 
 /// Seconds, rounded to milliseconds.

@@ -14,7 +14,8 @@
 //! | module | contents |
 //! | --- | --- |
 //! | `run` | [`run()`] and [`Runner`]: start here |
-//! | `args`, `parse` | [`RunArgs`], [`parse()`]: list, plan, apply, explain, completions, and their options |
+//! | `args`, `parse` | [`RunArgs`], [`parse()`]: list, plan, apply, doctor, explain, completions, and their options |
+//! | `doctor` | [`doctor()`]: examines a topology |
 //! | `select` | selects the Scores to run: `--filter`, or a question on a terminal |
 //! | `approve` | approval of deletions: `--yes`, or a question |
 //! | `progress` | shows the events of a run as bars or lines |
@@ -29,6 +30,7 @@
 
 mod approve;
 mod args;
+mod doctor;
 mod exit_status;
 mod explain;
 mod fail;
@@ -46,6 +48,7 @@ mod summary;
 mod usage;
 
 pub use args::{AFTER_HELP, RunArgs};
+pub use doctor::doctor;
 pub use exit_status::ExitStatus;
 pub use fail::fail;
 pub use log::init;

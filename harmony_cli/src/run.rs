@@ -84,6 +84,11 @@ impl<T: Topology> Runner<T> {
         if let Some(answer) = parse::answer(args.command.as_ref(), &args) {
             return answer;
         }
+        if args.is_doctor() {
+            let message = "this program does not examine its topology\n";
+            let error = clap::Error::raw(clap::error::ErrorKind::InvalidSubcommand, message);
+            return Ok(parse::refused(&error));
+        }
         let parts = composite::flatten(self.scores);
         let names: Vec<PartName> = parts.iter().map(PartName::of).collect();
         if args.command == Some(Command::List) {

@@ -8,6 +8,7 @@
 //! Start with [`DockerBuilder`]. `dockerfile` renders a recipe, `context` creates the build context, and `export`
 //! converts the image in the daemon to a layout.
 
+mod checkup;
 mod connection;
 mod context;
 mod dockerfile;

@@ -8,6 +8,7 @@
 //! Start with [`NativeBuilder`]; `assemble` writes the images.
 
 pub(crate) mod assemble;
+mod checkup;
 pub(crate) mod layer;
 pub(crate) mod manifest;
 

@@ -50,6 +50,9 @@ codes! {
     WHICH_RELEASE = 9, "no release was specified";
     APP_NOT_FOUND = 10, "the app's program is not on PATH";
     NOT_A_RELEASE_TAG = 11, "not a release tag";
+    CONFIGURATION_INVALID = 12, "the configuration is not valid";
+    NO_SUCH_STAGE = 13, "the program has no such stage";
+    CHECK_TIMEOUT = 14, "a check took too long";
     // Building images
     DOCKERFILE_UNSUPPORTED = 101, "the builder does not support Dockerfiles";
     HOST_STEP_FAILED = 102, "a build step failed";
@@ -124,6 +127,7 @@ codes! {
     SUPERSEDED = 319, "an object was changed during the deploy";
     NO_CLUSTER = 320, "no cluster is configured";
     NO_OTHER_CLUSTER = 321, "there is no other cluster to choose";
+    PERMISSIONS_MISSING = 322, "the user lacks permissions for a deploy";
     CHART_NOT_RENDERED = 330, "the chart cannot be rendered";
     CHART_UNSTABLE = 341, "the chart renders differently each time";
     OTHER_OWNER = 350, "an object has another owner";

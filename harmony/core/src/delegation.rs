@@ -10,6 +10,7 @@ pub use ambassador::Delegate;
 pub use harmony_types::{ChartRef, Digest, ImageRef, Namespace, ReleaseUnit, Version};
 
 pub use crate::async_trait;
+pub use crate::capability::checkup::*;
 pub use crate::capability::container_builder::*;
 pub use crate::capability::continuous_delivery::*;
 pub use crate::capability::helm_registry::*;

@@ -17,7 +17,7 @@
 //! | --- | --- |
 //! | [`score`] | [`Score`] and [`Interpret`]: start here |
 //! | [`composite`] | composite Scores |
-//! | [`on_cluster`] | a Score on another cluster of its topology |
+//! | [`at_stage`], [`on_cluster`] | a Score on the cluster of a stage, or on any other cluster of its topology |
 //! | [`topology`], [`inventory`] | where a Score runs, and facts about the machine |
 //! | [`context`], [`event`] | the shared state of adapters: plan or apply, cancellation, progress |
 //! | [`approval`] | approval of deletions |
@@ -26,6 +26,7 @@
 //! | [`verdict`] | the reason why something does not work: [`Verdict`](verdict::Verdict) |
 //! | [`verify`] | [`Workload`](verify::Workload): something that runs, with its readiness and smoke checks |
 //! | [`image`], [`chart`], [`kubernetes`], [`owner`] | the values used by capabilities |
+//! | [`checkup`] | the results of examining a topology |
 //! | [`build_error`] | errors of building an image |
 //! | [`process`], [`cache_dir`], [`trust`] | for all adapters: starting programs without our secrets, secure files and directories |
 //! | [`proxy`] | for every adapter: which proxy leads to a server |
@@ -38,11 +39,13 @@
 #![warn(missing_docs)]
 
 pub mod approval;
+pub mod at_stage;
 pub mod build_error;
 pub mod cache_dir;
 mod cancelled;
 pub mod capability;
 pub mod chart;
+pub mod checkup;
 pub mod codes;
 pub mod composite;
 pub mod context;

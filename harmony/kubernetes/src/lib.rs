@@ -19,6 +19,7 @@
 //! | [`apply`] | server-side apply: one read for unchanged objects, a dry run of everything before the first write | all but the requests |
 //! | [`readiness`] | waits for the current revision, diagnoses failures, collects logs and events | [`readiness::Tracker`] |
 //! | `probe` | HTTP, TCP, exec and NATS checks, and tunnels, all through the API server | routes, answers |
+//! | `checkup` | whether the cluster answers and what we may do there, for `doctor` | |
 //! | [`hooks`] | runs the hooks of a chart around its objects, and its tests | which, in which order, what makes way |
 //! | [`delivery`] | [`DirectDelivery`]: chart, namespace, inventory, apply, prune | the inventory |
 //!
@@ -32,6 +33,7 @@
 //! The binary must install the TLS provider (`rustls`, aws-lc-rs) before it connects.
 
 pub mod apply;
+mod checkup;
 mod client;
 pub mod cluster;
 mod connection;

@@ -77,11 +77,15 @@ where
     }
 }
 
-/// A GET or HEAD of an object, or a dry run of anything.
+/// Asks what the user may do. A POST by its form, but nothing is stored.
+const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+/// A GET or HEAD of an object, a dry run of anything, or a question about permissions.
 fn is_read<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
     match *request.method() {
         Method::GET | Method::HEAD => !acts(uri.path()),
+        Method::POST if uri.path() == REVIEW => true,
         _ => {
             let mut pairs = uri.query().unwrap_or_default().split('&');
             pairs.any(|pair| pair == "dryRun=All")
@@ -160,6 +164,9 @@ mod tests {
             Method::GET,
             "/api/v1/namespaces/exec/pods/proxy/log"
         ));
+        assert!(allowed(Method::POST, REVIEW));
+        assert!(!allowed(Method::PUT, REVIEW));
+        assert!(!allowed(Method::POST, &format!("{REVIEW}/x")));
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             assert!(!allowed(method.clone(), configmap), "{method}");
             assert!(

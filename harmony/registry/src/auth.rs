@@ -211,6 +211,12 @@ impl Authenticator {
         }
     }
 
+    /// Whether the token for this scope allows all of it; `None` without a token, or with one that only the registry can
+    /// read.
+    pub(crate) async fn is_granted(&self, scope: &Scope) -> Option<bool> {
+        self.state.lock().await.tokens.get(scope)?.grants(scope)
+    }
+
     /// Where the login came from, for messages.
     pub(crate) async fn origin(&self, identity: &Identity) -> String {
         let found = match identity {

@@ -20,6 +20,7 @@
 //! | [`harbor`] | Harbor's projects |
 //! | `push`, `blob`, `manifest` | the steps of a push; what to do about a published version is the pure `push::decide` |
 //! | `pull` | images to a layout, charts to memory, verified |
+//! | `checkup` | what of the registry answers, for `doctor` |
 //! | `record` | release records, and the versions that have one |
 //! | `artifact`, `chart` | what is pushed, and where it comes from |
 //! | `transport` | one call: login, redirects, retries |
@@ -39,6 +40,7 @@ mod artifact;
 mod auth;
 mod blob;
 mod chart;
+mod checkup;
 mod client;
 mod credential_helper;
 mod credentials;

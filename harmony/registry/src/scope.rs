@@ -34,12 +34,17 @@ impl Scope {
         }
     }
 
+    /// The actions in the repository.
+    pub(crate) fn actions(&self) -> &'static [&'static str] {
+        match self.access {
+            Access::Pull => &["pull"],
+            Access::Push => &["pull", "push"],
+        }
+    }
+
     /// As the token server reads them.
     pub(crate) fn texts(&self) -> Vec<String> {
-        let actions = match self.access {
-            Access::Pull => "pull",
-            Access::Push => "pull,push",
-        };
+        let actions = self.actions().join(",");
         let mut texts = vec![format!("repository:{}:{actions}", self.repository)];
         if let Some(source) = &self.mount_from {
             texts.push(format!("repository:{source}:pull"));

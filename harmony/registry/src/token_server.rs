@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harmony_core::capability::oci_registry::RegistryError;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
 
 use crate::answer::Unwanted;
 use crate::credentials::Found;
@@ -191,6 +194,39 @@ impl Token {
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         secret_header(&format!("Bearer {}", self.value.expose_secret()))
     }
+
+    /// Whether it allows all of `scope`; `None` if it is not one that can be read (distribution specification, "token
+    /// authentication implementation"). Its signature is not checked: the registry does that.
+    pub(crate) fn grants(&self, scope: &Scope) -> Option<bool> {
+        let claims = self.value.expose_secret().split('.').nth(1)?;
+        let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
+        let claims: Claims = serde_json::from_slice(&claims).ok()?;
+        let granted = |action: &str| {
+            claims.access.iter().any(|access| {
+                access.name == scope.repository.as_str()
+                    && access.actions.iter().any(|one| one == action || one == "*")
+            })
+        };
+        Some(scope.actions().iter().all(|action| granted(action)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    /// Null or missing if nothing is granted; only tokens of registries have it at all.
+    #[serde(deserialize_with = "nothing_if_null")]
+    access: Vec<Granted>,
+}
+
+fn nothing_if_null<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<Granted>, D::Error> {
+    Option::<Vec<Granted>>::deserialize(field).map(Option::unwrap_or_default)
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    name: String,
+    #[serde(default)]
+    actions: Vec<String>,
 }
 
 pub(crate) fn secret_header(value: &str) -> Option<HeaderValue> {
@@ -268,6 +304,33 @@ mod tests {
         ] {
             assert_eq!(lifetime(body), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn what_a_token_grants_is_read_from_it() {
+        let scope = Scope::push("team/web".parse().expect("a repository"));
+        let grants = |claims: &str| {
+            let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+            let body = serde_json::json!({ "token": token }).to_string();
+            read_token(body.as_bytes()).expect("a token").grants(&scope)
+        };
+        let access = |name: &str, actions: &str| {
+            format!(
+                r#"{{"access":[{{"type":"repository","name":"{name}","actions":[{actions}]}}]}}"#
+            )
+        };
+        assert_eq!(grants(&access("team/web", r#""pull","push""#)), Some(true));
+        assert_eq!(grants(&access("team/web", r#""*""#)), Some(true));
+        assert_eq!(grants(&access("team/web", r#""pull""#)), Some(false));
+        assert_eq!(
+            grants(&access("team/other", r#""pull","push""#)),
+            Some(false)
+        );
+        assert_eq!(grants(r#"{"access":null}"#), Some(false));
+        assert_eq!(grants(r#"{"sub":"ci"}"#), None);
+        assert_eq!(grants("nothing"), None);
+        let opaque = read_token(br#"{"token":"opaque"}"#).expect("a token");
+        assert_eq!(opaque.grants(&scope), None);
     }
 
     #[test]

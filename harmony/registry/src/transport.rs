@@ -29,7 +29,7 @@ use crate::wire::{Failure, Retry, Tls, Wire};
 const MAX_HOPS: usize = 5;
 /// One 401 to request a token, one for an expired token.
 const MAX_CHALLENGES: usize = 2;
-const API_ROOT: &str = "/v2/";
+pub(crate) const API_ROOT: &str = "/v2/";
 const MAX_RETRIES: usize = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -164,6 +164,10 @@ impl Transport {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         published.contains(&(repository.clone(), name.to_owned()))
+    }
+
+    pub(crate) fn auth(&self) -> &Authenticator {
+        &self.auth
     }
 
     pub(crate) fn wire(&self) -> &Wire {
@@ -344,7 +348,7 @@ impl Transport {
         Err(self.denied(call, unwanted.words()).await.into())
     }
 
-    async fn denied(&self, call: &Call, answer: Option<String>) -> RegistryError {
+    pub(crate) async fn denied(&self, call: &Call, answer: Option<String>) -> RegistryError {
         RegistryError::Denied {
             registry: self.registry().clone(),
             operation: call.operation.clone(),
@@ -404,7 +408,7 @@ impl Transport {
     ///
     /// Always TLS, except on this machine: there one request finds out whether the server uses TLS, else plain HTTP. An
     /// untrusted certificate does not lead to plain HTTP.
-    async fn base(&self) -> Result<&Url, Failure> {
+    pub(crate) async fn base(&self) -> Result<&Url, Failure> {
         self.base
             .get_or_try_init(|| async {
                 let host = endpoint::api_host(self.registry());

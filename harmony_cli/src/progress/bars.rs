@@ -21,7 +21,7 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(with_bars: bool) -> Self {
+    pub(crate) fn new(with_bars: bool) -> Self {
         let bars = with_bars.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
         Self { bars }
     }

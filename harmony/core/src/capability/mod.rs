@@ -5,9 +5,10 @@
 //! clients. A mutating method returns the [`Change`](crate::outcome::Change) that it made or, while planning, would
 //! make. While planning, the clients refuse writes.
 //!
-//! Every capability except [`Clusters`] is `dyn`-compatible. A topology delegates it to one of its fields with one line:
+//! Every capability except [`Clusters`] and [`Stages`] is `dyn`-compatible. A topology delegates it to one of its fields with one line:
 //! `#[delegate(OciRegistry, target = "registry")]`.
 
+pub mod checkup;
 pub mod clusters;
 pub mod container_builder;
 pub mod continuous_delivery;
@@ -16,11 +17,13 @@ pub mod kubernetes_cluster;
 pub mod oci_registry;
 pub mod prober;
 pub mod release_records;
+pub mod stages;
 pub mod work_trees;
 
 #[cfg(test)]
 mod tests;
 
+pub use checkup::Checkup;
 pub use clusters::Clusters;
 pub use container_builder::ContainerBuilder;
 pub use continuous_delivery::ContinuousDelivery;
@@ -29,4 +32,5 @@ pub use kubernetes_cluster::KubernetesCluster;
 pub use oci_registry::OciRegistry;
 pub use prober::Prober;
 pub use release_records::ReleaseRecords;
+pub use stages::Stages;
 pub use work_trees::WorkTrees;
