@@ -19,7 +19,8 @@
 //! | [`entry`] | [`main()`], and [`main_with()`] for a binary with its own options |
 //! | [`program`] | [`Program`](program::Program): what a binary releases and deploys; [`App`](program::App) for the usual case |
 //! | [`rust_app`] | apps that are a crate of a Cargo workspace |
-//! | [`topologies`] | where Scores run: a laptop, a CI job |
+//! | [`topologies`] | where Scores run: a laptop, a CI job, staging and production |
+//! | [`configuration`] | the settings of topologies, from a file and the environment |
 //! | [`scores`] | general-purpose Scores: Kubernetes objects, charts, NATS |
 //! | [`release`], [`cli`] | releasing and deploying; the command line |
 //! | [`core`] | Score, Topology, the capabilities, outcomes: start here |
@@ -29,6 +30,7 @@
 
 #![warn(missing_docs)]
 
+pub mod configuration;
 pub mod dirs;
 pub mod entry;
 pub mod prelude;
@@ -52,7 +54,7 @@ pub use harmony_registry as registry;
 pub use harmony_release as release;
 pub use harmony_types as types;
 pub use setup::SetupError;
-pub use topologies::{CiTopology, K8sAnywhereTopology};
+pub use topologies::{CiTopology, K8sAnywhereTopology, ProductionTopology};
 
 /// Selects the TLS provider of this process. Call it first in every `main` and test. Calling it again has no effect.
 pub fn install_crypto() {

@@ -13,4 +13,4 @@ pub use harmony_release::{
 pub use crate::program::{App, Platform, Program, Site};
 pub use crate::rust_app::RustApp;
 pub use crate::scores::HttpServer;
-pub use crate::topologies::{CiTopology, K8sAnywhereTopology};
+pub use crate::topologies::{CiTopology, K8sAnywhereTopology, ProductionTopology};

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use harmony_core::at_stage::AtStage;
 use harmony_core::capability::{
     ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober,
-    ReleaseRecords,
+    ReleaseRecords, Stages,
 };
-use harmony_core::chart::DeployTarget;
+use harmony_core::chart::{DeployTarget, Stage};
 use harmony_core::verify::READY_DEADLINE;
 use harmony_core::{Score, Topology};
 use harmony_release::{AppSpec, Artifacts, DeployScore};
@@ -16,6 +17,22 @@ use harmony_release::{AppSpec, Artifacts, DeployScore};
 pub trait Program: Send + Sync + 'static {
     /// The apps that `--release --from-tag` can release.
     fn apps(&self) -> Vec<Arc<AppSpec>>;
+
+    /// What a deploy goes to. `doctor` examines their clusters, and `--stage` selects some of them. Empty if the program
+    /// does not tell.
+    fn targets(&self) -> Vec<DeployTarget> {
+        Vec::new()
+    }
+
+    /// The same program with the targets of one of its stages only.
+    #[must_use]
+    fn at_stage(self, stage: Stage) -> Self
+    where
+        Self: Sized,
+    {
+        let _ = stage;
+        self
+    }
 
     /// The Scores that a deploy runs, in order, on any topology. Images and charts come from `artifacts`: a release, or
     /// the work tree if the topology accepts it.
@@ -37,6 +54,7 @@ pub trait Platform:
     + KubernetesCluster
     + Prober
     + ContinuousDelivery
+    + Stages
     + 'static
 {
 }
@@ -50,6 +68,7 @@ impl<T> Platform for T where
         + KubernetesCluster
         + Prober
         + ContinuousDelivery
+        + Stages
         + 'static
 {
 }
@@ -63,6 +82,8 @@ pub enum Site {
     Cluster,
     /// A CI job.
     Ci,
+    /// The clusters of a configuration.
+    Production,
 }
 
 /// The [`Program`] of a single app, which is released by its tag and deployed to each target in order.
@@ -83,7 +104,8 @@ impl App {
         }
     }
 
-    /// Adds a target. It is deployed after the app works in all earlier targets.
+    /// Adds a target. It is deployed after the app works in all earlier targets, to the cluster that the topology has for
+    /// its stage.
     #[must_use]
     pub fn to(mut self, target: DeployTarget) -> Self {
         self.targets.push(target);
@@ -105,6 +127,15 @@ impl Program for App {
         vec![Arc::clone(&self.spec)]
     }
 
+    fn targets(&self) -> Vec<DeployTarget> {
+        self.targets.clone()
+    }
+
+    fn at_stage(mut self, stage: Stage) -> Self {
+        self.targets.retain(|target| target.stage == stage);
+        self
+    }
+
     fn scores<T: Platform, A: Artifacts<T>>(
         &self,
         _: Site,
@@ -114,7 +145,7 @@ impl Program for App {
         for target in &self.targets {
             let deploy = DeployScore::new(&self.spec, artifacts.clone(), target.clone())
                 .with_ready_deadline(self.ready_deadline);
-            scores.push(Box::new(deploy));
+            scores.push(Box::new(AtStage::new(target.stage, deploy)));
         }
         scores
     }

@@ -5,6 +5,7 @@
     reason = "a command line tool"
 )]
 
+mod codegen;
 mod command;
 mod peers;
 mod test;
@@ -26,6 +27,8 @@ enum Xtask {
     Test(test::Args),
     /// Check formatting and run clippy; warnings are errors
     Lint,
+    /// Write the reference pages that are generated from the code
+    Codegen,
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Xtask::Tidy(args) => tidy::run(&args),
         Xtask::Test(args) => test::run(&args),
         Xtask::Lint => test::lint(),
+        Xtask::Codegen => codegen::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

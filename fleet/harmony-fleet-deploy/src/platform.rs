@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use harmony::prelude::{Artifacts, Platform, Program, Site};
+use harmony::prelude::{Artifacts, DeployTarget, Platform, Program, Site};
 use harmony::release::AppSpec;
 use harmony::types::{Namespace, ResourceName};
 use harmony::{Score, scores};
@@ -15,7 +15,7 @@ use crate::{FleetServerScore, FleetToolsScore, apps};
 ///
 /// By default, this deploys to a Kubernetes node on this machine and starts the node if necessary, which requires root. If
 /// HARMONY_KUBECONFIG is set, it deploys to the cluster in this file, and pushes the images to the registry in
-/// HARMONY_REGISTRY.
+/// HARMONY_REGISTRY. With `--topology production`, it deploys a release to the cluster in harmony.toml.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FleetPlatform {
     /// The namespace of the fleet
@@ -38,7 +38,7 @@ impl FleetPlatform {
         match (&self.devices, site) {
             (Some(devices), _) => devices.clone(),
             (None, Site::ThisMachine) => vec!["device-1".parse().expect("a valid name")],
-            (None, Site::Cluster | Site::Ci) => Vec::new(),
+            (None, Site::Cluster | Site::Ci | Site::Production) => Vec::new(),
         }
     }
 }
@@ -46,6 +46,10 @@ impl FleetPlatform {
 impl Program for FleetPlatform {
     fn apps(&self) -> Vec<Arc<AppSpec>> {
         apps::released()
+    }
+
+    fn targets(&self) -> Vec<DeployTarget> {
+        vec![DeployTarget::namespace(self.namespace.clone())]
     }
 
     /// The platform and, if this machine can reach its Services, the context file for `harmony-fleet`.

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use harmony::configuration::{Kubeconfig, RegistryChoice};
 use harmony::core::diagnostic::Report;
 use harmony::local::node::{LocalNode, RegistryTrust};
 use harmony::release::{AppSpec, ReleaseScore, Released, WorkTree};
 use harmony::scores::PullSecretScore;
-use harmony::topologies::{CiSettings, Kubeconfig};
+use harmony::topologies::CiSettings;
 use harmony::types::{Namespace, Version};
 use harmony::{CiTopology, Context, Inventory, Outcome, Score};
 use harmony_fleet_deploy::{FleetOperatorScore, FleetServerScore, apps};
@@ -70,8 +71,10 @@ impl ReleaseRig {
     /// The registry's settings are not usable.
     pub fn ci_with(&self, kubeconfig: PathBuf) -> anyhow::Result<CiTopology> {
         Ok(CiTopology::new(CiSettings {
-            location: Ok(self.registry.location("team")),
-            registry: self.registry.settings(),
+            registry: Ok(RegistryChoice::oci(
+                self.registry.location("team"),
+                self.registry.settings(),
+            )),
             kubeconfig: Some(Kubeconfig {
                 path: kubeconfig,
                 context: None,

@@ -1,20 +1,20 @@
 //! A CI job: builds on its own machine, publishes to a registry, and delivers directly.
 
+use futures_util::future::join3;
+use harmony_core::capability::Stages;
 use harmony_core::capability::clusters::{Clusters, ClustersError};
-use harmony_core::codes;
+use harmony_core::chart::Stage;
 use harmony_core::delegation::*;
-use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic, FailureKind, Origin};
 use harmony_core::{Context, InterpretError, Outcome, Topology};
-use harmony_kubernetes::Cluster;
 use harmony_kubernetes::delivery::DirectDelivery;
-use harmony_registry::RegistrySettings;
 use harmony_types::KubeContext;
 
-use super::kubeconfig::Kubeconfig;
 use super::named_registry::NamedRegistry;
+use super::no_cluster;
 use super::planned::Planned;
 use super::registry_env::{self, RegistryEnvError};
-use super::{HostBuilder, LazyCluster};
+use super::{HostBuilder, LazyCluster, checkup};
+use crate::configuration::{Configuration, Kubeconfig, RegistryChoice};
 
 /// The topology of a CI job: its own compilers, a registry and, for deploys, a cluster. Each of them is contacted only
 /// when it is needed.
@@ -22,12 +22,8 @@ use super::{HostBuilder, LazyCluster};
 /// Accepts only releases. Other users of the registry expect that each version in it is a commit, so publishing a work
 /// tree does not compile.
 ///
-/// | variable | description |
-/// | --- | --- |
-/// | `HARMONY_REGISTRY` | the registry with an optional path: `registry.example.com/team` |
-/// | `HARMONY_REGISTRY_USER`, `HARMONY_REGISTRY_PASSWORD` | the login; by default, the login of `docker login` |
-/// | `HARMONY_REGISTRY_CA` | a PEM file of certificate authorities to trust in addition to those of the machine |
-/// | `HARMONY_KUBECONFIG`, `HARMONY_KUBE_CONTEXT` | the cluster; needed only for deploys |
+/// The registry is that of the [`Configuration`]; the cluster, which only deploys need, is in `HARMONY_KUBECONFIG` and
+/// `HARMONY_KUBE_CONTEXT`.
 #[derive(Debug, Delegate)]
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "registry")]
@@ -47,11 +43,18 @@ pub struct CiTopology {
 }
 
 impl CiTopology {
-    /// Reads the environment variables in the table above. Does not contact anything yet.
+    /// Reads the configuration and the environment of this process. Does not contact anything yet.
     pub fn from_env() -> Self {
         Self::new(CiSettings {
-            location: registry_env::location(),
-            registry: RegistrySettings::from_env(),
+            registry: registry_env::configured(),
+            kubeconfig: Kubeconfig::from_env(),
+        })
+    }
+
+    /// Uses the registry of a configuration, and the cluster in the environment. Does not contact anything yet.
+    pub fn configured(configuration: &Configuration) -> Self {
+        Self::new(CiSettings {
+            registry: Ok(configuration.registry.clone()),
             kubeconfig: Kubeconfig::from_env(),
         })
     }
@@ -62,10 +65,13 @@ impl CiTopology {
     }
 
     fn compose(context: Context, settings: CiSettings) -> Self {
-        let (location, login) = (settings.location.clone(), settings.registry.clone());
-        let registry = NamedRegistry::new(&context, location, login);
+        let registry = NamedRegistry::new(&context, settings.registry.clone());
         let charts = Planned::new(context.clone(), registry.clone());
-        let cluster = LazyCluster::new(connect(context.clone(), settings.kubeconfig.clone()));
+        let cluster = LazyCluster::new(no_cluster::connect(
+            context.clone(),
+            settings.kubeconfig.clone(),
+            Stage::Only,
+        ));
         let location = registry.registry_url().clone();
         let delivery =
             DirectDelivery::new(context.clone(), cluster.clone(), charts.clone(), location);
@@ -85,20 +91,10 @@ impl CiTopology {
 /// The settings of a [`CiTopology`].
 #[derive(Debug, Clone)]
 pub struct CiSettings {
-    /// The location for images and charts, or the reason why the environment does not define one.
-    pub location: Result<RegistryLocation, RegistryEnvError>,
-    /// The settings for the registry.
-    pub registry: RegistrySettings,
+    /// The registry for images and charts, or the reason why the environment does not define one.
+    pub registry: Result<RegistryChoice, RegistryEnvError>,
     /// The cluster; `None` for a job that only releases.
     pub kubeconfig: Option<Kubeconfig>,
-}
-
-async fn connect(
-    context: Context,
-    kubeconfig: Option<Kubeconfig>,
-) -> Result<Cluster, AnyDiagnostic> {
-    let kubeconfig = kubeconfig.ok_or_else(|| AnyDiagnostic::new(NoCluster))?;
-    kubeconfig.connect(&context).await
 }
 
 #[async_trait]
@@ -115,9 +111,33 @@ impl Topology for CiTopology {
         Self::compose(self.context.planning(), self.settings)
     }
 
-    /// Does nothing. If something is missing, the operation that needs it fails.
+    /// Ensures the project of a Harbor registry, and nothing else. If something is missing, the operation that needs it
+    /// fails.
     async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
-        Ok(Outcome::unchanged())
+        let ensured = self.registry.ensure_project().await;
+        ensured.map_err(|error| InterpretError::new("registry", error))
+    }
+}
+
+/// One cluster for all stages.
+impl Stages for CiTopology {}
+
+#[async_trait]
+impl Checkup for CiTopology {
+    async fn examine(&self, targets: &[DeployTarget]) -> Vec<Finding> {
+        let cluster = async {
+            match self.settings.kubeconfig {
+                Some(_) => checkup::cluster(&self.cluster, Stage::Only, targets).await,
+                None => {
+                    let reason = "HARMONY_KUBECONFIG is not set; needed only for deploys";
+                    vec![Finding::skipped("cluster", "answers", reason)]
+                }
+            }
+        };
+        let builder = self.builder.examine(targets);
+        let registry = self.registry.examine(targets);
+        let (builder, registry, cluster) = join3(builder, registry, cluster).await;
+        [builder, registry, cluster].concat()
     }
 }
 
@@ -129,32 +149,5 @@ impl Clusters for CiTopology {
             ..self.settings.clone()
         };
         Ok(Self::compose(self.context.clone(), settings))
-    }
-}
-
-/// A deploy without a cluster.
-#[derive(Debug, thiserror::Error)]
-#[error("no cluster is configured")]
-struct NoCluster;
-
-impl Diagnostic for NoCluster {
-    fn origin(&self) -> Origin<'_> {
-        Origin::Own(codes::NO_CLUSTER)
-    }
-
-    fn kind(&self) -> FailureKind {
-        FailureKind::Refused
-    }
-
-    fn place(&self) -> Option<String> {
-        Some(format!("environment variable {}", Kubeconfig::FILE))
-    }
-
-    fn hints(&self) -> Vec<String> {
-        vec![format!(
-            "set {} to a kubeconfig file, and {} to one of its contexts",
-            Kubeconfig::FILE,
-            Kubeconfig::CONTEXT
-        )]
     }
 }

@@ -1,8 +1,10 @@
 //! The image builders of this machine.
 
 use harmony_containers::{DockerBuilder, NativeBuilder};
-use harmony_core::capability::ContainerBuilder;
 use harmony_core::capability::container_builder::BuildError;
+use harmony_core::capability::{Checkup, ContainerBuilder};
+use harmony_core::chart::DeployTarget;
+use harmony_core::checkup::Finding;
 use harmony_core::image::{BuildContext, Built, ImageSource};
 use harmony_core::{Context, async_trait};
 use harmony_types::ImageRef;
@@ -34,5 +36,15 @@ impl ContainerBuilder for HostBuilder {
             ImageSource::Buildable(_) => self.native.build(context, image).await,
             ImageSource::Dockerfile { .. } => self.docker.build(context, image).await,
         }
+    }
+}
+
+#[async_trait]
+impl Checkup for HostBuilder {
+    async fn examine(&self, targets: &[DeployTarget]) -> Vec<Finding> {
+        let mut found = self.native.examine(targets).await;
+        let docker = self.docker.examine(targets).await.into_iter();
+        found.extend(docker.map(|finding| finding.optional("needed only for Dockerfiles")));
+        found
     }
 }

@@ -2,21 +2,25 @@
 
 use std::os::unix::net::UnixStream;
 
+use futures_util::future::join3;
+use harmony_core::capability::Stages;
 use harmony_core::capability::clusters::{Clusters, ClustersError};
+use harmony_core::chart::Stage;
 use harmony_core::delegation::*;
 use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::{Context, InterpretError, Outcome, Topology};
 use harmony_kubernetes::Cluster;
 use harmony_kubernetes::delivery::DirectDelivery;
-use harmony_local::LocalCluster;
 use harmony_local::k3d::K3d;
 use harmony_local::node::LocalNode;
+use harmony_local::{LocalCluster, LocalClusterError};
 use harmony_types::KubeContext;
 
-use super::kubeconfig::Kubeconfig;
 use super::named_registry::NamedRegistry;
 use super::planned::Planned;
-use super::{ChartStore, HostBuilder, LazyCluster, NodeImages};
+use super::registry_env::{self, RegistryEnvError};
+use super::{ChartStore, HostBuilder, LazyCluster, NodeImages, checkup};
+use crate::configuration::{Configuration, Kubeconfig, RegistryChoice};
 use crate::dirs;
 
 /// Any Kubernetes cluster: that of a kubeconfig, or one on this machine, which is started if necessary.
@@ -34,6 +38,7 @@ use crate::dirs;
 pub struct K8sAnywhereTopology {
     context: Context,
     choice: ClusterChoice,
+    registry: Result<RegistryChoice, RegistryEnvError>,
     builder: HostBuilder,
     images: Images,
     charts: Planned<Charts>,
@@ -46,7 +51,7 @@ pub struct K8sAnywhereTopology {
 pub enum ClusterChoice {
     /// A cluster on this machine. Images are imported into its nodes.
     Local(LocalCluster),
-    /// The cluster of a kubeconfig. Images are pushed to the registry in the environment.
+    /// The cluster of a kubeconfig. Images are pushed to the configured registry.
     Kubeconfig(Kubeconfig),
 }
 
@@ -56,6 +61,16 @@ pub enum ClusterChoice {
 enum Images {
     Node(NodeImages),
     Registry(NamedRegistry),
+}
+
+impl Images {
+    async fn ensure_project(&self) -> Result<Outcome, InterpretError> {
+        let ensured = match self {
+            Self::Node(_) => Ok(Outcome::unchanged()),
+            Self::Registry(registry) => registry.ensure_project().await,
+        };
+        ensured.map_err(|error| InterpretError::new("registry", error))
+    }
 }
 
 impl WorkTrees for Images {
@@ -93,10 +108,16 @@ impl K8sAnywhereTopology {
         Self::new(ClusterChoice::from_env())
     }
 
-    /// Uses this cluster. Does not start or contact anything yet; a registry is contacted when something is pushed or
-    /// pulled.
+    /// Uses this cluster, and the registry in the configuration of this process. Does not start or contact anything yet; a
+    /// registry is contacted when something is pushed or pulled.
     pub fn new(choice: ClusterChoice) -> Self {
-        Self::compose(Context::new(), choice)
+        Self::compose(Context::new(), choice, registry_env::configured())
+    }
+
+    /// Uses the cluster of [`ClusterChoice::from_env`] and the registry of `configuration`.
+    pub fn configured(configuration: &Configuration) -> Self {
+        let registry = Ok(configuration.registry.clone());
+        Self::compose(Context::new(), ClusterChoice::from_env(), registry)
     }
 
     /// The command that makes `kubectl` use the cluster.
@@ -114,7 +135,11 @@ impl K8sAnywhereTopology {
         matches!(&self.choice, ClusterChoice::Local(cluster) if cluster.serves_this_machine())
     }
 
-    fn compose(context: Context, choice: ClusterChoice) -> Self {
+    fn compose(
+        context: Context,
+        choice: ClusterChoice,
+        registry: Result<RegistryChoice, RegistryEnvError>,
+    ) -> Self {
         let cluster = LazyCluster::new(prepare(context.clone(), choice.clone()));
         let node_images =
             |store| Images::Node(NodeImages::new(context.clone(), store, cluster.clone()));
@@ -125,7 +150,7 @@ impl K8sAnywhereTopology {
         let (images, charts) = match &choice {
             ClusterChoice::Local(local) => (node_images(local.clone()), folder()),
             ClusterChoice::Kubeconfig(_) => {
-                let registry = NamedRegistry::from_env(&context);
+                let registry = NamedRegistry::new(&context, registry.clone());
                 let images = Images::Registry(registry.clone());
                 (images, Charts::Registry(registry))
             }
@@ -138,6 +163,7 @@ impl K8sAnywhereTopology {
         Self {
             context,
             choice,
+            registry,
             builder,
             images,
             charts,
@@ -181,7 +207,7 @@ impl Topology for K8sAnywhereTopology {
     }
 
     fn into_planning(self) -> Self {
-        Self::compose(self.context.planning(), self.choice)
+        Self::compose(self.context.planning(), self.choice, self.registry)
     }
 
     /// Fails immediately if the cluster could not start (no root, a port in use). Otherwise starts it in the
@@ -197,11 +223,58 @@ impl Topology for K8sAnywhereTopology {
                     .cluster()
                     .await
                     .map_err(|error| InterpretError::new("cluster", error))?;
-                Outcome::unchanged()
+                self.images.ensure_project().await?
             }
         };
         self.cluster.begin();
         Ok(outcome.with_note(format!("cluster: {}", self.kubectl_hint())))
+    }
+}
+
+/// One cluster for all stages.
+impl Stages for K8sAnywhereTopology {}
+
+#[async_trait]
+impl Checkup for K8sAnywhereTopology {
+    async fn examine(&self, targets: &[DeployTarget]) -> Vec<Finding> {
+        let (builder, images, cluster) = join3(
+            self.builder.examine(targets),
+            self.examine_images(targets),
+            self.examine_cluster(targets),
+        )
+        .await;
+        [builder, images, cluster].concat()
+    }
+}
+
+impl K8sAnywhereTopology {
+    async fn examine_images(&self, targets: &[DeployTarget]) -> Vec<Finding> {
+        match &self.images {
+            // The images of a cluster on this machine are imported into it.
+            Images::Node(_) => Vec::new(),
+            Images::Registry(registry) => registry.examine(targets).await,
+        }
+    }
+
+    async fn examine_cluster(&self, targets: &[DeployTarget]) -> Vec<Finding> {
+        let ClusterChoice::Local(local) = &self.choice else {
+            return checkup::cluster(&self.cluster, Stage::Only, targets).await;
+        };
+        let part = local.title();
+        let would_start = harmony_core::checkup::check(part, "can run", async {
+            let outcome = local.preflight(&self.context).await?;
+            Ok::<_, LocalClusterError>(match outcome.is_unchanged() {
+                true => "it is running".to_owned(),
+                false => "it is not running; the next deploy starts it".to_owned(),
+            })
+        });
+        let would_start = would_start.await;
+        let runs = !would_start.is_failed() && local.is_ready(&self.context).await.unwrap_or(false);
+        let mut found = vec![would_start];
+        if runs {
+            found.extend(checkup::cluster(&self.cluster, Stage::Only, targets).await);
+        }
+        found
     }
 }
 
@@ -212,7 +285,8 @@ impl Clusters for K8sAnywhereTopology {
             ClusterChoice::Local(_) => None,
         };
         let choice = ClusterChoice::Kubeconfig(Kubeconfig::on_cluster(configured, cluster)?);
-        Ok(Self::compose(self.context.clone(), choice))
+        let registry = self.registry.clone();
+        Ok(Self::compose(self.context.clone(), choice, registry))
     }
 }
 

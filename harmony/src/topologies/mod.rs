@@ -4,7 +4,8 @@
 //! | topology | builds with | destination of images | destination of charts | delivery |
 //! | --- | --- | --- | --- | --- |
 //! | [`K8sAnywhereTopology`] | native assembler, Docker for Dockerfiles | the local node or k3d; a registry for any other cluster | a directory | direct apply |
-//! | [`CiTopology`] | native assembler, Docker for Dockerfiles | an OCI registry | the same registry | direct apply |
+//! | [`CiTopology`] | native assembler, Docker for Dockerfiles | an OCI registry or Harbor | the same registry | direct apply |
+//! | [`ProductionTopology`] | as configured | an OCI registry or Harbor | the same registry | as configured |
 
 #![expect(
     clippy::duplicated_attributes,
@@ -16,21 +17,26 @@
 )]
 
 mod chart_store;
+mod checkup;
 mod ci;
+mod configured_builder;
 mod host_builder;
 mod k8s_anywhere;
-mod kubeconfig;
 mod lazy_cluster;
 mod named_registry;
+mod no_cluster;
 mod node_images;
 mod planned;
+mod production;
 mod registry_env;
 
 pub use chart_store::ChartStore;
 pub use ci::{CiSettings, CiTopology};
 pub use host_builder::HostBuilder;
 pub use k8s_anywhere::{ClusterChoice, K8sAnywhereTopology};
-pub use kubeconfig::Kubeconfig;
 pub use lazy_cluster::LazyCluster;
 pub use node_images::NodeImages;
-pub use registry_env::{REGISTRY, RegistryEnvError};
+pub use production::{ProductionSettings, ProductionTopology};
+pub use registry_env::RegistryEnvError;
+
+pub use crate::configuration::{Kubeconfig, REGISTRY};

@@ -3,61 +3,87 @@
 use std::sync::Arc;
 
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
-use harmony_core::capability::{HelmRegistry, OciRegistry, ReleaseRecords};
-use harmony_core::chart::PackagedChart;
+use harmony_core::capability::{Checkup, HelmRegistry, OciRegistry, ReleaseRecords};
+use harmony_core::chart::{DeployTarget, PackagedChart};
+use harmony_core::checkup::{self, Finding};
 use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::image::Built;
+use harmony_core::outcome::Outcome;
 use harmony_core::{Context, async_trait};
-use harmony_registry::{OciRegistryClient, RegistrySettings};
+use harmony_registry::OciRegistryClient;
+use harmony_registry::harbor::{Harbor, HarborSettings};
 use harmony_types::{ChartRef, Digest, ImageRef, ReleaseUnit, Version};
 
-use super::registry_env::{self, RegistryEnvError};
+use super::registry_env::RegistryEnvError;
+use crate::configuration::RegistryChoice;
 
 /// The configured registry, or the error that there is none. Runs that neither push nor pull do not need a registry.
 #[derive(Debug, Clone)]
 pub(super) struct NamedRegistry {
     location: RegistryLocation,
     client: Result<Arc<OciRegistryClient>, AnyDiagnostic>,
+    harbor: Option<HarborSettings>,
 }
 
 /// A placeholder if no registry is configured. The domain is reserved by RFC 2606 and never exists.
 const NOWHERE: &str = "no-registry.invalid";
 
 impl NamedRegistry {
-    /// The registry in the environment.
-    pub(super) fn from_env(context: &Context) -> Self {
-        Self::new(
-            context,
-            registry_env::location(),
-            RegistrySettings::from_env(),
-        )
-    }
-
-    /// The registry at `location`.
-    pub(super) fn new(
-        context: &Context,
-        location: Result<RegistryLocation, RegistryEnvError>,
-        settings: RegistrySettings,
-    ) -> Self {
-        let client = location.and_then(|location| {
-            let client = OciRegistryClient::new(context.clone(), location.clone(), settings);
-            let client = client.map_err(|error| RegistryEnvError::Settings(Arc::new(error)))?;
-            Ok((location, Arc::new(client)))
-        });
-        match client {
-            Ok((location, client)) => Self {
-                location,
-                client: Ok(client),
-            },
+    /// The registry of `choice`.
+    pub(super) fn new(context: &Context, choice: Result<RegistryChoice, RegistryEnvError>) -> Self {
+        match Self::connect(context, choice) {
+            Ok(registry) => registry,
             Err(error) => {
                 let host = NOWHERE.parse().expect("a valid host");
                 Self {
                     location: RegistryLocation::new(host, None)
                         .expect("no project is not too long"),
                     client: Err(AnyDiagnostic::new(error)),
+                    harbor: None,
                 }
             }
         }
+    }
+
+    fn connect(
+        context: &Context,
+        choice: Result<RegistryChoice, RegistryEnvError>,
+    ) -> Result<Self, RegistryEnvError> {
+        let RegistryChoice {
+            location,
+            harbor,
+            settings,
+        } = choice?;
+        let location = location.ok_or(RegistryEnvError::Missing)?;
+        let client = OciRegistryClient::new(context.clone(), location.clone(), settings)
+            .map_err(|error| RegistryEnvError::Settings(Arc::new(error)))?;
+        Ok(Self {
+            location,
+            client: Ok(Arc::new(client)),
+            harbor,
+        })
+    }
+
+    /// Ensures that the registry has the project that is configured, if it has projects.
+    pub(super) async fn ensure_project(&self) -> Result<Outcome, RegistryError> {
+        match (&self.client, &self.harbor) {
+            (Ok(client), Some(settings)) => {
+                let harbor = Harbor::of(Arc::clone(client));
+                Ok(harbor.ensure(settings).await?.into())
+            }
+            _ => Ok(Outcome::unchanged()),
+        }
+    }
+
+    /// What a release would do to the project. The context must plan.
+    async fn would_ensure(&self, settings: &HarborSettings) -> Result<String, RegistryError> {
+        let client = self.client.clone().map_err(RegistryError::Adapter)?;
+        let changes = Harbor::of(client).ensure(settings).await?;
+        let shown = changes.iter().map(|change| match &change.note {
+            Some(note) => format!("{} ({note})", change.action),
+            None => change.action.to_string(),
+        });
+        Ok(shown.collect::<Vec<_>>().join(", "))
     }
 
     fn client(&self) -> Result<&OciRegistryClient, RegistryError> {
@@ -65,6 +91,27 @@ impl NamedRegistry {
             Ok(client) => Ok(client),
             Err(error) => Err(RegistryError::Adapter(error.clone())),
         }
+    }
+}
+
+#[async_trait]
+impl Checkup for NamedRegistry {
+    async fn examine(&self, targets: &[DeployTarget]) -> Vec<Finding> {
+        let client = match &self.client {
+            Ok(client) => client,
+            Err(error) => return vec![Finding::failed("registry", "configured", error)],
+        };
+        let mut found = client.examine(targets).await;
+        if let Some(settings) = &self.harbor {
+            let part = format!("registry {}", self.location);
+            let project = if found.iter().any(Finding::is_failed) {
+                Finding::skipped(&part, "project", "the registry cannot be used")
+            } else {
+                checkup::check(&part, "project", self.would_ensure(settings)).await
+            };
+            found.push(project);
+        }
+        found
     }
 }
 

@@ -33,7 +33,7 @@ impl Kubeconfig {
     }
 
     /// The other cluster of that name, if a kubeconfig is configured.
-    pub(super) fn on_cluster(
+    pub(crate) fn on_cluster(
         configured: Option<&Self>,
         cluster: &KubeContext,
     ) -> Result<Self, ClustersError> {
@@ -47,7 +47,7 @@ impl Kubeconfig {
         })
     }
 
-    pub(super) async fn connect(&self, context: &Context) -> Result<Cluster, AnyDiagnostic> {
+    pub(crate) async fn connect(&self, context: &Context) -> Result<Cluster, AnyDiagnostic> {
         Cluster::connect(context, &self.path, self.context.as_deref())
             .await
             .map_err(AnyDiagnostic::new)
