@@ -1,9 +1,10 @@
 //! The inventory of a delivery, kept in the target namespace, to prune objects that a new version does not have.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
-use harmony_types::{ChartName, Digest, LabelValue, Namespace, ObjectName, ResourceName, Version};
+use harmony_types::{Digest, LabelValue, Namespace, ObjectName, ResourceName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -12,14 +13,14 @@ use crate::marks::{DELIVERY_LABEL, INVENTORY_PREFIX};
 /// The Kubernetes label that names the tool that manages an object.
 const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// The chart's name, as a label and as part of an object's name.
+/// The name of a chart or a release, as a label and as part of an object's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DeliveryName {
     label: LabelValue,
     config_map: ObjectName,
 }
 
-/// The objects of a delivery, as stored in the ConfigMap `harmony-delivery-<chart>` of the target namespace.
+/// The objects of a delivery, as stored in the ConfigMap `harmony-delivery-<name>` of the target namespace.
 ///
 /// Invariant: an object is listed before it is created and until it is gone. So a delivery that is killed at any point
 /// leaves nothing behind that the next one does not know.
@@ -54,13 +55,13 @@ struct Entry {
 impl DeliveryName {
     /// `None` for a name that is not valid: longer than a label value, or with a `_`, which object names cannot
     /// contain.
-    pub(super) fn of(chart: &ChartName) -> Option<Self> {
-        if chart.as_str().contains('_') {
+    pub(super) fn of(name: &str) -> Option<Self> {
+        if name.contains('_') {
             return None;
         }
         Some(Self {
-            label: LabelValue::parse(chart.as_str()).ok()?,
-            config_map: ResourceName::parse(format!("{INVENTORY_PREFIX}{chart}"))
+            label: LabelValue::parse(name).ok()?,
+            config_map: ResourceName::parse(format!("{INVENTORY_PREFIX}{name}"))
                 .ok()?
                 .into(),
         })
@@ -112,7 +113,11 @@ impl DeliveryName {
 
 impl Inventory {
     /// The inventory of a completed version.
-    pub(super) fn applied(version: &Version, digest: &Digest, objects: &[KubeObject]) -> Self {
+    pub(super) fn applied(
+        version: &dyn fmt::Display,
+        digest: &Digest,
+        objects: &[KubeObject],
+    ) -> Self {
         Self {
             version: version.to_string(),
             digest: digest.to_string(),
@@ -257,15 +262,11 @@ mod tests {
     }
 
     fn inventory(version: &str, objects: &[KubeObject]) -> Inventory {
-        Inventory::applied(
-            &version.parse().unwrap(),
-            &Digest::sha256_from_bytes([7; 32]),
-            objects,
-        )
+        Inventory::applied(&version, &Digest::sha256_from_bytes([7; 32]), objects)
     }
 
     fn name() -> DeliveryName {
-        DeliveryName::of(&"site".parse().unwrap()).unwrap()
+        DeliveryName::of("site").unwrap()
     }
 
     #[test]
@@ -341,11 +342,7 @@ mod tests {
             (&*"a".repeat(63), true),
             (&*"a".repeat(64), false),
         ] {
-            assert_eq!(
-                DeliveryName::of(&name.parse().unwrap()).is_some(),
-                fits,
-                "{name}"
-            );
+            assert_eq!(DeliveryName::of(name).is_some(), fits, "{name}");
         }
     }
 
