@@ -20,6 +20,7 @@
 //! | [`repository`] | [`Repository`] | distribution reference, `path` |
 //! | [`image`] | [`ImageRef`], [`Tag`] | distribution reference |
 //! | [`chart`] | [`ChartRef`], [`ChartName`] | Helm `oci://` references |
+//! | [`chart_version`] | [`ChartVersion`] | the versions that Helm accepts, for third-party charts |
 //! | [`release_unit`] | [`ReleaseUnit`], [`ReleaseUnits`] | the releasable parts of an app |
 //! | [`release_tag`] | [`ReleaseTag`], [`ResolvedRelease`], [`UnresolvedTag`] | `<app>-<component>-v<semver>` |
 //! | [`printable`] | untrusted text, made safe for display | ECMA-48 control sequences, Unicode controls |
@@ -39,6 +40,7 @@
 #![warn(missing_docs)]
 
 pub mod chart;
+pub mod chart_version;
 pub mod digest;
 mod excerpt;
 pub mod image;
@@ -53,6 +55,7 @@ mod string_value;
 pub mod version;
 
 pub use chart::{ChartName, ChartRef, ChartRefError};
+pub use chart_version::{ChartVersion, ChartVersionError};
 pub use digest::{Digest, DigestAlgorithm, DigestError};
 pub use image::{ImageRef, ImageRefError, Tag, TagError};
 pub use name_rule::{NameError, NameRule};
