@@ -1,10 +1,11 @@
-//! Approval of deletions (with `--yes` or on a terminal) and of takeovers (on a terminal).
+//! Approval of deletions (with `--yes` or on a terminal), of takeovers (on a terminal) and of new third-party charts (with
+//! `--lock-charts` or on a terminal).
 
 use std::fmt::Write;
 use std::io::ErrorKind;
 
 use async_trait::async_trait;
-use harmony_core::approval::{Approver, NotApproved, Takeover};
+use harmony_core::approval::{Approver, NotApproved, Pin, Takeover};
 use harmony_core::context::Cancelled;
 use harmony_core::outcome::Subject;
 use harmony_types::printable;
@@ -52,7 +53,27 @@ impl Approver for AskAtTerminal {
         for takeover in takeovers {
             let _ = writeln!(question, "  - {}", printable::line(&takeover.to_string()));
         }
-        match self.confirm(question, "Take them over?").await {
+        self.yes_or_no(question, "Take them over?").await
+    }
+
+    async fn approve_pin(&self, pin: &Pin) -> Result<bool, Cancelled> {
+        if self.never_ask || !can_ask() {
+            return Ok(false);
+        }
+        let question = format!(
+            "This content is used for the first time:\n  - {}\n    {}\n",
+            printable::line(&pin.what),
+            pin.digest
+        );
+        self.yes_or_no(question, "Record its digest and use it?")
+            .await
+    }
+}
+
+impl AskAtTerminal {
+    /// Asks a question whose answer is no if nobody answers it.
+    async fn yes_or_no(&self, text: String, prompt: &'static str) -> Result<bool, Cancelled> {
+        match self.confirm(text, prompt).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(InquireError::OperationInterrupted)) => Err(Cancelled),
             Ok(Err(InquireError::IO(error))) if error.kind() == ErrorKind::Interrupted => {
@@ -61,9 +82,7 @@ impl Approver for AskAtTerminal {
             Ok(Err(_)) | Err(_) => Ok(false),
         }
     }
-}
 
-impl AskAtTerminal {
     /// Shows `text` and asks. The prompt blocks, and so do the progress bars until it is answered.
     async fn confirm(
         &self,

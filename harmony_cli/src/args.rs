@@ -41,6 +41,10 @@ pub struct RunArgs {
     #[arg(long, short, global = true)]
     pub(crate) yes: bool,
 
+    /// Record the digests of third-party charts that are not in `charts.lock` yet, without asking
+    #[arg(long, global = true)]
+    pub(crate) lock_charts: bool,
+
     /// Write JSON to stdout, one document per line: the events, then the result
     #[arg(long, global = true)]
     pub(crate) json: bool,

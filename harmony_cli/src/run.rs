@@ -108,6 +108,9 @@ impl<T: Topology> Runner<T> {
         let began = Instant::now();
         let progress = Progress::start(topology.context(), form(&args));
         let listening = signals::listen(topology.context(), progress.screen().clone())?;
+        if args.lock_charts {
+            topology.context().record_pins();
+        }
         if !args.yes {
             topology.context().set_approver(Arc::new(AskAtTerminal {
                 screen: progress.screen().clone(),

@@ -1,9 +1,12 @@
-//! Approval of deletions and takeovers, before a step of a run writes anything.
+//! Approval of deletions, takeovers and new content of others, before a step of a run writes anything.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use harmony_types::Digest;
 
 use crate::cancelled::Cancelled;
 use crate::codes;
@@ -27,6 +30,28 @@ impl std::fmt::Display for Takeover {
     }
 }
 
+/// Content of others that a run uses for the first time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// What it is: `podinfo 6.14.1 of oci://ghcr.io/stefanprodan/charts`.
+    pub what: String,
+    /// The digest of the content.
+    pub digest: Digest,
+    /// The file that records it.
+    pub file: PathBuf,
+}
+
+/// Whether the digest of a [`Pin`] may be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinAnswer {
+    /// It is recorded and used.
+    Record,
+    /// Nobody was asked, because this is a plan.
+    Planned,
+    /// Nobody approved it.
+    Refuse,
+}
+
 /// Approves deletions; see [`Context::approve_deletions`](crate::Context::approve_deletions).
 #[async_trait]
 pub trait Approver: Debug + Send + Sync {
@@ -44,21 +69,47 @@ pub trait Approver: Debug + Send + Sync {
     async fn approve_takeovers(&self, _takeovers: &[Takeover]) -> Result<bool, Cancelled> {
         Ok(false)
     }
+
+    /// Asks whether the digest of `pin` may be recorded; false means no.
+    ///
+    /// # Errors
+    /// [`Cancelled`] if the run was cancelled while waiting for the answer.
+    async fn approve_pin(&self, _pin: &Pin) -> Result<bool, Cancelled> {
+        Ok(false)
+    }
 }
 
 /// The approver of a run, shared by the clones of its context. Without an approver, all deletions are approved: the
 /// author of a program that runs Scores directly has decided to do so.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Approval(Arc<OnceLock<Arc<dyn Approver>>>);
+pub(crate) struct Approval {
+    approver: Arc<OnceLock<Arc<dyn Approver>>>,
+    records_pins: Arc<AtomicBool>,
+}
 
 impl Approval {
     pub(crate) fn set(&self, approver: Arc<dyn Approver>) {
         // the first approver wins: a run is started by one person
-        let _ = self.0.set(approver);
+        let _ = self.approver.set(approver);
+    }
+
+    pub(crate) fn record_pins(&self) {
+        self.records_pins.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn records_pins(&self) -> bool {
+        self.records_pins.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn ask_about_pin(&self, pin: &Pin) -> Result<bool, Cancelled> {
+        match self.approver.get() {
+            Some(approver) => approver.approve_pin(pin).await,
+            None => Ok(false),
+        }
     }
 
     pub(crate) async fn ask(&self, deletions: &[Subject]) -> Result<(), NotApproved> {
-        match self.0.get() {
+        match self.approver.get() {
             Some(approver) if !deletions.is_empty() => approver.approve(deletions).await,
             _ => Ok(()),
         }
@@ -68,7 +119,7 @@ impl Approval {
         &self,
         takeovers: &[Takeover],
     ) -> Result<bool, Cancelled> {
-        match self.0.get() {
+        match self.approver.get() {
             Some(approver) => approver.approve_takeovers(takeovers).await,
             None => Ok(false),
         }

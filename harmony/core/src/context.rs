@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::approval::{Approval, Approver, NotApproved, Takeover};
+use crate::approval::{Approval, Approver, NotApproved, Pin, PinAnswer, Takeover};
 pub use crate::cancelled::Cancelled;
 use crate::event::{Event, EventBus, Events, Step};
 use crate::outcome::Subject;
@@ -132,6 +132,29 @@ impl Context {
             return Ok(false);
         }
         self.approval.ask_about_takeovers(takeovers).await
+    }
+
+    /// Approves in advance that the digests of new content of others are recorded, also by a plan.
+    pub fn record_pins(&self) {
+        self.approval.record_pins();
+    }
+
+    /// Asks whether the digest of new content of others may be recorded. As with takeovers, this needs an approver,
+    /// and nobody is asked while planning.
+    ///
+    /// # Errors
+    /// [`Cancelled`] if the run was cancelled while waiting for the answer.
+    pub async fn approve_pin(&self, pin: &Pin) -> Result<PinAnswer, Cancelled> {
+        if self.approval.records_pins() {
+            return Ok(PinAnswer::Record);
+        }
+        if self.is_planning() {
+            return Ok(PinAnswer::Planned);
+        }
+        Ok(match self.approval.ask_about_pin(pin).await? {
+            true => PinAnswer::Record,
+            false => PinAnswer::Refuse,
+        })
     }
 
     /// Sends an event to all listeners.
