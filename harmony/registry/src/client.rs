@@ -24,7 +24,7 @@ use harmony_types::printable;
 
 /// The maximum size of a `Chart.yaml` and of a chart archive.
 const CHART_CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
-const CHART_LIMIT: u64 = 64 * 1024 * 1024;
+pub(crate) const CHART_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// A client for one OCI registry: distribution, Harbor, zot, GHCR and others.
 ///

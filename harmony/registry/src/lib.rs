@@ -19,6 +19,7 @@
 //! | [`error`] | errors in addition to those of the port |
 //! | [`harbor`] | Harbor's projects |
 //! | `push`, `blob`, `manifest` | the steps of a push; what to do about a published version is the pure `push::decide` |
+//! | [`downloads`] | charts of others, from registries and repositories |
 //! | `pull` | images to a layout, charts to memory, verified |
 //! | `checkup` | what of the registry answers, for `doctor` |
 //! | `record` | release records, and the versions that have one |
@@ -44,6 +45,7 @@ mod checkup;
 mod client;
 mod credential_helper;
 mod credentials;
+pub mod downloads;
 mod endpoint;
 pub mod error;
 pub mod harbor;
@@ -62,4 +64,5 @@ mod trust;
 mod wire;
 
 pub use client::OciRegistryClient;
+pub use downloads::ChartDownloads;
 pub use settings::{Credentials, Environment, RegistrySettings};

@@ -52,6 +52,15 @@ impl RegistrySettings {
         }
     }
 
+    /// Ignores `HARMONY_REGISTRY_USER` and `HARMONY_REGISTRY_PASSWORD`: the login is for our own registry, and these
+    /// settings are for a server of others.
+    #[must_use]
+    pub fn for_others(mut self) -> Self {
+        self.environment.user = None;
+        self.environment.password = None;
+        self
+    }
+
     /// The file of additional certificate authorities, if set.
     pub(crate) fn ca_file(&self) -> Option<&Path> {
         self.ca_file

@@ -238,7 +238,6 @@ impl Transport {
 
     /// The place where `response`, an answer to a request to `from`, says to continue.
     pub(crate) async fn hop(&self, from: &Url, response: &Response) -> Result<HopTarget, Failure> {
-        let base = self.base().await?;
         let location = response
             .headers()
             .get(LOCATION)
@@ -246,6 +245,12 @@ impl Transport {
             .ok_or_else(|| {
                 self.nonsense("its answer", "it does not say where to continue".into())
             })?;
+        self.hop_to(from, location).await
+    }
+
+    /// The place that something at `from` refers to as `location`.
+    pub(crate) async fn hop_to(&self, from: &Url, location: &str) -> Result<HopTarget, Failure> {
+        let base = self.base().await?;
         match endpoint::next_hop(base, from, location) {
             Ok(Hop::Home(url)) => Ok(HopTarget { url, home: true }),
             Ok(Hop::Foreign(url)) => Ok(HopTarget { url, home: false }),
