@@ -107,7 +107,9 @@ impl Chart {
         };
         let metadata = self.metadata().map_err(|error| unusable(&error))?;
         let name = ChartName::parse(self.name()).map_err(|error| unusable(&error))?;
-        let archive = archive(self, created).map_err(|source| ChartError::Archive { source })?;
+        let archive = self
+            .to_archive(created)
+            .map_err(|source| ChartError::Archive { source })?;
         Ok(PackagedChart {
             name,
             version: version.clone(),
@@ -116,6 +118,16 @@ impl Chart {
             archive: archive.into(),
             created,
         })
+    }
+}
+
+impl Chart {
+    /// The bytes of its `.tgz`, with files dated `created`. The same arguments give the same bytes.
+    ///
+    /// # Errors
+    /// A path is too long for the archive.
+    pub fn to_archive(&self, created: i64) -> io::Result<Vec<u8>> {
+        archive(self, created)
     }
 }
 

@@ -29,6 +29,29 @@ pub(crate) fn read(root: &Path, context: &ChartContext<'_>) -> Result<Chart, Cha
     Ok(Chart::from_files(context.unit.to_string(), files))
 }
 
+impl Chart {
+    /// Reads a chart's directory as helm does: all files, except for those that `.helmignore` excludes.
+    ///
+    /// # Errors
+    /// [`ChartError::File`] if a file cannot be read, or there is no `Chart.yaml` with a `name`.
+    pub fn from_directory(root: &Path) -> Result<Self, ChartError> {
+        let files = files::read_all(root)?;
+        let refuse = |problem: &str| ChartError::File {
+            path: root.join("Chart.yaml"),
+            problem: problem.to_owned(),
+            help: "use the directory of a chart; `helm create` creates an example".to_owned(),
+            source: None,
+        };
+        let content = files.get("Chart.yaml");
+        let content = content.ok_or_else(|| refuse("does not exist"))?;
+        let text = std::str::from_utf8(content).map_err(|_| refuse("is not UTF-8"))?;
+        let metadata = mapping(text).map_err(|problem| refuse(&problem.what))?;
+        let name = metadata["name"].as_str();
+        let name = name.ok_or_else(|| refuse("has no `name`"))?.to_owned();
+        Ok(Self::from_files(name, files))
+    }
+}
+
 /// Sets a few values of a YAML file, and leaves all other lines, including comments, unchanged.
 fn edit(
     files: &mut BTreeMap<String, Vec<u8>>,

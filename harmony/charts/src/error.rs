@@ -75,6 +75,20 @@ pub enum RenderError {
         "the chart generates a new `{field}` of {object} whenever it is rendered, so every deploy would change it"
     )]
     Unstable { object: String, field: String },
+    /// A template reads objects of the cluster.
+    #[error("{place}: the template calls `lookup`, which reads objects of the cluster")]
+    Lookup { place: Place },
+    /// The chart does not support the version of the cluster.
+    #[error("the chart supports Kubernetes {wanted}, but the cluster has {found}")]
+    KubeVersion {
+        /// The range of versions in `Chart.yaml`.
+        wanted: String,
+        /// The version of the cluster.
+        found: String,
+    },
+    /// Dependencies in `Chart.yaml` are not in `charts/`.
+    #[error("the chart does not contain its subcharts {}", quoted(missing))]
+    Subcharts { missing: Vec<String> },
     /// `helm` is required but not installed.
     #[error("helm is not installed")]
     NoHelm,
@@ -106,6 +120,18 @@ impl RenderError {
                     .into()
             }
             Self::File { .. } => "fix this file and release the chart again".into(),
+            Self::Lookup { .. } => {
+                "set the values that make the chart use an existing object, or call `with_empty_lookups()` on the Score: \
+                 every `lookup` then finds nothing, as with `helm template` and Argo CD"
+                    .into()
+            }
+            Self::KubeVersion { .. } => {
+                "use a version of the chart that supports this version of Kubernetes".into()
+            }
+            Self::Subcharts { .. } => {
+                "run `helm dependency build` in the directory of the chart; a published chart contains its subcharts"
+                    .into()
+            }
             Self::Value { help, .. } => help.clone(),
             Self::Helm { .. } => {
                 "fix what helm reports: the values, or the chart itself".into()
@@ -113,6 +139,12 @@ impl RenderError {
             Self::Cancelled(cancelled) => cancelled.hints().join("; "),
         }
     }
+}
+
+/// `a`, `b`
+fn quoted(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 /// The command that installs the version of Helm that Harmony is tested with.
@@ -123,6 +155,9 @@ impl Diagnostic for RenderError {
         match self {
             Self::Cancelled(cancelled) => Origin::Inner(cancelled),
             Self::Unstable { .. } => Origin::Own(codes::CHART_UNSTABLE),
+            Self::Lookup { .. } => Origin::Own(codes::CHART_LOOKUP),
+            Self::KubeVersion { .. } => Origin::Own(codes::CHART_KUBE_VERSION),
+            Self::Subcharts { .. } => Origin::Own(codes::CHART_SUBCHARTS),
             _ => Origin::Own(codes::CHART_NOT_RENDERED),
         }
     }
@@ -133,7 +168,9 @@ impl Diagnostic for RenderError {
 
     fn place(&self) -> Option<String> {
         match self {
-            Self::Beyond { place, .. } | Self::File { place, .. } => Some(place.to_string()),
+            Self::Beyond { place, .. } | Self::File { place, .. } | Self::Lookup { place } => {
+                Some(place.to_string())
+            }
             _ => None,
         }
     }

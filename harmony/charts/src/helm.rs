@@ -2,7 +2,6 @@
 //!
 //! `helm` only renders: it never accesses the cluster, and stores no release there.
 
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,27 +10,15 @@ use std::sync::Arc;
 use harmony_core::Context;
 use harmony_core::kubernetes::ClusterCapabilities;
 use harmony_core::process;
-use harmony_types::{ChartRef, Namespace, Version};
+use harmony_types::Namespace;
 use serde_json::Value;
 
 use crate::error::RenderError;
 use crate::render::{ChartObjects, objects_of_output};
-use crate::stable;
-use crate::yaml;
+use crate::{lookup, refusal, stable, yaml};
 
 /// The variable that names the `helm` binary; by default it is the first `helm` on `PATH`.
 pub const HELM_VARIABLE: &str = "HARMONY_HELM";
-
-/// Where helm keeps its files and logins. No cluster credentials: it never talks to one.
-const HELM: &[&str] = &[
-    "HELM_CACHE_HOME",
-    "HELM_CONFIG_HOME",
-    "HELM_DATA_HOME",
-    "HELM_REGISTRY_CONFIG",
-    "HELM_REPOSITORY_CACHE",
-    "HELM_REPOSITORY_CONFIG",
-    "DOCKER_CONFIG",
-];
 
 /// The maximum number of lines of its error output that are kept.
 const KEPT_LINES: usize = 20;
@@ -42,49 +29,40 @@ pub struct Helm {
     program: PathBuf,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+/// A chart, and what it is rendered with.
+#[derive(Clone, PartialEq)]
 pub struct HelmChart {
     /// The name of the release: `.Release.Name` in its templates.
     pub release: String,
-    pub source: HelmSource,
+    /// The bytes of its `.tgz`.
+    pub archive: Arc<[u8]>,
     /// Values that override the chart's own: a map, as in a `-f` file.
     pub values: Value,
     /// `.Release.Namespace` in its templates, and the namespace of objects without one.
     pub namespace: Namespace,
+    /// What its templates find with `lookup`.
+    pub lookups: Lookups,
 }
 
-/// The source of a chart.
-#[derive(Clone, PartialEq, Eq)]
-pub enum HelmSource {
-    /// The bytes of a `.tgz`.
-    Archive(Arc<[u8]>),
-    /// A `.tgz` or a chart directory.
-    Path(PathBuf),
-    /// An OCI registry; `helm` uses its own credentials.
-    Oci(ChartRef),
-    /// A classic chart repository with an `index.yaml`.
-    Repository {
-        /// The URL, for example `https://charts.example.com`.
-        url: String,
-        /// The chart's name there.
-        chart: String,
-        /// Required: "the latest" may be another chart tomorrow.
-        version: Version,
-    },
+/// What the templates of a chart find in the cluster with Helm's function `lookup`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lookups {
+    /// A chart that calls it is refused.
+    #[default]
+    Refused,
+    /// It finds nothing, as with `helm template` and Argo CD.
+    Empty,
 }
 
-impl std::fmt::Debug for HelmSource {
+/// Without the values, which may contain secrets.
+impl std::fmt::Debug for HelmChart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Archive(archive) => write!(f, "Archive({} bytes)", archive.len()),
-            Self::Path(path) => write!(f, "Path({})", path.display()),
-            Self::Oci(chart) => write!(f, "Oci({chart})"),
-            Self::Repository {
-                url,
-                chart,
-                version,
-            } => write!(f, "Repository({chart} {version} of {url})"),
-        }
+        let (release, size) = (&self.release, self.archive.len());
+        write!(
+            f,
+            "HelmChart({release}, {size} bytes, for {})",
+            self.namespace
+        )
     }
 }
 
@@ -126,8 +104,9 @@ impl Helm {
     /// password, is refused, because each deploy would change it.
     ///
     /// # Errors
-    /// [`RenderError::Unstable`] for such a chart, [`RenderError::Helm`] if `helm` does not run or refuses the chart,
-    /// [`RenderError::File`] if its output is not a list of objects.
+    /// [`RenderError::Unstable`] for such a chart, [`RenderError::Lookup`] for one that reads objects of the cluster,
+    /// [`RenderError::KubeVersion`] and [`RenderError::Subcharts`] for what the chart needs, [`RenderError::Helm`] if `helm`
+    /// does not run or refuses the chart, [`RenderError::File`] if its output is not a list of objects.
     pub async fn template(
         &self,
         context: &Context,
@@ -135,6 +114,9 @@ impl Helm {
         cluster: Option<&ClusterCapabilities>,
     ) -> Result<ChartObjects, RenderError> {
         let step = context.step(format!("render {} with helm", chart.release));
+        if chart.lookups == Lookups::Refused {
+            self.refuse_lookups(context, chart, cluster).await?;
+        }
         let first = self.render(context, chart, cluster).await?;
         let second = self.render(context, chart, cluster).await?;
         // A hook is made anew at each run, so it may have a new name each time.
@@ -160,39 +142,11 @@ impl Helm {
         // A values file instead of `--set`: values keep their types, and no secret appears in the process list.
         write_private(&values, yaml::json(&chart.values).as_bytes())
             .map_err(|error| self.failed(chart, &error.to_string()))?;
-        let mut command = process::async_command(&self.program, &[process::NETWORK, HELM].concat());
+        write_private(&archive, &chart.archive)
+            .map_err(|error| self.failed(chart, &error.to_string()))?;
+        // It needs no network and no login: the archive is here.
+        let mut command = process::async_command(&self.program, &[]);
         command.arg("template");
-        let mut positionals: Vec<OsString> = vec![chart.release.clone().into()];
-        match &chart.source {
-            HelmSource::Archive(bytes) => {
-                write_private(&archive, bytes)
-                    .map_err(|error| self.failed(chart, &error.to_string()))?;
-                positionals.push(archive.into());
-            }
-            HelmSource::Path(path) => {
-                positionals.push(path.into());
-            }
-            HelmSource::Oci(reference) => {
-                let repository =
-                    format!("oci://{}/{}", reference.registry(), reference.repository());
-                if let Some(digest) = reference.digest() {
-                    positionals.push(format!("{repository}@{digest}").into());
-                } else {
-                    positionals.push(repository.into());
-                    command.arg(format!("--version={}", reference.version()));
-                }
-            }
-            HelmSource::Repository {
-                url,
-                chart,
-                version,
-            } => {
-                positionals.push(chart.into());
-                command
-                    .arg(format!("--repo={url}"))
-                    .arg(format!("--version={version}"));
-            }
-        }
         if let Some(cluster) = cluster {
             command.arg(format!("--kube-version={}", cluster.version));
             let kinds = cluster.kinds.iter();
@@ -216,7 +170,8 @@ impl Helm {
             .arg(&values)
             // names from outside are never read as flags
             .arg("--")
-            .args(positionals)
+            .arg(&chart.release)
+            .arg(&archive)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let output = context
@@ -230,22 +185,49 @@ impl Helm {
                 .map(str::trim_end)
                 .filter(|line| !line.is_empty())
                 .collect();
-            let output_lines = lines
+            let output_lines: Vec<String> = lines
                 .iter()
                 .rev()
                 .take(KEPT_LINES)
                 .rev()
                 .map(ToString::to_string)
                 .collect();
-            return Err(RenderError::Helm {
-                command: self.shown(chart),
-                problem: format!("failed ({})", output.status),
-                output: output_lines,
-            });
+            return Err(
+                refusal::read(&output_lines).unwrap_or_else(|| RenderError::Helm {
+                    command: self.shown(chart),
+                    problem: format!("failed ({})", output.status),
+                    output: output_lines,
+                }),
+            );
         }
         let text = String::from_utf8(output.stdout)
             .map_err(|_| self.failed(chart, "wrote something that is not UTF-8"))?;
         objects_of_output(&text, &chart.namespace, cluster)
+    }
+
+    /// Renders the chart once with templates that fail where they call `lookup`.
+    async fn refuse_lookups(
+        &self,
+        context: &Context,
+        chart: &HelmChart,
+        cluster: Option<&ClusterCapabilities>,
+    ) -> Result<(), RenderError> {
+        let Some(trapped) = lookup::trapped(&chart.archive)? else {
+            return Ok(());
+        };
+        let trapped = HelmChart {
+            archive: trapped.into(),
+            ..chart.clone()
+        };
+        match self.render(context, &trapped, cluster).await {
+            Err(RenderError::Helm { output, .. }) => match lookup::place(&output) {
+                Some(place) => Err(RenderError::Lookup { place }),
+                None => Ok(()),
+            },
+            Err(error @ RenderError::Cancelled(_)) => Err(error),
+            // Whatever else is wrong with the chart is wrong without the traps, too.
+            _ => Ok(()),
+        }
     }
 
     fn shown(&self, chart: &HelmChart) -> String {

@@ -33,7 +33,11 @@
 //! | `scope` | which kinds are namespaced |
 //! | [`hook`] | which objects run at a moment of a release |
 //! | [`helm`] | runs the `helm` binary for charts outside of the format |
-//! | `stable` | whether two renderings are equal |
+//! | `refusal`, `lookup`, `stable` | what helm refuses; whether a chart reads the cluster; whether two renderings are equal |
+//! | **third-party charts** | |
+//! | [`remote`] | start here: [`RemoteChart`], a version of a chart in a registry or repository |
+//! | [`index`] | the `index.yaml` of a repository |
+//! | [`lock_file`] | `charts.lock`: the digests of third-party charts |
 //! | **both** | |
 //! | [`error`] | [`ChartError`]: a chart cannot be created; [`RenderError`]: a chart cannot be rendered |
 
@@ -45,8 +49,13 @@ pub mod error;
 pub mod helm;
 mod hole;
 pub mod hook;
+pub mod index;
+pub mod lock_file;
+mod lookup;
 pub mod model;
 pub mod objects;
+mod refusal;
+pub mod remote;
 pub mod render;
 mod scope;
 pub mod source;
@@ -61,6 +70,7 @@ pub use error::{ChartError, Place, RenderError};
 pub use hook::{DeletePolicy, Hook, HookEvent};
 pub use model::ChartModel;
 pub use objects::objects;
+pub use remote::RemoteChart;
 pub use render::{ChartObjects, render};
 pub use source::{ChartBuilder, ChartSource, ObjectsModel, package};
 pub use values::{ChartValue, ChartValues};

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::chart::Chart;
 use crate::error::RenderError;
-use crate::helm::{Helm, HelmChart, HelmSource};
+use crate::helm::{Helm, HelmChart, Lookups};
 use crate::render::{self, ChartObjects};
 use crate::values::Values;
 
@@ -38,9 +38,10 @@ pub async fn objects(
     };
     let release = HelmChart {
         release: chart.name.to_string(),
-        source: HelmSource::Archive(chart.archive.clone()),
+        archive: chart.archive.clone(),
         values: Values::of_target(values)?.into_json(),
         namespace: namespace.clone(),
+        lookups: Lookups::Empty,
     };
     helm.template(context, &release, cluster).await
 }

@@ -129,6 +129,9 @@ codes! {
     NO_OTHER_CLUSTER = 321, "there is no other cluster to choose";
     PERMISSIONS_MISSING = 322, "the user lacks permissions for a deploy";
     CHART_NOT_RENDERED = 330, "the chart cannot be rendered";
+    CHART_KUBE_VERSION = 331, "the chart does not support the version of the cluster";
+    CHART_LOOKUP = 332, "the chart reads objects of the cluster";
+    CHART_SUBCHARTS = 333, "subcharts of the chart are missing";
     CHART_UNSTABLE = 341, "the chart renders differently each time";
     OTHER_OWNER = 350, "an object has another owner";
     CHART_NAME_UNFIT = 351, "the chart name is not valid";
@@ -181,6 +184,9 @@ codes! {
     CHART_IMAGE_UNPINNED = 514, "the chart does not refer to its image by digest";
     CHART_FUNCTION = 515, "the app's chart function failed";
     CHART_NOT_PACKED = 516, "the chart cannot be packaged";
+    CHART_CHANGED = 517, "the chart differs from charts.lock";
+    CHART_NOT_LOCKED = 518, "the chart is not in charts.lock";
+    CHART_LOCK_FILE = 519, "charts.lock cannot be used";
     NO_WORK_TREE = 520, "the current directory is not a checkout of the app";
     NOT_RELEASED = 530, "the version is not released";
     RELEASE_RECORD = 531, "the release record cannot be used";

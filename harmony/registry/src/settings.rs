@@ -52,10 +52,11 @@ impl RegistrySettings {
         }
     }
 
-    /// Ignores `HARMONY_REGISTRY_USER` and `HARMONY_REGISTRY_PASSWORD`: the login is for our own registry, and these
-    /// settings are for a server of others.
+    /// Removes the login of the settings and the environment: it is for our own registry, and these settings are for a
+    /// server of others. Logins of that server are still found in the files of Docker and Podman.
     #[must_use]
     pub fn for_others(mut self) -> Self {
+        self.credentials = None;
         self.environment.user = None;
         self.environment.password = None;
         self

@@ -1,25 +1,60 @@
 //! Third-party charts.
+//!
+//! ```text
+//! source --fetch--> archive, pinned by charts.lock --helm--> objects and hooks --Installation--> cluster
+//! ```
+
+mod error;
+mod fetch;
+mod lock;
+mod source;
 
 use std::time::Duration;
 
-use harmony_charts::Hook;
-use harmony_charts::helm::{HelmChart, HelmSource, inflate};
-use harmony_core::capability::continuous_delivery::Followup;
-use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_charts::ChartObjects;
+use harmony_charts::helm::{HelmChart, Lookups, inflate};
+use harmony_core::capability::continuous_delivery::Delivered;
 use harmony_core::capability::{KubernetesCluster, Prober};
 use harmony_core::owner::Owner;
 use harmony_core::verify::{Checks, Deployed, READY_DEADLINE, Workload, verified};
 use harmony_core::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
-use harmony_kubernetes::hooks::Hooks;
+use harmony_kubernetes::delivery::install::{Installation, settle};
 use harmony_types::{Namespace, ResourceName};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::K8sResourceScore;
-use super::k8s_resource::Applied;
+pub use error::HelmChartError;
+use fetch::Fetched;
+pub use lock::ChartsLock;
+pub use source::{HelmSource, LockedChart};
 
-/// Renders a chart with the `helm` binary, and applies its objects like those of our own Scores: they are planned,
-/// awaited and checked, and `helm` never accesses the cluster. Hooks run before and after that, tests at the end.
+/// Deploys a third-party chart: renders it with the `helm` binary, and installs its objects like those of our own charts.
+/// They are planned, applied, awaited and checked, and what a new version of the chart no longer contains is removed.
+/// `helm` never accesses the cluster. Hooks run before and after that, tests at the end.
 ///
+/// ```no_run
+/// # use harmony::prelude::*;
+/// # use harmony::scores::{ChartsLock, HelmChartScore};
+/// # use harmony_core::verify::Checks;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// #[derive(serde::Serialize)]
+/// #[serde(rename_all = "camelCase")]
+/// struct Values {
+///     replica_count: u32,
+/// }
+///
+/// # let charts = ChartsLock::new("charts.lock", "");
+/// # /*
+/// let charts = harmony::charts_lock!();
+/// # */
+/// let podinfo = charts.oci("oci://ghcr.io/stefanprodan/charts/podinfo", "6.14.1")?;
+/// let score = HelmChartScore::new("podinfo".parse()?, "demo".parse()?, podinfo, Checks::readiness_alone())
+///     .with_values(&Values { replica_count: 2 })?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The digest of a chart from a registry or a repository is in the `charts.lock` of the deploy crate: see [`ChartsLock`].
 /// The binary is the one in `HARMONY_HELM`, or the first `helm` on `PATH`.
 #[derive(Debug, Clone)]
 pub struct HelmChartScore {
@@ -27,10 +62,12 @@ pub struct HelmChartScore {
     pub name: ResourceName,
     /// The namespace of the objects; created if it does not exist.
     pub namespace: Namespace,
-    /// The chart, always with a version.
+    /// The chart.
     pub source: HelmSource,
     /// A mapping that is merged with the values of the chart.
     pub values: Value,
+    /// What its templates find with Helm's function `lookup`.
+    pub lookups: Lookups,
     /// The checks to run when the objects are ready.
     pub checks: Checks,
     /// The time limit for the objects to become ready.
@@ -42,44 +79,87 @@ impl HelmChartScore {
     pub fn new(
         name: ResourceName,
         namespace: Namespace,
-        source: HelmSource,
+        source: impl Into<HelmSource>,
         checks: Checks,
     ) -> Self {
         Self {
             name,
             namespace,
-            source,
+            source: source.into(),
             values: Value::Null,
+            lookups: Lookups::Refused,
             checks,
             deadline: READY_DEADLINE,
         }
     }
 
-    async fn resources<T: Topology + KubernetesCluster>(
-        &self,
-        topology: &T,
-    ) -> Result<(K8sResourceScore, Vec<Hook>), InterpretError> {
-        let chart = HelmChart {
+    /// Sets the values that differ from those of the chart: a struct or a mapping, as in a file for `helm --values`.
+    ///
+    /// # Errors
+    /// [`HelmChartError::Values`] if they are not a mapping.
+    pub fn with_values(self, values: &impl Serialize) -> Result<Self, HelmChartError> {
+        let invalid = |problem: String| HelmChartError::Values {
             release: self.name.to_string(),
-            source: self.source.clone(),
-            values: self.values.clone(),
-            namespace: self.namespace.clone(),
+            problem,
         };
-        let name = self.name.to_string();
-        let known = topology
-            .capabilities()
-            .await
-            .map_err(|error| InterpretError::new(&name, error))?;
-        let rendered = inflate(topology.context(), &chart, known.as_ref())
-            .await
-            .map_err(|error| InterpretError::new(&name, error))?;
-        let namespace = self.namespace.clone();
-        let score = K8sResourceScore::new(name, namespace, rendered.objects, self.checks.clone());
-        Ok((score.with_deadline(self.deadline), rendered.hooks))
+        let values = serde_json::to_value(values).map_err(|error| invalid(error.to_string()))?;
+        if !values.is_object() {
+            return Err(invalid("are not a mapping".to_owned()));
+        }
+        Ok(Self { values, ..self })
     }
 
-    fn failed(&self, error: ClusterError) -> InterpretError {
-        InterpretError::new(self.name.to_string(), error)
+    /// Lets the templates of the chart call `lookup`, which finds nothing: the chart is rendered as for its first
+    /// installation, every time.
+    #[must_use]
+    pub fn with_empty_lookups(self) -> Self {
+        Self {
+            lookups: Lookups::Empty,
+            ..self
+        }
+    }
+
+    /// Sets the time limit for becoming ready.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    async fn render<T: Topology + KubernetesCluster>(
+        &self,
+        topology: &T,
+        fetched: &Fetched,
+    ) -> Result<ChartObjects, HelmChartError> {
+        let chart = HelmChart {
+            release: self.name.to_string(),
+            archive: fetched.archive.clone(),
+            values: self.values.clone(),
+            namespace: self.namespace.clone(),
+            lookups: self.lookups,
+        };
+        let known = topology.capabilities().await?;
+        let rendered = inflate(topology.context(), &chart, known.as_ref()).await;
+        rendered.map_err(|source| HelmChartError::rendered(fetched.what.clone(), source))
+    }
+
+    async fn install<T: Topology + KubernetesCluster>(
+        &self,
+        topology: &T,
+    ) -> Result<Delivered, HelmChartError> {
+        let owner = Owner::score(self.name.to_string(), &self.namespace);
+        let installation = Installation::new(topology.context(), topology, &owner);
+        let installation = installation.ok_or_else(|| HelmChartError::UnfitName {
+            release: self.name.clone(),
+        })?;
+        let fetched = fetch::fetch(topology.context(), &self.source).await?;
+        let objects = self.render(topology, &fetched).await?;
+        let mut delivered = installation
+            .apply(&fetched.version, &fetched.digest, objects)
+            .await?;
+        if let Some(change) = fetched.change {
+            delivered.changes.insert(0, change);
+        }
+        Ok(delivered)
     }
 }
 
@@ -95,7 +175,7 @@ impl<T: Topology + KubernetesCluster + Prober> Score<T> for HelmChartScore {
 
 #[async_trait]
 impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
-    type Running = Installed;
+    type Running = Delivered;
 
     fn name(&self) -> String {
         self.name.to_string()
@@ -103,23 +183,13 @@ impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
 
     async fn deploy(
         &self,
-        inventory: &Inventory,
+        _: &Inventory,
         topology: &T,
     ) -> Result<Deployed<Self::Running>, InterpretError> {
-        let (resources, hooks) = self.resources(topology).await?;
-        let owner = Owner::score(&resources.name, &self.namespace);
-        let runner = Hooks::new(topology.context(), topology, &owner);
-        let prepared = runner.prepare(&resources.objects, &hooks, false).await;
-        let mut prepared = prepared.map_err(|error| self.failed(error))?;
-        let before = std::mem::take(&mut prepared.before);
-        let after = std::mem::take(&mut prepared.after);
-        let followup = runner.run_before(prepared).await;
-        let followup = followup.map_err(|error| self.failed(error))?;
-        let deployed = resources.deploy(inventory, topology).await?;
-        Ok(deployed
-            .after(before)
-            .map(|applied| Installed { applied, followup })
-            .with(after))
+        let delivered = self.install(topology).await;
+        let delivered =
+            delivered.map_err(|error| InterpretError::new(self.name.to_string(), error))?;
+        Ok(Deployed::new(delivered.changes.clone(), delivered))
     }
 
     async fn wait_ready(
@@ -127,13 +197,9 @@ impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
         topology: &T,
         running: &Self::Running,
     ) -> Result<(), InterpretError> {
-        running.applied.wait_ready(topology).await?;
-        if let Some(owner) = &running.followup.owner {
-            let runner = Hooks::new(topology.context(), topology, owner);
-            let done = runner.run_after(&running.followup, self.deadline).await;
-            done.map_err(|error| self.failed(error))?;
-        }
-        Ok(())
+        settle(topology.context(), topology, running, self.deadline)
+            .await
+            .map_err(|error| InterpretError::new(self.name.to_string(), error))
     }
 
     fn checks(&self, _: &Self::Running) -> Checks {
@@ -143,11 +209,4 @@ impl<T: Topology + KubernetesCluster> Workload<T> for HelmChartScore {
     fn namespace(&self) -> &Namespace {
         &self.namespace
     }
-}
-
-/// The applied objects of a chart, and the hooks to run when they are ready.
-#[derive(Debug, Clone)]
-pub struct Installed {
-    applied: Applied,
-    followup: Followup,
 }

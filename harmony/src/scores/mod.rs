@@ -9,7 +9,7 @@ pub mod k8s_resource;
 pub mod nats;
 pub mod pull_secret;
 
-pub use helm_chart::HelmChartScore;
+pub use helm_chart::{ChartsLock, HelmChartError, HelmChartScore, HelmSource, LockedChart};
 pub use http_server::{HttpServer, HttpServerScore};
 pub use k8s_resource::K8sResourceScore;
 pub use nats::NatsScore;

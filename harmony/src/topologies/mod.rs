@@ -38,5 +38,6 @@ pub use lazy_cluster::LazyCluster;
 pub use node_images::NodeImages;
 pub use production::{ProductionSettings, ProductionTopology};
 pub use registry_env::RegistryEnvError;
+pub(crate) use registry_env::settings_for;
 
 pub use crate::configuration::{Kubeconfig, REGISTRY};

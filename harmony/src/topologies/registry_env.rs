@@ -2,15 +2,29 @@
 
 use std::sync::Arc;
 
-use harmony_core::capability::oci_registry::RegistryError;
+use harmony_core::capability::oci_registry::{RegistryError, RegistryLocation};
 use harmony_core::codes;
 use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
+use harmony_registry::RegistrySettings;
+use harmony_types::RegistryHost;
 
 use crate::configuration::{Configuration, ConfigurationError, Needs, REGISTRY, RegistryChoice};
 
 /// The registry in the configuration of this process.
 pub(super) fn configured() -> Result<RegistryChoice, RegistryEnvError> {
     Ok(Configuration::load(None, &Needs::default())?.registry)
+}
+
+/// How to access a registry or repository of others: with the configured authorities and proxies, but with the configured
+/// login only if it is for this host.
+pub(crate) fn settings_for(host: &RegistryHost) -> RegistrySettings {
+    match configured() {
+        Ok(registry) if registry.location.as_ref().map(RegistryLocation::host) == Some(host) => {
+            registry.settings
+        }
+        Ok(registry) => registry.settings.for_others(),
+        Err(_) => RegistrySettings::from_env().for_others(),
+    }
 }
 
 /// The configuration does not define a valid registry.

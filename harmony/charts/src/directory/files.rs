@@ -12,16 +12,34 @@ use crate::error::ChartError;
 
 /// The published files by their path below `root`, with `/`. Outside of a git repository, all files count as tracked.
 pub(super) fn read(root: &Path) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
+    check_directory(root)?;
+    walk(root, tracked(root)?)
+}
+
+/// All files that `.helmignore` does not exclude, as helm reads a directory.
+pub(super) fn read_all(root: &Path) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
+    check_directory(root)?;
+    walk(root, None)
+}
+
+fn check_directory(root: &Path) -> Result<(), ChartError> {
     let metadata = std::fs::metadata(root).map_err(|source| unreadable(root, source))?;
     if !metadata.is_dir() {
         return Err(refuse(
             root,
             "is not a directory",
-            "use the directory of the chart in the AppSpec",
+            "use the directory of the chart, which contains its `Chart.yaml`",
         ));
     }
+    Ok(())
+}
+
+fn walk(
+    root: &Path,
+    tracked: Option<BTreeSet<String>>,
+) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
     let mut walk = Walk {
-        tracked: tracked(root)?,
+        tracked,
         ignored: ignored(root)?,
         files: BTreeMap::new(),
     };
@@ -158,7 +176,7 @@ fn unreadable(path: &Path, source: io::Error) -> ChartError {
     ChartError::File {
         path: path.to_owned(),
         problem: "cannot be read".to_owned(),
-        help: "check the chart's path in the AppSpec: it is relative to its project root"
+        help: "check the path of the chart; in an AppSpec it is relative to the project root"
             .to_owned(),
         source: Some(source),
     }

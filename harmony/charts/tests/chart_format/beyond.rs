@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use harmony_charts::helm::{Helm, HelmChart, HelmSource, inflate};
-use harmony_charts::{ChartContext, ChartSource, RenderError};
+use harmony_charts::helm::{Helm, HelmChart, Lookups, inflate};
+use harmony_charts::{Chart, ChartContext, ChartSource, RenderError};
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
 use harmony_core::diagnostic::Diagnostic;
@@ -119,7 +119,8 @@ fn what_helm_complains_of_is_told() {
     let missing = Helm::at("/nonexistent/helm");
     let chart = HelmChart {
         release: "a".into(),
-        source: HelmSource::Path("/nonexistent".into()),
+        archive: b"nothing".to_vec().into(),
+        lookups: Lookups::Empty,
         values,
         namespace: namespace(),
     };
@@ -130,7 +131,7 @@ fn what_helm_complains_of_is_told() {
         error
             .evidence()
             .iter()
-            .any(|line| line.contains("/nonexistent")),
+            .any(|line| line.contains("chart.tgz")),
         "{error:?}"
     );
 }
@@ -141,7 +142,8 @@ fn a_cancelled_run_does_not_wait_for_helm() {
     context.cancellation().cancel();
     let chart = HelmChart {
         release: "a".into(),
-        source: HelmSource::Archive(beyond().archive),
+        archive: beyond().archive,
+        lookups: Lookups::Refused,
         values: json!({}),
         namespace: namespace(),
     };
@@ -151,86 +153,49 @@ fn a_cancelled_run_does_not_wait_for_helm() {
     ));
 }
 
-/// A chart's directory, and a chart of a repository that is served here.
 #[test]
-fn charts_are_inflated_from_directories_and_repositories() {
+fn a_directory_is_rendered_as_its_archive_is() {
     let folder = tempfile::tempdir().unwrap();
     tar::Archive::new(flate2::read::GzDecoder::new(&*beyond().archive))
         .unpack(folder.path())
         .unwrap();
-    let inflated = |source: HelmSource| {
-        let chart = HelmChart {
-            release: "other".into(),
-            source,
-            values: json!({ "enabled": false }),
-            namespace: namespace(),
-        };
-        run(inflate(&Context::new(), &chart, None))
-            .map(|rendered| comparable(rendered.objects))
-            .unwrap()
-    };
-    let expected = ["ClusterRole reader"];
-    assert_eq!(
-        inflated(HelmSource::Path(folder.path().join("web")))
-            .into_keys()
-            .collect::<Vec<_>>(),
-        expected
-    );
-
-    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", server.local_addr().unwrap());
-    let index = json!({
-        "apiVersion": "v1",
-        "entries": { "web": [{ "apiVersion": "v2", "name": "web", "version": "1.0.0", "urls": ["web.tgz"] }] },
-    });
-    let _server = std::thread::spawn(move || serve(&server, &index.to_string(), &beyond().archive));
-    let source = HelmSource::Repository {
-        url,
-        chart: "web".into(),
-        version: Version::new(1, 0, 0),
-    };
-    assert_eq!(inflated(source).into_keys().collect::<Vec<_>>(), expected);
-}
-
-/// Answers every request with the index or the archive until the process ends.
-fn serve(server: &std::net::TcpListener, index: &str, archive: &[u8]) {
-    use std::io::{BufRead, BufReader, Write};
-    for connection in server.incoming() {
-        let mut connection = connection.unwrap();
-        let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
-        let request = lines.next().unwrap().unwrap();
-        while lines
-            .next()
-            .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
-        {}
-        let body = if request.contains("web.tgz") {
-            archive
-        } else {
-            index.as_bytes()
-        };
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        connection.write_all(head.as_bytes()).unwrap();
-        connection.write_all(body).unwrap();
-    }
-}
-
-/// A chart in a folder, with one template.
-fn folder_with(template: &str) -> (tempfile::TempDir, HelmChart) {
-    let folder = tempfile::tempdir().unwrap();
-    let metadata = "apiVersion: v2\nname: trial\nversion: 0.1.0\n";
-    std::fs::write(folder.path().join("Chart.yaml"), metadata).unwrap();
-    std::fs::create_dir(folder.path().join("templates")).unwrap();
-    std::fs::write(folder.path().join("templates/one.yaml"), template).unwrap();
+    // The name of the directory does not matter.
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::rename(folder.path().join("web"), &elsewhere).unwrap();
+    let archive = Chart::from_directory(&elsewhere)
+        .unwrap()
+        .to_archive(0)
+        .unwrap();
     let chart = HelmChart {
-        release: "trial".into(),
-        source: HelmSource::Path(folder.path().to_path_buf()),
-        values: serde_json::Value::Null,
+        release: "other".into(),
+        archive: archive.into(),
+        values: json!({ "enabled": false }),
         namespace: namespace(),
+        lookups: Lookups::Refused,
     };
-    (folder, chart)
+    let rendered = run(inflate(&Context::new(), &chart, None)).unwrap();
+    let objects = comparable(rendered.objects);
+    assert_eq!(
+        objects.into_keys().collect::<Vec<_>>(),
+        ["ClusterRole reader"]
+    );
+    let missing = Chart::from_directory(folder.path()).unwrap_err();
+    assert!(missing.to_string().contains("Chart.yaml"), "{missing}");
+}
+
+/// A chart with one template.
+fn trial(template: &str) -> HelmChart {
+    with_files(&[("templates/one.yaml", template)])
+}
+
+fn with_files(files: &[(&str, &str)]) -> HelmChart {
+    HelmChart {
+        release: "trial".into(),
+        archive: packaged("trial", "0.1.0", files).archive,
+        values: json!({}),
+        namespace: namespace(),
+        lookups: Lookups::Refused,
+    }
 }
 
 #[test]
@@ -239,7 +204,7 @@ fn a_chart_that_makes_up_a_password_is_refused_with_its_place() {
         "{{ randAlphaNum 24 | b64enc }}",
         "{{ now | date \"150405.000000\" | b64enc }}",
     ] {
-        let (_folder, chart) = folder_with(&format!(
+        let chart = trial(&format!(
             "apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\ndata:\n  password: {made_up}\n"
         ));
         let mut unstable = false;
@@ -261,7 +226,7 @@ fn a_chart_that_makes_up_a_password_is_refused_with_its_place() {
 #[test]
 fn a_chart_is_told_what_the_cluster_is() {
     use harmony_core::kubernetes::{ClusterCapabilities, KnownKind};
-    let (_folder, chart) = folder_with(
+    let chart = trial(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: seen\ndata:\n  version: {{ .Capabilities.KubeVersion.Version }}\n  \
          knows: {{ .Capabilities.APIVersions.Has \"mon.example.com/v1/Watch\" | quote }}\n---\n\
          apiVersion: mon.example.com/v1\nkind: Watch\nmetadata:\n  name: web\n",
@@ -288,6 +253,83 @@ fn a_chart_is_told_what_the_cluster_is() {
         objects.contains_key("Watch shop/web"),
         "{:?}",
         objects.keys()
+    );
+}
+
+#[test]
+fn a_lookup_is_refused_where_it_is_called_and_only_then() {
+    let keeps = "{{- $old := lookup \"v1\" \"Secret\" .Release.Namespace \"login\" }}\n\
+                 {{- if .Values.keep }}{{ fail \"kept\" }}{{ end }}";
+    let secret = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: login\ndata:\n  user: {{ include \"user\" . }}\n";
+    let helper = format!(
+        "{{{{- define \"user\" }}}}{{{{- if .Values.old }}}}\n{keeps}{{{{ end }}}}admin{{{{ end }}}}"
+    );
+    let files = [
+        ("values.yaml", "old: false\n"),
+        ("templates/_helpers.tpl", &helper),
+        ("templates/login.yaml", secret),
+        (
+            "templates/NOTES.txt",
+            "{{ lookup \"v1\" \"Secret\" .Release.Namespace \"login\" }}",
+        ),
+    ];
+    let mut chart = with_files(&files);
+    let render = |chart: &HelmChart| run(helm().template(&Context::new(), chart, None));
+    assert_eq!(render(&chart).unwrap().objects.len(), 1);
+    chart.values = json!({ "old": true });
+    let Err(error @ RenderError::Lookup { .. }) = render(&chart) else {
+        panic!("it was rendered")
+    };
+    assert_eq!(
+        error.place().as_deref(),
+        Some("trial/templates/_helpers.tpl:2")
+    );
+    chart.lookups = Lookups::Empty;
+    assert_eq!(render(&chart).unwrap().objects.len(), 1);
+
+    // In a subchart that is packaged by itself.
+    let inner = packaged(
+        "inner",
+        "0.1.0",
+        &[("templates/a.yaml", &format!("{keeps}\n"))],
+    );
+    let metadata = "{apiVersion: v2, name: trial, version: 0.1.0, dependencies: [{name: inner, version: 0.1.0}]}";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("charts")).unwrap();
+    std::fs::write(folder.path().join("charts/inner-0.1.0.tgz"), &inner.archive).unwrap();
+    std::fs::write(folder.path().join("Chart.yaml"), metadata).unwrap();
+    let outer = Chart::from_directory(folder.path()).unwrap();
+    chart.archive = outer.to_archive(0).unwrap().into();
+    assert!(render(&chart).unwrap().objects.is_empty());
+    chart.lookups = Lookups::Refused;
+    let error = render(&chart).unwrap_err();
+    let place = error.place().unwrap_or_default();
+    assert!(place.ends_with("inner/templates/a.yaml:1"), "{error:?}");
+
+    std::fs::remove_file(folder.path().join("charts/inner-0.1.0.tgz")).unwrap();
+    let outer = Chart::from_directory(folder.path()).unwrap();
+    chart.archive = outer.to_archive(0).unwrap().into();
+    let error = render(&chart).unwrap_err();
+    assert!(
+        matches!(&error, RenderError::Subcharts { missing } if missing == &["inner"]),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_chart_for_another_kubernetes_is_refused() {
+    let chart = with_files(&[(
+        "Chart.yaml",
+        "{apiVersion: v2, name: trial, version: 0.1.0, kubeVersion: '>= 1.40.0-0'}",
+    )]);
+    let cluster = harmony_core::kubernetes::ClusterCapabilities {
+        version: "v1.34.4".into(),
+        kinds: Vec::new(),
+    };
+    let error = run(helm().template(&Context::new(), &chart, Some(&cluster))).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the chart supports Kubernetes >= 1.40.0-0, but the cluster has v1.34.4"
     );
 }
 

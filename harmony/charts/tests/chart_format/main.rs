@@ -16,7 +16,7 @@ mod yaml;
 
 use std::collections::BTreeMap;
 
-use harmony_charts::helm::{Helm, HelmChart, HelmSource};
+use harmony_charts::helm::{Helm, HelmChart, Lookups};
 use harmony_charts::{Chart, RenderError, render};
 use harmony_core::Context;
 use harmony_core::chart::PackagedChart;
@@ -48,7 +48,8 @@ pub(crate) fn run<F: Future>(work: F) -> F::Output {
 pub(crate) fn by_helm(archive: &[u8], values: &Value) -> Result<Vec<KubeObject>, RenderError> {
     let chart = HelmChart {
         release: "release".into(),
-        source: HelmSource::Archive(archive.into()),
+        archive: archive.into(),
+        lookups: Lookups::Refused,
         values: values.clone(),
         namespace: namespace(),
     };
