@@ -25,8 +25,8 @@ use serde_json::Value;
 
 pub use error::HelmChartError;
 use fetch::Fetched;
-pub use lock::ChartsLock;
-pub use source::{HelmSource, LockedChart};
+pub use lock::{ChartsLock, LockedChart};
+pub use source::HelmSource;
 
 /// Deploys a third-party chart: renders it with the `helm` binary, and installs its objects like those of our own charts.
 /// They are planned, applied, awaited and checked, and what a new version of the chart no longer contains is removed.

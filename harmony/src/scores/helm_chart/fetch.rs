@@ -21,7 +21,8 @@ use harmony_registry::ChartDownloads;
 use harmony_types::{Digest, Repository};
 
 use super::error::HelmChartError;
-use super::source::{HelmSource, LockedChart};
+use super::lock::LockedChart;
+use super::source::HelmSource;
 use crate::dirs;
 use crate::topologies::settings_for;
 

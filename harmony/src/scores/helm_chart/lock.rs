@@ -11,7 +11,6 @@ use harmony_oci::write::replace;
 use harmony_types::Digest;
 
 use super::error::HelmChartError;
-use super::source::LockedChart;
 
 /// The digests of the third-party charts of a deploy crate, in the file `charts.lock` beside its `Cargo.toml`.
 ///
@@ -25,6 +24,15 @@ use super::source::LockedChart;
 pub struct ChartsLock {
     path: PathBuf,
     compiled: Cow<'static, str>,
+}
+
+/// A chart, and the file that records its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedChart {
+    /// The chart.
+    pub chart: RemoteChart,
+    /// The file.
+    pub lock: ChartsLock,
 }
 
 /// The [`ChartsLock`](crate::scores::ChartsLock) of the calling crate, with its content when it was compiled.

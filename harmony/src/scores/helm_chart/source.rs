@@ -2,28 +2,20 @@
 
 use std::path::PathBuf;
 
-use harmony_charts::RemoteChart;
-
-use super::lock::ChartsLock;
+use super::lock::LockedChart;
 
 /// The source of a third-party chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HelmSource {
     /// A chart of a registry or a repository, pinned by its digest. See [`ChartsLock::oci`] and
     /// [`ChartsLock::repository`].
+    ///
+    /// [`ChartsLock::oci`]: super::ChartsLock::oci
+    /// [`ChartsLock::repository`]: super::ChartsLock::repository
     Locked(LockedChart),
     /// A directory of the project, such as `concat!(env!("CARGO_MANIFEST_DIR"), "/charts/web")`, with its subcharts in
     /// `charts/`. Deploys need the checkout.
     Directory(PathBuf),
-}
-
-/// A chart, and the file that records its digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockedChart {
-    /// The chart.
-    pub chart: RemoteChart,
-    /// The file.
-    pub lock: ChartsLock,
 }
 
 impl HelmSource {
