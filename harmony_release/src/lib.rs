@@ -31,6 +31,7 @@
 //! | [`publish`], [`pinned_image`] | building and pushing one image |
 //! | [`app_chart`] | the chart of an app for a version and an image |
 //! | [`check`], [`source`], [`crate_version`] | the checks before a build: version, work tree, tag |
+//! | [`input_key`] | the inputs of a release, to recognise a release that is made again |
 //! | [`record`] | [`ReleaseRecord`](record::ReleaseRecord): the content of a release, as data |
 //! | [`error`] | [`ReleaseError`] |
 
@@ -42,10 +43,12 @@ pub mod command;
 pub mod crate_version;
 pub mod deploy_score;
 pub mod error;
+pub mod input_key;
 pub mod pinned_image;
 pub mod publish;
 pub mod record;
 pub mod release_score;
+mod released_before;
 pub mod source;
 pub mod with_image;
 

@@ -112,7 +112,7 @@ pub(crate) async fn push<T: OciRegistry>(
     })
 }
 
-fn build_context(
+pub(crate) fn build_context(
     inventory: &Inventory,
     image: &ImageToPublish<'_>,
     provenance: &Provenance,

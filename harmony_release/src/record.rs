@@ -7,6 +7,7 @@ use harmony_core::diagnostic::{Diagnostic, FailureKind, Origin};
 use harmony_types::{ChartRef, ComponentName, Digest, ImageRef, ReleaseUnit, Version};
 use serde::{Deserialize, Serialize};
 
+use crate::input_key::InputKey;
 use crate::pinned_image::PinnedImage;
 use crate::source::{Commit, Source};
 
@@ -34,6 +35,10 @@ pub struct ReleaseRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chart_archive: Option<Digest>,
     pub tool_version: String,
+    /// The inputs of the release. With the same key, a release is not built again. Absent if the inputs were not
+    /// completely known, and in releases of older versions of Harmony.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_key: Option<InputKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +69,7 @@ impl ReleaseRecord {
         version: &Version,
         source: &Source,
         published: Publication,
+        input_key: Option<InputKey>,
     ) -> Self {
         let bundled = published.bundled.into_iter();
         let (chart, chart_archive) = match published.chart {
@@ -84,7 +90,18 @@ impl ReleaseRecord {
             chart,
             chart_archive,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            input_key,
         }
+    }
+
+    /// Returns true if both are the same release with the same content, possibly made by different programs.
+    pub(crate) fn has_content_of(&self, other: &Self) -> bool {
+        let made_like_other = Self {
+            tool_version: other.tool_version.clone(),
+            input_key: other.input_key.clone(),
+            ..self.clone()
+        };
+        made_like_other == *other
     }
 
     /// Parses the record of `unit` and `version`.
@@ -196,6 +213,27 @@ mod tests {
             serde_json::from_slice::<serde_json::Value>(&record.to_bytes()).unwrap(),
             document()
         );
+    }
+
+    #[test]
+    fn a_record_may_have_an_input_key_and_fields_of_later_versions() {
+        let old = read(&document()).unwrap();
+        assert_eq!(old.input_key, None);
+        let mut document = document();
+        document["inputKey"] = format!("sha256:{}", "cd".repeat(32)).into();
+        document["later"] = 1.into();
+        let new = read(&document).unwrap();
+        assert!(new.input_key.is_some());
+        assert!(new.has_content_of(&old) && old.has_content_of(&new));
+        let mut other = new.clone();
+        other.commit = read(&serde_json::json!({
+            "kind": "release", "schemaVersion": 2, "unit": "shop-web", "version": "1.2.3",
+            "commit": "9123456789012345678901234567890123456789", "created": 7,
+            "image": old.image.to_string(), "toolVersion": "0.1.0",
+        }))
+        .unwrap()
+        .commit;
+        assert!(!new.has_content_of(&other));
     }
 
     #[test]

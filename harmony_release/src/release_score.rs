@@ -7,24 +7,28 @@ use async_trait::async_trait;
 use harmony_core::capability::{ContainerBuilder, HelmRegistry, OciRegistry, ReleaseRecords};
 use harmony_core::image::ImageSource;
 use harmony_core::outcome::{Action, Change};
-use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology};
+use harmony_core::{Context, Interpret, InterpretError, Inventory, Outcome, Score, Topology};
 use harmony_types::{ChartRef, Digest, ReleaseUnit, Version};
 
 use crate::app_chart;
-use crate::app_spec::AppSpec;
+use crate::app_spec::{AppSpec, BundledNameError};
 use crate::check::{Request, check};
 use crate::crate_version::written_version;
 use crate::error::ReleaseError;
+use crate::input_key::{self, InputKey, Inputs};
 use crate::pinned_image::PinnedImage;
 use crate::publish::{self, ImageToPublish, Provenance, PublishedImage};
 use crate::record::{Publication, PublishedChart, ReleaseRecord};
+use crate::released_before::{self, PublishedRecord};
 use crate::source::Source;
 
 /// Releases an app: publishes its images and its chart with one version to the registry of the topology, and finally
 /// the record that lists them.
 ///
-/// The version must be that of the crate, and the work tree must be unchanged since its commit. A published version
-/// with the same content is accepted; with different content it is refused.
+/// The version must be that of the crate, and the work tree must be unchanged since its commit. If the version is
+/// published and was made from the same inputs, nothing is built, whatever builder made it (see
+/// [`input_key`](crate::input_key)). Otherwise the contents are compared: the same content is accepted, different content
+/// is refused.
 #[derive(Debug, Clone)]
 pub struct ReleaseScore {
     pub app: Arc<AppSpec>,
@@ -95,6 +99,21 @@ where
 {
     let app = &*score.app;
     let release = check_all(score, topology).await?;
+    let key = input_key(app, &release, inventory).await?;
+    let published = PublishedRecord::find(app, &release.version, topology).await?;
+    if let Some(published) = &published
+        && let Some(record) = published
+            .with_inputs(key.as_ref(), app, &release.source, topology)
+            .await?
+    {
+        let step = topology.context().step(format!(
+            "compare the inputs of {} {}",
+            app.unit, release.version
+        ));
+        step.skipped("it was released before from the same inputs");
+        let outcome = released_before::unchanged(app, record, topology);
+        return Ok(finished(outcome, record, topology.context()));
+    }
     let mut outcome = Outcome::default();
     let mut bundled = BTreeMap::new();
     for image in &app.bundled {
@@ -129,7 +148,39 @@ where
         bundled,
         chart,
     };
-    publish_record(app, &release, publication, &image, topology, outcome).await
+    let record = ReleaseRecord::new(
+        &app.unit,
+        &release.version,
+        &release.source,
+        publication,
+        key,
+    );
+    publish_record(app, &record, published, &image, topology, outcome).await
+}
+
+/// The key of the inputs of all images.
+async fn input_key(
+    app: &AppSpec,
+    release: &Release,
+    inventory: &Inventory,
+) -> Result<Option<InputKey>, ReleaseError> {
+    let provenance = Provenance::released(&release.source, &release.version);
+    let bundled = app.bundled.iter();
+    let bundled = bundled.map(|image| Ok((app.bundled_unit(image)?, &image.image)));
+    let mut images = BTreeMap::new();
+    for image in bundled.chain([Ok((app.unit.clone(), &app.image))]) {
+        let (unit, source) = image.map_err(|error: BundledNameError| ReleaseError::from(error))?;
+        let name = unit.to_string();
+        let image = ImageToPublish { unit, app, source };
+        images.insert(name, publish::build_context(inventory, &image, &provenance));
+    }
+    let inputs = Inputs {
+        unit: app.unit.clone(),
+        version: release.version.clone(),
+        source: release.source.clone(),
+        images,
+    };
+    Ok(input_key::of_release(inputs).await)
 }
 
 /// What is known before the build.
@@ -249,8 +300,8 @@ where
 
 async fn publish_record<T>(
     app: &AppSpec,
-    release: &Release,
-    publication: Publication,
+    record: &ReleaseRecord,
+    published: Option<PublishedRecord>,
     image: &PublishedImage,
     topology: &T,
     outcome: Outcome,
@@ -259,28 +310,33 @@ where
     T: Topology + ReleaseRecords,
 {
     let mut outcome = outcome;
-    let record = ReleaseRecord::new(&app.unit, &release.version, &release.source, publication);
-    let is_published = topology
-        .read_record(&app.unit, &release.version)
-        .await?
-        .is_some();
-    if image.pinned().is_none() && is_published {
+    if image.pinned().is_none() && published.is_some() {
         return Ok(outcome);
     }
-    let published = topology
-        .push_record(&app.unit, &release.version, &record.to_bytes())
+    // Another version of this program may have released the same content.
+    let (document, record) = match &published {
+        Some(published) => published.or_same(record),
+        None => (record.to_bytes(), record),
+    };
+    let pushed = topology
+        .push_record(&app.unit, &record.version, &document)
         .await?;
     outcome.add(match image.pinned() {
-        Some(_) => published.change,
-        None => published.change.with_note("known after build"),
+        Some(_) => pushed.change,
+        None => pushed.change.with_note("known after build"),
     });
-    if topology.context().is_planning() {
-        return Ok(outcome);
+    Ok(finished(outcome, record, topology.context()))
+}
+
+/// Adds what the release consists of, unless it is only planned.
+fn finished(outcome: Outcome, record: &ReleaseRecord, context: &Context) -> Outcome {
+    if context.is_planning() {
+        return outcome;
     }
     let mut outcome = outcome.with_note(format!("image {}", record.image));
     if let Some(chart) = &record.chart {
         outcome = outcome.with_note(format!("chart {chart}"));
     }
-    let document = serde_json::to_value(&record).expect("a struct of texts and numbers serialises");
-    Ok(outcome.with_record(document))
+    let document = serde_json::to_value(record).expect("a struct of texts and numbers serialises");
+    outcome.with_record(document)
 }

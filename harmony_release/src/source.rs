@@ -1,7 +1,9 @@
 //! The commit to release, and whether the work tree has changed since.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -18,6 +20,8 @@ pub struct Source {
     /// The changes since the commit, including untracked files, in the format of `git status --short`; empty if there
     /// are none.
     pub dirty: Vec<String>,
+    /// The root of the work tree.
+    pub repository: PathBuf,
 }
 
 /// The full hash of a commit.
@@ -149,10 +153,16 @@ impl Source {
         if !status.status.success() {
             return Err(failed(root, "status", &status));
         }
+        let top = git(root, &["rev-parse", "--show-toplevel"]).await?;
+        if !top.status.success() {
+            return Err(failed(root, "rev-parse --show-toplevel", &top));
+        }
+        let repository = OsStr::from_bytes(top.stdout.trim_ascii_end());
         Ok(Self {
             commit: Commit(commit),
             created,
             dirty: lines(&status.stdout),
+            repository: repository.into(),
         })
     }
 

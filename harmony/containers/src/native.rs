@@ -65,7 +65,10 @@ impl NativeBuilder {
                 return Err(BuildError::DockerfileUnsupported {
                     builder: NAME,
                     path: path.clone(),
-                    able: vec!["harmony_containers::DockerBuilder"],
+                    able: vec![
+                        "harmony_containers::DockerBuilder",
+                        "harmony_containers::BuildKitBuilder",
+                    ],
                 });
             }
             ImageSource::Buildable(buildable) => Arc::clone(buildable),
@@ -79,7 +82,7 @@ impl NativeBuilder {
                     image,
                     reason: format!("the native builder does not support the base image `{base}`"),
                     help:
-                        "use `DockerBuilder`, or link the program statically and build from scratch"
+                        "use `DockerBuilder` or `BuildKitBuilder`, or link the program statically and build from scratch"
                             .to_owned(),
                 });
             }

@@ -6,26 +6,21 @@
     reason = "a test fails by panicking"
 )]
 
-mod docker_engine;
+mod peers;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use docker_engine::DockerEngine;
-use flate2::read::GzDecoder;
 use harmony_containers::{DockerBuilder, NativeBuilder};
 use harmony_core::Context;
 use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
-use harmony_core::image::{
-    Base, BuildContext, Buildable, Built, BuiltImage, FileEntry, FileSource, HostStep,
-    ImageLocation, ImageRecipe, ImageSource, Layer, LayerKind, StepInputs, User,
-};
-use harmony_core::inventory::Platform;
-use harmony_oci::{Image, archive};
-use harmony_types::ImageRef;
+use harmony_core::image::ImageSource;
+use harmony_oci::archive;
+use peers::docker_engine::DockerEngine;
+use peers::everything::{Everything, build_context, image};
+use peers::image_files::{files, image_of, layout};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recipe_is_the_same_image_whoever_builds_it() {
@@ -122,6 +117,7 @@ async fn a_dockerfile_is_built_with_its_arguments_and_without_ignored_files() {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect(),
+        secrets: BTreeMap::new(),
     };
     let docker = docker_builder(&engine, work.path());
     let context = build_context(&project, source(&[("WHO", "somebody")]));
@@ -181,161 +177,4 @@ async fn without_an_engine_the_error_says_what_to_do() {
 
 fn docker_builder(engine: &DockerEngine, work: &Path) -> DockerBuilder {
     DockerBuilder::new(Context::new(), work.join("docker")).with_endpoint(engine.endpoint())
-}
-
-fn image() -> ImageRef {
-    ImageRef::parse("registry.test/team/app:1.0.0").unwrap()
-}
-
-fn build_context(project_root: &Path, source: ImageSource) -> BuildContext {
-    BuildContext {
-        project_root: project_root.to_owned(),
-        source,
-        platform: Platform::current(),
-        created: 1_700_000_000,
-        labels: BTreeMap::from([(
-            "org.opencontainers.image.version".to_owned(),
-            "1.0.0".to_owned(),
-        )]),
-    }
-}
-
-/// A recipe with one of everything; its host step works in this directory.
-#[derive(Debug)]
-struct Everything(PathBuf);
-
-impl Buildable for Everything {
-    fn recipe(&self, _: &BuildContext) -> Result<ImageRecipe, BuildError> {
-        let made = self.0.join("made");
-        fs::write(self.0.join("program"), static_program()).unwrap();
-        let step = HostStep {
-            label: "make the program".into(),
-            program: "sh".into(),
-            args: ["-c", "cp program made"].map(str::to_owned).into(),
-            env: BTreeMap::new(),
-            inherited_env: [].into(),
-            tools: Vec::new(),
-            working_dir: self.0.clone(),
-            inputs: StepInputs::Unknown,
-            outputs: vec![made.clone()],
-        };
-        let bytes = |text: &str| FileSource::Bytes(Arc::from(text.as_bytes()));
-        let entry = |path: &str, source: FileSource, mode: u32| FileEntry {
-            path: path.into(),
-            source,
-            mode,
-        };
-        Ok(ImageRecipe {
-            base: Base::Scratch,
-            host_steps: vec![step],
-            layers: vec![
-                Layer {
-                    kind: LayerKind::Assets,
-                    files: vec![
-                        entry("/etc/passwd", bytes("root:x:0:0\n"), 0o644),
-                        entry("/etc/private", bytes("secret"), 0o600),
-                        entry(
-                            "/etc/mtab",
-                            FileSource::Symlink("/proc/mounts".into()),
-                            0o777,
-                        ),
-                        entry("/tmp", FileSource::Directory, 0o1777),
-                        entry("/empty", FileSource::Directory, 0o700),
-                        entry("/nothing", bytes(""), 0o444),
-                        entry("/name with space & $more", bytes("x"), 0o640),
-                    ],
-                },
-                Layer {
-                    kind: LayerKind::Libraries,
-                    files: vec![
-                        entry(
-                            &format!("/usr/lib/{}/lib.so", "long".repeat(40)),
-                            bytes("library"),
-                            0o644,
-                        ),
-                        entry("/usr/lib/straße", bytes("x"), 0o644),
-                    ],
-                },
-                Layer {
-                    kind: LayerKind::Binary,
-                    files: vec![
-                        entry("/usr/local/bin/app", FileSource::Host(made), 0o755),
-                        entry("/var/shared", FileSource::Directory, 0o2775),
-                    ],
-                },
-            ],
-            entrypoint: ["/usr/local/bin/app", "--say", "a \"b\" $HOME"]
-                .map(str::to_owned)
-                .into(),
-            cmd: vec!["serve".into()],
-            env: BTreeMap::from([
-                ("RUST_LOG".to_owned(), "info,app=debug".to_owned()),
-                ("ODD".to_owned(), r#"a "b" \ $HOME 'c'"#.to_owned()),
-            ]),
-            user: User::NONROOT,
-            working_dir: "/var/lib/app".into(),
-            labels: BTreeMap::from([("team".to_owned(), "with \"quotes\" and $".to_owned())]),
-        })
-    }
-}
-
-fn image_of(built: Built) -> BuiltImage {
-    match built {
-        Built::Image(image) => image,
-        Built::Predicted(_) => panic!("nothing was built"),
-    }
-}
-
-fn layout(image: &BuiltImage) -> Image {
-    match &image.location {
-        ImageLocation::OciLayout(path) => Image::open(path).unwrap(),
-        other => panic!("the image is at {other:?}"),
-    }
-}
-
-/// What a container sees: type, mode, owner, content, link of each path.
-type Node = (tar::EntryType, u32, (u64, u64), Vec<u8>, Option<PathBuf>);
-
-fn files(layout: &Image) -> BTreeMap<String, Node> {
-    let mut files = BTreeMap::new();
-    for layer in layout.manifest().layers() {
-        let content = layout.blob(layer).unwrap().open().unwrap();
-        let mut archive = tar::Archive::new(GzDecoder::new(content));
-        for entry in archive.entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let path = entry
-                .path()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .trim_end_matches('/')
-                .to_owned();
-            assert!(!path.contains(".wh."), "{path}");
-            let mut content = Vec::new();
-            entry.read_to_end(&mut content).unwrap();
-            let header = entry.header();
-            let node = (
-                header.entry_type(),
-                header.mode().unwrap() & 0o7777,
-                (header.uid().unwrap(), header.gid().unwrap()),
-                content,
-                entry.link_name().unwrap().map(std::borrow::Cow::into_owned),
-            );
-            files.insert(path, node);
-        }
-    }
-    files
-}
-
-/// The header of a static program for this processor, which is all that a builder looks at.
-fn static_program() -> Vec<u8> {
-    let mut header = vec![0; 64];
-    header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    header[16] = 2; // an executable
-    header[18] = if cfg!(target_arch = "aarch64") {
-        183
-    } else {
-        62
-    };
-    header
 }

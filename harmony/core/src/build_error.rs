@@ -83,6 +83,26 @@ pub enum BuildError {
         #[source]
         source: Option<BoxError>,
     },
+    /// A builder outside of this process does not answer, or does not let us in.
+    #[error("cannot connect to the builder at `{endpoint}`")]
+    Unreachable {
+        /// The address of the builder.
+        endpoint: String,
+        /// What its client reported.
+        output: Vec<String>,
+        /// How to fix it.
+        help: String,
+    },
+    /// The source needs BuildKit, and the daemon can be used only with its classic builder.
+    #[error("{image} has {feature}, which Docker's classic builder does not support")]
+    NeedsBuildKit {
+        /// The image.
+        image: String,
+        /// What needs BuildKit, for example `secrets`.
+        feature: &'static str,
+        /// Why BuildKit was not used.
+        reason: String,
+    },
     /// A Go module whose `go.mod` works only in its own repository.
     #[error(
         "`go install` cannot install `{module}` by version: its go.mod contains `{directive}` directives"
@@ -123,6 +143,8 @@ impl Diagnostic for BuildError {
             Self::Write { .. } => Origin::Own(codes::IMAGE_NOT_WRITTEN),
             Self::Recipe { .. } => Origin::Own(codes::RECIPE_INVALID),
             Self::Daemon { .. } => Origin::Own(codes::BUILD_DAEMON_FAILED),
+            Self::Unreachable { .. } => Origin::Own(codes::BUILDER_UNREACHABLE),
+            Self::NeedsBuildKit { .. } => Origin::Own(codes::NEEDS_BUILDKIT),
             Self::GoModDirectives { .. } => Origin::Own(codes::GO_MOD_DIRECTIVES),
             Self::CannotStart { .. } => Origin::Own(codes::PROGRAM_CANNOT_START),
             Self::CacheDir(error) => Origin::Inner(error),
@@ -135,6 +157,7 @@ impl Diagnostic for BuildError {
             Self::DockerfileUnsupported { .. }
             | Self::ProgramMissing { .. }
             | Self::Recipe { .. }
+            | Self::NeedsBuildKit { .. }
             | Self::GoModDirectives { .. }
             | Self::CannotStart { .. } => FailureKind::Refused,
             _ => self.inner().map_or(FailureKind::Failed, Diagnostic::kind),
@@ -143,7 +166,10 @@ impl Diagnostic for BuildError {
 
     fn evidence(&self) -> Vec<String> {
         match self {
-            Self::HostStep { output, .. } | Self::Daemon { output, .. } => output.clone(),
+            Self::HostStep { output, .. }
+            | Self::Daemon { output, .. }
+            | Self::Unreachable { output, .. } => output.clone(),
+            Self::NeedsBuildKit { reason, .. } => vec![reason.clone()],
             _ => Vec::new(),
         }
     }
@@ -163,6 +189,7 @@ impl Diagnostic for BuildError {
             Self::ProgramMissing { help, .. }
             | Self::Recipe { help, .. }
             | Self::CannotStart { help, .. }
+            | Self::Unreachable { help, .. }
             | Self::Daemon { help, .. } => vec![help.clone()],
             Self::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 vec!["free some space on that disk, then run the same command again; incomplete images are never used".into()]
@@ -170,6 +197,12 @@ impl Diagnostic for BuildError {
             Self::Write { .. } => {
                 vec!["check that the directory exists and that you can write to it".into()]
             }
+            Self::NeedsBuildKit { .. } => vec![
+                "install the docker client with its plugin buildx (Debian: `docker.io`, Docker's packages: \
+                 `docker-buildx-plugin`)"
+                    .into(),
+                "or build with the `BuildKitBuilder`".into(),
+            ],
             Self::File { .. } => vec!["check the path in the recipe of the app".into()],
             Self::GoModDirectives { module, .. } => vec![
                 format!(
@@ -213,6 +246,16 @@ mod tests {
             BuildError::File {
                 path: "/srv/app".into(),
                 source: std::io::ErrorKind::NotFound.into(),
+            },
+            BuildError::Unreachable {
+                endpoint: "tcp://buildkit.test:1234".into(),
+                output: vec!["dial tcp: connection refused".into()],
+                help: "start buildkitd".into(),
+            },
+            BuildError::NeedsBuildKit {
+                image: "app:1".into(),
+                feature: "secrets",
+                reason: "there is no docker client on PATH".into(),
             },
             BuildError::GoModDirectives {
                 module: "example.com/tool@v1.0.0".into(),

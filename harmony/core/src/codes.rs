@@ -66,6 +66,8 @@ codes! {
     CACHE_DIR_UNUSABLE = 132, "the cache directory cannot be used";
     GO_MOD_DIRECTIVES = 133, "Go cannot install the module by version";
     PROGRAM_CANNOT_START = 134, "the program cannot start in the image";
+    BUILDER_UNREACHABLE = 135, "the builder cannot be reached";
+    NEEDS_BUILDKIT = 136, "the image needs BuildKit";
 
     // Registries, images and charts
     REGISTRY_UNREACHABLE = 201, "the registry cannot be reached";

@@ -4,8 +4,9 @@
 //! get a Dockerfile. So a [`Buildable`] works with every builder.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use harmony_types::{Digest, ImageRef};
@@ -20,11 +21,71 @@ pub enum ImageSource {
     Dockerfile {
         /// The path relative to the project root, which is the build context.
         path: PathBuf,
-        /// `--build-arg`s.
+        /// `--build-arg`s. They are stored in the history of the image, so they must not be secret.
         build_args: BTreeMap<String, String>,
+        /// The secrets for `RUN --mount=type=secret,id=...`, for builders that use BuildKit. They do not become part
+        /// of the image.
+        secrets: BTreeMap<SecretId, SecretSource>,
     },
     /// Anything that provides a recipe, for every builder.
     Buildable(Arc<dyn Buildable>),
+}
+
+impl ImageSource {
+    /// The Dockerfile at `path`, relative to the project root, without arguments and secrets.
+    pub fn dockerfile(path: impl Into<PathBuf>) -> Self {
+        Self::Dockerfile {
+            path: path.into(),
+            build_args: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+        }
+    }
+}
+
+/// The id of a secret in a Dockerfile: letters, digits, `_`, `-` and `.`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretId(String);
+
+impl SecretId {
+    /// The maximum length, in bytes.
+    pub const MAX_LENGTH: usize = 128;
+
+    /// The text of the id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SecretId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is not the id of a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not the id of a secret: use letters, digits, `_`, `-` and `.`", .0.escape_debug())]
+pub struct InvalidSecretId(String);
+
+impl FromStr for SecretId {
+    type Err = InvalidSecretId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if text.is_empty() || text.len() > Self::MAX_LENGTH || !text.chars().all(is_plain) {
+            return Err(InvalidSecretId(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The place of a secret. The secret itself is read only by the builder, when a step asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file of this machine. A relative path starts at the project root.
+    File(PathBuf),
+    /// An environment variable of this process.
+    Env(String),
 }
 
 /// Something that an image can be built from, such as a Rust binary of this workspace.
@@ -34,6 +95,26 @@ pub trait Buildable: Debug + Send + Sync {
     /// # Errors
     /// The project does not contain what should be built.
     fn recipe(&self, context: &BuildContext) -> Result<ImageRecipe, BuildError>;
+
+    /// A Dockerfile that does the whole build, compilers included. Builders that run Dockerfiles prefer it to the
+    /// recipe, because it needs no compilers on this machine. `None` if there is only the recipe.
+    ///
+    /// # Errors
+    /// The project does not contain what should be built.
+    fn dockerfile(&self, context: &BuildContext) -> Result<Option<DockerfileText>, BuildError> {
+        let _ = context;
+        Ok(None)
+    }
+}
+
+/// A Dockerfile that a [`Buildable`] wrote. Its build context is the project root, without the files that the
+/// project's `.dockerignore` excludes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerfileText {
+    /// The Dockerfile.
+    pub text: String,
+    /// The lines of the `.dockerignore`, if the project has none.
+    pub ignored: Vec<String>,
 }
 
 /// The information for a builder in addition to the source.
@@ -98,8 +179,12 @@ pub struct HostStep {
     /// The environment variables that it inherits, in addition to those that every program gets (see
     /// [`crate::process`]). A `*` in a name matches any text. Their values can affect the result.
     pub inherited_env: BTreeSet<String>,
-    /// Other things that affect the result: the versions of compilers, and configuration outside of the project.
+    /// Other things that affect the result: the versions of compilers, and configuration outside of the project. The
+    /// texts are the same on every machine with the same tools.
     pub tools: Vec<String>,
+    /// What the arguments and variables mean, in words that are the same on every machine: without the paths of this
+    /// one, caches and settings that do not affect the result. `None` if arguments and variables are already so.
+    pub portable: Option<Vec<String>>,
     /// The directory in which it runs.
     pub working_dir: PathBuf,
     /// What it reads in addition to its arguments and variables.

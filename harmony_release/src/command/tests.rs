@@ -16,10 +16,7 @@ fn app(app: &str, component: &str) -> Arc<AppSpec> {
         // the project does not exist: a tag is checked before any file is read
         project_root: "/nonexistent".into(),
         version: VersionSource::Crate("nothing".into()),
-        image: ImageSource::Dockerfile {
-            path: "Dockerfile".into(),
-            build_args: std::collections::BTreeMap::new(),
-        },
+        image: ImageSource::dockerfile("Dockerfile"),
         bundled: Vec::new(),
         chart: ChartSource::None,
         smoke: Checks::readiness_alone(),

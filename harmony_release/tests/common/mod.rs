@@ -381,10 +381,7 @@ impl Project {
             unit: ReleaseUnit::new("shop".parse().unwrap(), "web".parse().unwrap()).unwrap(),
             project_root: self.root.path().to_owned(),
             version: VersionSource::Crate("shop-web".into()),
-            image: ImageSource::Dockerfile {
-                path: "Dockerfile".into(),
-                build_args: std::collections::BTreeMap::new(),
-            },
+            image: ImageSource::dockerfile("Dockerfile"),
             chart: ChartSource::builder(|context: &ChartContext<'_>| {
                 let values = harmony_release::ChartValues::new("default".parse().unwrap());
                 let text = format!(

@@ -167,6 +167,10 @@ impl GoBinary {
         env.insert("GOTMPDIR".to_owned(), text(&bin));
         let output = bin.join(name);
         let inherited = process::NETWORK.iter().chain(FETCHING);
+        let portable = [format!("go install {}@{}", self.package, self.version)]
+            .into_iter()
+            .chain(FIXED.iter().map(|(name, value)| format!("{name}={value}")))
+            .chain([format!("platform {platform}")]);
         let step = HostStep {
             label: format!("compile {name} {}", self.version),
             program: "go".to_owned(),
@@ -183,6 +187,7 @@ impl GoBinary {
             env,
             inherited_env: inherited.map(|name| (*name).to_owned()).collect(),
             tools: vec![go.version.clone()],
+            portable: Some(portable.collect()),
             working_dir: project_root.to_owned(),
             inputs: StepInputs::Pinned,
             outputs: vec![output.clone()],

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use harmony_core::capability::container_builder::BuildError;
 use harmony_core::process;
 use harmony_oci::file::read_regular;
+use harmony_oci::hash::digest_of_file;
 
 use super::cargo_project::CargoProject;
 use crate::host_step::program_missing;
@@ -46,7 +47,8 @@ impl Places {
         };
         let mut tools = vec![version];
         tools.extend(c_toolchain());
-        tools.extend(config_files(&workspace, &cargo_home));
+        let configs = config_files(&workspace, &cargo_home);
+        tools.extend(configs.iter().filter_map(|text| effective(text)));
         let registries = registries(&cargo_home, &workspace)?;
         Ok(Self {
             configured: configured_rustflags(&workspace, &cargo_home),
@@ -99,6 +101,8 @@ pub(super) struct Flags {
     pub(super) env: BTreeMap<String, String>,
     /// See [`Places::tools`].
     pub(super) tools: Vec<String>,
+    /// The flags for rustc without those that rename paths.
+    pub(super) portable: Vec<String>,
 }
 
 impl Flags {
@@ -107,6 +111,7 @@ impl Flags {
         let mut rustflags = places.configured.clone();
         rustflags.push("-Ctarget-feature=+crt-static".to_owned());
         rustflags.extend(more.iter().cloned());
+        let portable = rustflags.clone();
         rustflags.extend(
             renamed
                 .iter()
@@ -129,6 +134,7 @@ impl Flags {
             config: format!("target.{target}.rustflags={}", toml_array(&rustflags)),
             env,
             tools: places.tools.clone(),
+            portable,
         }
     }
 }
@@ -183,6 +189,25 @@ fn config_files(workspace: &Path, cargo_home: &Path) -> Vec<String> {
     folders.iter().filter_map(content).collect()
 }
 
+/// The part of a configuration file that affects the program: not mirrors, proxies, directories and the number of jobs,
+/// which differ from machine to machine. `None` if there is nothing.
+fn effective(config: &str) -> Option<String> {
+    const TABLES: &[&str] = &["build", "env", "host", "profile", "target", "unstable"];
+    const PLACES: &[&str] = &["build-dir", "jobs", "rustc-wrapper", "target-dir"];
+    let Ok(config) = config.parse::<toml::Table>() else {
+        return Some(config.to_owned()); // cargo itself reports a file that it cannot read
+    };
+    let mut kept: toml::Table = config
+        .into_iter()
+        .filter(|(name, _)| TABLES.contains(&name.as_str()))
+        .collect();
+    if let Some(build) = kept.get_mut("build").and_then(toml::Value::as_table_mut) {
+        build.retain(|name, _| !PLACES.contains(&name));
+    }
+    kept.retain(|_, value| value.as_table().is_none_or(|table| !table.is_empty()));
+    (!kept.is_empty()).then(|| serde_json::to_string(&kept).unwrap_or_default())
+}
+
 /// The version of the C compiler, and of the C library that is linked. Empty if there is none; then nothing is linked.
 fn c_toolchain() -> Vec<String> {
     let cc = |arg: &str| {
@@ -190,10 +215,9 @@ fn c_toolchain() -> Vec<String> {
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     };
-    let library = cc("-print-file-name=libc.a").map(|path| {
-        let meta = fs::metadata(&path).ok();
-        let changed = meta.as_ref().and_then(|meta| meta.modified().ok());
-        format!("{path} {:?} {changed:?}", meta.map(|meta| meta.len()))
+    let library = cc("-print-file-name=libc.a").and_then(|path| {
+        let digest = digest_of_file(Path::new(&path)).ok()?;
+        Some(format!("libc.a {digest}"))
     });
     cc("--version").into_iter().chain(library).collect()
 }
@@ -331,6 +355,19 @@ mod tests {
         let env = Flags::new(&places, "t", &[]).env;
         assert!(env["CFLAGS_t"].contains("'-ffile-prefix-map=/no/my app=/workspace'"));
         assert_eq!(env["CC_SHELL_ESCAPED_FLAGS"], "1");
+    }
+
+    #[test]
+    fn only_configuration_that_affects_the_program_is_an_input() {
+        let same = [
+            "[build]\nrustflags = ['--cfg', 'x']\n",
+            "[build]\njobs = 2\ntarget-dir = '/t'\nrustflags = ['--cfg', 'x']\n[source.crates-io]\n\
+             replace-with = 'm'\n[net]\nretry = 1\n",
+        ];
+        assert_eq!(effective(same[0]), effective(same[1]));
+        assert!(effective(same[0]).is_some());
+        assert_eq!(effective("[build]\njobs = 2\n[alias]\nx = 'run'\n"), None);
+        assert!(effective("[profile.release]\nlto = true\n").is_some());
     }
 
     #[test]

@@ -151,6 +151,10 @@ impl RustBinary {
         if !self.default_features {
             args.push("--no-default-features".to_owned());
         }
+        let mut portable = args.clone();
+        // Its paths do not affect the result.
+        portable.retain(|arg| !arg.starts_with("--config="));
+        portable.extend(flags.portable.iter().cloned());
         let mut env = flags.env.clone();
         env.insert("SOURCE_DATE_EPOCH".to_owned(), CODE_DATE.to_owned());
         // Incremental compilation depends on earlier builds.
@@ -171,6 +175,7 @@ impl RustBinary {
                 .chain(self.inherited_env.iter().cloned())
                 .collect(),
             tools: flags.tools.clone(),
+            portable: Some(portable),
             working_dir: project.workspace_root.clone(),
             inputs: if project.is_self_contained {
                 StepInputs::Tree(project.workspace_root.clone())

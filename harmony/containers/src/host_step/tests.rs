@@ -1,10 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use harmony_core::event::{Event, StepEnd};
+use rustix::process::{Pid, Signal};
 
 use super::*;
+use crate::child::{GRACE, KEPT_LINES};
 use crate::testing::image;
 
 fn shell(directory: &Path, script: &str) -> HostStep {
@@ -15,6 +17,7 @@ fn shell(directory: &Path, script: &str) -> HostStep {
         env: BTreeMap::new(),
         inherited_env: BTreeSet::new(),
         tools: Vec::new(),
+        portable: None,
         working_dir: directory.to_owned(),
         inputs: StepInputs::Unknown,
         outputs: Vec::new(),

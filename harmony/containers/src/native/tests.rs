@@ -33,6 +33,7 @@ fn copying(directory: &Path, inputs: StepInputs) -> ImageRecipe {
         env: [].into(),
         inherited_env: BTreeSet::new(),
         tools: Vec::new(),
+        portable: None,
         working_dir: directory.to_owned(),
         inputs,
         outputs: vec![output],
@@ -115,10 +116,7 @@ async fn what_cannot_be_known_is_not_predicted() {
 async fn a_dockerfile_is_refused_with_who_can() {
     let builder = NativeBuilder::new(Context::new(), "/no/cache");
     let mut build_context = context(recipe(Vec::new()));
-    build_context.source = ImageSource::Dockerfile {
-        path: "Dockerfile".into(),
-        build_args: [].into(),
-    };
+    build_context.source = ImageSource::dockerfile("Dockerfile");
     let error = builder.build(&build_context, &image()).await.unwrap_err();
     assert!(matches!(
         error,

@@ -71,6 +71,23 @@ impl Ignore {
         })
     }
 
+    /// The patterns in `lines`; `root` is used only in errors.
+    pub(super) fn of_lines(lines: &[String], root: &Path) -> Result<Self, BuildError> {
+        let patterns = parse(&lines.join("\n")).map_err(|error| BuildError::File {
+            path: root.to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, error),
+        })?;
+        Ok(Self {
+            file: String::new(),
+            patterns,
+        })
+    }
+
+    /// Returns true if nothing is ignored.
+    pub(super) fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     /// The file with the patterns.
     pub(super) fn file(&self) -> &str {
         &self.file

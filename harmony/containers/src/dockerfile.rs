@@ -42,10 +42,23 @@ impl fmt::Display for Instruction<'_> {
     }
 }
 
+/// Who reads the Dockerfile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Docker's classic builder. It sets the mode of a file before its owner, and the kernel then removes the set-id
+    /// bits.
+    Classic,
+    BuildKit,
+}
+
 /// The Dockerfile of `plan`. Layer 0 is in `layers/0` of the build context, and so on. `image` is used only in errors.
 ///
 /// Instructions that rarely change come first, because Docker rebuilds everything after the first changed instruction.
-pub(super) fn render(plan: &ImagePlan, image: &str) -> Result<String, BuildError> {
+pub(crate) fn render(
+    plan: &ImagePlan,
+    image: &str,
+    dialect: Dialect,
+) -> Result<String, BuildError> {
     let refuse = |reason: String| BuildError::Recipe {
         image: image.to_owned(),
         reason,
@@ -73,7 +86,9 @@ pub(super) fn render(plan: &ImagePlan, image: &str) -> Result<String, BuildError
         )));
     }
     let entries = plan.layers.iter().flat_map(|layer| &layer.entries);
-    if let Some(entry) = entries.into_iter().find(|entry| loses_its_mode(entry)) {
+    if dialect == Dialect::Classic
+        && let Some(entry) = entries.into_iter().find(|entry| has_set_id_bits(entry))
+    {
         return Err(refuse(format!(
             "Docker's classic builder drops the set-id bits of `/{}` (mode {:o})",
             entry.path, entry.mode
@@ -103,14 +118,13 @@ pub(super) fn render(plan: &ImagePlan, image: &str) -> Result<String, BuildError
     Ok(lines.join("\n") + "\n")
 }
 
-/// The classic builder sets the mode of a file before its owner, and the kernel then removes these bits.
-fn loses_its_mode(entry: &PlannedEntry) -> bool {
+fn has_set_id_bits(entry: &PlannedEntry) -> bool {
     let is_file = matches!(entry.source, FileSource::Host(_) | FileSource::Bytes(_));
     is_file && entry.mode & 0o6000 != 0
 }
 
 /// The directory of a layer's files in the build context.
-pub(super) fn layer_folder(index: usize) -> String {
+pub(crate) fn layer_folder(index: usize) -> String {
     format!("{LAYERS}/{index}")
 }
 
@@ -165,7 +179,7 @@ mod tests {
         recipe.working_dir = "/var/lib/my app".into();
         let plan = ImagePlan::new(&recipe, &context(recipe.clone()), "app").unwrap();
         assert_eq!(
-            render(&plan, "app").unwrap(),
+            render(&plan, "app", Dialect::Classic).unwrap(),
             r#"FROM scratch
 COPY layers/0/ /
 COPY layers/1/ /
@@ -188,7 +202,7 @@ LABEL "org.opencontainers.image.version"="1.0.0"
         let mut build = context(recipe.clone());
         build.platform = Platform::current();
         let plan = ImagePlan::new(&recipe, &build, "app").unwrap();
-        let text = render(&plan, "app").unwrap();
+        let text = render(&plan, "app", Dialect::Classic).unwrap();
         assert!(
             text.starts_with(&format!("FROM {image}\nCOPY layers/0/ /\nWORKDIR")),
             "{text}"
@@ -209,7 +223,7 @@ LABEL "org.opencontainers.image.version"="1.0.0"
         for recipe in [breaks, name, label, set_id] {
             let plan = ImagePlan::new(&recipe, &context(recipe.clone()), "app").unwrap();
             assert!(matches!(
-                render(&plan, "app"),
+                render(&plan, "app", Dialect::Classic),
                 Err(BuildError::Recipe { .. })
             ));
         }
