@@ -14,6 +14,9 @@ pub(crate) struct Output {
 impl Output {
     /// Adds a line, and returns it as progress unless it says nothing.
     pub(crate) fn add(&mut self, line: String) -> Option<String> {
+        if is_log(&line) {
+            return None;
+        }
         let shown = shown(&line).map(str::to_owned);
         keep(&mut self.last, line);
         shown
@@ -49,6 +52,11 @@ fn shown(line: &str) -> Option<&str> {
         _ => rest,
     };
     (!text.is_empty()).then_some(text)
+}
+
+/// The client's own log, about itself.
+fn is_log(line: &str) -> bool {
+    line.starts_with("time=") && line.contains(" level=")
 }
 
 fn is_rule(line: &str) -> bool {
@@ -101,6 +109,7 @@ mod tests {
             ]
         );
         let mut short = Output::default();
+        short.add("time=\"2026-01-01T00:00:00Z\" level=warning msg=\"no fsverity\"".into());
         short.add("error: no daemon".into());
         assert_eq!(short.evidence(), ["error: no daemon"]);
     }
