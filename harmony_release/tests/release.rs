@@ -7,6 +7,7 @@ use std::sync::Arc;
 use common::{DirectoryTopology, Project};
 use harmony_core::chart::DeployTarget;
 use harmony_core::diagnostic::FailureKind;
+use harmony_core::image::ImageSource;
 use harmony_core::outcome::Action;
 use harmony_core::verify::{Checks, ServicePort, SmokeCheck};
 use harmony_core::{InterpretError, Inventory, Outcome, Score, Topology as _};
@@ -142,6 +143,79 @@ async fn other_content_under_a_published_version_is_refused_naming_both_digests(
         2,
         "{report:?}"
     );
+}
+
+#[tokio::test]
+async fn a_release_from_the_same_inputs_is_accepted_whoever_built_it() {
+    let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
+    let docker = DirectoryTopology::new(registry.path());
+    let first = run(project.app(), &docker, &args(TAG)).await.unwrap();
+    assert!(first.records[0]["inputKey"].is_string(), "{first:?}");
+    let log = docker.log();
+
+    let buildkit = docker.with_builder("other bytes");
+    let again = run(project.app(), &buildkit, &args(TAG)).await.unwrap();
+    assert!(again.is_unchanged(), "{again:?}");
+    assert_eq!(actions(&again), [Action::Unchanged; 3]);
+    assert_eq!(again.records, first.records);
+    let planned = buildkit.clone().into_planning();
+    let planned = run(project.app(), &planned, &args(TAG)).await.unwrap();
+    assert_eq!(actions(&planned), [Action::Unchanged; 3]);
+    assert_eq!(docker.log(), log, "nothing was built or sent");
+
+    // Another checkout of the commit, on another machine.
+    let elsewhere = Project::new();
+    let again = run(elsewhere.app(), &buildkit, &args(TAG)).await.unwrap();
+    assert!(again.is_unchanged() && docker.log() == log, "{again:?}");
+}
+
+#[tokio::test]
+async fn other_inputs_are_compared_by_content() {
+    let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
+    let topology = DirectoryTopology::new(registry.path());
+    run(project.app(), &topology, &args(TAG)).await.unwrap();
+    let code = async |app: AppSpec, topology: &DirectoryTopology| {
+        let error = run(app, topology, &args(TAG)).await.unwrap_err();
+        let report = error.report();
+        let digests = report.evidence.iter();
+        let digests = digests.filter(|line| line.contains("sha256:")).count();
+        (report.code.to_string(), digests)
+    };
+    let other = topology.with_builder("other bytes");
+    let refused = ("H0204".to_owned(), 2);
+
+    // The same commit with another argument, or with another chart.
+    let argument = AppSpec {
+        image: ImageSource::Dockerfile {
+            path: "Dockerfile".into(),
+            build_args: [("A".to_owned(), "1".to_owned())].into(),
+            secrets: [].into(),
+        },
+        ..project.app()
+    };
+    assert_eq!(code(argument, &other).await, refused);
+    let no_chart = AppSpec {
+        chart: ChartSource::None,
+        ..project.app()
+    };
+    assert_eq!(code(no_chart, &topology).await, refused);
+
+    // The record of an older program, without a key.
+    topology.rewrite_record(|record| {
+        record.as_object_mut().unwrap().remove("inputKey");
+    });
+    assert_eq!(code(project.app(), &other).await, refused);
+    let same = run(project.app(), &topology, &args(TAG)).await.unwrap();
+    assert!(same.is_unchanged(), "the content is the same: {same:?}");
+    assert!(same.records[0].get("inputKey").is_none());
+
+    // An image that is not in the registry any more is built again.
+    let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
+    let topology = DirectoryTopology::new(registry.path());
+    run(project.app(), &topology, &args(TAG)).await.unwrap();
+    std::fs::remove_file(registry.path().join("images/team/shop-web/1.2.3")).unwrap();
+    let repaired = run(project.app(), &topology, &args(TAG)).await.unwrap();
+    assert_eq!(actions(&repaired)[0], Action::Create, "{repaired:?}");
 }
 
 #[tokio::test]

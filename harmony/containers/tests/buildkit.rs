@@ -128,6 +128,8 @@ async fn mounts_arguments_secrets_and_ignored_files_are_those_of_buildkit() {
     }
     assert!(messages.contains("echo first"), "progress: {messages}");
     assert!(!messages.contains("from-a-file"), "{messages}");
+    let is_secret = |content: &[u8]| content.windows(11).any(|part| part == b"from-a-file");
+    assert!(!seen.iter().any(|(_, node)| is_secret(&node.3)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

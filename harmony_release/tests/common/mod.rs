@@ -34,6 +34,8 @@ pub(crate) struct DirectoryTopology {
     root: PathBuf,
     location: RegistryLocation,
     context: Context,
+    /// What the builder adds to every image.
+    builder: &'static str,
 }
 
 impl DirectoryTopology {
@@ -43,6 +45,15 @@ impl DirectoryTopology {
             root: root.to_owned(),
             location: RegistryLocation::new(host, Some("team".parse().unwrap())).unwrap(),
             context: Context::new(),
+            builder: "",
+        }
+    }
+
+    /// The same registry with another builder, which gives other bytes.
+    pub(crate) fn with_builder(&self, builder: &'static str) -> Self {
+        Self {
+            builder,
+            ..self.clone()
         }
     }
 
@@ -50,6 +61,18 @@ impl DirectoryTopology {
     pub(crate) fn log(&self) -> Vec<String> {
         let text = fs::read_to_string(self.root.join("log")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// Changes the published record of a release, as if another program had written it.
+    pub(crate) fn rewrite_record(&self, change: impl FnOnce(&mut serde_json::Value)) {
+        let unit = ReleaseUnit::new("shop".parse().unwrap(), "web".parse().unwrap()).unwrap();
+        let path = self.root.join(record_path(&unit, &Version::new(1, 2, 3)));
+        let content = path.with_extension("3.content");
+        let mut record = serde_json::from_slice(&fs::read(&content).unwrap()).unwrap();
+        change(&mut record);
+        let bytes = serde_json::to_vec(&record).unwrap();
+        fs::write(&content, &bytes).unwrap();
+        fs::write(path, digest(&bytes).as_str()).unwrap();
     }
 
     fn write(&self, path: &str, content: &[u8]) {
@@ -144,7 +167,7 @@ impl ContainerBuilder for DirectoryTopology {
         let file = fs::read(&path).map_err(|source| BuildError::File { path, source })?;
         let image = [
             file,
-            format!("{} {:?}", context.created, context.labels).into_bytes(),
+            format!("{} {:?}{}", context.created, context.labels, self.builder).into_bytes(),
         ]
         .concat();
         self.write("built", &image);

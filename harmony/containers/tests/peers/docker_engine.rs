@@ -19,7 +19,7 @@ pub(crate) struct DockerEngine {
 }
 
 impl DockerEngine {
-    /// Starts an engine without networks, which needs no more than root.
+    /// Starts an engine in a network namespace of its own, in which it has the bridge that steps with `RUN` need.
     pub(crate) fn start() -> Self {
         let dockerd = ["/usr/sbin/dockerd", "/usr/bin/dockerd"]
             .map(Path::new)
@@ -37,18 +37,18 @@ impl DockerEngine {
             .expect("a temporary directory");
         let at = |name: &str| directory.path().join(name);
         let log = File::create(at("log")).expect("a log file");
-        let daemon = Command::new(dockerd)
+        let daemon = Command::new("unshare")
+            .args([Path::new("--net"), Path::new("--"), dockerd])
             .args(["--host", &format!("unix://{}", at("sock").display())])
             .args([Path::new("--data-root"), &at("data")])
             .args([Path::new("--exec-root"), &at("exec")])
             .args([Path::new("--pidfile"), &at("pid")])
-            // No overlay file system on top of another, no change to the machine's network.
+            // No overlay file system on top of another.
             .args([
                 "--storage-driver=vfs",
                 "--iptables=false",
                 "--ip6tables=false",
                 "--ip-forward=false",
-                "--bridge=none",
             ])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log file"))
