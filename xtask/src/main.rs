@@ -5,6 +5,7 @@
     reason = "a command line tool"
 )]
 
+mod builders;
 mod codegen;
 mod command;
 mod peers;
@@ -29,6 +30,10 @@ enum Xtask {
     Lint,
     /// Write the reference pages that are generated from the code
     Codegen,
+    /// Build the same images with every builder, and write the comparison to docs/reference/builders.md
+    ///
+    /// Requires root, because it runs a Docker engine and a BuildKit daemon.
+    Builders,
 }
 
 fn main() -> ExitCode {
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
         Xtask::Test(args) => test::run(&args),
         Xtask::Lint => test::lint(),
         Xtask::Codegen => codegen::run(),
+        Xtask::Builders => builders::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@
 //! Start with [`BuildKitBuilder`]. `command` creates the command line of `buildctl`, `failure` finds the cause of an
 //! error in its output, and `layout` takes over the image.
 
+mod checkup;
 pub(crate) mod command;
 mod endpoint;
 mod failure;

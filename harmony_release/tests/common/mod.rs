@@ -50,6 +50,7 @@ impl DirectoryTopology {
     }
 
     /// The same registry with another builder, which gives other bytes.
+    #[allow(dead_code, reason = "only the tests of releases use it")]
     pub(crate) fn with_builder(&self, builder: &'static str) -> Self {
         Self {
             builder,
@@ -64,6 +65,7 @@ impl DirectoryTopology {
     }
 
     /// Changes the published record of a release, as if another program had written it.
+    #[allow(dead_code, reason = "only the tests of releases use it")]
     pub(crate) fn rewrite_record(&self, change: impl FnOnce(&mut serde_json::Value)) {
         let unit = ReleaseUnit::new("shop".parse().unwrap(), "web".parse().unwrap()).unwrap();
         let path = self.root.join(record_path(&unit, &Version::new(1, 2, 3)));
