@@ -12,6 +12,7 @@
 //! | H04xx | the local node |
 //! | H05xx | releases: versions, work tree, charts |
 //! | H06xx | the fleet's own Scores |
+//! | H07xx | monitoring |
 
 use crate::diagnostic::Code;
 
@@ -199,4 +200,13 @@ codes! {
     // The fleet
     FLEET_ADDRESS_FILE = 601, "the address of the fleet cannot be saved";
     FLEET_CERTIFICATE = 602, "the certificate for NATS cannot be created";
+
+    // Monitoring
+    MONITORING_SETTING = 701, "the monitoring is not described correctly";
+    MONITORING_SECRET = 702, "a Secret for an alert receiver is missing";
+    MONITORING_PROVIDER = 703, "the cluster has no monitoring that can be used";
+    MONITORING_TARGET = 704, "a target is not scraped";
+    MONITORING_RULES = 705, "alert rules are not loaded";
+    MONITORING_ALERTS = 706, "alerts do not reach Alertmanager";
+    MONITORING_RECEIVER = 707, "a receiver did not accept an alert";
 }

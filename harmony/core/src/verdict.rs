@@ -48,6 +48,8 @@ pub enum FailureClass {
     NotReady,
     /// It is ready but does not work (`H0309`).
     SmokeCheckFailed,
+    /// It is ready but does not work, and the check has its own code for what is wrong.
+    CheckFailed(Code),
     /// A container exceeded its memory limit (`H0317`).
     OutOfMemory,
     /// A job failed (`H0318`).
@@ -71,6 +73,7 @@ impl FailureClass {
             Self::PodsRefused => codes::PODS_REFUSED,
             Self::NotReady => codes::NOT_READY,
             Self::SmokeCheckFailed => codes::SMOKE_CHECK_FAILED,
+            Self::CheckFailed(code) => code,
             Self::OutOfMemory => codes::OUT_OF_MEMORY,
             Self::JobFailed => codes::JOB_FAILED,
             Self::Superseded => codes::SUPERSEDED,

@@ -147,4 +147,11 @@ impl Prober for LazyCluster {
     ) -> Result<Tunnel, ClusterError> {
         self.get_ready().await?.connect(namespace, service).await
     }
+
+    async fn log(&self, workload: &ObjectRef, lines: u16) -> Result<Vec<String>, ProbeFailure> {
+        match self.cluster().await {
+            Ok(cluster) => cluster.log(workload, lines).await,
+            Err(error) => Err(ProbeFailure::new(error.to_string())),
+        }
+    }
 }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use harmony_types::Namespace;
 
 use super::kubernetes_cluster::ClusterError;
+use crate::kubernetes::ObjectRef;
 
 pub use check::{CustomCheck, ProbeFailure, ServicePort, SmokeCheck};
 
@@ -37,6 +38,18 @@ pub trait Prober: Send + Sync {
         namespace: &Namespace,
         service: &ServicePort,
     ) -> Result<Tunnel, ClusterError>;
+
+    /// The last lines of the log of a workload: of its newest ready pod, at most this many. A check uses it to show why
+    /// something does not work.
+    ///
+    /// # Errors
+    /// What was found instead of a log.
+    async fn log(&self, workload: &ObjectRef, lines: u16) -> Result<Vec<String>, ProbeFailure> {
+        let _ = lines;
+        Err(ProbeFailure::new(format!(
+            "the log of {workload} cannot be read here"
+        )))
+    }
 }
 
 /// A connection to a service, closed on drop.

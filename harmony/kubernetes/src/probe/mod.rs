@@ -1,11 +1,12 @@
 //! Checks what runs in the cluster from outside, as its users see it.
 //!
 //! Everything goes through the API server: `port-forward` to a ready pod behind a Service, `exec` in a ready pod of a
-//! workload. So checks need no ingress, no node port and no route to the pod network.
+//! workload, and the log of such a pod. So checks need no ingress, no node port and no route to the pod network.
 
 mod exec;
 mod http;
 mod nats;
+mod pods;
 mod route;
 mod tunnel;
 
@@ -16,6 +17,7 @@ use harmony_core::capability::Prober;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::capability::prober::Tunnel;
 use harmony_core::diagnostic::causes;
+use harmony_core::kubernetes::ObjectRef;
 use harmony_core::verify::{ProbeFailure, ServicePort, SmokeCheck};
 use harmony_types::Namespace;
 use tokio::io::AsyncReadExt;
@@ -65,6 +67,11 @@ impl Prober for Cluster {
         // Resolve it once now, so that a Service without ready pods fails immediately with the reason.
         Route::find(connection, namespace, service).await?;
         tunnel::listen(self.clone(), namespace.clone(), service.clone()).await
+    }
+
+    async fn log(&self, workload: &ObjectRef, lines: u16) -> Result<Vec<String>, ProbeFailure> {
+        let connection = self.connected().map_err(seen)?;
+        pods::log(connection, workload, lines).await
     }
 }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use harmony_types::{Namespace, ResourceName};
 
 use super::Prober;
+use crate::diagnostic::Code;
 use crate::kubernetes::ObjectRef;
 
 /// A condition that must be true for a workload to count as working.
@@ -100,6 +101,10 @@ pub struct ProbeFailure {
     pub seen: String,
     /// Details, such as the start of a body.
     pub details: Vec<String>,
+    /// The code of the error, for a check that knows which part does not work; otherwise `H0309`.
+    pub code: Option<Code>,
+    /// What to do about it. Without hints, the user is told to read the log of the app.
+    pub hints: Vec<String>,
 }
 
 impl ProbeFailure {
@@ -108,7 +113,25 @@ impl ProbeFailure {
         Self {
             seen: seen.into(),
             details: Vec::new(),
+            code: None,
+            hints: Vec::new(),
         }
+    }
+
+    /// Sets the code of the error.
+    #[must_use]
+    pub fn with_code(self, code: Code) -> Self {
+        Self {
+            code: Some(code),
+            ..self
+        }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
     }
 
     /// Adds details.
