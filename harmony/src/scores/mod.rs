@@ -8,6 +8,7 @@ pub mod http_server;
 pub mod k8s_resource;
 pub mod nats;
 pub mod pull_secret;
+pub mod storage;
 
 pub use helm_chart::{ChartsLock, HelmChartError, HelmChartScore, HelmSource, LockedChart};
 pub use http_server::{HttpServer, HttpServerScore};

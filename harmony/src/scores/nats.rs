@@ -13,6 +13,8 @@ use harmony_types::{ImageRef, Namespace, ResourceName};
 use secrecy::SecretString;
 
 use super::K8sResourceScore;
+/// The storage of JetStream.
+pub use super::storage::Storage as NatsStorage;
 
 /// The port for clients.
 pub const CLIENT_PORT: u16 = 4222;
@@ -41,20 +43,6 @@ pub struct NatsScore {
     pub reach: NatsReach,
     /// The time limit for becoming ready.
     pub deadline: Duration,
-}
-
-/// The storage of JetStream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NatsStorage {
-    /// In the pod; deleted with the pod. For laptops and tests.
-    Pod,
-    /// In a persistent volume that outlives the pod.
-    Volume {
-        /// The size as a Kubernetes quantity: `10Gi`.
-        size: String,
-        /// The storage class; `None` for the cluster's default.
-        class: Option<ResourceName>,
-    },
 }
 
 /// The certificate that a server shows to its clients.

@@ -6,10 +6,9 @@ use harmony_core::kubernetes::{KubeObject, ObjectError};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EmptyDirVolumeSource, KeyToPath, Namespace, PersistentVolumeClaim,
-    PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, Secret,
-    SecretVolumeSource, Service, ServicePort, ServiceSpec, TCPSocketAction, Volume, VolumeMount,
-    VolumeResourceRequirements,
+    Container, ContainerPort, KeyToPath, Namespace, PodSpec, PodTemplateSpec, Probe,
+    ResourceRequirements, Secret, SecretVolumeSource, Service, ServicePort, ServiceSpec,
+    TCPSocketAction, Volume, VolumeMount,
 };
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
@@ -21,7 +20,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sha2::{Digest as _, Sha256};
 
 use super::super::pull_secret;
-use super::{CLIENT_PORT, NatsReach, NatsScore, NatsStorage, config};
+use super::super::storage::VOLUME;
+use super::{CLIENT_PORT, NatsReach, NatsScore, config};
 
 const CONFIG_FILE: &str = "nats.conf";
 
@@ -145,7 +145,7 @@ fn stateful_set(score: &NatsScore) -> StatefulSet {
                 }),
                 spec: Some(pod(score)),
             },
-            volume_claim_templates: claim(score).map(|claim| vec![claim]),
+            volume_claim_templates: score.storage.claims(),
             ..StatefulSetSpec::default()
         }),
         ..StatefulSet::default()
@@ -184,7 +184,7 @@ fn pod(score: &NatsScore) -> PodSpec {
     }];
     let mut mounts = vec![
         mount("config", config::FOLDER, true),
-        mount("data", config::STORE, false),
+        mount(VOLUME, config::STORE, false),
     ];
     if let Some(tls) = &score.tls {
         let item = |key: &str| KeyToPath {
@@ -204,13 +204,7 @@ fn pod(score: &NatsScore) -> PodSpec {
             ..Volume::default()
         });
     }
-    if score.storage == NatsStorage::Pod {
-        volumes.push(Volume {
-            name: "data".into(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Volume::default()
-        });
-    }
+    volumes.extend(score.storage.pod_volume());
     PodSpec {
         termination_grace_period_seconds: Some(10),
         automount_service_account_token: Some(false),
@@ -241,31 +235,6 @@ fn pod(score: &NatsScore) -> PodSpec {
         image_pull_secrets: score.pull_secret.as_ref().map(pull_secret::references),
         ..PodSpec::default()
     }
-}
-
-fn claim(score: &NatsScore) -> Option<PersistentVolumeClaim> {
-    let NatsStorage::Volume { size, class } = &score.storage else {
-        return None;
-    };
-    Some(PersistentVolumeClaim {
-        metadata: ObjectMeta {
-            name: Some("data".into()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec!["ReadWriteOnce".into()]),
-            storage_class_name: class.as_ref().map(ToString::to_string),
-            resources: Some(VolumeResourceRequirements {
-                requests: Some(BTreeMap::from([(
-                    "storage".to_owned(),
-                    Quantity(size.clone()),
-                )])),
-                ..VolumeResourceRequirements::default()
-            }),
-            ..PersistentVolumeClaimSpec::default()
-        }),
-        ..PersistentVolumeClaim::default()
-    })
 }
 
 fn labels(score: &NatsScore) -> BTreeMap<String, String> {
