@@ -12,5 +12,6 @@ pub use harmony_release::{
 
 pub use crate::program::{App, Platform, Program, Site};
 pub use crate::rust_app::RustApp;
-pub use crate::scores::HttpServer;
+pub use crate::scores::monitoring::{AlertRule, Severity, WebhookReceiver};
+pub use crate::scores::{HttpServer, MonitoringScore};
 pub use crate::topologies::{CiTopology, K8sAnywhereTopology, ProductionTopology};

@@ -22,6 +22,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dockerd", "docker.io"),
     ("skopeo", "skopeo"),
     ("/bin/busybox", "busybox-static"),
+    ("promtool", "prometheus"),
+    ("amtool", "prometheus-alertmanager"),
 ];
 
 /// Go programs: the environment variable for tests, the name, the module and version.
@@ -51,6 +53,12 @@ struct GoModule {
     programs: &'static [(&'static str, &'static str, &'static str)],
 }
 
+/// Go modules of which tests read files: the environment variable with their directory, the module and version.
+const GO_SOURCES: &[(&str, &str)] = &[(
+    "HARMONY_PROMETHEUS_OPERATOR",
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+)];
+
 /// Installs everything that is missing, and returns the environment variables for tests.
 pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     install_packages()?;
@@ -61,7 +69,32 @@ pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     for module in GO_MODULES {
         found.extend(go_module(module)?);
     }
+    for (variable, module) in GO_SOURCES {
+        found.push((*variable, go_source(variable, module)?));
+    }
     Ok(found)
+}
+
+/// The directory of a module in Go's cache. Nothing is compiled.
+fn go_source(variable: &str, module: &str) -> anyhow::Result<PathBuf> {
+    if let Some(named) = std::env::var_os(variable) {
+        return Ok(named.into());
+    }
+    let output = Command::new("go")
+        .args(["mod", "download", "-json", module])
+        .current_dir(std::env::temp_dir())
+        .output()
+        .with_context(|| format!("tests need the Go module `{module}`: install Go"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Of all the fields, only the directory is of interest.
+    let directory = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("\"Dir\": \""))
+        .and_then(|rest| rest.split('"').next());
+    directory.map(PathBuf::from).with_context(|| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        format!("cannot download the Go module `{module}`: {text}{errors}")
+    })
 }
 
 fn install_packages() -> anyhow::Result<()> {

@@ -21,6 +21,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::monitoring::ScrapeTarget;
 use super::{K8sResourceScore, pull_secret};
 
 /// A program that serves HTTP. It consists of a Deployment and a Service with the same name, and is ready when its
@@ -36,8 +37,19 @@ pub struct HttpServer {
     pub replicas: u16,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
+    /// Where it serves metrics in the text format of Prometheus, for a [`MonitoringScore`](super::MonitoringScore).
+    pub metrics: Option<MetricsEndpoint>,
     /// The Secret with the credentials for a private registry; [`PullSecretScore`](super::PullSecretScore) creates one.
     pub pull_secret: Option<ResourceName>,
+}
+
+/// Where a program serves metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsEndpoint {
+    /// The port of the program. It can be another one than that of the Service, which users reach.
+    pub port: u16,
+    /// The path, usually `/metrics`.
+    pub path: String,
 }
 
 impl HttpServer {
@@ -48,6 +60,7 @@ impl HttpServer {
             health_path: "/".into(),
             replicas: 1,
             env: BTreeMap::new(),
+            metrics: None,
             pull_secret: None,
         }
     }
@@ -66,6 +79,38 @@ impl HttpServer {
     pub fn with_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.insert(name.into(), value.into());
         self
+    }
+
+    /// Says that the program serves metrics at this path of its port.
+    #[must_use]
+    pub fn with_metrics(self, path: impl Into<String>) -> Self {
+        let port = self.port;
+        self.with_metrics_on(port, path)
+    }
+
+    /// Says that the program serves metrics at this port and path.
+    #[must_use]
+    pub fn with_metrics_on(self, port: u16, path: impl Into<String>) -> Self {
+        let path = path.into();
+        Self {
+            metrics: Some(MetricsEndpoint { port, path }),
+            ..self
+        }
+    }
+
+    /// Its pods in a namespace, for a [`MonitoringScore`](super::MonitoringScore): at its metrics endpoint, or at
+    /// `/metrics` of its port.
+    pub fn target(&self, name: impl Into<ResourceName>, namespace: &Namespace) -> ScrapeTarget {
+        let name = name.into();
+        let labels = labels(&name);
+        let (port, path) = match &self.metrics {
+            Some(metrics) => (metrics.port, metrics.path.as_str()),
+            None => (self.port, "/metrics"),
+        };
+        ScrapeTarget {
+            labels,
+            ..ScrapeTarget::new(name, namespace.clone(), port).with_path(path)
+        }
     }
 
     /// Checks that the health path returns status 200 through the Service with this name.

@@ -6,6 +6,7 @@
 pub mod helm_chart;
 pub mod http_server;
 pub mod k8s_resource;
+pub mod monitoring;
 pub mod nats;
 pub mod pull_secret;
 pub mod storage;
@@ -13,5 +14,6 @@ pub mod storage;
 pub use helm_chart::{ChartsLock, HelmChartError, HelmChartScore, HelmSource, LockedChart};
 pub use http_server::{HttpServer, HttpServerScore};
 pub use k8s_resource::K8sResourceScore;
+pub use monitoring::MonitoringScore;
 pub use nats::NatsScore;
 pub use pull_secret::PullSecretScore;
