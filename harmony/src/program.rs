@@ -1,5 +1,6 @@
 //! The definition of an app's binary: the apps it releases, and the Scores it runs on the selected topology.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,10 @@ use harmony_core::chart::{DeployTarget, Stage};
 use harmony_core::verify::READY_DEADLINE;
 use harmony_core::{Score, Topology};
 use harmony_release::{AppSpec, Artifacts, DeployScore};
+
+use crate::scores::MonitoringScore;
+use crate::scores::monitoring::{WithMonitoringImages, images};
+use crate::scores::storage::Storage;
 
 /// The argument of [`main`](crate::main()).
 pub trait Program: Send + Sync + 'static {
@@ -87,11 +92,24 @@ pub enum Site {
 }
 
 /// The [`Program`] of a single app, which is released by its tag and deployed to each target in order.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct App {
     spec: Arc<AppSpec>,
     targets: Vec<DeployTarget>,
+    monitoring: Option<Arc<Monitoring>>,
     ready_deadline: Duration,
+}
+
+/// The monitoring of an app in a target.
+type Monitoring = dyn Fn(&AppSpec, &DeployTarget) -> MonitoringScore + Send + Sync;
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("spec", &self.spec)
+            .field("targets", &self.targets)
+            .finish_non_exhaustive()
+    }
 }
 
 impl App {
@@ -100,6 +118,7 @@ impl App {
         Self {
             spec: Arc::new(app),
             targets: Vec::new(),
+            monitoring: None,
             ready_deadline: READY_DEADLINE,
         }
     }
@@ -110,6 +129,25 @@ impl App {
     pub fn to(mut self, target: DeployTarget) -> Self {
         self.targets.push(target);
         self
+    }
+
+    /// Adds monitoring, which is deployed to each target after the app. `monitoring` describes it for a target, so that
+    /// staging and production can have different receivers. On this machine, metrics are kept in the pod.
+    ///
+    /// The images of Prometheus and Alertmanager are built and released together with the app, and used where the
+    /// cluster has no prometheus-operator.
+    #[must_use]
+    pub fn monitored(
+        self,
+        monitoring: impl Fn(&AppSpec, &DeployTarget) -> MonitoringScore + Send + Sync + 'static,
+    ) -> Self {
+        let mut spec = AppSpec::clone(&self.spec);
+        spec.bundled.extend(images::bundled());
+        Self {
+            spec: Arc::new(spec),
+            monitoring: Some(Arc::new(monitoring)),
+            ..self
+        }
     }
 
     /// Sets the time limit for becoming ready.
@@ -138,7 +176,7 @@ impl Program for App {
 
     fn scores<T: Platform, A: Artifacts<T>>(
         &self,
-        _: Site,
+        site: Site,
         artifacts: &A,
     ) -> Vec<Box<dyn Score<T>>> {
         let mut scores = vec![artifacts.gather(self.apps())];
@@ -146,6 +184,18 @@ impl Program for App {
             let deploy = DeployScore::new(&self.spec, artifacts.clone(), target.clone())
                 .with_ready_deadline(self.ready_deadline);
             scores.push(Box::new(AtStage::new(target.stage, deploy)));
+            if let Some(monitoring) = &self.monitoring {
+                let mut score = monitoring(&self.spec, target);
+                if site == Site::ThisMachine {
+                    score.storage = Storage::Pod;
+                }
+                let monitored = WithMonitoringImages {
+                    score,
+                    app: Arc::clone(&self.spec),
+                    artifacts: artifacts.clone(),
+                };
+                scores.push(Box::new(AtStage::new(target.stage, monitored)));
+            }
         }
         scores
     }
