@@ -63,6 +63,11 @@ impl NatsConnection {
         self.client.connection_state() == State::Connected
     }
 
+    /// How often the connection was established.
+    pub fn established(&self) -> u64 {
+        self.link.borrow().ups
+    }
+
     /// Returns when the connection is established the next time.
     pub async fn reconnected(&self) {
         let before = self.link.borrow().ups;

@@ -11,7 +11,7 @@ use harmony_reconciler_contracts::{TenantId, subjects};
 
 /// Manage the device registry of a fleet and write the devices to Kubernetes
 ///
-/// Serves `/healthz` (the process is running) and `/readyz` (connected, registry loaded, devices written).
+/// Serves `/healthz` (the process is running), `/readyz` (connected, registry loaded, devices written) and `/metrics`.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {

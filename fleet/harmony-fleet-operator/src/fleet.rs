@@ -1,5 +1,6 @@
 //! The state that the loops of the operator share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,35 @@ pub struct Fleet {
     clock: Mutex<Clock>,
     state: Mutex<FleetState>,
     other_operator: Mutex<Option<(BootId, Moment)>>,
+    /// By [`Step`].
+    failures: [AtomicU64; Step::ALL.len()],
+}
+
+/// A step that is repeated until it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Reading the registry.
+    Load,
+    /// Writing a registration.
+    Register,
+    /// Writing devices to Kubernetes.
+    Reflect,
+    /// Removing a silent device.
+    Forget,
+}
+
+impl Step {
+    pub const ALL: [Self; 4] = [Self::Load, Self::Register, Self::Reflect, Self::Forget];
+
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Register => "register",
+            Self::Reflect => "reflect",
+            Self::Forget => "forget",
+        }
+    }
 }
 
 /// The time during which the operator could receive messages.
@@ -45,7 +75,18 @@ impl Fleet {
             clock: Mutex::default(),
             state: Mutex::default(),
             other_operator: Mutex::default(),
+            failures: Default::default(),
         }
+    }
+
+    /// A step failed.
+    pub fn failed(&self, step: Step) {
+        self.failures[step as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a step failed.
+    pub fn failures(&self, step: Step) -> u64 {
+        self.failures[step as usize].load(Ordering::Relaxed)
     }
 
     /// The current time on the operator's clock, which stands still while it is disconnected.

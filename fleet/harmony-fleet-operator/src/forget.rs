@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harmony_fleet_domain::{DeviceRegistry, ErrorChain, FleetState, Moment};
 
-use crate::Fleet;
+use crate::{Fleet, Step};
 
 /// The time between two checks. Devices may be silent for much longer.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -31,6 +31,7 @@ async fn forget(
     let silent = fleet.state().silent_for(limit, now);
     for (device, revision) in &silent {
         if let Err(error) = registry.remove(device, *revision).await {
+            fleet.failed(Step::Forget);
             tracing::warn!(%device, error = %ErrorChain(&error), "cannot remove a silent device; trying again later");
             return false;
         }

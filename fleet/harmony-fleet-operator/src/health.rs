@@ -1,14 +1,17 @@
-//! `/healthz` and `/readyz`.
+//! `/healthz`, `/readyz` and `/metrics`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use harmony_fleet_adapters_nats::NatsConnection;
 use tokio::net::TcpListener;
+
+use crate::metrics::{self, Metrics};
 
 /// The progress of the operator. Clones share their state.
 #[derive(Debug, Clone)]
@@ -26,6 +29,11 @@ impl Health {
             loaded: Arc::default(),
             shown: Arc::default(),
         }
+    }
+
+    /// The connection to NATS.
+    pub fn connection(&self) -> &NatsConnection {
+        &self.connection
     }
 
     /// The registry has been loaded.
@@ -61,11 +69,11 @@ impl Health {
 }
 
 /// Serves the endpoints. Does not return while the listener works.
-pub async fn serve(listener: TcpListener, health: Health) {
+pub async fn serve(listener: TcpListener, health: Health, metrics: Metrics) {
     let routes = Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
-        .with_state(health);
+        .route("/readyz", get(ready).with_state(health))
+        .route("/metrics", get(measured).with_state(metrics));
     if let Err(error) = axum::serve(listener, routes).await {
         tracing::error!(%error, "the health endpoints ended");
     }
@@ -78,4 +86,9 @@ async fn ready(State(health): State<Health>) -> (StatusCode, String) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n")
     }
+}
+
+async fn measured(State(metrics): State<Metrics>) -> impl IntoResponse {
+    let text = metrics.text().unwrap_or_default();
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
 }

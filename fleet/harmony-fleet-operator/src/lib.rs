@@ -5,7 +5,7 @@
 //!
 //! Where to start: [`run()`], whose body is the list of steps; one module for each:
 //! [`load`] (registry into memory, at start and over and over), [`register`], [`heartbeats`], [`listing`],
-//! [`forget`] (removes silent devices), [`reflect`], [`rivals`] (two operators notice each other), [`health`]. They share a [`Fleet`].
+//! [`forget`] (removes silent devices), [`reflect`], [`rivals`] (two operators notice each other), [`health`], [`metrics`]. They share a [`Fleet`].
 //!
 //! No temporary failure stops the operator: NATS, JetStream, the API server, a missing resource definition. Each loop
 //! starts again from the complete state. Only invalid settings stop it.
@@ -17,6 +17,7 @@ pub mod health;
 pub mod heartbeats;
 pub mod listing;
 pub mod load;
+pub mod metrics;
 pub mod reflect;
 pub mod register;
 pub mod rivals;
@@ -24,5 +25,5 @@ mod run;
 mod subscription;
 
 pub use args::{Args, Settings};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, Step};
 pub use run::{OperatorError, run};

@@ -5,9 +5,9 @@ use std::time::Duration;
 use harmony_fleet_adapters_nats::NatsConnection;
 use harmony_fleet_domain::{DeviceRegistry, ErrorChain, RegistryError};
 
-use crate::Fleet;
 use crate::fleet::RETRY;
 use crate::health::Health;
+use crate::{Fleet, Step};
 
 /// Loads the registry, and waits until it answers. Creates its store if there is none.
 pub async fn until_loaded(fleet: &Fleet, registry: &impl DeviceRegistry, health: &Health) {
@@ -46,7 +46,10 @@ pub async fn resync(
 
 async fn load(fleet: &Fleet, registry: &impl DeviceRegistry) -> Result<(), RegistryError> {
     let from = fleet.now();
-    let records = registry.load().await?;
+    let records = registry
+        .load()
+        .await
+        .inspect_err(|_| fleet.failed(Step::Load))?;
     let now = fleet.now();
     let forgotten = fleet.state().resync(records, from, now);
     if forgotten > 0 {

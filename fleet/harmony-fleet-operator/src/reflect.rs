@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use harmony_fleet_domain::{ErrorChain, FleetReflector};
 
-use crate::Fleet;
 use crate::fleet::RETRY;
 use crate::health::Health;
+use crate::{Fleet, Step};
 
 /// The time between two comparisons, and so the maximum delay of a transition.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -30,6 +30,7 @@ pub async fn keep_showing(fleet: &Fleet, reflector: &impl FleetReflector, health
             }
             Err(error) => {
                 failures += 1;
+                fleet.failed(Step::Reflect);
                 tracing::warn!(error = %ErrorChain(&error), failures, "cannot write the devices to Kubernetes; trying again");
                 tokio::time::sleep(RETRY.wait(failures)).await;
             }

@@ -12,8 +12,8 @@ use harmony_reconciler_contracts::{
 };
 use jiff::Timestamp;
 
-use crate::Fleet;
 use crate::subscription::lasting;
+use crate::{Fleet, Step};
 
 /// When a device may try again after the registry did not answer, in seconds.
 const RETRY_REGISTRY_SECONDS: u32 = 5;
@@ -99,13 +99,14 @@ async fn register(
                             fleet.state().adopt(record, revision, now);
                         }
                     }
-                    Err(error) => return refuse_for_now(device, &error),
+                    Err(error) => return refuse_for_now(fleet, device, &error),
                 }
             }
-            Err(error) => return refuse_for_now(device, &error),
+            Err(error) => return refuse_for_now(fleet, device, &error),
         }
     }
     refuse_for_now(
+        fleet,
         device,
         &RegistryError::Conflict {
             device: device.clone(),
@@ -142,7 +143,8 @@ fn whereabouts(info: &DeviceInfo) -> String {
     }
 }
 
-fn refuse_for_now(device: &DeviceId, error: &RegistryError) -> RegistrationReply {
+fn refuse_for_now(fleet: &Fleet, device: &DeviceId, error: &RegistryError) -> RegistrationReply {
+    fleet.failed(Step::Register);
     tracing::warn!(%device, error = %ErrorChain(error), "could not register a device; it will try again");
     RegistrationReply::refused(
         RefusalReason::RegistryUnavailable,

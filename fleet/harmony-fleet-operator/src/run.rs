@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use harmony_fleet_adapters_nats::{
@@ -12,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::{
     Fleet, Settings, forget, health, heartbeats, listing, load, reflect, register, rivals,
 };
@@ -34,10 +36,11 @@ pub async fn run(
     let connection = NatsConnection::connect_in_background(&settings.nats)
         .await
         .map_err(|source| OperatorError::Nats { source })?;
-    let fleet = Fleet::new(settings.tenant.clone());
+    let fleet = Arc::new(Fleet::new(settings.tenant.clone()));
     let registry = NatsDeviceRegistry::new(&connection, settings.tenant.clone());
     let link = NatsOperatorLink::new(connection.clone(), settings.tenant.clone());
     let health = Health::new(connection.clone());
+    let metrics = Metrics::new(Arc::clone(&fleet), health.clone());
     tracing::info!(tenant = %fleet.tenant, boot = %fleet.boot, nats = connection.servers(), "starting the operator");
 
     // On the heap, because the states of all loops together are too large for the stack of the caller.
@@ -56,7 +59,7 @@ pub async fn run(
     tokio::select! {
         () = work => {}
         () = keep_time(&fleet, &connection) => {}
-        () = health::serve(listener, health.clone()) => {}
+        () = health::serve(listener, health.clone(), metrics) => {}
         () = stop.cancelled() => {}
     }
     rivals::say_goodbye(&fleet, &link).await;

@@ -437,6 +437,13 @@ async fn a_killed_nats_and_a_failing_kubernetes_are_survived() {
         !missing.contains("NATS") && missing.contains("have not been written to Kubernetes")
     })
     .await;
+    let metrics = operator.get("/metrics").await;
+    assert!(metrics.contains("\nfleet_nats_connected 1\n"), "{metrics}");
+    assert!(metrics.contains("\nfleet_operator_ready 0\n"), "{metrics}");
+    assert!(
+        !metrics.contains("fleet_operator_errors_total{step=\"reflect\"} 0\n"),
+        "{metrics}"
+    );
     shown.fail(false);
     eventually("the operator is ready", async || operator.is_ready().await).await;
 
@@ -445,6 +452,11 @@ async fn a_killed_nats_and_a_failing_kubernetes_are_survived() {
         device.register(None).await,
         Ok(RegistrationReply::Accepted { .. })
     ));
+    let metrics = operator.get("/metrics").await;
+    assert!(
+        metrics.contains("\nfleet_devices{state=\"online\"} 1\n"),
+        "{metrics}"
+    );
     shown.fail(true);
     nats.kill();
     eventually("not ready without NATS", async || {
