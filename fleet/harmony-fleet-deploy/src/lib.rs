@@ -9,7 +9,8 @@
 //!   |-- RetireAgentsScore      removes the agents of devices that are no longer listed   (agent)
 //!   |-- FleetNatsScore         NATS with a user for each role, and a certificate         (nats)
 //!   |-- FleetOperatorScore     keeps the registry, reflects Devices; by its chart        (operator)
-//!   `-- FleetAgentScore        one device, here as a pod; answers a ping                 (agent)
+//!   |-- FleetAgentScore        one device, here as a pod; answers a ping                 (agent)
+//!   `-- MonitoringScore        only with `--monitoring`: watches the operator             (monitoring)
 //! ```
 //!
 //! | module | contents |
@@ -17,6 +18,7 @@
 //! | [`server`] | the whole platform: start here |
 //! | [`platform`] | the options of the deploy command |
 //! | [`nats`], [`operator`], [`agent`] | one component each |
+//! | [`mod@monitoring`] | what is watched, and when an alert is raised |
 //! | [`apps`] | an `AppSpec` for each released component, and the NATS image |
 //! | [`credentials`] | the passwords of the NATS users: created once and stored in the cluster |
 //! | [`certificates`] | the certificate of NATS and its authority, in the same way |
@@ -32,6 +34,7 @@ pub mod agent;
 pub mod apps;
 pub mod certificates;
 pub mod credentials;
+pub mod monitoring;
 pub mod nats;
 pub mod operator;
 mod place;

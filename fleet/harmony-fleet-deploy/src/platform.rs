@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use harmony::prelude::{Artifacts, DeployTarget, Platform, Program, Site};
 use harmony::release::AppSpec;
+use harmony::scores::MonitoringScore;
+use harmony::scores::monitoring::HttpAddress;
+use harmony::scores::storage::Storage;
 use harmony::types::{Namespace, ResourceName};
 use harmony::{Score, scores};
 use harmony_fleet_adapters_nats::FleetContext;
 use harmony_reconciler_contracts::{DeviceId, TenantId};
 
-use crate::{FleetServerScore, FleetToolsScore, apps};
+use crate::{FleetServerScore, FleetToolsScore, apps, monitoring};
 
 /// Deploy the fleet platform: NATS, the operator and, on this machine, one simulated device
 ///
@@ -31,6 +34,12 @@ pub struct FleetPlatform {
     /// A Secret in the namespace with the credentials for a private registry
     #[arg(long, value_name = "NAME", global = true)]
     pub pull_secret: Option<ResourceName>,
+    /// Also deploy monitoring: Prometheus and Alertmanager, or the resources of prometheus-operator if the cluster has it
+    #[arg(long, global = true)]
+    pub monitoring: bool,
+    /// The address that alerts are posted to as JSON, in Alertmanager's format
+    #[arg(long, value_name = "URL", requires = "monitoring", global = true)]
+    pub alert_webhook: Option<HttpAddress>,
 }
 
 impl FleetPlatform {
@@ -41,11 +50,32 @@ impl FleetPlatform {
             (None, Site::Cluster | Site::Ci | Site::Production) => Vec::new(),
         }
     }
+
+    fn operator(&self) -> AppSpec {
+        if self.monitoring {
+            monitoring::with_images(apps::operator())
+        } else {
+            apps::operator()
+        }
+    }
+
+    fn monitoring(&self, site: Site) -> Option<MonitoringScore> {
+        let score = monitoring::monitoring(&self.namespace, self.alert_webhook.clone());
+        let score = match site {
+            Site::ThisMachine => score.with_storage(Storage::Pod),
+            Site::Cluster | Site::Ci => score,
+        };
+        let pull_secret = self.pull_secret.clone();
+        self.monitoring.then(|| MonitoringScore {
+            pull_secret,
+            ..score
+        })
+    }
 }
 
 impl Program for FleetPlatform {
     fn apps(&self) -> Vec<Arc<AppSpec>> {
-        apps::released()
+        vec![Arc::new(self.operator()), Arc::new(apps::agent())]
     }
 
     fn targets(&self) -> Vec<DeployTarget> {
@@ -64,6 +94,8 @@ impl Program for FleetPlatform {
             tenant: self.tenant.clone(),
             devices,
             pull_secret: self.pull_secret.clone(),
+            operator: Arc::new(self.operator()),
+            monitoring: self.monitoring(site),
             ..FleetServerScore::new(self.namespace.clone(), artifacts.clone())
         }];
         if let (Site::ThisMachine, Some(path)) = (site, FleetContext::default_path()) {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use harmony::core::capability::{ContinuousDelivery, KubernetesCluster, Prober};
 use harmony::core::composite;
 use harmony::release::{AppSpec, Artifacts, WhichImage, WithImage, WorkTree};
+use harmony::scores::MonitoringScore;
+use harmony::scores::monitoring::WithMonitoringImages;
 use harmony::scores::nats::NatsStorage;
 use harmony::types::{ImageRef, Namespace, ResourceName};
 use harmony::{Interpret, Score, Topology};
@@ -29,6 +31,8 @@ pub struct FleetServerScore<A> {
     /// The operator, and its NATS image.
     pub operator: Arc<AppSpec>,
     pub agent: Arc<AppSpec>,
+    /// The monitoring of the operator, whose images are [bundled](crate::monitoring::with_images) with it.
+    pub monitoring: Option<MonitoringScore>,
     /// The source of images and charts.
     pub artifacts: A,
 }
@@ -56,6 +60,7 @@ impl<A> FleetServerScore<A> {
             pull_secret: None,
             operator: Arc::new(apps::operator()),
             agent: Arc::new(apps::agent()),
+            monitoring: None,
             artifacts,
         }
     }
@@ -149,6 +154,13 @@ where
         ];
         for device in &self.devices {
             parts.push(Box::new(self.agent(device)));
+        }
+        if let Some(score) = &self.monitoring {
+            parts.push(Box::new(WithMonitoringImages {
+                score: score.clone(),
+                app: Arc::clone(&self.operator),
+                artifacts: self.artifacts.clone(),
+            }));
         }
         parts
     }
