@@ -63,7 +63,7 @@ impl FleetPlatform {
         let score = monitoring::monitoring(&self.namespace, self.alert_webhook.clone());
         let score = match site {
             Site::ThisMachine => score.with_storage(Storage::Pod),
-            Site::Cluster | Site::Ci => score,
+            Site::Cluster | Site::Ci | Site::Production => score,
         };
         let pull_secret = self.pull_secret.clone();
         self.monitoring.then(|| MonitoringScore {

@@ -10,11 +10,14 @@
 //! | `upgrade` | the operator is upgraded from 0.1.0 to 0.2.0 in a running stack |
 //! | `installed` | an installed deploy command needs no sources, and deploys exactly what was released |
 //! | `pipeline` | a pipeline from a tag to production; a failure in staging stops it |
+//! | `monitoring` | an app is killed, the alert arrives at the receiver, and so does its resolution |
+//! | `prometheus_operator` | the API server accepts the resources for prometheus-operator |
 //! | `first_app` | the commands of the guide to a first app work as written |
 //! | `plan` | a plan writes nothing, lists no changes after a deploy, and lists an edit |
 //!
 //! The tests use the machine's local node. They start it if necessary, and keep it running.
 
+pub mod alert_server;
 pub mod checkout;
 pub mod released;
 pub mod stack;
