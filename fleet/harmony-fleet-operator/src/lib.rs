@@ -5,12 +5,14 @@
 //!
 //! Where to start: [`run()`], whose body is the list of steps; one module for each:
 //! [`load`] (registry into memory, at start and over and over), [`register`], [`heartbeats`], [`listing`],
-//! [`forget`] (removes silent devices), [`reflect`], [`rivals`] (two operators notice each other), [`health`], [`metrics`]. They share a [`Fleet`].
+//! [`forget`] (removes silent devices), [`reflect`], [`rivals`] (two operators notice each other), [`endpoints`]
+//! (serves [`health`] and [`metrics`]). They share a [`Fleet`].
 //!
 //! No temporary failure stops the operator: NATS, JetStream, the API server, a missing resource definition. Each loop
 //! starts again from the complete state. Only invalid settings stop it.
 
 pub mod args;
+pub mod endpoints;
 mod fleet;
 pub mod forget;
 pub mod health;

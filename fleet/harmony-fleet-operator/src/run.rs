@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::{
-    Fleet, Settings, forget, health, heartbeats, listing, load, reflect, register, rivals,
+    Fleet, Settings, endpoints, forget, heartbeats, listing, load, reflect, register, rivals,
 };
 
 /// The time limit for the goodbye message.
@@ -59,7 +59,7 @@ pub async fn run(
     tokio::select! {
         () = work => {}
         () = keep_time(&fleet, &connection) => {}
-        () = health::serve(listener, health.clone(), metrics) => {}
+        () = endpoints::serve(listener, health.clone(), metrics) => {}
         () = stop.cancelled() => {}
     }
     rivals::say_goodbye(&fleet, &link).await;

@@ -14,10 +14,12 @@
 //! | --- | --- |
 //! | `target`, `rule`, `receiver`, `dashboard` | the parts of the Score |
 //! | [`receivers`] | webhook, e-mail, Slack, Discord, ntfy |
-//! | [`images`] | the images of Prometheus and Alertmanager, from Debian's packages |
+//! | [`images`], `with_images` | the images of Prometheus and Alertmanager, from Debian's packages |
+//! | `secrets` | the Secrets of receivers |
 //! | `provider` | which monitoring a cluster has |
 //! | `plain` | Prometheus and Alertmanager run by this Score |
 //! | `operator` | the resources of prometheus-operator |
+//! | `routes` | which receiver gets which alert, for both |
 //! | `proof` | the checks |
 //! | `promtool` | rules are checked with `promtool` |
 
@@ -33,12 +35,14 @@ mod receiver;
 pub mod receivers;
 mod routes;
 mod rule;
+mod secrets;
 mod target;
+mod with_images;
 mod workload;
 
 pub use dashboard::{Dashboard, DashboardError};
 pub use error::MonitoringError;
-pub use images::{MonitoringImages, WithMonitoringImages};
+pub use images::MonitoringImages;
 pub use provider::ProviderChoice;
 pub use receiver::{AlertReceiver, SecretKey, SecretValues};
 pub use receivers::{
@@ -46,6 +50,7 @@ pub use receivers::{
 };
 pub use rule::{AlertRule, Condition, MetricName, PromQl, QueryError, Severity};
 pub use target::ScrapeTarget;
+pub use with_images::WithMonitoringImages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -12,12 +12,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::proof::Endpoints;
-use super::provider::Found;
+use super::provider::{Found, V1};
 use super::target::{self, ScrapeTarget};
 use super::{MonitoringScore, duration, plain, routes};
 
-/// The version of Prometheus, Alertmanager, ServiceMonitor and PrometheusRule.
-pub(super) const V1: &str = "monitoring.coreos.com/v1";
 /// The version of AlertmanagerConfig.
 const V1ALPHA1: &str = "monitoring.coreos.com/v1alpha1";
 

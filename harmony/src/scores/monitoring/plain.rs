@@ -1,6 +1,7 @@
 //! Prometheus and Alertmanager run by the Score itself.
 
 mod config;
+mod names;
 mod objects;
 
 use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectRef};
@@ -11,13 +12,9 @@ use super::images::MonitoringImages;
 use super::proof::Endpoints;
 use super::receiver::SecretValues;
 use super::{MonitoringScore, target};
+use names::{ALERTMANAGER, ALERTMANAGER_PORT, PROMETHEUS, PROMETHEUS_PORT, part_name};
 
 pub(super) use config::{groups as rule_groups, rules_file};
-
-/// The port of Prometheus.
-const PROMETHEUS_PORT: u16 = 9090;
-/// The port of Alertmanager.
-const ALERTMANAGER_PORT: u16 = 9093;
 
 /// The configuration files, without secrets.
 pub(super) fn files(score: &MonitoringScore) -> [(&'static str, String); 3] {
@@ -52,7 +49,7 @@ pub(super) fn build(
 /// Where Prometheus and Alertmanager answer.
 pub(super) fn endpoints(score: &MonitoringScore) -> Result<Endpoints, ObjectError> {
     let service = |part: &str, port| {
-        let name = objects::part_name(score, part);
+        let name = part_name(score, part);
         let service = ResourceName::parse(&name).map_err(|source| ObjectError::InvalidName {
             field: "metadata.name",
             kind: "Service".into(),
@@ -71,8 +68,8 @@ pub(super) fn endpoints(score: &MonitoringScore) -> Result<Endpoints, ObjectErro
             },
         ))
     };
-    let (prometheus, _) = service(objects::PROMETHEUS, PROMETHEUS_PORT)?;
-    let (alertmanager, workload) = service(objects::ALERTMANAGER, ALERTMANAGER_PORT)?;
+    let (prometheus, _) = service(PROMETHEUS, PROMETHEUS_PORT)?;
+    let (alertmanager, workload) = service(ALERTMANAGER, ALERTMANAGER_PORT)?;
     Ok(Endpoints {
         prometheus: (score.namespace.clone(), prometheus),
         alertmanager: (score.namespace.clone(), alertmanager),

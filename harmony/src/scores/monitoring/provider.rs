@@ -10,6 +10,9 @@ use serde_json::Value;
 use super::MonitoringScore;
 use super::error::MonitoringError;
 
+/// The version of Prometheus, Alertmanager, ServiceMonitor and PrometheusRule.
+pub(super) const V1: &str = "monitoring.coreos.com/v1";
+
 /// Who runs Prometheus and Alertmanager.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ProviderChoice {
@@ -78,7 +81,7 @@ async fn instances(
     kind: &str,
 ) -> Result<Vec<Instance>, MonitoringError> {
     let query = ObjectQuery {
-        api_version: super::operator::V1.into(),
+        api_version: V1.into(),
         kind: kind.into(),
         namespace: None,
         labels: BTreeMap::new(),
@@ -265,7 +268,7 @@ mod tests {
     fn instance(kind: &str, spec: Value) -> Instance {
         Instance {
             reference: ObjectRef {
-                api_version: super::super::operator::V1.into(),
+                api_version: V1.into(),
                 kind: kind.into(),
                 namespace: Some("monitoring".parse().unwrap()),
                 name: "main".parse().unwrap(),

@@ -15,7 +15,7 @@ use super::error::MonitoringError;
 use super::proof::{self, Endpoints};
 use super::provider::{self, Provider};
 use super::receiver::SecretValues;
-use super::{MonitoringScore, operator, plain};
+use super::{MonitoringScore, operator, plain, secrets};
 
 /// What was deployed.
 #[derive(Debug)]
@@ -50,16 +50,14 @@ impl MonitoringScore {
                         name: self.name.clone(),
                     })?;
                 let secrets =
-                    SecretValues::read(topology, &self.namespace, &self.receivers, is_planning)
-                        .await?;
+                    secrets::read(topology, &self.namespace, &self.receivers, is_planning).await?;
                 let (objects, running) = plain::build(self, images, &secrets)?;
                 (objects, running, plain::endpoints(self)?, secrets)
             }
             Provider::Operator(found) => {
                 // The operator reads the Secrets itself, but only tells its log if one is missing.
                 let secrets =
-                    SecretValues::read(topology, &self.namespace, &self.receivers, is_planning)
-                        .await?;
+                    secrets::read(topology, &self.namespace, &self.receivers, is_planning).await?;
                 let objects = operator::build(self, found)?;
                 (objects, Vec::new(), operator::endpoints(found)?, secrets)
             }

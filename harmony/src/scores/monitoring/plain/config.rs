@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::objects::{ALERTMANAGER, part_name};
-use super::{ALERTMANAGER_PORT, MonitoringScore};
+use super::names::{ALERTMANAGER, ALERTMANAGER_PORT, part_name};
 use crate::scores::monitoring::receiver::SecretValues;
-use crate::scores::monitoring::{AlertRule, duration, routes};
+use crate::scores::monitoring::{AlertRule, MonitoringScore, ScrapeTarget, duration, routes};
 
 /// The path of the rules in the pod.
 pub(super) const RULES: &str = "/etc/prometheus/rules.yml";
@@ -25,7 +24,7 @@ pub(super) fn prometheus(score: &MonitoringScore) -> String {
         part_name(score, ALERTMANAGER),
         score.namespace
     );
-    let scrape = |target: &crate::scores::monitoring::ScrapeTarget| {
+    let scrape = |target: &ScrapeTarget| {
         json!({
             "job_name": target.name.as_str(),
             "metrics_path": target.path,

@@ -20,15 +20,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sha2::{Digest as _, Sha256};
 
-use super::{ALERTMANAGER_PORT, PROMETHEUS_PORT, config};
+use super::config;
+use super::names::{ALERTMANAGER, ALERTMANAGER_PORT, PROMETHEUS, PROMETHEUS_PORT, part_name};
 use crate::scores::monitoring::images::MonitoringImages;
 use crate::scores::monitoring::receiver::SecretValues;
 use crate::scores::monitoring::{MonitoringScore, duration};
 use crate::scores::pull_secret;
 use crate::scores::storage::VOLUME;
-
-pub(super) const PROMETHEUS: &str = "prometheus";
-pub(super) const ALERTMANAGER: &str = "alertmanager";
 
 const PROMETHEUS_FILE: &str = "prometheus.yml";
 const RULES_FILE: &str = "rules.yml";
@@ -60,11 +58,6 @@ struct Part<'a> {
     memory: &'static str,
     /// The pods that may connect, by their labels.
     clients: Vec<BTreeMap<String, String>>,
-}
-
-/// `shop-monitoring-prometheus`
-pub(super) fn part_name(score: &MonitoringScore, part: &str) -> String {
-    format!("{}-{part}", score.name)
 }
 
 pub(super) fn build(
