@@ -106,6 +106,7 @@ codes! {
     PROXY_REFUSES = 243, "the proxy refused to connect to the registry";
     PROXY_LOGIN = 244, "the proxy requires a login";
     TOO_MANY_REQUESTS = 245, "too many requests to the registry";
+    IMMUTABLE_TAG = 246, "the registry protects the tag";
 
     // Clusters
     OBJECT_INCOMPLETE = 300, "an object cannot be identified";

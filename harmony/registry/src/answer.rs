@@ -87,6 +87,14 @@ impl Unwanted {
         is_full(self.status, &self.body)
     }
 
+    /// Whether a rule of the registry protects the tag: Harbor answers 412, others 400 or 409.
+    pub(crate) fn is_immutable(&self) -> bool {
+        self.status.is_client_error()
+            && String::from_utf8_lossy(&self.body)
+                .to_lowercase()
+                .contains("immutable")
+    }
+
     /// `404 Not Found: NAME_UNKNOWN: repository name not known to registry`
     pub(crate) fn text(&self) -> String {
         text(self.status, &self.body)

@@ -98,13 +98,20 @@ impl Logins {
             .user
             .as_ref()
             .zip(environment.password.as_ref())?;
+        let origin = format!(
+            "from `{}` and `{}`",
+            Environment::USER,
+            Environment::PASSWORD
+        );
         Some(Found {
             login: Login::Password(Credentials::new(user.clone(), password.clone())),
-            origin: format!(
-                "from `{}` and `{}`",
-                Environment::USER,
-                Environment::PASSWORD
-            ),
+            origin: match lost_dollar(user) {
+                true => format!(
+                    "{origin}; the user is `{user}`, but robot accounts are named `robot$...`, and a shell replaces `$...` \
+                     except in single quotes"
+                ),
+                false => origin,
+            },
         })
     }
 
@@ -192,6 +199,11 @@ impl Logins {
         asked.insert(key, Arc::clone(&answer));
         answer
     }
+}
+
+/// Whether this is what a shell makes of a robot account of Harbor, such as `robot$fleet+ci`, in double quotes.
+fn lost_dollar(user: &str) -> bool {
+    user == "robot" || user.starts_with("robot+")
 }
 
 impl Source {

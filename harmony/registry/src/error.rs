@@ -92,6 +92,15 @@ pub enum ClientError {
         /// The answer of the registry.
         answer: String,
     },
+    /// The tag exists and cannot be overwritten, and this login may not see what it refers to.
+    #[error("the registry `{registry}` protects the tag while {operation}")]
+    ImmutableTag {
+        registry: RegistryHost,
+        /// The operation.
+        operation: String,
+        /// The answer of the registry.
+        answer: String,
+    },
     /// A proxy in front of the registry refuses requests as large as a layer.
     #[error("`{registry}` does not accept {what} of {} in one request", printable::size(*size))]
     BodyLimit {
@@ -229,6 +238,7 @@ impl Diagnostic for ClientError {
             Self::NotARecord { .. } => codes::NOT_A_RECORD,
             Self::BodyLimit { .. } => codes::BODY_LIMIT,
             Self::NoRepository { .. } => codes::NO_REPOSITORY,
+            Self::ImmutableTag { .. } => codes::IMMUTABLE_TAG,
             Self::TooManyRequests { .. } => codes::TOO_MANY_REQUESTS,
             Self::Proxy(error) => return Origin::Inner(error),
             Self::ProxyUnreachable { .. } => codes::PROXY_UNREACHABLE,
@@ -259,6 +269,7 @@ impl Diagnostic for ClientError {
             | Self::WriteWhilePlanning { .. }
             | Self::Proxy(_)
             | Self::ProjectName { .. } => FailureKind::Refused,
+            Self::ImmutableTag { .. } => FailureKind::Refused,
             Self::NotAChart { .. }
             | Self::NotARecord { .. }
             | Self::BodyLimit { .. }
@@ -286,7 +297,9 @@ impl Diagnostic for ClientError {
                 format!("expected: {expected}"),
                 format!("received: {received}"),
             ],
-            Self::NoRepository { answer, .. } => vec![format!("it answered: {answer}")],
+            Self::NoRepository { answer, .. } | Self::ImmutableTag { answer, .. } => {
+                vec![format!("it answered: {answer}")]
+            }
             Self::TooManyRequests { wait, answer, .. } => {
                 let answered = format!("it answered: {answer}");
                 let wait = wait.map(|wait| format!("it asks for a pause of {} s", wait.as_secs()));
@@ -332,9 +345,20 @@ impl Diagnostic for ClientError {
                 "another program wrote this tag: check who can push to the registry, and release a new version"
             }
             Self::NoRepository { repository, .. } => {
-                return vec![format!(
-                    "create the repository `{repository}` in the registry, then run the same command again"
-                )];
+                return vec![
+                    format!(
+                        "create the repository `{repository}` in the registry, then run the same command again"
+                    ),
+                    "if the registry is Harbor, set `registry.kind = \"harbor\"` in the configuration file, so that the \
+                     project is created"
+                        .into(),
+                ];
+            }
+            Self::ImmutableTag { .. } => {
+                return vec![
+                    "a published version never changes: increase the version and tag again".into(),
+                    "or let this login pull too, so that the same content is recognised and accepted".into(),
+                ];
             }
             Self::TooManyRequests { .. } => {
                 "log in if you are not logged in, or run the same command again later; content that was already \

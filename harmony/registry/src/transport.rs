@@ -276,6 +276,14 @@ impl Transport {
         let registry = self.registry().clone();
         match (unwanted.status, &call.payload) {
             _ if unwanted.is_full() => {}
+            _ if unwanted.is_immutable() => {
+                return ClientError::ImmutableTag {
+                    registry,
+                    operation: call.operation.clone(),
+                    answer: unwanted.text(),
+                }
+                .into();
+            }
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
                 return self.denied(call, unwanted.words()).await.into();
             }

@@ -13,12 +13,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harmony_core::Context;
 use harmony_core::capability::oci_registry::{RegistryError, RegistryLocation};
-use harmony_core::outcome::Action;
-use harmony_registry::harbor::{Harbor, ProjectName, Visibility};
+use harmony_core::outcome::{Action, Change};
+use harmony_registry::harbor::{Harbor, HarborSettings, ProjectName, Visibility};
 use harmony_registry::{Credentials, Environment, RegistrySettings};
 use harmony_types::{RegistryHost, Repository};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+
+use crate::scripted::{Scripted, challenge, refuse};
 
 const ADMIN: &str = "robot$admin";
 const READER: &str = "robot$fleet+reader";
@@ -33,6 +35,8 @@ struct HarborApi {
 #[derive(Default)]
 struct Shared {
     projects: Mutex<BTreeMap<String, String>>,
+    quotas: Mutex<BTreeMap<String, u64>>,
+    rules: Mutex<Vec<Value>>,
     requests: Mutex<Vec<Method>>,
     /// Somebody else creates the project between our check and our request.
     overtaken: Mutex<bool>,
@@ -116,6 +120,20 @@ async fn answer(
                 StatusCode::NOT_FOUND.into_response()
             }
         }
+        (method, path) if path.ends_with("/immutabletagrules") => {
+            assert_eq!(headers["x-is-resource-name"], "true");
+            if !user(ADMIN) {
+                return error(StatusCode::FORBIDDEN, "FORBIDDEN", "forbidden");
+            }
+            let mut rules = shared.rules.lock().expect("the rules");
+            if method == Method::POST {
+                let mut rule: Value = serde_json::from_slice(&body).expect("JSON");
+                rule["id"] = 3.into();
+                rules.push(rule);
+                return StatusCode::CREATED.into_response();
+            }
+            Value::from(rules.clone()).to_string().into_response()
+        }
         (Method::GET, path) => {
             assert_eq!(headers["x-is-resource-name"], "true");
             match projects.get(&path[1..]) {
@@ -150,6 +168,10 @@ async fn answer(
                     "CONFLICT",
                     "The project exists already",
                 );
+            }
+            if let Some(limit) = wanted["storage_limit"].as_u64() {
+                let mut quotas = shared.quotas.lock().expect("the quotas");
+                quotas.insert(name.clone(), limit);
             }
             projects.insert(name, public);
             StatusCode::CREATED.into_response()
@@ -241,4 +263,100 @@ async fn a_login_that_may_not_create_is_denied() {
         assert!(operation.contains("the project `fleet`"), "{operation}");
     }
     assert!(api.projects().is_empty());
+}
+
+#[tokio::test]
+async fn a_project_is_made_as_it_is_configured_and_then_left_alone() {
+    let api = HarborApi::start().await;
+    let settings = HarborSettings {
+        visibility: Visibility::Private,
+        storage_limit: Some(50 << 30),
+        immutable_tags: true,
+    };
+    let actions = |changes: &[Change]| {
+        let actions = changes.iter().map(|change| change.action);
+        actions.collect::<Vec<_>>()
+    };
+    let context = Context::new();
+    let would = api
+        .harbor(context.planning(), ADMIN)
+        .ensure(&settings)
+        .await;
+    let would = would.expect("a plan");
+    assert_eq!(actions(&would), [Action::Create, Action::Update]);
+    assert!(api.projects().is_empty());
+
+    let harbor = api.harbor(context, ADMIN);
+    assert_eq!(harbor.ensure(&settings).await.expect("a project"), would);
+    let quotas = api.shared.quotas.lock().expect("the quotas").clone();
+    assert_eq!(quotas, BTreeMap::from([("fleet".into(), 50 << 30)]));
+    let again = harbor.ensure(&settings).await.expect("a project");
+    assert_eq!(actions(&again), [Action::Unchanged, Action::Unchanged]);
+    assert_eq!(api.shared.rules.lock().expect("the rules").len(), 1);
+
+    // A robot account that may only push cannot see the rules, and that is enough.
+    let robot = api.harbor(Context::new(), READER);
+    let seen = robot.ensure(&settings).await.expect("a project");
+    assert_eq!(actions(&seen), [Action::Unchanged, Action::Unchanged]);
+    assert!(
+        seen[1]
+            .note
+            .as_deref()
+            .expect("a note")
+            .contains("may not see")
+    );
+}
+
+/// The answers of Harbor 2.14, of ECR and of Artifactory to a tag that is protected.
+#[tokio::test]
+async fn a_protected_tag_is_named() {
+    for (status, code, message) in [
+        (
+            412,
+            "PRECONDITION",
+            "Failed to process request due to 'app:1.0.0' configured as immutable.",
+        ),
+        (
+            400,
+            "TAG_INVALID",
+            "The image tag '1.0.0' already exists in the 'team/app' repository and cannot be overwritten because the tag is immutable.",
+        ),
+        (409, "MANIFEST_INVALID", "tag 1.0.0 is immutable"),
+    ] {
+        // The login may push but not pull: it does not see the tag.
+        let registry = Scripted::start(move |asked| {
+            if asked.is(Method::PUT, "/manifests/1.0.0") {
+                return Some(refuse(status, code, message));
+            }
+            None
+        })
+        .await;
+        let error = registry.push(&registry.anonymous()).await;
+        let rendered = registry.rendered(&error.expect_err("protected"));
+        assert!(rendered.starts_with("error[H0246]"), "{rendered}");
+        assert!(rendered.contains(message), "{rendered}");
+        assert!(rendered.contains("increase the version"), "{rendered}");
+    }
+}
+
+#[tokio::test]
+async fn a_robot_account_that_a_shell_has_cut_is_recognised() {
+    let registry =
+        Scripted::start(|asked| (!asked.has_password()).then(|| challenge("Basic"))).await;
+    for (user, is_cut) in [
+        ("robot+ci", true),
+        ("robot", true),
+        ("robot$team+ci", false),
+    ] {
+        let environment = Environment::from_lookup(|name| match name {
+            "HARMONY_REGISTRY_USER" => Some(user.into()),
+            "HARMONY_REGISTRY_PASSWORD" => Some(PASSWORD.into()),
+            _ => None,
+        });
+        let client = registry.client(RegistrySettings::new(environment));
+        let error = registry.push(&client).await.expect_err("denied");
+        let rendered = registry.rendered(&error);
+        assert!(rendered.starts_with("error[H0203]"), "{rendered}");
+        assert_eq!(rendered.contains("single quotes"), is_cut, "{rendered}");
+    }
 }

@@ -147,10 +147,11 @@ async fn a_repository_that_has_to_be_made_is_named() {
             .filter(|line| !line.starts_with("seen:"))
             .collect();
         insta::allow_duplicates! {
-            insta::assert_snapshot!(others.join("\n"), @r"
+            insta::assert_snapshot!(others.join("\n"), @r#"
             error[H0241]: the registry `HOST` has no repository `team/app`
             help: create the repository `team/app` in the registry, then run the same command again
-            ");
+            help: if the registry is Harbor, set `registry.kind = "harbor"` in the configuration file, so that the project is created
+            "#);
         }
     }
 }
