@@ -114,11 +114,10 @@ pub(super) fn path(raw: &Raw<'_>) -> Result<PathBuf, Wrong> {
     Ok(raw.folder.join(text(raw)?))
 }
 
-/// A file that must be there.
-pub(super) fn file(raw: &Raw<'_>) -> Result<PathBuf, Wrong> {
-    let path = path(raw)?;
-    match std::fs::metadata(&path) {
-        Ok(found) if found.is_file() => Ok(path),
+/// Why a file that must be there cannot be used.
+pub(super) fn check_file(path: &Path) -> Result<(), Wrong> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
         Ok(_) => Err(Wrong::new(
             format!("names `{}`, which is not a file", path.display()),
             "",

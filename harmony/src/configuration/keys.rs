@@ -8,7 +8,7 @@ use harmony_registry::harbor::Visibility;
 use harmony_types::{KubeContext, RegistryHost, RegistryHostError, Repository, RepositoryError};
 
 use super::definition::{
-    Info, Key, Kind, Raw, Variable, Wrong, boolean, choice, context, file, size, text,
+    Info, Key, Kind, Raw, Variable, Wrong, boolean, choice, context, path, size, text,
 };
 use super::kubeconfig::Kubeconfig;
 
@@ -140,7 +140,7 @@ pub(super) const PASSWORD_FILE: Key<PathBuf> = Key {
             ignored.",
         example: "/run/secrets/registry-password",
     },
-    parse: super::definition::path,
+    parse: path,
 };
 
 pub(super) const REGISTRY_CA: Key<PathBuf> = Key {
@@ -153,7 +153,7 @@ pub(super) const REGISTRY_CA: Key<PathBuf> = Key {
             certificate, the certificate itself.",
         example: "registry-ca.pem",
     },
-    parse: file,
+    parse: path,
 };
 
 pub(super) const HARBOR_VISIBILITY: Key<Visibility> = Key {
@@ -221,7 +221,7 @@ const KUBECONFIG: Key<PathBuf> = Key {
             own. `ci` and `local` read only the variable.",
         example: "kubeconfig.yaml",
     },
-    parse: file,
+    parse: path,
 };
 
 const CONTEXT: Key<KubeContext> = Key {
@@ -245,7 +245,7 @@ const STAGING_KUBECONFIG: Key<PathBuf> = Key {
         meaning: "The kubeconfig file of the staging cluster.",
         example: "staging.yaml",
     },
-    parse: file,
+    parse: path,
 };
 
 const STAGING_CONTEXT: Key<KubeContext> = Key {
@@ -269,7 +269,7 @@ const PRODUCTION_KUBECONFIG: Key<PathBuf> = Key {
         meaning: "The kubeconfig file of the production cluster.",
         example: "production.yaml",
     },
-    parse: file,
+    parse: path,
 };
 
 const PRODUCTION_CONTEXT: Key<KubeContext> = Key {

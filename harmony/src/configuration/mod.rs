@@ -276,7 +276,7 @@ fn registry(reader: &mut Reader<'_>, needs: &Needs) -> RegistryChoice {
         }
     };
     let mut settings = login(reader, needs);
-    if let Some(ca) = reader.read(&keys::REGISTRY_CA) {
+    if let Some(ca) = reader.read_file(&keys::REGISTRY_CA, needs.registry) {
         settings = settings.with_ca_file(ca.value);
     }
     RegistryChoice {
@@ -408,7 +408,11 @@ fn required(
     stage: Stage,
 ) -> Option<Kubeconfig> {
     let before = reader.problems.len();
-    let found = cluster(reader, keys, usual);
+    let is_needed = match stage {
+        Stage::Only => !needs.stages.is_empty(),
+        stage => needs.stages.contains(&stage),
+    };
+    let found = cluster(reader, keys, usual, is_needed);
     // A value that is not valid is not missing.
     if found.is_none() && needs.stages.contains(&stage) && reader.problems.len() == before {
         let Info { path, variable, .. } = keys.kubeconfig.info;
@@ -433,9 +437,10 @@ fn cluster(
     reader: &mut Reader<'_>,
     keys: &ClusterKeys,
     usual: Option<&Kubeconfig>,
+    is_needed: bool,
 ) -> Option<Kubeconfig> {
     let before = reader.problems.len();
-    let kubeconfig = reader.read(keys.kubeconfig);
+    let kubeconfig = reader.read_file(keys.kubeconfig, is_needed);
     let context = reader.read(keys.context);
     let is_valid = reader.problems.len() == before;
     match (kubeconfig, context, usual) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use harmony_oci::file::read_regular;
 
-use super::definition::{Info, Key, Kind, Raw, Wrong, nearest, reason};
+use super::definition::{Info, Key, Kind, Raw, Wrong, check_file, nearest, reason};
 use super::document::{Content, Document, Entry};
 use super::keys::{ALL, VARIABLES};
 use super::problem::{Place, Problem};
@@ -143,6 +143,26 @@ impl<'a> Reader<'a> {
             Place::Missing(key) => !is_broken && !meant.iter().any(|meant| gives(meant, key)),
             _ => true,
         });
+    }
+
+    /// A path whose file must be there if the run needs it.
+    pub(super) fn read_file(
+        &mut self,
+        key: &Key<PathBuf>,
+        is_needed: bool,
+    ) -> Option<Found<PathBuf>> {
+        let found = self.read(key)?;
+        if !is_needed {
+            return Some(found);
+        }
+        match check_file(&found.value) {
+            Ok(()) => Some(found),
+            Err(Wrong { what, fix }) => {
+                let what = format!("`{}` {what}", key.info.path);
+                self.problem(found.place, what, fix);
+                None
+            }
+        }
     }
 
     pub(super) fn problem(

@@ -132,6 +132,8 @@ fn a_laptop_needs_neither_a_registry_nor_the_passwords_of_production() {
     let folder = Folder::new(reference::EXAMPLE);
     assert!(folder.read(&[], &Needs::default()).is_ok());
     assert!(folder.read(&[], &Needs::of(&[])).is_err());
+    fs::remove_file(folder.path("kubeconfig.yaml")).unwrap();
+    assert!(folder.read(&[], &Needs::default()).is_ok());
 }
 
 #[test]
