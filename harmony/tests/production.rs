@@ -105,7 +105,7 @@ async fn dead_clusters_hide_neither_each_other_nor_the_registry() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_and_a_dead_registry_are_told_apart() {
     harmony::install_crypto();
-    let registry = RegistryPeer::start().await.expect("a registry");
+    let mut registry = RegistryPeer::start().await.expect("a registry");
     let location = registry.location("team");
     let wrong = registry
         .settings()
@@ -129,7 +129,7 @@ async fn a_wrong_password_and_a_dead_registry_are_told_apart() {
         ]
     );
     let settings = registry.settings();
-    drop(registry);
+    registry.kill();
     assert_eq!(
         findings(settings).await,
         [
