@@ -71,15 +71,17 @@ impl ReleaseRig {
     /// The registry's settings are not usable.
     pub fn ci_with(&self, kubeconfig: PathBuf) -> anyhow::Result<CiTopology> {
         Ok(CiTopology::new(CiSettings {
-            registry: Ok(RegistryChoice::oci(
-                self.registry.location("team"),
-                self.registry.settings(),
-            )),
+            registry: Ok(self.registry_choice()),
             kubeconfig: Some(Kubeconfig {
                 path: kubeconfig,
                 context: None,
             }),
         }))
+    }
+
+    /// The registry, as a configuration names it.
+    pub fn registry_choice(&self) -> RegistryChoice {
+        RegistryChoice::oci(self.registry.location("team"), self.registry.settings())
     }
 
     /// Releases the operator from the checkout as `version`.

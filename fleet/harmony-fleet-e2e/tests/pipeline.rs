@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use harmony::configuration::{BuilderChoice, ClusterChoices, DeliveryKind, Kubeconfig};
 use harmony::core::capability::KubernetesCluster;
+use harmony::core::chart::Stage;
 use harmony::core::composite;
 use harmony::core::diagnostic::Report;
 use harmony::local::node::LocalNode;
 use harmony::prelude::*;
+use harmony::topologies::ProductionSettings;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
 use harmony_fleet_e2e::stack::{image_of, namespace_object, new_namespace, topology};
@@ -196,6 +199,85 @@ async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result
     assert_eq!(
         image_of(APP, &staging).await?,
         image_of(APP, &production).await?
+    );
+    for namespace in [staging, production] {
+        local.delete(&namespace_object(&namespace)?).await?;
+    }
+    Ok(())
+}
+
+/// `App` on the production topology: each target goes to the cluster that is configured for its stage.
+#[tokio::test]
+async fn each_stage_goes_to_the_cluster_of_its_configuration() -> anyhow::Result<()> {
+    let local = topology().await?;
+    let rig = ReleaseRig::start().await?;
+    let (staging, production) = (new_namespace()?, new_namespace()?);
+    rig.let_pull(&staging).await?;
+    rig.let_pull(&production).await?;
+    let folder = tempfile::tempdir()?;
+    let app = app(&rig)?;
+    let program = App::of(AppSpec::clone(&app))
+        .to(DeployTarget::staging(staging.clone()))
+        .to(DeployTarget::production(production.clone()));
+    let run = async |kubeconfig: &Path, stage: Option<Stage>| {
+        let at = |context: &str| Kubeconfig {
+            path: kubeconfig.to_owned(),
+            context: Some(context.to_owned()),
+        };
+        let topology = ProductionTopology::new(ProductionSettings {
+            builder: BuilderChoice::Native,
+            registry: rig.registry_choice(),
+            delivery: DeliveryKind::Direct,
+            clusters: ClusterChoices {
+                any: None,
+                staging: Some(at("staging")),
+                production: Some(at("production")),
+            },
+        });
+        let program = match stage {
+            Some(stage) => program.clone().at_stage(stage),
+            None => program.clone(),
+        };
+        let released = Released::new(VersionChoice::OfSource);
+        let mut scores: Vec<Box<dyn Score<ProductionTopology>>> =
+            vec![Box::new(ReleaseScore::of(&app))];
+        scores.extend(program.scores(Site::Production, &released));
+        let pipeline = composite::in_order(scores);
+        let outcome = pipeline.execute(&Inventory::autoload(), &topology).await;
+        outcome.map_err(|error| error.report())
+    };
+
+    let dead = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let kubeconfig = two_clusters(folder.path(), &format!("https://{dead}"))?;
+    let staged = run(&kubeconfig, Some(Stage::Staging)).await;
+    staged.map_err(|report| anyhow::anyhow!("production is not asked: {report:#?}"))?;
+    let verified = image_of(APP, &staging).await?;
+    let report = run(&kubeconfig, None).await;
+    let report = report.expect_err("production does not answer");
+    assert_eq!(report.code.to_string(), "H0310", "{report:#?}");
+    assert!(
+        image_of(APP, &production).await.is_err(),
+        "nothing is in production"
+    );
+
+    let node: Value =
+        serde_json::from_str(&std::fs::read_to_string(LocalNode::default().kubeconfig())?)?;
+    let server = node["clusters"][0]["cluster"]["server"].as_str();
+    let kubeconfig = two_clusters(folder.path(), server.context("a server")?)?;
+    let promoted = run(&kubeconfig, Some(Stage::Production)).await;
+    let promoted = promoted.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    assert_eq!(promoted.checks.len(), 1, "{promoted:#?}");
+    assert_eq!(
+        image_of(APP, &production).await?,
+        verified,
+        "production gets what staging verified, by digest"
+    );
+    let again = run(&kubeconfig, None).await;
+    let again = again.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    assert!(
+        again.is_unchanged(),
+        "{:#?}",
+        again.effective().collect::<Vec<_>>()
     );
     for namespace in [staging, production] {
         local.delete(&namespace_object(&namespace)?).await?;
