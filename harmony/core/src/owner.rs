@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use harmony_types::{ChartName, Digest, Namespace};
+use harmony_types::{ChartName, Digest, Namespace, ResourceName};
 use sha2::{Digest as _, Sha256};
 
 /// The owner of applied objects: a Score or a delivery, for one namespace.
@@ -21,6 +21,8 @@ pub struct Owner {
 pub enum OwnerKind {
     /// A Score that applies objects directly.
     Score,
+    /// A third-party chart that a Score installs. Like a delivery, it also deletes objects.
+    Release,
     /// A delivered chart. It also deletes objects, so it does not take over objects that it did not create without
     /// approval.
     Delivery,
@@ -32,12 +34,32 @@ const PREFIX: &str = "harmony/";
 /// The maximum length of a field manager name in Kubernetes.
 const MAX_MANAGER: usize = 128;
 
+impl OwnerKind {
+    /// The kind in the name that the cluster records: `chart` in `harmony/chart:web@shop`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Score => "score",
+            Self::Release => "release",
+            Self::Delivery => "chart",
+        }
+    }
+}
+
 impl Owner {
     /// The owner for a Score that applies to this namespace.
     pub fn score(name: impl Into<String>, namespace: &Namespace) -> Self {
         Self {
             kind: OwnerKind::Score,
             name: name.into(),
+            namespace: namespace.clone(),
+        }
+    }
+
+    /// The owner for a third-party chart that is installed in this namespace.
+    pub fn release(name: &ResourceName, namespace: &Namespace) -> Self {
+        Self {
+            kind: OwnerKind::Release,
+            name: name.to_string(),
             namespace: namespace.clone(),
         }
     }
@@ -51,12 +73,17 @@ impl Owner {
         }
     }
 
-    /// A Score or a delivery.
+    /// A Score, a release or a delivery.
     pub fn kind(&self) -> OwnerKind {
         self.kind
     }
 
-    /// The name of the Score or the chart.
+    /// Whether it deletes objects that it no longer has. It must not silently take over objects of others.
+    pub fn prunes(&self) -> bool {
+        matches!(self.kind, OwnerKind::Release | OwnerKind::Delivery)
+    }
+
+    /// The name of the Score, the release or the chart.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -69,10 +96,7 @@ impl Owner {
     /// The name that the cluster records: `harmony/chart:web@shop`. A name that is too long is shortened and ends with
     /// a hash.
     pub fn manager(&self) -> String {
-        let kind = match self.kind {
-            OwnerKind::Score => "score",
-            OwnerKind::Delivery => "chart",
-        };
+        let kind = self.kind.word();
         let printable = |c: char| if c.is_ascii_graphic() { c } else { '_' };
         let name: String = self.name.chars().map(printable).collect();
         let whole = format!("{PREFIX}{kind}:{name}@{}", self.namespace);
@@ -111,6 +135,9 @@ mod tests {
         assert_eq!(chart.to_string(), "chart:web@shop");
         let score = Owner::score("web", &namespace);
         assert_eq!(score.manager(), "harmony/score:web@shop");
+        let release = Owner::release(&"web".parse().unwrap(), &namespace);
+        assert_eq!(release.manager(), "harmony/release:web@shop");
+        assert!(release.prunes() && chart.prunes() && !score.prunes());
         assert!(Owner::is_manager(&score.manager()));
         assert!(!Owner::is_manager("harmony"));
     }

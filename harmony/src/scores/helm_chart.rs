@@ -146,7 +146,7 @@ impl HelmChartScore {
         &self,
         topology: &T,
     ) -> Result<Delivered, HelmChartError> {
-        let owner = Owner::score(self.name.to_string(), &self.namespace);
+        let owner = Owner::release(&self.name, &self.namespace);
         let installation = Installation::new(topology.context(), topology, &owner);
         let installation = installation.ok_or_else(|| HelmChartError::UnfitName {
             release: self.name.clone(),

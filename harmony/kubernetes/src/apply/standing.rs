@@ -51,8 +51,8 @@ pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
     }
     match other_tool(live) {
         Some(tool) => Standing::Others(vec![tool]),
-        // A delivery deletes what it created, so it must not silently take over objects of others.
-        None if owner.kind() == OwnerKind::Delivery => match first_manager(live) {
+        // An owner that deletes what it created must not silently take over objects of others.
+        None if owner.prunes() => match first_manager(live) {
             Some(manager) => Standing::Others(vec![manager.to_owned()]),
             None => Standing::Ours,
         },

@@ -3,7 +3,7 @@
 use harmony_core::capability::kubernetes_cluster::{ClusterError, FieldFault};
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
 use harmony_core::outcome::{Action, Change};
-use harmony_core::owner::{Owner, OwnerKind};
+use harmony_core::owner::Owner;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::response::{Status, StatusCause};
 use serde_json::{Value, json};
@@ -410,10 +410,10 @@ impl Trial<'_> {
 
 /// Whether `other` is the chart of `owner` in another namespace.
 fn is_same_chart(other: &str, owner: &Owner) -> bool {
-    owner.kind() == OwnerKind::Delivery
+    owner.prunes()
         && other
-            .strip_prefix("chart:")
-            .and_then(|rest| rest.split_once('@'))
+            .strip_prefix(owner.kind().word())
+            .and_then(|rest| rest.strip_prefix(':')?.split_once('@'))
             .is_some_and(|(chart, _)| chart == owner.name())
 }
 
