@@ -117,8 +117,12 @@ impl Helm {
         if chart.lookups == Lookups::Refused {
             self.refuse_lookups(context, chart, cluster).await?;
         }
-        let first = self.render(context, chart, cluster).await?;
-        let second = self.render(context, chart, cluster).await?;
+        let (first, _) = self.render(context, chart, cluster, &[]).await?;
+        // Helm silently drops an object with an unknown hook event, and only says so when it is asked for details.
+        let (second, log) = self.render(context, chart, cluster, &["--debug"]).await?;
+        if let Some(error) = refusal::unknown_hook(&log) {
+            return Err(error);
+        }
         // A hook is made anew at each run, so it may have a new name each time.
         if let Some((object, field)) = stable::difference(&first.objects, &second.objects) {
             return Err(RenderError::Unstable { object, field });
@@ -130,12 +134,14 @@ impl Helm {
         Ok(first)
     }
 
+    /// The objects, and what helm wrote beside them.
     async fn render(
         &self,
         context: &Context,
         chart: &HelmChart,
         cluster: Option<&ClusterCapabilities>,
-    ) -> Result<ChartObjects, RenderError> {
+        options: &[&str],
+    ) -> Result<(ChartObjects, String), RenderError> {
         let folder = tempfile::tempdir().map_err(|error| self.failed(chart, &error.to_string()))?;
         let values = folder.path().join("values.json");
         let archive = folder.path().join("chart.tgz");
@@ -146,7 +152,7 @@ impl Helm {
             .map_err(|error| self.failed(chart, &error.to_string()))?;
         // It needs no network and no login: the archive is here.
         let mut command = process::async_command(&self.program, &[]);
-        command.arg("template");
+        command.arg("template").args(options);
         if let Some(cluster) = cluster {
             command.arg(format!("--kube-version={}", cluster.version));
             let kinds = cluster.kinds.iter();
@@ -202,7 +208,11 @@ impl Helm {
         }
         let text = String::from_utf8(output.stdout)
             .map_err(|_| self.failed(chart, "wrote something that is not UTF-8"))?;
-        objects_of_output(&text, &chart.namespace, cluster)
+        let objects = objects_of_output(&text, &chart.namespace, cluster)?;
+        Ok((
+            objects,
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        ))
     }
 
     /// Renders the chart once with templates that fail where they call `lookup`.
@@ -219,7 +229,7 @@ impl Helm {
             archive: trapped.into(),
             ..chart.clone()
         };
-        match self.render(context, &trapped, cluster).await {
+        match self.render(context, &trapped, cluster, &[]).await {
             Err(RenderError::Helm { output, .. }) => match lookup::place(&output) {
                 Some(place) => Err(RenderError::Lookup { place }),
                 None => Ok(()),

@@ -1,12 +1,33 @@
 //! What helm refuses, as typed errors. Pure.
 
-use crate::error::RenderError;
+use crate::error::{Place, RenderError};
 
 /// The error in helm's output, if it is one that Harmony knows.
 pub(crate) fn read(output: &[String]) -> Option<RenderError> {
     output
         .iter()
         .find_map(|line| kube_version(line).or_else(|| subcharts(line)))
+}
+
+/// The hook that helm skipped, according to its log. Helm 4 writes `msg="skipping unknown hooks" hookTypes=pre-instal`, helm
+/// 3 `info: skipping unknown hook: "pre-instal"`.
+pub(crate) fn unknown_hook(log: &str) -> Option<RenderError> {
+    let skipped = |line: &str| {
+        let (_, rest) = line.split_once("skipping unknown hook")?;
+        let rest = rest
+            .trim_start_matches('s')
+            .trim_start_matches(['"', ':', ' ']);
+        let events = rest.strip_prefix("hookTypes=").unwrap_or(rest);
+        Some(events.trim().trim_matches('"').to_owned())
+    };
+    let events = log.lines().find_map(skipped)?;
+    Some(RenderError::File {
+        place: Place::file("templates"),
+        problem: format!(
+            "an object has the annotation `helm.sh/hook: {events}` with an event that helm does not support, so helm would \
+             leave it out"
+        ),
+    })
 }
 
 /// `chart requires kubeVersion: >=1.40.0-0 which is incompatible with Kubernetes v1.34.4`
@@ -33,6 +54,19 @@ fn subcharts(line: &str) -> Option<RenderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hook_that_helm_skips_is_named() {
+        for log in [
+            "level=DEBUG msg=x\nlevel=INFO msg=\"skipping unknown hooks\" hookTypes=pre-instal\n",
+            "level=INFO msg=\"skipping unknown hooks\" hookTypes=\"pre-instal\"\n",
+            "manifest_sorter.go:192: info: skipping unknown hook: \"pre-instal\"\n",
+        ] {
+            let error = unknown_hook(log).unwrap().to_string();
+            assert!(error.contains("`helm.sh/hook: pre-instal`"), "{error}");
+        }
+        assert!(unknown_hook("level=DEBUG msg=\"Chart path\"").is_none());
+    }
 
     #[test]
     fn what_the_chart_needs_is_read_from_helms_words() {

@@ -408,6 +408,61 @@ fn the_image_of_a_directory_is_what_its_templates_write() {
     }
 }
 
+/// A chart without an `appVersion`, with an unpacked and a packed subchart whose images are their own.
+#[test]
+fn a_chart_with_subcharts_is_released_with_its_image_only() {
+    let template = |name: &str, image: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata:\n  image: {image}\n  app: {{{{ .Chart.AppVersion | quote }}}}\n"
+        )
+    };
+    let joined = "\"{{ .Values.image.repository }}:{{ .Values.image.tag }}\"";
+    let metadata = "apiVersion: v2\nname: shop-web\nversion: 0.1.0\ndependencies:\n- {name: cache, version: 0.1.0}\n- {name: tools, version: 0.2.0}\n";
+    let values = "image:\n  repository: shop/web\n  tag: \"\"\ncache:\n  image: { repository: cache, tag: 8.0.0 }\n";
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("chart");
+    for (path, text) in [
+        ("Chart.yaml", metadata.to_owned()),
+        ("values.yaml", values.to_owned()),
+        ("templates/a.yaml", template("web", joined)),
+        (
+            "charts/cache/Chart.yaml",
+            "apiVersion: v2\nname: cache\nversion: 0.1.0\nappVersion: 8.0.0\n".to_owned(),
+        ),
+        (
+            "charts/cache/values.yaml",
+            "image: { repository: other, tag: other }\n".to_owned(),
+        ),
+        ("charts/cache/templates/a.yaml", template("cache", joined)),
+    ] {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let tools = template("tools", "tools:2");
+    let tools = packaged("tools", "0.2.0", &[("templates/a.yaml", &tools)]);
+    std::fs::write(folder.join("charts/tools-0.2.0.tgz"), &tools.archive).unwrap();
+
+    let (chart, image) = released(root.path(), "chart");
+    let objects = run(harmony_charts::objects(
+        &Context::new(),
+        &chart,
+        &BTreeMap::new(),
+        &namespace(),
+        None,
+    ));
+    let objects = comparable(objects.unwrap().objects);
+    let data = |name: &str| objects[&format!("ConfigMap shop/{name}")]["data"].clone();
+    let found: ImageRef = data("web")["image"].as_str().unwrap().parse().unwrap();
+    assert_eq!(found.pinned(), image.pinned());
+    assert_eq!(data("web")["app"], "1.2.3");
+    assert_eq!(
+        data("cache"),
+        json!({ "image": "cache:8.0.0", "app": "8.0.0" })
+    );
+    assert_eq!(data("tools")["image"], "tools:2");
+}
+
 /// The chart in `directory` of a project under git, released as `shop-web` 1.2.3.
 fn released(root: &Path, directory: &str) -> (PackagedChart, ImageRef) {
     for arguments in [["init", "--quiet"], ["add", "."]] {
