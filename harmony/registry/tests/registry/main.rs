@@ -4,6 +4,7 @@
 //! the pusher. Standard tools (skopeo, helm) check that they find what was pushed.
 
 mod denials;
+mod downloads;
 mod faults;
 mod fixture;
 mod harbor;
