@@ -91,7 +91,7 @@ fn run_suites(environment: &Environment) -> anyhow::Result<Tally> {
 }
 
 /// Suites that mostly wait for the cluster.
-const WAITING: &[&str] = &["cluster", "delivery"];
+const WAITING: &[&str] = &["charts", "cluster", "delivery"];
 /// How many of their tests run at the same time.
 const WAITING_THREADS: usize = 4;
 /// Suites that need this machine alone, and use all of it: they run the compiler.

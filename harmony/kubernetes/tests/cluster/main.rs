@@ -12,6 +12,7 @@
 
 mod apply;
 mod hooks;
+mod image;
 mod lasting;
 mod owners;
 mod probe;
