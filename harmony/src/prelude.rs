@@ -13,5 +13,5 @@ pub use harmony_release::{
 pub use crate::program::{App, Platform, Program, Site};
 pub use crate::rust_app::RustApp;
 pub use crate::scores::monitoring::{AlertRule, Severity, WebhookReceiver};
-pub use crate::scores::{HttpServer, MonitoringScore};
+pub use crate::scores::{HelmChartScore, HttpServer, MonitoringScore};
 pub use crate::topologies::{CiTopology, K8sAnywhereTopology, ProductionTopology};
