@@ -28,8 +28,9 @@ fn field(one: &Value, other: &Value) -> Option<String> {
     };
     match (one, other) {
         (Value::Object(ones), Value::Object(others)) => {
-            let keys = ones.keys().chain(others.keys());
-            keys.into_iter().find_map(|key| {
+            // Each key once: definitions are nested so deeply that every repetition would count.
+            let added = others.keys().filter(|key| !ones.contains_key(*key));
+            ones.keys().chain(added).find_map(|key| {
                 let pair = (
                     ones.get(key).unwrap_or(&Value::Null),
                     others.get(key).unwrap_or(&Value::Null),
@@ -59,6 +60,18 @@ mod tests {
             "data": { "password": password, "user": "YWRtaW4=" },
         });
         vec![KubeObject::from_value(object).unwrap()]
+    }
+
+    #[test]
+    fn deep_objects_are_compared_in_no_time() {
+        let nested = |innermost: Value| {
+            let nested = (0..100).fold(innermost, |inner, _| json!({ "properties": inner }));
+            let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "spec": nested });
+            vec![KubeObject::from_value(object).unwrap()]
+        };
+        assert_eq!(difference(&nested(json!({})), &nested(json!({}))), None);
+        let (_, field) = difference(&nested(json!({})), &nested(json!({ "type": 1 }))).unwrap();
+        assert!(field.ends_with("properties.type"), "{field}");
     }
 
     #[test]
