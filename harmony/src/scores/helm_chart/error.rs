@@ -243,6 +243,13 @@ impl Diagnostic for HelmChartError {
                 "run this program with `plan --lock-charts` in its checkout, then commit charts.lock and build it again"
                     .into(),
             ],
+            Self::Download {
+                chart,
+                source: RegistryError::Denied { .. },
+            } => vec![format!(
+                "the login in the configuration is only for your own registry: use `docker login {}`",
+                chart.origin().host()
+            )],
             Self::NotListed { .. } => {
                 vec!["use a name and a version that the repository lists".into()]
             }
