@@ -106,7 +106,7 @@ impl AlertRule {
 
     /// A pod does not answer, or there is none.
     pub fn target_down() -> Self {
-        let summary = "{{ $labels.job }} in {{ $labels.namespace }} is down";
+        let summary = "{{ $labels.job }} is down";
         Self::new(
             "TargetDown",
             Condition::TargetDown,

@@ -38,6 +38,8 @@ pub(super) struct ReceiverAccepts {
     integration: &'static str,
     secrets: Arc<SecretValues>,
     is_changed: bool,
+    /// A label that no earlier test alert has. Alertmanager would not send the same alert twice within hours.
+    run: String,
     /// The counters before the test alert was sent.
     sent: Mutex<Option<Counters>>,
 }
@@ -66,6 +68,7 @@ impl ReceiverAccepts {
             integration: receiver.integration(),
             secrets: Arc::clone(secrets),
             is_changed,
+            run: jiff::Timestamp::now().to_string(),
             sent: Mutex::new(None),
         }
     }
@@ -78,6 +81,7 @@ impl ReceiverAccepts {
                 "namespace": self.namespace.as_str(),
                 "job": self.score,
                 "severity": "info",
+                "run": self.run,
             },
             "annotations": {
                 "summary": format!(
