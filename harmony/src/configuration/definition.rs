@@ -79,6 +79,12 @@ pub(super) fn alternatives(words: &[&str]) -> String {
     }
 }
 
+/// `` `a` and `b` ``
+pub(super) fn names(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(" and ")
+}
+
 /// A value as it was written.
 #[derive(Debug, Clone, Copy)]
 pub struct Raw<'a> {

@@ -23,11 +23,13 @@ pub const REGISTRY: &str = "HARMONY_REGISTRY";
 pub(super) enum BuilderKind {
     Native,
     Docker,
+    BuildKit,
 }
 
 const BUILDERS: &[(&str, BuilderKind)] = &[
     ("native", BuilderKind::Native),
     ("docker", BuilderKind::Docker),
+    ("buildkit", BuilderKind::BuildKit),
 ];
 
 /// Which product the registry is.
@@ -58,10 +60,11 @@ pub(super) const BUILDER_KIND: Key<BuilderKind> = Key {
     info: Info {
         path: "builder.kind",
         variable: Some("HARMONY_BUILDER"),
-        kind: Kind::Choice(&["native", "docker"]),
+        kind: Kind::Choice(&["native", "docker", "buildkit"]),
         default: "native",
         meaning: "What builds images. `native` assembles recipes on this machine without a daemon, and uses the Docker \
-            engine of this machine for Dockerfiles. `docker` builds everything with a Docker engine.",
+            engine of this machine for Dockerfiles. `docker` builds everything with a Docker engine, and `buildkit` \
+            with a BuildKit daemon.",
         example: "native",
     },
     parse: |raw| choice(raw, BUILDERS),
@@ -72,11 +75,48 @@ pub(super) const BUILDER_ADDRESS: Key<String> = Key {
         path: "builder.address",
         variable: Some("HARMONY_BUILDER_ADDRESS"),
         kind: Kind::Text,
-        default: "`DOCKER_HOST`, or the socket of this machine",
-        meaning: "The address of the Docker engine: `unix://` or `tcp://`.",
-        example: "unix:///var/run/docker.sock",
+        default: "for `docker`, `DOCKER_HOST` or the socket of this machine",
+        meaning: "The address of the Docker engine or of the BuildKit daemon: `unix://` or `tcp://`. Required by `buildkit`.",
+        example: "tcp://buildkit.example.com:1234",
     },
     parse: address,
+};
+
+pub(super) const BUILDER_CA: Key<PathBuf> = Key {
+    info: Info {
+        path: "builder.ca",
+        variable: Some("HARMONY_BUILDER_CA"),
+        kind: Kind::Path,
+        default: "",
+        meaning: "A PEM file with the authority of a BuildKit daemon. With `certificate` and `key`, the connection uses TLS, \
+            and both sides verify each other.",
+        example: "buildkit-ca.pem",
+    },
+    parse: path,
+};
+
+pub(super) const BUILDER_CERTIFICATE: Key<PathBuf> = Key {
+    info: Info {
+        path: "builder.certificate",
+        variable: Some("HARMONY_BUILDER_CERTIFICATE"),
+        kind: Kind::Path,
+        default: "",
+        meaning: "The certificate with which this machine identifies itself to the BuildKit daemon.",
+        example: "buildkit-client.pem",
+    },
+    parse: path,
+};
+
+pub(super) const BUILDER_KEY: Key<PathBuf> = Key {
+    info: Info {
+        path: "builder.key",
+        variable: Some("HARMONY_BUILDER_KEY"),
+        kind: Kind::Path,
+        default: "",
+        meaning: "The private key of this certificate, readable only by its user.",
+        example: "/run/secrets/buildkit-client.key",
+    },
+    parse: path,
 };
 
 pub(super) const REGISTRY_LOCATION: Key<RegistryLocation> = Key {
@@ -303,6 +343,9 @@ pub(super) const PRODUCTION: ClusterKeys = ClusterKeys {
 pub(super) const ALL: &[Info] = &[
     BUILDER_KIND.info,
     BUILDER_ADDRESS.info,
+    BUILDER_CA.info,
+    BUILDER_CERTIFICATE.info,
+    BUILDER_KEY.info,
     REGISTRY_LOCATION.info,
     REGISTRY_KIND.info,
     REGISTRY_USER.info,
@@ -350,7 +393,7 @@ fn address(raw: &Raw<'_>) -> Result<String, Wrong> {
         return Ok(text);
     }
     Err(Wrong::new(
-        format!("is `{text}`, which is not an address of a Docker engine"),
+        format!("is `{text}`, which is not an address of a builder"),
         "write `unix://<socket>` or `tcp://<host>:<port>`",
     ))
 }

@@ -28,6 +28,7 @@ pub mod reference;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use harmony_containers::buildkit::{BuildKitEndpoint, ClientCertificates};
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::Stage;
 use harmony_oci::file::read_regular;
@@ -72,6 +73,8 @@ pub enum BuilderChoice {
         /// Its address; `None` for the engine of this machine.
         address: Option<String>,
     },
+    /// A BuildKit daemon.
+    BuildKit(BuildKitEndpoint),
 }
 
 /// A registry and how to use it.
@@ -184,7 +187,7 @@ impl Configuration {
         let mut reader = Reader::open(sources.file.clone(), sources.lookup);
         let configuration = Self {
             file: sources.file.clone(),
-            builder: builder(&mut reader),
+            builder: builder(&mut reader, needs),
             registry: registry(&mut reader, needs),
             delivery: delivery(&mut reader),
             clusters: clusters(&mut reader, needs),
@@ -212,22 +215,102 @@ fn find(asked: Option<&Path>, lookup: &dyn Fn(&str) -> Option<OsString>) -> Opti
         .find(|path| path.exists())
 }
 
-fn builder(reader: &mut Reader<'_>) -> BuilderChoice {
+fn builder(reader: &mut Reader<'_>, needs: &Needs) -> BuilderChoice {
     let kind = reader.read(&keys::BUILDER_KIND);
     let address = reader.read(&keys::BUILDER_ADDRESS);
-    match kind.map(|found| found.value).unwrap_or(BuilderKind::Native) {
-        BuilderKind::Docker => BuilderChoice::Docker {
-            address: address.map(|found| found.value),
-        },
-        BuilderKind::Native => {
-            if let Some(address) = address {
+    let before = reader.problems.len();
+    let files = [
+        &keys::BUILDER_CA,
+        &keys::BUILDER_CERTIFICATE,
+        &keys::BUILDER_KEY,
+    ]
+    .map(|key| (key.info.path, reader.read_file(key, needs.registry)));
+    let are_valid = reader.problems.len() == before;
+    let kind = value(kind).unwrap_or(BuilderKind::Native);
+    if kind != BuilderKind::BuildKit {
+        for (path, found) in &files {
+            if let Some(found) = found {
                 reader.problem(
-                    address.place,
-                    "`builder.address` needs a builder with an address",
-                    "set `builder.kind`, or remove `builder.address`",
+                    found.place.clone(),
+                    format!("`{path}` is only for BuildKit"),
+                    "set `builder.kind = \"buildkit\"`, or remove it",
                 );
             }
+        }
+    }
+    match (kind, address) {
+        (BuilderKind::Docker, address) => BuilderChoice::Docker {
+            address: value(address),
+        },
+        (BuilderKind::BuildKit, Some(address)) if are_valid => {
+            buildkit(reader, address, files).unwrap_or_default()
+        }
+        (BuilderKind::BuildKit, Some(_)) => BuilderChoice::Native,
+        (BuilderKind::BuildKit, None) => {
+            reader.problem(
+                Place::Missing(keys::BUILDER_ADDRESS.info.path),
+                "the address of the BuildKit daemon",
+                "set it in the configuration file, or set HARMONY_BUILDER_ADDRESS, for example to \
+                 `tcp://buildkit.example.com:1234`",
+            );
             BuilderChoice::Native
+        }
+        (BuilderKind::Native, Some(address)) => {
+            reader.problem(
+                address.place,
+                "`builder.address` needs a builder with an address",
+                "set `builder.kind`, or remove `builder.address`",
+            );
+            BuilderChoice::Native
+        }
+        (BuilderKind::Native, None) => BuilderChoice::Native,
+    }
+}
+
+/// The daemon at `address`, with TLS if there are certificates: all three or none.
+fn buildkit(
+    reader: &mut Reader<'_>,
+    address: Found<String>,
+    files: [(&'static str, Option<Found<PathBuf>>); 3],
+) -> Option<BuilderChoice> {
+    let place = address.place;
+    let endpoint = match address.value.parse::<BuildKitEndpoint>() {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            reader.problem(place, format!("`builder.address`: {error}"), "");
+            return None;
+        }
+    };
+    let missing: Vec<&str> = files
+        .iter()
+        .filter(|(_, found)| found.is_none())
+        .map(|(path, _)| *path)
+        .collect();
+    let some = files.iter().find_map(|(_, found)| found.as_ref());
+    let endpoint = match files.each_ref().map(|(_, found)| found.as_ref()) {
+        [None, None, None] => Ok(endpoint),
+        [Some(ca), Some(certificate), Some(key)] => {
+            endpoint.with_certificates(ClientCertificates {
+                ca: ca.value.clone(),
+                certificate: certificate.value.clone(),
+                key: key.value.clone(),
+            })
+        }
+        _ => {
+            let place = some.map_or(place, |found| found.place.clone());
+            reader.problem(
+                place,
+                "TLS with BuildKit needs an authority, a certificate and a key",
+                format!("also set {}", definition::names(&missing)),
+            );
+            return None;
+        }
+    };
+    match endpoint {
+        Ok(endpoint) => Some(BuilderChoice::BuildKit(endpoint)),
+        Err(error) => {
+            reader.problem(place, format!("`builder.address`: {error}"), "");
+            None
         }
     }
 }

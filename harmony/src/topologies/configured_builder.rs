@@ -1,6 +1,6 @@
 //! The image builder of a configuration.
 
-use harmony_containers::DockerBuilder;
+use harmony_containers::{BuildKitBuilder, DockerBuilder};
 use harmony_core::Context;
 use harmony_core::delegation::*;
 
@@ -15,20 +15,25 @@ use crate::dirs;
 pub(super) enum ConfiguredBuilder {
     Host(HostBuilder),
     Docker(DockerBuilder),
+    BuildKit(BuildKitBuilder),
 }
 
 impl ConfiguredBuilder {
     /// Does not start or contact anything before the first build.
     pub(super) fn new(context: &Context, choice: &BuilderChoice) -> Self {
+        let cache = || dirs::cache().join("images");
         match choice {
             BuilderChoice::Native => Self::Host(HostBuilder::new(context)),
             BuilderChoice::Docker { address } => {
-                let cache = dirs::cache().join("images");
-                let docker = DockerBuilder::new(context.clone(), cache);
+                let docker = DockerBuilder::new(context.clone(), cache());
                 Self::Docker(match address {
                     Some(address) => docker.with_endpoint(address),
                     None => docker,
                 })
+            }
+            BuilderChoice::BuildKit(endpoint) => {
+                let context = context.clone();
+                Self::BuildKit(BuildKitBuilder::new(context, cache(), endpoint.clone()))
             }
         }
     }

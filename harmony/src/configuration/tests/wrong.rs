@@ -224,6 +224,46 @@ kubeconfig = "kubeconfig.yaml"
         &[("HARMONY_BUILDER_ADDRESS", "unix:///var/run/docker.sock")],
     ),
     (
+        "some of the certificates of BuildKit",
+        r#"
+[builder]
+kind = "buildkit"
+address = "tcp://buildkit.example.com:1234"
+certificate = "ca.pem"
+[registry]
+location = "registry.example.com/team"
+[cluster]
+kubeconfig = "kubeconfig.yaml"
+"#,
+        &[],
+    ),
+    (
+        "BuildKit without an address, and a key that does not exist",
+        r#"
+[builder]
+kind = "buildkit"
+key = "client.key"
+[registry]
+location = "registry.example.com/team"
+[cluster]
+kubeconfig = "kubeconfig.yaml"
+"#,
+        &[],
+    ),
+    (
+        "a port that is missing",
+        r#"
+[builder]
+kind = "buildkit"
+address = "tcp://buildkit.example.com"
+[registry]
+location = "registry.example.com/team"
+[cluster]
+kubeconfig = "kubeconfig.yaml"
+"#,
+        &[],
+    ),
+    (
         "not TOML",
         r#"
 [registry
