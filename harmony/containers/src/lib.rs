@@ -17,7 +17,7 @@
 //! | [`native`] | [`NativeBuilder`]: no daemon, no root, reproducible digests. Start here |
 //! | [`docker`] | [`DockerBuilder`]: Dockerfiles and recipes with a Docker daemon, and exporting the image |
 //! | [`buildkit`] | [`BuildKitBuilder`]: Dockerfiles and recipes with a BuildKit daemon on this or another machine |
-//! | [`buildable`] | [`RustBinary`], [`GoBinary`], [`DebianProgram`], [`Prebuilt`], and the other content of their images: [`Runtime`] |
+//! | [`buildable`] | the sources of images: [`RustBinary`], [`GoBinary`], [`CrateBinary`], [`DebianProgram`], [`Prebuilt`], [`StaticSite`], [`LeptosWebapp`], and [`Runtime`] |
 //! | `plan` | from a recipe to sorted, validated, complete layers; pure |
 //! | `request` | what a builder of Dockerfiles has to build |
 //! | `dockerfile`, `context`, `stage` | a recipe as a Dockerfile, the files that it copies, as directories |
@@ -48,7 +48,10 @@ mod startable;
 #[cfg(test)]
 mod testing;
 
-pub use buildable::{DebianProgram, GoBinary, Prebuilt, Runtime, RustBinary};
+pub use buildable::{
+    CrateBinary, DebianProgram, GoBinary, LeptosWebapp, Prebuilt, Rendering, Runtime, RustBinary,
+    StaticSite,
+};
 pub use buildkit::{BuildKitBuilder, BuildKitEndpoint, ClientCertificates};
 pub use docker::DockerBuilder;
 pub use native::NativeBuilder;

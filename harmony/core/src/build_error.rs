@@ -103,6 +103,14 @@ pub enum BuildError {
         /// Why BuildKit was not used.
         reason: String,
     },
+    /// The compiler of this machine has no standard library for the target.
+    #[error("the Rust compiler of this machine cannot compile for the target `{target}`")]
+    TargetMissing {
+        /// The target.
+        target: &'static str,
+        /// The builders that compile with their own compiler.
+        able: Vec<&'static str>,
+    },
     /// A Go module whose `go.mod` works only in its own repository.
     #[error(
         "`go install` cannot install `{module}` by version: its go.mod contains `{directive}` directives"
@@ -145,6 +153,7 @@ impl Diagnostic for BuildError {
             Self::Daemon { .. } => Origin::Own(codes::BUILD_DAEMON_FAILED),
             Self::Unreachable { .. } => Origin::Own(codes::BUILDER_UNREACHABLE),
             Self::NeedsBuildKit { .. } => Origin::Own(codes::NEEDS_BUILDKIT),
+            Self::TargetMissing { .. } => Origin::Own(codes::TARGET_MISSING),
             Self::GoModDirectives { .. } => Origin::Own(codes::GO_MOD_DIRECTIVES),
             Self::CannotStart { .. } => Origin::Own(codes::PROGRAM_CANNOT_START),
             Self::CacheDir(error) => Origin::Inner(error),
@@ -158,6 +167,7 @@ impl Diagnostic for BuildError {
             | Self::ProgramMissing { .. }
             | Self::Recipe { .. }
             | Self::NeedsBuildKit { .. }
+            | Self::TargetMissing { .. }
             | Self::GoModDirectives { .. }
             | Self::CannotStart { .. } => FailureKind::Refused,
             _ => self.inner().map_or(FailureKind::Failed, Diagnostic::kind),
@@ -197,6 +207,10 @@ impl Diagnostic for BuildError {
             Self::Write { .. } => {
                 vec!["check that the directory exists and that you can write to it".into()]
             }
+            Self::TargetMissing { target, able } => vec![
+                format!("install it: `rustup target add {target}`"),
+                format!("or build with one of: {}", able.join(", ")),
+            ],
             Self::NeedsBuildKit { .. } => vec![
                 "install the docker client with its plugin buildx (Debian: `docker.io`, Docker's packages: \
                  `docker-buildx-plugin`)"
@@ -256,6 +270,10 @@ mod tests {
                 image: "app:1".into(),
                 feature: "secrets",
                 reason: "there is no docker client on PATH".into(),
+            },
+            BuildError::TargetMissing {
+                target: "wasm32-unknown-unknown",
+                able: vec!["DockerBuilder"],
             },
             BuildError::GoModDirectives {
                 module: "example.com/tool@v1.0.0".into(),

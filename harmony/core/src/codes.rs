@@ -69,6 +69,7 @@ codes! {
     PROGRAM_CANNOT_START = 134, "the program cannot start in the image";
     BUILDER_UNREACHABLE = 135, "the builder cannot be reached";
     NEEDS_BUILDKIT = 136, "the image needs BuildKit";
+    TARGET_MISSING = 137, "the compiler lacks a target";
 
     // Registries, images and charts
     REGISTRY_UNREACHABLE = 201, "the registry cannot be reached";

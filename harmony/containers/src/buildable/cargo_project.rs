@@ -17,6 +17,10 @@ pub(super) struct CargoProject {
     pub(super) target_directory: PathBuf,
     /// Whether all local files that are compiled are below the root of the workspace.
     pub(super) is_self_contained: bool,
+    /// The directory of the package.
+    pub(super) package_root: PathBuf,
+    /// `package.metadata` of the package.
+    pub(super) metadata: serde_json::Value,
 }
 
 impl CargoProject {
@@ -72,10 +76,15 @@ impl CargoProject {
             .flat_map(|package| &package.dependencies)
             .filter_map(|dependency| dependency.path.as_ref())
             .all(|path| path.starts_with(&metadata.workspace_root));
+        let package_root = found.manifest_path.parent();
+        let package_root = package_root.unwrap_or(&metadata.workspace_root).into();
+        let found = found.metadata.clone();
         Ok(Self {
             workspace_root: metadata.workspace_root.into(),
             target_directory: metadata.target_directory.into(),
             is_self_contained,
+            package_root,
+            metadata: found,
         })
     }
 }

@@ -34,8 +34,31 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// The places of a project. Downloads its dependencies if cargo has never downloaded anything, because the directory
+    /// of a registry must exist.
     pub(super) fn find(project: &CargoProject) -> Result<Self, BuildError> {
-        let workspace = project.workspace_root.clone();
+        let registries = registries(&cargo_home(), &project.workspace_root)?;
+        Self::of(
+            project.workspace_root.clone(),
+            project.target_directory.clone(),
+            registries,
+        )
+    }
+
+    /// The places of a crate that is not part of a project, compiled in `target`. Programs run in `directory`.
+    pub(super) fn of_crate(directory: &Path, target: PathBuf) -> Result<Self, BuildError> {
+        Self::of(
+            directory.to_owned(),
+            target,
+            known_registries(&cargo_home()),
+        )
+    }
+
+    fn of(
+        workspace: PathBuf,
+        target: PathBuf,
+        registries: Vec<PathBuf>,
+    ) -> Result<Self, BuildError> {
         let cargo_home = cargo_home();
         let sysroot = PathBuf::from(rustc(&workspace, &["--print", "sysroot"])?.trim());
         let sources = sysroot.join("lib/rustlib/src/rust");
@@ -49,11 +72,10 @@ impl Places {
         tools.extend(c_toolchain());
         let configs = config_files(&workspace, &cargo_home);
         tools.extend(configs.iter().filter_map(|text| effective(text)));
-        let registries = registries(&cargo_home, &workspace)?;
         Ok(Self {
             configured: configured_rustflags(&workspace, &cargo_home),
             tools,
-            target: project.target_directory.clone(),
+            target,
             registries,
             sysroot,
             library,
@@ -103,6 +125,8 @@ pub(super) struct Flags {
     pub(super) tools: Vec<String>,
     /// The flags for rustc without those that rename paths.
     pub(super) portable: Vec<String>,
+    /// All flags for rustc.
+    pub(super) rustflags: Vec<String>,
 }
 
 impl Flags {
@@ -135,6 +159,7 @@ impl Flags {
             env,
             tools: places.tools.clone(),
             portable,
+            rustflags,
         }
     }
 }
@@ -241,22 +266,23 @@ fn cargo_home() -> PathBuf {
 /// The directories in which cargo unpacks crates. The directory of a registry is created by the first download, so this
 /// happens now if necessary; later, the flags are already set.
 fn registries(cargo_home: &Path, workspace: &Path) -> Result<Vec<PathBuf>, BuildError> {
-    let sources = cargo_home.join("registry/src");
-    let list = || -> Vec<PathBuf> {
-        let entries = fs::read_dir(&sources).into_iter().flatten();
-        let mut folders: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-        folders.sort();
-        folders
-    };
-    let found = list();
+    let found = known_registries(cargo_home);
     if !found.is_empty() {
         return Ok(found);
     }
     run("cargo", workspace, &["fetch", "--locked"])?;
-    Ok(list())
+    Ok(known_registries(cargo_home))
 }
 
-fn rustc(workspace: &Path, args: &[&str]) -> Result<String, BuildError> {
+fn known_registries(cargo_home: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cargo_home.join("registry/src"));
+    let entries = entries.into_iter().flatten().flatten();
+    let mut folders: Vec<_> = entries.map(|entry| entry.path()).collect();
+    folders.sort();
+    folders
+}
+
+pub(super) fn rustc(workspace: &Path, args: &[&str]) -> Result<String, BuildError> {
     run("rustc", workspace, args)
 }
 

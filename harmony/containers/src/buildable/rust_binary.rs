@@ -15,10 +15,10 @@ use crate::buildable::reproducible::{Flags, Places};
 /// The current date for code that is being compiled, in seconds since 1970: the first day of 1980, because some archive
 /// formats have no earlier dates. It is not the time of the commit, because cargo recompiles crates with C code
 /// whenever it changes, which takes minutes.
-const CODE_DATE: &str = "315532800";
+pub(super) const CODE_DATE: &str = "315532800";
 
 /// The variables with which cargo and the `cc` crate select compilers and linkers, for example for another platform.
-const COMPILERS: &[&str] = &[
+pub(super) const COMPILERS: &[&str] = &[
     "CC",
     "CXX",
     "AR",
@@ -199,7 +199,7 @@ impl Buildable for RustBinary {
     }
 }
 
-fn check_platform(platform: &Platform, package: &str) -> Result<(), BuildError> {
+pub(super) fn check_platform(platform: &Platform, package: &str) -> Result<(), BuildError> {
     if platform.os == "linux" && matches!(platform.architecture, "amd64" | "arm64") {
         return Ok(());
     }
