@@ -8,7 +8,6 @@ use harmony_core::Context;
 use harmony_core::capability::ReleaseRecords;
 use harmony_core::capability::oci_registry::{Published, RegistryError};
 use harmony_core::outcome::Subject;
-use harmony_oci::sha256;
 use harmony_types::{Digest, ImageRef, ReleaseUnit, Repository, Version};
 use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest};
 use reqwest::header::{HeaderMap, LINK};
