@@ -69,7 +69,7 @@ pub use derive::derive;
 pub use error::{ChartError, Place, RenderError};
 pub use hook::{DeletePolicy, Hook, HookEvent};
 pub use model::ChartModel;
-pub use objects::objects;
+pub use objects::{nested, objects};
 pub use remote::RemoteChart;
 pub use render::{ChartObjects, render};
 pub use source::{ChartBuilder, ChartSource, ObjectsModel, package};

@@ -45,3 +45,11 @@ pub async fn objects(
     };
     helm.template(context, &release, cluster).await
 }
+
+/// The values of a target (by dotted path) as nested mappings, in the form of a Helm `-f` file.
+///
+/// # Errors
+/// [`RenderError::Value`] when one path leads through another's value.
+pub fn nested(values: &BTreeMap<String, Value>) -> Result<Value, RenderError> {
+    Ok(Values::of_target(values)?.into_json())
+}

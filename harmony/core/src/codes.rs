@@ -145,6 +145,9 @@ codes! {
     OBJECT_INVALID = 355, "an object is not valid";
     FIELDS_DROPPED = 356, "the cluster would drop fields";
     PROXY_UNUSABLE = 357, "the proxy setting is not valid";
+    NO_CONTROLLER = 360, "the cluster has no controller for deliveries";
+    CONTROLLER_SILENT = 361, "the controller of deliveries does not respond";
+    SYNC_FAILED = 362, "the controller could not deliver the chart";
 
     // The local node
     NODE_NEEDS_ROOT = 401, "the local node needs root";

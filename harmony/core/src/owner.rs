@@ -26,6 +26,9 @@ pub enum OwnerKind {
     /// A delivered chart. It also deletes objects, so it does not take over objects that it did not create without
     /// approval.
     Delivery,
+    /// A controller in the cluster that applies a delivered chart by its own name, and takes over any field. Used to
+    /// learn beforehand what it would change.
+    Controller,
 }
 
 /// The prefix of every [`Owner::manager`].
@@ -41,6 +44,7 @@ impl OwnerKind {
             Self::Score => "score",
             Self::Release => "release",
             Self::Delivery => "chart",
+            Self::Controller => "controller",
         }
     }
 }
@@ -73,7 +77,16 @@ impl Owner {
         }
     }
 
-    /// A Score, a release or a delivery.
+    /// A controller, by the name with which it applies, on behalf of a delivery to this namespace.
+    pub fn controller(manager: impl Into<String>, namespace: &Namespace) -> Self {
+        Self {
+            kind: OwnerKind::Controller,
+            name: manager.into(),
+            namespace: namespace.clone(),
+        }
+    }
+
+    /// A Score, a release, a delivery or a controller.
     pub fn kind(&self) -> OwnerKind {
         self.kind
     }
@@ -96,6 +109,9 @@ impl Owner {
     /// The name that the cluster records: `harmony/chart:web@shop`. A name that is too long is shortened and ends with
     /// a hash.
     pub fn manager(&self) -> String {
+        if self.kind == OwnerKind::Controller {
+            return self.name.clone();
+        }
         let kind = self.kind.word();
         let printable = |c: char| if c.is_ascii_graphic() { c } else { '_' };
         let name: String = self.name.chars().map(printable).collect();

@@ -60,6 +60,17 @@ pub struct Delivered {
     pub objects: Vec<ObjectRef>,
     /// What runs once they are ready.
     pub followup: Followup,
+    /// Where a controller in the cluster reports on the delivery; `None` if there is no controller.
+    pub controlled: Option<Controlled>,
+}
+
+/// A delivery by a controller in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controlled {
+    /// The object in which the controller reports, such as an Application of Argo CD.
+    pub object: ObjectRef,
+    /// The request of this run, by which it recognises its own delivery.
+    pub run: String,
 }
 
 /// What a chart runs when its objects are ready.
@@ -120,6 +131,46 @@ pub enum DeliveryError {
         /// The object in the inventory.
         object: ObjectRef,
     },
+    /// The cluster does not serve the kinds of the controller. Nothing was written.
+    #[error("the cluster has no {controller}")]
+    NoController {
+        /// The controller: `Argo CD`.
+        controller: &'static str,
+        /// How to install it.
+        help: String,
+    },
+    /// The controller does not begin.
+    #[error("{controller} did not begin to deliver {object} within {} s", after.as_secs())]
+    ControllerSilent {
+        /// The controller: `Argo CD`.
+        controller: &'static str,
+        /// The object in which it should report.
+        object: ObjectRef,
+        /// How long it had.
+        after: Duration,
+        /// The state of its workloads.
+        state: Vec<String>,
+    },
+    /// The controller reported a failure.
+    #[error("{controller} could not deliver {object}: {message}")]
+    SyncFailed {
+        /// The controller: `Argo CD`.
+        controller: &'static str,
+        /// The object in which it reported.
+        object: ObjectRef,
+        /// Its message.
+        message: String,
+        /// The objects that failed, with their messages.
+        objects: Vec<String>,
+    },
+    /// Another delivery of the same chart took the place of this one.
+    #[error("the delivery of {object} was superseded by {by}")]
+    Superseded {
+        /// The object that both deliveries use.
+        object: ObjectRef,
+        /// Who asked for the other one.
+        by: String,
+    },
     /// The cluster refused the objects, or they did not become ready.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -134,6 +185,10 @@ impl Diagnostic for DeliveryError {
             Self::UnfitName { .. } => Origin::Own(codes::CHART_NAME_UNFIT),
             Self::DamagedInventory { .. } => Origin::Own(codes::INVENTORY_DAMAGED),
             Self::ForeignEntry { .. } => Origin::Own(codes::INVENTORY_FOREIGN_ENTRY),
+            Self::NoController { .. } => Origin::Own(codes::NO_CONTROLLER),
+            Self::ControllerSilent { .. } => Origin::Own(codes::CONTROLLER_SILENT),
+            Self::SyncFailed { .. } => Origin::Own(codes::SYNC_FAILED),
+            Self::Superseded { .. } => Origin::Own(codes::SUPERSEDED),
             Self::Chart { source, .. } => Origin::Inner(source),
             Self::Render { source, .. } => Origin::Inner(source),
             Self::Cluster(error) => Origin::Inner(error),
@@ -142,11 +197,49 @@ impl Diagnostic for DeliveryError {
     }
 
     fn kind(&self) -> FailureKind {
-        FailureKind::Refused
+        match self {
+            Self::ControllerSilent { .. } | Self::SyncFailed { .. } | Self::Superseded { .. } => {
+                FailureKind::Failed
+            }
+            _ => match self.inner() {
+                Some(inner) => inner.kind(),
+                None => FailureKind::Refused,
+            },
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::ControllerSilent { object, .. }
+            | Self::SyncFailed { object, .. }
+            | Self::Superseded { object, .. } => Some(object.to_string()),
+            _ => self.inner().and_then(Diagnostic::place),
+        }
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        match self {
+            Self::ControllerSilent { state, .. } => state.clone(),
+            Self::SyncFailed { objects, .. } => objects.clone(),
+            _ => self.inner().map(Diagnostic::evidence).unwrap_or_default(),
+        }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
+            Self::NoController { help, .. } => vec![help.clone()],
+            Self::ControllerSilent { controller, .. } => vec![format!(
+                "make {controller} run in the cluster, then run the same command again"
+            )],
+            Self::SyncFailed { object, .. } => vec![format!(
+                "fix the cause, then run the same command again; `{}` shows all that it reported",
+                command("describe", object)
+            )],
+            Self::Superseded { .. } => {
+                vec![
+                    "wait until the other delivery is done, then run the same command again".into(),
+                ]
+            }
             Self::UnfitName { .. } => {
                 vec!["give the chart a name of at most 63 letters, digits, `-` and `.`".into()]
             }
