@@ -181,9 +181,10 @@ async fn write(
     let api = kind.api(&connection.client, reference);
     let takes_over = tried.taken_from().is_some();
     if let Some(before) = &tried.before
-        && (takes_over || tried.standing == Standing::Legacy)
+        && (takes_over || tried.standing.predecessor().is_some())
     {
-        hand_over(connection, owner, &api, reference, before).await?;
+        let predecessor = tried.standing.predecessor();
+        hand_over(connection, owner, &api, reference, before, predecessor).await?;
     }
     if tried.verdict == Verdict::AsApplied {
         return Ok(tried.change());
@@ -219,8 +220,9 @@ async fn hand_over(
     api: &Api<DynamicObject>,
     reference: &ObjectRef,
     before: &Value,
+    predecessor: Option<&str>,
 ) -> Result<(), ClusterError> {
-    let Some(entries) = handed_over(before, &owner.manager()) else {
+    let Some(entries) = handed_over(before, &owner.manager(), predecessor) else {
         return Ok(());
     };
     let version = &before["metadata"]["resourceVersion"];

@@ -3,6 +3,7 @@
 use harmony_core::owner::{Owner, OwnerKind};
 use serde_json::Value;
 
+use crate::delivery::{argocd, flux};
 use crate::marks::DELIVERY_LABEL;
 
 /// The field manager of everything that earlier versions of Harmony applied, for any owner.
@@ -15,14 +16,31 @@ pub(crate) enum Standing {
     Ours,
     /// Applied by an earlier version of Harmony, for this owner as far as can be known.
     Legacy,
+    /// Applied by Argo CD, for the Application of this delivery.
+    ByArgo,
+    /// Applied by Flux, for the HelmRelease of this delivery.
+    ByFlux,
     /// It also, or only, belongs to others: `chart:web@shop`.
     Others(Vec<String>),
 }
 
+impl Standing {
+    /// The field manager that applied the object for this owner before, if it was not the owner itself.
+    pub(crate) fn predecessor(&self) -> Option<&'static str> {
+        match self {
+            Self::Legacy => Some(LEGACY_MANAGER),
+            Self::ByArgo => Some(argocd::MANAGER),
+            Self::ByFlux => Some(flux::MANAGER),
+            Self::Ours | Self::Others(_) => None,
+        }
+    }
+}
+
+/// Who applied the object, for somebody who wants to.
 ///
-/// Namespaces belong to nobody: each owner has the fields that it sets.
+/// Namespaces belong to nobody: each owner has the fields that it sets. A controller takes what it is told to.
 pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
-    if live["kind"] == "Namespace" {
+    if live["kind"] == "Namespace" || owner.kind() == OwnerKind::Controller {
         return Standing::Ours;
     }
     let managers = apply_managers(live);
@@ -34,6 +52,17 @@ pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
         .collect();
     if !others.is_empty() {
         return Standing::Others(others);
+    }
+    if owner.kind() == OwnerKind::Delivery {
+        if application(live) == Some(argocd::name(owner.namespace(), owner.name()).as_str()) {
+            return Standing::ByArgo;
+        }
+        let labels = &live["metadata"]["labels"];
+        if labels[flux::NAME_LABEL] == owner.name()
+            && labels[flux::NAMESPACE_LABEL] == owner.namespace().as_str()
+        {
+            return Standing::ByFlux;
+        }
     }
     let is_ours = managers.contains(&ours.as_str());
     if managers.contains(&LEGACY_MANAGER) {
@@ -79,7 +108,11 @@ fn entries(live: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn is_apply(entry: &Value) -> bool {
-    entry["operation"] == "Apply" && entry.get("subresource").is_none_or(|name| name == "")
+    entry["operation"] == "Apply" && !has_subresource(entry)
+}
+
+fn has_subresource(entry: &Value) -> bool {
+    entry.get("subresource").is_some_and(|name| name != "")
 }
 
 fn first_manager(live: &Value) -> Option<&str> {
@@ -99,8 +132,7 @@ fn other_tool(live: &Value) -> Option<String> {
         let namespace = annotation("meta.helm.sh/release-namespace").unwrap_or("default");
         return Some(format!("the Helm release {release} in {namespace}"));
     }
-    if let Some(id) = annotation("argocd.argoproj.io/tracking-id") {
-        let application = id.split(':').next().unwrap_or(id);
+    if let Some(application) = application(live) {
         return Some(format!("the Argo CD application {application}"));
     }
     for (key, what) in [
@@ -115,12 +147,23 @@ fn other_tool(live: &Value) -> Option<String> {
     None
 }
 
-/// The list of managers with all entries of another owner merged into that of `manager`, as if `manager` had applied
-/// everything. `None` if there is nothing to merge.
-pub(super) fn handed_over(live: &Value, manager: &str) -> Option<Value> {
+/// The Application that Argo CD applied the object for.
+fn application(live: &Value) -> Option<&str> {
+    live["metadata"]["annotations"][argocd::TRACKING]
+        .as_str()
+        .map(argocd::of_tracking)
+}
+
+/// The list of managers with all entries of another owner, or of the predecessor of this one, merged into that of
+/// `manager`, as if `manager` had applied everything. `None` if there is nothing to merge.
+pub(super) fn handed_over(live: &Value, manager: &str, predecessor: Option<&str>) -> Option<Value> {
     let is_merged = |entry: &Value| {
         let name = entry["manager"].as_str().unwrap_or_default();
-        is_apply(entry) && name != manager && (name == LEGACY_MANAGER || Owner::is_manager(name))
+        let is_another = name == LEGACY_MANAGER || Owner::is_manager(name);
+        let is_predecessor = Some(name) == predecessor;
+        // Flux does not apply on the server: its fields are those of updates.
+        let counts = is_apply(entry) || (is_predecessor && !has_subresource(entry));
+        counts && name != manager && (is_another || is_predecessor)
     };
     let (merged, mut kept): (Vec<&Value>, Vec<Value>) = {
         let (merged, kept): (Vec<&Value>, Vec<&Value>) =
@@ -134,6 +177,7 @@ pub(super) fn handed_over(live: &Value, manager: &str) -> Option<Value> {
         .unwrap_or_else(|| {
             let mut entry = (*first).clone();
             entry["manager"] = manager.into();
+            entry["operation"] = "Apply".into();
             kept.push(entry);
             kept.len() - 1
         });
@@ -252,7 +296,7 @@ mod tests {
     #[test]
     fn handing_over_merges_the_fields() {
         let object = live(&[("harmony", "Apply"), ("kubectl", "Update")]);
-        let entries = handed_over(&object, "harmony/chart:web@shop").unwrap();
+        let entries = handed_over(&object, "harmony/chart:web@shop", None).unwrap();
         assert_eq!(entries.as_array().unwrap().len(), 2);
         assert_eq!(entries[1]["manager"], "harmony/chart:web@shop");
         assert_eq!(
@@ -260,13 +304,59 @@ mod tests {
             json!({ "f:data": { "f:harmony": {} } })
         );
         let object = live(&[("harmony/chart:web@shop", "Apply"), ("harmony", "Apply")]);
-        let entries = handed_over(&object, "harmony/chart:web@shop").unwrap();
+        let entries = handed_over(&object, "harmony/chart:web@shop", None).unwrap();
         assert_eq!(
             entries,
             json!([{ "manager": "harmony/chart:web@shop", "operation": "Apply", "fieldsV1": {
                 "f:data": { "f:harmony": {}, "f:harmony/chart:web@shop": {} },
             }}])
         );
-        assert_eq!(handed_over(&live(&[("kubectl", "Update")]), "a"), None);
+        assert_eq!(
+            handed_over(&live(&[("kubectl", "Update")]), "a", None),
+            None
+        );
+    }
+
+    #[test]
+    fn what_argo_cd_applied_for_the_same_delivery_can_be_taken_back() {
+        let mut object = live(&[("argocd-controller", "Apply")]);
+        object["metadata"]["annotations"] =
+            json!({ "argocd.argoproj.io/tracking-id": "shop.web:/ConfigMap:shop/a" });
+        let found = standing(&object, &delivery());
+        assert_eq!(found, Standing::ByArgo);
+        let other = Owner::delivery(&"web".parse().unwrap(), &"other".parse().unwrap());
+        assert_eq!(
+            standing(&object, &other),
+            others(&["the Argo CD application shop.web"])
+        );
+        let manager = delivery().manager();
+        let entries = handed_over(&object, &manager, found.predecessor()).unwrap();
+        assert_eq!(entries[0]["manager"], manager.as_str());
+        assert_eq!(handed_over(&object, &manager, None), None);
+    }
+
+    #[test]
+    fn what_flux_installed_for_the_same_delivery_can_be_taken_back() {
+        let mut object = live(&[("helm-controller", "Update"), ("kubectl", "Update")]);
+        object["metadata"]["annotations"] =
+            json!({ "meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "shop" });
+        object["metadata"]["labels"] = json!({ "helm.toolkit.fluxcd.io/name": "web", "helm.toolkit.fluxcd.io/namespace": "shop" });
+        let found = standing(&object, &delivery());
+        assert_eq!(found, Standing::ByFlux);
+        let manager = delivery().manager();
+        let entries = handed_over(&object, &manager, found.predecessor()).unwrap();
+        let shown: Vec<_> = entries
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| format!("{} {}", entry["manager"], entry["operation"]))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                r#""kubectl" "Update""#.to_owned(),
+                format!("\"{manager}\" \"Apply\"")
+            ]
+        );
     }
 }

@@ -119,7 +119,7 @@ pub(super) async fn try_one(
         before: None,
         standing: Standing::Ours,
         verdict: Verdict::Untried,
-        force: false,
+        force: owner.kind() == OwnerKind::Controller,
         notes: Vec::new(),
     };
     let Some(kind) = tried.kind.clone() else {
@@ -148,9 +148,11 @@ pub(super) async fn try_one(
             tried.force = true;
             tried.standing = Standing::Ours;
         }
-        let manager = match tried.standing {
-            Standing::Legacy => LEGACY_MANAGER.to_owned(),
-            _ => owner.manager(),
+        // The fields of Flux are those of updates, which conflict with an apply by the same name.
+        tried.force |= tried.standing == Standing::ByFlux;
+        let manager = match tried.standing.predecessor() {
+            Some(predecessor) => predecessor.to_owned(),
+            None => owner.manager(),
         };
         if ownership::is_as_applied(before, &tried.wanted, &manager) {
             tried.verdict = Verdict::AsApplied;
@@ -244,9 +246,9 @@ impl Trial<'_> {
         name: &ObjectRef,
         sent: &Value,
     ) -> Result<Result<Value, Status>, ClusterError> {
-        let manager = match self.tried.standing {
-            Standing::Legacy => LEGACY_MANAGER.to_owned(),
-            _ => self.owner.manager(),
+        let manager = match self.tried.standing.predecessor() {
+            Some(predecessor) => predecessor.to_owned(),
+            None => self.owner.manager(),
         };
         let parameters = PatchParams {
             dry_run: true,

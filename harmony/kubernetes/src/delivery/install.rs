@@ -25,6 +25,7 @@ use harmony_types::{Digest, Namespace};
 use serde_json::json;
 
 use super::inventory::{DeliveryName, Inventory, reason_to_keep};
+use super::retire::{give_up, retire_argo, retire_flux};
 use crate::apply::{Standing, is_applied_by, rank, standing};
 use crate::hooks::Hooks;
 
@@ -99,6 +100,8 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
             .await?;
         self.approve_removal(&leftovers).await?;
         let mut changes = std::mem::take(&mut prepared.before);
+        changes.extend(retire_argo(self.context, self.cluster, owner).await?);
+        changes.extend(retire_flux(self.context, self.cluster, owner).await?);
         let follows = std::mem::take(&mut prepared.after);
         let followup = hooks.run_before(prepared).await?;
         // A plan shows the final inventory; an inventory that is already right is not written.
@@ -140,6 +143,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
             changes,
             objects: references.cloned().collect(),
             followup,
+            controlled: None,
         })
     }
 
@@ -214,6 +218,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
             Standing::Others(_) => !is_applied,
             Standing::Ours => !is_applied && !name.has_labelled(&found),
             Standing::Legacy => !name.has_labelled(&found),
+            Standing::ByArgo | Standing::ByFlux => false,
         };
         if is_elsewhere && is_foreign {
             return Err(DeliveryError::ForeignEntry {
@@ -274,7 +279,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
             Leftover::Gone(object) => unchanged(object, "already deleted"),
             Leftover::Kept(object, reason) => unchanged(object, &reason),
             Leftover::Shared(object, reason) => {
-                self.give_up(&object).await?;
+                give_up(self.cluster, &object, self.owner).await?;
                 unchanged(object, &reason)
             }
             Leftover::Removable(object) => {
@@ -282,27 +287,6 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
                 change.with_note("no longer in the chart")
             }
         })
-    }
-
-    /// Gives up all fields of the object; the fields of other owners remain.
-    async fn give_up(&self, object: &ObjectRef) -> Result<(), DeliveryError> {
-        let mut metadata = json!({ "name": object.name.as_str() });
-        if let Some(namespace) = &object.namespace {
-            metadata["namespace"] = json!(namespace.as_str());
-        }
-        let bare = KubeObject::from_value(json!({
-            "apiVersion": object.api_version, "kind": object.kind, "metadata": metadata,
-        }));
-        let bare = bare.map_err(ClusterError::from)?;
-        match self
-            .cluster
-            .apply(self.owner, std::slice::from_ref(&bare))
-            .await
-        {
-            // One field belongs only to us, so it remains, and so does the object.
-            Ok(_) | Err(ClusterError::OtherOwner { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 
@@ -329,7 +313,7 @@ pub async fn settle<C: KubernetesCluster + ?Sized>(
 
 /// The target namespace as an object without fields, unless the chart contains it with settings. An existing namespace
 /// is not changed, because its labels may belong to another Score.
-fn missing_namespace(
+pub(super) fn missing_namespace(
     namespace: &Namespace,
     objects: &[KubeObject],
 ) -> Result<Option<KubeObject>, DeliveryError> {

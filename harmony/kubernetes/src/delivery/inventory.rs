@@ -230,14 +230,18 @@ impl Entry {
 
 /// Why an object that no version lists any more is kept; `None` if it may be deleted.
 pub(super) fn reason_to_keep(name: &DeliveryName, object: &KubeObject) -> Option<&'static str> {
-    let is_asked_for = object
-        .body()
-        .pointer("/metadata/annotations/helm.sh~1resource-policy")
-        == Some(&Value::from("keep"));
     if !name.has_labelled(object) {
         return Some("no longer in the chart; kept, because it does not carry the chart's label");
     }
-    if is_asked_for {
+    worth_keeping(object)
+}
+
+/// Why an object is kept whoever created it: its annotation says so, or its data would be lost.
+pub(super) fn worth_keeping(object: &KubeObject) -> Option<&'static str> {
+    let policy = object
+        .body()
+        .pointer("/metadata/annotations/helm.sh~1resource-policy");
+    if policy == Some(&Value::from("keep")) {
         return Some(
             "no longer in the chart; kept, because its annotation `helm.sh/resource-policy` says so",
         );

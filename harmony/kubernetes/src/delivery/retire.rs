@@ -1,0 +1,154 @@
+//! Ends the delivery of a chart by another mechanism, whose objects the new one has taken over.
+
+use harmony_core::Context;
+use harmony_core::capability::KubernetesCluster;
+use harmony_core::capability::continuous_delivery::DeliveryError;
+use harmony_core::capability::kubernetes_cluster::ClusterError;
+use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
+use harmony_core::outcome::{Action, Change};
+use harmony_core::owner::Owner;
+use serde_json::json;
+
+use super::inventory::DeliveryName;
+use super::{argocd, flux};
+use crate::apply::is_applied_by;
+use crate::marks::DELIVERY_LABEL;
+
+/// Ends a direct delivery: gives up its fields of the objects, then deletes its inventory. Objects that only it had stay,
+/// with its label.
+///
+/// The inventory goes last, so that a run that was killed is continued by the next one.
+pub(super) async fn retire_direct(
+    context: &Context,
+    cluster: &(impl KubernetesCluster + ?Sized),
+    name: &DeliveryName,
+    owner: &Owner,
+    objects: &[KubeObject],
+) -> Result<Option<Change>, DeliveryError> {
+    let inventory = name.config_map(owner.namespace());
+    let Some(found) = cluster.get(&inventory).await? else {
+        return Ok(None);
+    };
+    let note = "the controller keeps the list of objects from now on";
+    if context.is_planning() {
+        return Ok(Some(Change::new(Action::Delete, inventory).with_note(note)));
+    }
+    // By the same name, but without taking over what the controller has applied for us.
+    let leaving = Owner::controller(owner.manager(), owner.namespace());
+    for object in objects {
+        let live = cluster.get(object.reference()).await?;
+        if live.is_some_and(|live| is_applied_by(live.body(), owner)) {
+            give_up(cluster, object.reference(), &leaving).await?;
+        }
+    }
+    let change = cluster.delete_observed(&found).await?;
+    Ok(Some(change.with_note(note)))
+}
+
+/// Ends a delivery by Argo CD: deletes the Application, which deletes nothing else because it has no finalizer.
+pub(super) async fn retire_argo(
+    context: &Context,
+    cluster: &(impl KubernetesCluster + ?Sized),
+    owner: &Owner,
+) -> Result<Option<Change>, DeliveryError> {
+    let query = ObjectQuery {
+        api_version: argocd::API_VERSION.into(),
+        kind: "Application".into(),
+        namespace: None,
+        labels: [(DELIVERY_LABEL.to_owned(), owner.name().to_owned())].into(),
+    };
+    let name = argocd::name(owner.namespace(), owner.name());
+    let listed = cluster.list(&query).await?;
+    let Some(reference) = listed.into_iter().find(|found| found.name.as_str() == name) else {
+        return Ok(None);
+    };
+    let found = cluster.get(&reference).await?;
+    let Some(found) = found.filter(|found| is_applied_by(found.body(), owner)) else {
+        return Ok(None);
+    };
+    let note = "Harmony applies the objects itself from now on";
+    if context.is_planning() {
+        return Ok(Some(Change::new(Action::Delete, reference).with_note(note)));
+    }
+    let change = cluster.delete_observed(&found).await?;
+    Ok(Some(change.with_note(note)))
+}
+
+/// Ends a delivery by Flux: suspends its HelmRelease, so that deleting it uninstalls nothing, and deletes everything that
+/// only Flux and Helm need. The HelmRelease goes last.
+pub(super) async fn retire_flux(
+    context: &Context,
+    cluster: &(impl KubernetesCluster + ?Sized),
+    owner: &Owner,
+) -> Result<Option<Change>, DeliveryError> {
+    let Ok(name) = owner.name().parse() else {
+        return Ok(None);
+    };
+    let reference = flux::reference(owner.namespace(), name);
+    let found = cluster.get(&reference).await?;
+    if !found.is_some_and(|found| is_applied_by(found.body(), owner)) {
+        return Ok(None);
+    }
+    let note = "the chart stays installed, and Flux no longer looks after it";
+    if context.is_planning() {
+        return Ok(Some(Change::new(Action::Delete, reference).with_note(note)));
+    }
+    let suspended = KubeObject::from_value(json!({
+        "apiVersion": reference.api_version, "kind": reference.kind,
+        "metadata": { "name": reference.name.as_str(), "namespace": owner.namespace().as_str() },
+        "spec": { "suspend": true },
+    }));
+    let suspended = suspended.map_err(ClusterError::from)?;
+    let retiring = Owner::controller("harmony-retires-release", owner.namespace());
+    cluster.apply(&retiring, &[suspended]).await?;
+    let ours = (DELIVERY_LABEL.to_owned(), owner.name().to_owned());
+    let of_helm = [("owner", "helm"), ("name", owner.name())]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let query = |api_version: &str, kind: &str, labels| ObjectQuery {
+        api_version: api_version.into(),
+        kind: kind.into(),
+        namespace: Some(owner.namespace().clone()),
+        labels,
+    };
+    let mut rest = cluster
+        .list(&query(
+            flux::SOURCES,
+            "OCIRepository",
+            [ours.clone()].into(),
+        ))
+        .await?;
+    let secrets = cluster.list(&query("v1", "Secret", [ours].into())).await?;
+    let is_of_flux = |secret: &ObjectRef| {
+        let name = secret.name.as_str();
+        name.strip_prefix(owner.name())
+            .is_some_and(|suffix| suffix.starts_with("-flux-"))
+    };
+    rest.extend(secrets.into_iter().filter(is_of_flux));
+    rest.extend(cluster.list(&query("v1", "Secret", of_helm.into())).await?);
+    for object in rest {
+        cluster.delete(&object).await?;
+    }
+    let change = cluster.delete(&reference).await?;
+    Ok(Some(change.with_note(note)))
+}
+
+/// Gives up all fields of the object; the fields of other owners remain.
+pub(super) async fn give_up(
+    cluster: &(impl KubernetesCluster + ?Sized),
+    object: &ObjectRef,
+    owner: &Owner,
+) -> Result<(), DeliveryError> {
+    let mut metadata = json!({ "name": object.name.as_str() });
+    if let Some(namespace) = &object.namespace {
+        metadata["namespace"] = json!(namespace.as_str());
+    }
+    let bare = KubeObject::from_value(json!({
+        "apiVersion": object.api_version, "kind": object.kind, "metadata": metadata,
+    }));
+    let bare = bare.map_err(ClusterError::from)?;
+    match cluster.apply(owner, std::slice::from_ref(&bare)).await {
+        // One field belongs only to us, so it remains, and so does the object.
+        Ok(_) | Err(ClusterError::OtherOwner { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
