@@ -3,6 +3,7 @@
 //! This directory is one of the few places that may use `k8s_openapi` structs: Scores convert their data to typed
 //! objects, and all other code composes Scores.
 
+pub mod argocd;
 pub mod helm_chart;
 pub mod http_server;
 pub mod k8s_resource;
@@ -11,6 +12,8 @@ pub mod nats;
 pub mod pull_secret;
 pub mod storage;
 
+pub use argocd::ArgoCdScore;
+pub use helm_chart::HelmChartScore;
 pub use helm_chart::{ChartsLock, HelmChartError, HelmChartScore, HelmSource, LockedChart};
 pub use http_server::{HttpServer, HttpServerScore};
 pub use k8s_resource::K8sResourceScore;

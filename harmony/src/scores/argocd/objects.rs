@@ -1,0 +1,388 @@
+//! The Kubernetes objects of Argo CD.
+
+use std::collections::BTreeMap;
+
+use harmony_core::kubernetes::{KubeObject, ObjectError};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
+    EnvVar, HTTPGetAction, Namespace, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    SeccompProfile, Secret, SecurityContext, ServiceAccount, Volume, VolumeMount,
+};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use rand::Rng as _;
+use rand::distr::Alphanumeric;
+use sha2::{Digest as _, Sha256};
+
+use super::super::pull_secret;
+use super::{ArgoCdScore, kinds};
+
+/// The name of the workload, by which its state is found when it does not respond.
+const CONTROLLER: &str = "argocd-application-controller";
+/// Certificate authorities of registries, as Argo CD names the ConfigMap.
+const AUTHORITIES: &str = "argocd-tls-certs-cm";
+
+const CONTROLLER_PORT: i32 = 8082;
+const RENDERER_PORT: i32 = 8084;
+/// The addresses of the renderer and the cache, inside the pod.
+const RENDERER: &str = "127.0.0.1:8081";
+const CACHE: &str = "127.0.0.1:6379";
+
+/// About 190 bits.
+const KEY_LENGTH: usize = 32;
+
+/// The user of Argo CD's own image.
+const USER: i64 = 999;
+
+/// The namespace, and a Secret that is created once: the key with which Argo CD's API server signs sessions. The controller
+/// refuses to run without it.
+pub(super) fn first(score: &ArgoCdScore) -> Result<(KubeObject, KubeObject), ObjectError> {
+    let key: Vec<u8> = rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(KEY_LENGTH)
+        .collect();
+    let secret = Secret {
+        metadata: metadata(score, "argocd-secret"),
+        type_: Some("Opaque".into()),
+        data: Some(BTreeMap::from([(
+            "server.secretkey".to_owned(),
+            ByteString(key),
+        )])),
+        ..Secret::default()
+    };
+    Ok((
+        KubeObject::new(&namespace(score))?,
+        KubeObject::new(&secret)?,
+    ))
+}
+
+pub(super) fn build(score: &ArgoCdScore) -> Result<Vec<KubeObject>, ObjectError> {
+    let mut objects = kinds::build(&score.namespace)?;
+    for (name, data) in settings(score) {
+        objects.push(KubeObject::new(&ConfigMap {
+            metadata: metadata(score, name),
+            data: Some(data),
+            ..ConfigMap::default()
+        })?);
+    }
+    objects.push(KubeObject::new(&ServiceAccount {
+        metadata: metadata(score, CONTROLLER),
+        ..ServiceAccount::default()
+    })?);
+    objects.push(KubeObject::new(&role(score))?);
+    objects.push(KubeObject::new(&binding(score))?);
+    objects.push(KubeObject::new(&workload(score))?);
+    Ok(objects)
+}
+
+/// The ConfigMaps that Argo CD reads at start and while it runs. Some have to exist although they are empty.
+fn settings(score: &ArgoCdScore) -> Vec<(&'static str, BTreeMap<String, String>)> {
+    let map = |entries: &[(&str, &str)]| {
+        let entries = entries.iter();
+        entries
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    vec![
+        (
+            "argocd-cm",
+            map(&[
+                ("admin.enabled", "false"),
+                ("application.resourceTrackingMethod", "annotation"),
+            ]),
+        ),
+        ("argocd-cmd-params-cm", map(&[])),
+        ("argocd-rbac-cm", map(&[])),
+        ("argocd-ssh-known-hosts-cm", map(&[])),
+        ("argocd-gpg-keys-cm", map(&[])),
+        (AUTHORITIES, score.authorities.clone()),
+    ]
+}
+
+/// Argo CD applies whatever the charts contain.
+fn role(score: &ArgoCdScore) -> ClusterRole {
+    let all = || Some(vec!["*".to_owned()]);
+    ClusterRole {
+        metadata: ObjectMeta {
+            namespace: None,
+            ..metadata(score, &cluster_name(score))
+        },
+        rules: Some(vec![
+            PolicyRule {
+                api_groups: all(),
+                resources: all(),
+                verbs: vec!["*".into()],
+                ..PolicyRule::default()
+            },
+            PolicyRule {
+                non_resource_urls: all(),
+                verbs: vec!["*".into()],
+                ..PolicyRule::default()
+            },
+        ]),
+        ..ClusterRole::default()
+    }
+}
+
+fn binding(score: &ArgoCdScore) -> ClusterRoleBinding {
+    ClusterRoleBinding {
+        metadata: ObjectMeta {
+            namespace: None,
+            ..metadata(score, &cluster_name(score))
+        },
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".into(),
+            kind: "ClusterRole".into(),
+            name: cluster_name(score),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".into(),
+            name: CONTROLLER.into(),
+            namespace: Some(score.namespace.to_string()),
+            ..Subject::default()
+        }]),
+    }
+}
+
+/// Two installations in one cluster have a role each.
+fn cluster_name(score: &ArgoCdScore) -> String {
+    format!("{}-{CONTROLLER}", score.namespace)
+}
+
+fn workload(score: &ArgoCdScore) -> StatefulSet {
+    StatefulSet {
+        metadata: metadata(score, CONTROLLER),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(1),
+            service_name: Some(CONTROLLER.into()),
+            selector: LabelSelector {
+                match_labels: Some(selector()),
+                ..LabelSelector::default()
+            },
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(selector()),
+                    annotations: Some(BTreeMap::from([(
+                        "harmony.dev/config".to_owned(),
+                        settings_mark(score),
+                    )])),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(score)),
+            },
+            ..StatefulSetSpec::default()
+        }),
+        ..StatefulSet::default()
+    }
+}
+
+fn pod(score: &ArgoCdScore) -> PodSpec {
+    let empty = |name: &str| Volume {
+        name: name.into(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    };
+    let authorities = Volume {
+        name: "authorities".into(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: AUTHORITIES.into(),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    PodSpec {
+        service_account_name: Some(CONTROLLER.into()),
+        image_pull_secrets: score.pull_secret.as_ref().map(pull_secret::references),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            fs_group: Some(USER),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".into(),
+                ..SeccompProfile::default()
+            }),
+            ..PodSecurityContext::default()
+        }),
+        volumes: Some(vec![
+            authorities,
+            empty("tmp"),
+            empty("renderer-tmp"),
+            empty("cache-tmp"),
+        ]),
+        containers: vec![controller(score), renderer(score), cache(score)],
+        ..PodSpec::default()
+    }
+}
+
+fn controller(score: &ArgoCdScore) -> Container {
+    Container {
+        args: Some(strings(&[
+            "--repo-server",
+            RENDERER,
+            "--repo-server-plaintext",
+            "--redis",
+            CACHE,
+        ])),
+        env: Some(vec![
+            variable("ARGOCD_CONTROLLER_REPLICAS", "1"),
+            variable("HOME", "/tmp"),
+        ]),
+        volume_mounts: Some(vec![mount("tmp", "/tmp")]),
+        ..container(CONTROLLER, &score.image, Some(CONTROLLER_PORT))
+    }
+}
+
+fn renderer(score: &ArgoCdScore) -> Container {
+    Container {
+        args: Some(strings(&[
+            "--disable-tls",
+            "--address",
+            "127.0.0.1",
+            "--port",
+            "8081",
+            "--redis",
+            CACHE,
+        ])),
+        env: Some(vec![
+            variable("ARGOCD_GPG_ENABLED", "false"),
+            variable("HOME", "/tmp"),
+        ]),
+        volume_mounts: Some(vec![
+            mount("renderer-tmp", "/tmp"),
+            VolumeMount {
+                read_only: Some(true),
+                ..mount("authorities", "/app/config/tls")
+            },
+        ]),
+        ..container("argocd-repo-server", &score.image, Some(RENDERER_PORT))
+    }
+}
+
+fn cache(score: &ArgoCdScore) -> Container {
+    Container {
+        args: Some(strings(&[
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+            "/tmp",
+        ])),
+        volume_mounts: Some(vec![mount("cache-tmp", "/tmp")]),
+        ..container("redis-server", &score.redis, None)
+    }
+}
+
+/// A container that runs the program of its name, with a probe if it serves `/healthz` at a port.
+fn container(program: &str, image: &harmony_types::ImageRef, health: Option<i32>) -> Container {
+    let probe = |failures: i32| {
+        health.map(|port| Probe {
+            http_get: Some(HTTPGetAction {
+                path: Some("/healthz".into()),
+                port: IntOrString::Int(port),
+                ..HTTPGetAction::default()
+            }),
+            period_seconds: Some(2),
+            timeout_seconds: Some(5),
+            failure_threshold: Some(failures),
+            ..Probe::default()
+        })
+    };
+    Container {
+        name: program.into(),
+        image: Some(image.to_string()),
+        command: Some(vec![program.into()]),
+        ports: health.map(|port| {
+            vec![ContainerPort {
+                name: Some("health".into()),
+                container_port: port,
+                ..ContainerPort::default()
+            }]
+        }),
+        readiness_probe: probe(3),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".into()]),
+                ..Capabilities::default()
+            }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+fn mount(volume: &str, path: &str) -> VolumeMount {
+    VolumeMount {
+        name: volume.into(),
+        mount_path: path.into(),
+        ..VolumeMount::default()
+    }
+}
+
+fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar {
+        name: name.into(),
+        value: Some(value.into()),
+        ..EnvVar::default()
+    }
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+/// Changes with the settings that are read only at start.
+fn settings_mark(score: &ArgoCdScore) -> String {
+    let mut hash = Sha256::new();
+    for (name, data) in settings(score) {
+        hash.update(name);
+        for (key, value) in data {
+            hash.update(key);
+            hash.update(value);
+        }
+    }
+    let hash = hash.finalize();
+    hash.iter()
+        .take(4)
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn selector() -> BTreeMap<String, String> {
+    BTreeMap::from([("app.kubernetes.io/name".to_owned(), CONTROLLER.to_owned())])
+}
+
+fn namespace(score: &ArgoCdScore) -> Namespace {
+    Namespace {
+        metadata: ObjectMeta {
+            name: Some(score.namespace.to_string()),
+            ..ObjectMeta::default()
+        },
+        ..Namespace::default()
+    }
+}
+
+/// Argo CD reads only settings with the label `part-of`.
+fn metadata(score: &ArgoCdScore, name: &str) -> ObjectMeta {
+    let labels = [
+        ("app.kubernetes.io/name", name),
+        ("app.kubernetes.io/part-of", "argocd"),
+    ];
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(score.namespace.to_string()),
+        labels: Some(
+            labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        ),
+        ..ObjectMeta::default()
+    }
+}
