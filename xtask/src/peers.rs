@@ -24,6 +24,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/bin/busybox", "busybox-static"),
     ("promtool", "prometheus"),
     ("amtool", "prometheus-alertmanager"),
+    ("redis-server", "redis-server"),
 ];
 
 /// Go programs: the environment variable for tests, the name, the module and version.
@@ -59,6 +60,10 @@ const GO_SOURCES: &[(&str, &str)] = &[(
     "github.com/prometheus-operator/prometheus-operator@v0.85.0",
 )];
 
+/// Programs of Go modules in `xtask/peers`, for programs that cannot be installed by their own module's version: the
+/// environment variable for tests, the folder and name, the version.
+const OWN_GO_PROGRAMS: &[(&str, &str, &str)] = &[("HARMONY_ARGOCD", "argocd", "v3.2.6")];
+
 /// Installs everything that is missing, and returns the environment variables for tests.
 pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     install_packages()?;
@@ -71,6 +76,9 @@ pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     }
     for (variable, module) in GO_SOURCES {
         found.push((*variable, go_source(variable, module)?));
+    }
+    for (variable, name, version) in OWN_GO_PROGRAMS {
+        found.push((*variable, own_program(variable, name, version)?));
     }
     Ok(found)
 }
@@ -213,6 +221,36 @@ fn go_module(module: &GoModule) -> anyhow::Result<Vec<(&'static str, PathBuf)>> 
     std::fs::rename(&building, &folder)?;
     println!("xtask: built {name} in {} s", began.elapsed().as_secs());
     Ok(programs)
+}
+
+/// Without debug information and paths of this machine, as the program of the local node: both then share the compiled
+/// packages that they have in common.
+fn own_program(variable: &str, name: &str, version: &str) -> anyhow::Result<PathBuf> {
+    if let Some(named) = std::env::var_os(variable) {
+        return Ok(named.into());
+    }
+    let folder = cache_dir()?
+        .join("test-peers")
+        .join(format!("{name}-{version}"));
+    let program = folder.join(name);
+    if !program.is_file() {
+        println!("xtask: building {name} {version}");
+        let began = Instant::now();
+        let building = folder.with_file_name(format!("{name}-{version}.building"));
+        command::run(
+            Command::new("go")
+                .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
+                .arg(building.join(name))
+                .arg(".")
+                .current_dir(command::root().join("xtask/peers").join(name))
+                .env("CGO_ENABLED", "0")
+                .env("GOFLAGS", "-mod=readonly"),
+        )?;
+        std::fs::create_dir_all(&folder)?;
+        std::fs::rename(building.join(name), &program)?;
+        println!("xtask: built {name} in {} s", began.elapsed().as_secs());
+    }
+    Ok(program)
 }
 
 fn cache_dir() -> anyhow::Result<PathBuf> {

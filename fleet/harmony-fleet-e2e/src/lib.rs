@@ -13,11 +13,13 @@
 //! | `monitoring` | an app is killed, the alert arrives at the receiver, and so does its resolution |
 //! | `prometheus_operator` | the API server accepts the resources for prometheus-operator |
 //! | `first_app` | the commands of the guide to a first app work as written |
+//! | `argocd` | a release goes through Argo CD, and the delivery can be moved there and back |
 //! | `plan` | a plan writes nothing, lists no changes after a deploy, and lists an edit |
 //!
 //! The tests use the machine's local node. They start it if necessary, and keep it running.
 
 pub mod alert_server;
 pub mod checkout;
+pub mod gitops;
 pub mod released;
 pub mod stack;

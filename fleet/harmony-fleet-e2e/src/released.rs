@@ -34,9 +34,21 @@ impl ReleaseRig {
     /// # Errors
     /// The registry program or git is not installed.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::with(RegistryPeer::start().await?).await
+    }
+
+    /// As [`start`](Self::start), with a registry that pods reach at the address of the node.
+    ///
+    /// # Errors
+    /// The registry program or git is not installed, or the node is not running.
+    pub async fn start_for_pods() -> anyhow::Result<Self> {
+        let address = LocalNode::default().address();
+        Self::with(RegistryPeer::start_on(address).await?).await
+    }
+
+    async fn with(registry: RegistryPeer) -> anyhow::Result<Self> {
         harmony::install_crypto();
         let checkout = Checkout::take().await?;
-        let registry = RegistryPeer::start().await?;
         let trust = RegistryTrust::Authority(std::fs::read_to_string(registry.ca_file())?);
         LocalNode::default().trust_registry(&Context::new(), registry.host(), &trust)?;
         Ok(Self { registry, checkout })

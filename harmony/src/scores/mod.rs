@@ -13,7 +13,6 @@ pub mod pull_secret;
 pub mod storage;
 
 pub use argocd::ArgoCdScore;
-pub use helm_chart::HelmChartScore;
 pub use helm_chart::{ChartsLock, HelmChartError, HelmChartScore, HelmSource, LockedChart};
 pub use http_server::{HttpServer, HttpServerScore};
 pub use k8s_resource::K8sResourceScore;

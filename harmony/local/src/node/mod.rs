@@ -179,6 +179,11 @@ impl LocalNode {
         Ok(Change::new(action, Subject::File(path)))
     }
 
+    /// The address of the node on this machine. Pods reach what listens on it.
+    pub fn address(&self) -> std::net::Ipv4Addr {
+        self.config.address
+    }
+
     /// The admin kubeconfig with embedded credentials, readable by root. Exists after `up`.
     pub fn kubeconfig(&self) -> PathBuf {
         self.config.layout().kubeconfig("admin")

@@ -7,7 +7,7 @@ mod certificates;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -23,11 +23,12 @@ use crate::settings::{Credentials, Environment, RegistrySettings};
 /// The timeout until the program answers.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A registry on its own port of 127.0.0.1, with its own storage. Dropping it stops it and deletes everything.
+/// A registry on its own port of 127.0.0.1 or another address of this machine, with its own storage. Dropping it stops it and deletes everything.
 #[derive(Debug)]
 pub struct RegistryPeer {
     folder: TempDir,
     host: RegistryHost,
+    address: Ipv4Addr,
     port: u16,
     program: PathBuf,
     process: Option<Child>,
@@ -116,17 +117,30 @@ impl RegistryPeer {
     /// # Errors
     /// See [`PeerError`].
     pub async fn start_with(protection: Protection) -> Result<Self, PeerError> {
+        Self::launch(Ipv4Addr::LOCALHOST, protection).await
+    }
+
+    /// Starts a registry with TLS and a password on this address, which pods of the local node can reach.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub async fn start_on(address: Ipv4Addr) -> Result<Self, PeerError> {
+        Self::launch(address, Protection::TlsAndPassword).await
+    }
+
+    async fn launch(address: Ipv4Addr, protection: Protection) -> Result<Self, PeerError> {
         let program = find_program().ok_or(PeerError::Missing)?;
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let host = RegistryHost::parse(format!("127.0.0.1:{port}"))
+        let port = TcpListener::bind((address, 0))?.local_addr()?.port();
+        let host = RegistryHost::parse(format!("{address}:{port}"))
             .map_err(|error| io::Error::other(error.to_string()))?;
         let folder = tempfile::Builder::new()
             .prefix("harmony-registry-")
             .tempdir()?;
-        write_configuration(folder.path(), port, &protection)?;
+        write_configuration(folder.path(), address, port, &protection)?;
         let mut peer = Self {
             folder,
             host,
+            address,
             port,
             program,
             process: None,
@@ -205,7 +219,7 @@ impl RegistryPeer {
             .spawn()?;
         self.process = Some(process);
         let ready = async {
-            while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            while tokio::net::TcpStream::connect((self.address, self.port))
                 .await
                 .is_err()
             {
@@ -243,7 +257,13 @@ fn find_program() -> Option<PathBuf> {
     })
 }
 
-fn write_configuration(folder: &Path, port: u16, protection: &Protection) -> Result<(), PeerError> {
+fn write_configuration(
+    folder: &Path,
+    address: Ipv4Addr,
+    port: u16,
+    protection: &Protection,
+) -> Result<(), PeerError> {
+    let own = address.to_string();
     let file = |name: &str| folder.join(name).display().to_string();
     let tls = match protection {
         Protection::TlsAndPassword | Protection::TlsFor(_) | Protection::SelfSigned => format!(
@@ -257,7 +277,7 @@ fn write_configuration(folder: &Path, port: u16, protection: &Protection) -> Res
     match protection {
         Protection::Open => {}
         Protection::SelfSigned => {
-            let server = certificates::self_signed("127.0.0.1")?;
+            let server = certificates::self_signed(&own)?;
             fs::write(folder.join("ca.crt"), &server.certificate)?;
             fs::write(folder.join("server.crt"), &server.certificate)?;
             fs::write(folder.join("server.key"), &server.key)?;
@@ -265,7 +285,7 @@ fn write_configuration(folder: &Path, port: u16, protection: &Protection) -> Res
         Protection::TlsAndPassword | Protection::TlsFor(_) => {
             let name = match protection {
                 Protection::TlsFor(name) => name,
-                _ => "127.0.0.1",
+                _ => &own,
             };
             let authority = Authority::new("Harmony test authority")?;
             let server = authority.issue(name)?;
@@ -299,7 +319,7 @@ fn write_configuration(folder: &Path, port: u16, protection: &Protection) -> Res
         "version: 0.1\n\
          log:\n  level: info\n  accesslog:\n    disabled: false\n\
          storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-         http:\n  addr: 127.0.0.1:{port}\n  secret: only-for-this-test\n{tls}{auth}",
+         http:\n  addr: {address}:{port}\n  secret: only-for-this-test\n{tls}{auth}",
         file("storage")
     );
     fs::create_dir(folder.join("storage"))?;

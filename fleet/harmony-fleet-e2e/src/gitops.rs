@@ -1,0 +1,238 @@
+//! Argo CD on the local node, and a topology that delivers through it.
+//!
+//! Its images are assembled from programs of this machine, because nothing can be pulled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use harmony::containers::{Prebuilt, Runtime};
+use harmony::core::capability::{ContainerBuilder, OciRegistry};
+use harmony::core::delegation::*;
+use harmony::core::image::{BuildContext, Buildable, FileEntry, FileSource, ImageSource};
+use harmony::core::inventory::Platform;
+use harmony::kubernetes::Cluster;
+use harmony::kubernetes::delivery::{ArgoDelivery, ArgoLogin, ArgoSettings};
+use harmony::local::node::LocalNode;
+use harmony::registry::OciRegistryClient;
+use harmony::scores::ArgoCdScore;
+use harmony::{Context, InterpretError, Inventory, K8sAnywhereTopology, Outcome, Score, Topology};
+use harmony_registry::testing::RegistryPeer;
+
+use crate::released::ReleaseRig;
+use crate::stack::readable;
+
+/// The location of everything that the tests release.
+const PROJECT: &str = "team";
+
+/// Delivers through Argo CD what is released in the registry of a test.
+#[derive(Debug, Delegate)]
+#[delegate(OciRegistry, target = "registry")]
+#[delegate(HelmRegistry, target = "registry")]
+#[delegate(ReleaseRecords, target = "records")]
+#[delegate(KubernetesCluster, target = "cluster")]
+#[delegate(Prober, target = "cluster")]
+#[delegate(ContinuousDelivery, target = "delivery")]
+pub struct GitOps {
+    context: Context,
+    registry: Arc<OciRegistryClient>,
+    records: OciRegistryClient,
+    cluster: Cluster,
+    delivery: ArgoDelivery<Cluster, Arc<OciRegistryClient>>,
+}
+
+impl GitOps {
+    /// Uses the Argo CD in the namespace `argocd`.
+    ///
+    /// # Errors
+    /// The node or the registry cannot be used.
+    pub async fn new(rig: &ReleaseRig, argocd: &Namespace) -> anyhow::Result<Self> {
+        let context = Context::new();
+        let location = rig.registry.location(PROJECT);
+        let client = || {
+            let settings = rig.registry.settings();
+            OciRegistryClient::new(context.clone(), location.clone(), settings)
+        };
+        let (registry, records) = (Arc::new(client()?), client()?);
+        let kubeconfig = LocalNode::default().kubeconfig();
+        let cluster = Cluster::connect(&context, &kubeconfig, None).await?;
+        let settings = ArgoSettings {
+            namespace: argocd.clone(),
+            login: Some(ArgoLogin {
+                user: RegistryPeer::USER.into(),
+                password: RegistryPeer::PASSWORD.to_owned().into(),
+            }),
+            ..ArgoSettings::default()
+        };
+        let delivery = ArgoDelivery::new(
+            context.clone(),
+            cluster.clone(),
+            Arc::clone(&registry),
+            location,
+            settings,
+        );
+        Ok(Self {
+            context,
+            registry,
+            records,
+            cluster,
+            delivery,
+        })
+    }
+}
+
+#[async_trait]
+impl Topology for GitOps {
+    fn name(&self) -> &'static str {
+        "gitops"
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// No test plans with it.
+    fn into_planning(self) -> Self {
+        self
+    }
+
+    async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
+        Ok(Outcome::unchanged())
+    }
+}
+
+/// Installs Argo CD in `namespace`, so that it trusts the registry of the test.
+///
+/// # Errors
+/// Its programs are not on this machine, or it does not become ready.
+pub async fn install_argocd(
+    topology: &K8sAnywhereTopology,
+    rig: &ReleaseRig,
+    namespace: &Namespace,
+) -> anyhow::Result<ArgoCdScore> {
+    let (host, _) = rig
+        .registry
+        .host()
+        .as_str()
+        .split_once(':')
+        .context("the registry has a port")?;
+    let authority = std::fs::read_to_string(rig.registry.ca_file())?;
+    let score = ArgoCdScore {
+        namespace: namespace.clone(),
+        image: argocd_image(topology).await?,
+        redis: redis_image(topology).await?,
+        pull_secret: None,
+        authorities: BTreeMap::from([(host.to_owned(), authority)]),
+        deadline: Duration::from_secs(120),
+    };
+    let installed = score.interpret(&Inventory::autoload(), topology).await;
+    installed.map_err(readable)?;
+    Ok(score)
+}
+
+/// The program of `xtask/peers/argocd` under both of its names, and helm.
+async fn argocd_image(topology: &K8sAnywhereTopology) -> anyhow::Result<ImageRef> {
+    let program = program_of("HARMONY_ARGOCD")?;
+    let helm = program_of("HARMONY_HELM")?;
+    let link = |name: &str| FileEntry {
+        path: format!("/usr/local/bin/{name}"),
+        source: FileSource::Symlink("argocd".into()),
+        mode: 0o777,
+    };
+    let runtime = Runtime {
+        ca_certificates: true,
+        files: vec![
+            link("argocd-application-controller"),
+            link("argocd-repo-server"),
+            host_file("/usr/local/bin/helm", helm),
+            FileEntry {
+                path: "/app/config/tls".into(),
+                source: FileSource::Directory,
+                mode: 0o755,
+            },
+        ],
+        ..Runtime::default()
+    };
+    image(
+        topology,
+        "test-argocd",
+        Prebuilt::new(program).with_runtime(runtime),
+    )
+    .await
+}
+
+/// Debian's redis-server, and the libraries that it links.
+async fn redis_image(topology: &K8sAnywhereTopology) -> anyhow::Result<ImageRef> {
+    let program = PathBuf::from("/usr/bin/redis-server").canonicalize()?;
+    // Under the name by which the Score starts it.
+    let folder = tempfile::tempdir()?;
+    let named = folder.path().join("redis-server");
+    std::fs::copy(program, &named)?;
+    let runtime = Runtime {
+        files: libraries(&named)?,
+        ..Runtime::default()
+    };
+    image(
+        topology,
+        "test-redis",
+        Prebuilt::new(named).with_runtime(runtime),
+    )
+    .await
+}
+
+fn program_of(variable: &str) -> anyhow::Result<PathBuf> {
+    let program = std::env::var_os(variable);
+    let program =
+        program.with_context(|| format!("{variable} is not set: `cargo xtask test` sets it"))?;
+    Ok(program.into())
+}
+
+fn host_file(path: &str, source: PathBuf) -> FileEntry {
+    FileEntry {
+        path: path.into(),
+        source: FileSource::Host(source),
+        mode: 0o755,
+    }
+}
+
+/// What `ldd` lists, at the same paths.
+fn libraries(program: &Path) -> anyhow::Result<Vec<FileEntry>> {
+    let listed = Command::new("ldd").arg(program).output()?;
+    let listed = String::from_utf8(listed.stdout)?;
+    let paths: BTreeSet<&str> = listed
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+        .collect();
+    anyhow::ensure!(
+        !paths.is_empty(),
+        "ldd lists no libraries of {}",
+        program.display()
+    );
+    paths
+        .into_iter()
+        .map(|path| Ok(host_file(path, PathBuf::from(path).canonicalize()?)))
+        .collect()
+}
+
+async fn image(
+    topology: &K8sAnywhereTopology,
+    name: &str,
+    buildable: impl Buildable + 'static,
+) -> anyhow::Result<ImageRef> {
+    let host = topology.registry_url().host();
+    let name: ImageRef = format!("{host}/{name}:1.0.0").parse()?;
+    let context = BuildContext {
+        project_root: PathBuf::from("/"),
+        source: ImageSource::Buildable(Arc::new(buildable)),
+        platform: Platform::current(),
+        created: 0,
+        labels: BTreeMap::new(),
+    };
+    let built = topology.build(&context, &name).await?;
+    topology.push_image(&built, &name).await?;
+    let digest = built.digest().context("an image was built")?;
+    Ok(name.with_digest(digest.clone()))
+}

@@ -1,0 +1,136 @@
+//! Tests deliveries through Argo CD on a real node: a release, a broken one, a better one, and the way to Argo CD and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use harmony::core::capability::KubernetesCluster;
+use harmony::core::composite;
+use harmony::core::diagnostic::Report;
+use harmony::core::kubernetes::ObjectRef;
+use harmony::prelude::*;
+use harmony::types::Namespace;
+use harmony_fleet_e2e::gitops::{GitOps, install_argocd};
+use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
+use harmony_fleet_e2e::stack::{image_of, namespace_object, new_namespace, topology};
+
+const APP: &str = "hello-web";
+const CRATE: &str = "examples/hello-web";
+
+fn app(rig: &ReleaseRig) -> anyhow::Result<Arc<AppSpec>> {
+    let server = HttpServer {
+        pull_secret: Some(PULL_SECRET.parse()?),
+        ..HttpServer::on(8080)
+    };
+    let app = AppSpec {
+        project_root: rig.root().to_path_buf(),
+        ..AppSpec::rust(env!("CARGO_MANIFEST_DIR"), APP)?
+    };
+    Ok(Arc::new(app.serving(server)))
+}
+
+async fn run<T: Topology + 'static>(
+    scores: Vec<Box<dyn Score<T>>>,
+    topology: &T,
+) -> anyhow::Result<Result<Outcome, Report>> {
+    let outcome = composite::in_order(scores)
+        .execute(&Inventory::autoload(), topology)
+        .await;
+    Ok(outcome.map_err(|error| error.report()))
+}
+
+async fn release(rig: &ReleaseRig, app: &Arc<AppSpec>) -> anyhow::Result<()> {
+    let released = run(scores![ReleaseScore::of(app)], &rig.ci()?).await?;
+    released.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    Ok(())
+}
+
+/// A deploy to production, which Argo CD is slow to fail.
+fn deploy(app: &Arc<AppSpec>, production: &Namespace) -> DeployScore {
+    DeployScore::of(app, DeployTarget::production(production.clone()))
+        .with_ready_deadline(Duration::from_secs(90))
+}
+
+async fn uid(object: &ObjectRef) -> anyhow::Result<String> {
+    let found = topology().await?.get(object).await?;
+    let found = found.with_context(|| format!("{object} exists"))?;
+    let uid = found.body()["metadata"]["uid"].as_str();
+    Ok(uid.context("it has a UID")?.to_owned())
+}
+
+#[tokio::test]
+async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Result<()> {
+    let local = topology().await?;
+    let rig = ReleaseRig::start_for_pods().await?;
+    let (argocd, production) = (new_namespace()?, new_namespace()?);
+    rig.let_pull(&production).await?;
+    install_argocd(&local, &rig, &argocd).await?;
+    let gitops = GitOps::new(&rig, &argocd).await?;
+    let app = app(&rig)?;
+    let deployment = ObjectRef {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        namespace: Some(production.clone()),
+        name: APP.parse()?,
+    };
+
+    // Directly at first.
+    release(&rig, &app).await?;
+    let direct = run(scores![deploy(&app, &production)], &rig.ci()?).await?;
+    direct.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    let first = image_of(APP, &production).await?;
+    let same = uid(&deployment).await?;
+
+    // Through Argo CD from now on: the same objects, the same image.
+    let moved = run(scores![deploy(&app, &production)], &gitops).await?;
+    let moved = moved.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    assert_eq!(moved.checks.len(), 1, "{moved:#?}");
+    assert_eq!(image_of(APP, &production).await?, first);
+    assert_eq!(uid(&deployment).await?, same, "nothing was created again");
+    let again = run(scores![deploy(&app, &production)], &gitops).await?;
+    let again = again.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    assert!(
+        again.is_unchanged(),
+        "{:#?}",
+        again.effective().collect::<Vec<_>>()
+    );
+
+    // A release that does not run has the same error as with a direct delivery.
+    let main = rig.file(&format!("{CRATE}/src/main.rs"));
+    let works = std::fs::read_to_string(&main)?;
+    std::fs::write(&main, "fn main() {\n    std::process::exit(7);\n}\n")?;
+    rig.set_version(CRATE, &"0.1.1".parse()?)?;
+    release(&rig, &app).await?;
+    let broken = run(scores![deploy(&app, &production)], &gitops).await?;
+    let broken = broken.expect_err("the app ends at once");
+    assert_eq!(broken.code.to_string(), "H0303", "{broken:#?}");
+
+    // The next one replaces it.
+    std::fs::write(&main, works.replace("hello:", "hello again:"))?;
+    rig.set_version(CRATE, &"0.1.2".parse()?)?;
+    release(&rig, &app).await?;
+    let better = run(scores![deploy(&app, &production)], &gitops).await?;
+    better.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    let now = image_of(APP, &production).await?;
+    assert_ne!(now, first);
+
+    // And back: still the same objects, and no Application is left.
+    let back = run(scores![deploy(&app, &production)], &rig.ci()?).await?;
+    back.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    assert_eq!(uid(&deployment).await?, same);
+    assert_eq!(image_of(APP, &production).await?, now);
+    let application = ObjectRef {
+        api_version: "argoproj.io/v1alpha1".into(),
+        kind: "Application".into(),
+        namespace: Some(argocd.clone()),
+        name: format!("{production}.{APP}").parse()?,
+    };
+    assert!(local.get(&application).await?.is_none());
+    let again = run(scores![deploy(&app, &production)], &rig.ci()?).await?;
+    assert!(again.is_ok_and(|outcome| outcome.is_unchanged()));
+
+    for namespace in [production, argocd] {
+        local.delete(&namespace_object(&namespace)?).await?;
+    }
+    Ok(())
+}
