@@ -3,8 +3,7 @@
 use harmony_core::owner::{Owner, OwnerKind};
 use serde_json::Value;
 
-use crate::delivery::{argocd, flux};
-use crate::marks::DELIVERY_LABEL;
+use crate::marks::{DELIVERY_LABEL, argocd, flux};
 
 /// The field manager of everything that earlier versions of Harmony applied, for any owner.
 pub(crate) const LEGACY_MANAGER: &str = "harmony";

@@ -10,9 +10,8 @@ use harmony_core::owner::Owner;
 use serde_json::json;
 
 use super::inventory::DeliveryName;
-use super::{argocd, flux};
 use crate::apply::is_applied_by;
-use crate::marks::DELIVERY_LABEL;
+use crate::marks::{DELIVERY_LABEL, argocd, flux};
 
 /// Ends a direct delivery: gives up its fields of the objects, then deletes its inventory. Objects that only it had stay,
 /// with its label.

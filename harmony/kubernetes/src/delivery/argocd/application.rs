@@ -10,15 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::marks::DELIVERY_LABEL;
-
-/// The API version of Argo CD's own kinds.
-pub(crate) const API_VERSION: &str = "argoproj.io/v1alpha1";
-
-/// The annotation by which Argo CD recognises the objects of an Application.
-pub(crate) const TRACKING: &str = "argocd.argoproj.io/tracking-id";
-
-/// The field manager of everything that Argo CD applies.
-pub(crate) const MANAGER: &str = "argocd-controller";
+use crate::marks::argocd::{API_VERSION, TRACKING, name};
 
 /// Names the run that asked for a sync, in the `info` of the operation.
 const RUN: &str = "harmony.dev/run";
@@ -55,11 +47,6 @@ pub struct ArgoLogin {
     pub user: String,
     /// The password or token.
     pub password: SecretString,
-}
-
-/// The name of the Application for a chart in a namespace. A namespace has no dots, so that two pairs never share a name.
-pub(crate) fn name(namespace: &Namespace, chart: &str) -> String {
-    format!("{namespace}.{chart}")
 }
 
 /// The Application of one delivery.
@@ -139,7 +126,7 @@ impl Application<'_> {
 }
 
 /// The reference to the Application of a chart in a namespace.
-pub(crate) fn reference(
+fn reference(
     argocd: &Namespace,
     namespace: &Namespace,
     chart: &str,
@@ -236,11 +223,6 @@ pub(super) fn tracked(object: &KubeObject, application: &str) -> Result<KubeObje
     KubeObject::from_value(body)
 }
 
-/// The Application in a tracking annotation.
-pub(crate) fn of_tracking(id: &str) -> &str {
-    id.split(':').next().unwrap_or(id)
-}
-
 /// The run that asked for the operation, if it was one of Harmony's.
 pub(super) fn run_of(operation: &Value) -> Option<&str> {
     operation["info"]
@@ -297,7 +279,6 @@ mod tests {
     fn two_pairs_of_namespace_and_chart_never_share_a_name() {
         let name = |namespace: &str, chart| name(&namespace.parse().unwrap(), chart);
         assert_ne!(name("a-b", "c"), name("a", "b-c"));
-        assert_eq!(of_tracking("shop.web:apps/Deployment:shop/web"), "shop.web");
     }
 
     #[test]

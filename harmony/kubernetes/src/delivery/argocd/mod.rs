@@ -33,7 +33,6 @@ use harmony_types::ChartRef;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-pub(crate) use application::{API_VERSION, MANAGER, TRACKING, name, of_tracking};
 pub use application::{ArgoLogin, ArgoSettings};
 
 use self::application::{Application, repository_secret, tracked};
@@ -45,6 +44,7 @@ use super::install::missing_namespace;
 use super::render::{Rendered, not_yet_released, render};
 use super::retire::{retire_direct, retire_flux};
 use crate::hooks::Hooks;
+use crate::marks::argocd::{API_VERSION, MANAGER, TRACKING, of_tracking};
 
 const ARGO: &str = "Argo CD";
 

@@ -31,7 +31,6 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 pub use release::{FluxLogin, FluxSettings};
-pub(crate) use release::{MANAGER, NAME_LABEL, NAMESPACE_LABEL, RELEASES, SOURCES, reference};
 
 use self::release::{Release, marked};
 use self::report::Progress;
@@ -40,6 +39,7 @@ use super::install::missing_namespace;
 use super::render::{Rendered, not_yet_released, render};
 use super::retire::{retire_argo, retire_direct};
 use crate::hooks::Hooks;
+use crate::marks::flux::{MANAGER, RELEASES, SOURCES};
 
 const FLUX: &str = "Flux";
 

@@ -11,17 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::marks::DELIVERY_LABEL;
-
-/// The API versions of Flux's own kinds.
-pub(crate) const SOURCES: &str = "source.toolkit.fluxcd.io/v1";
-pub(crate) const RELEASES: &str = "helm.toolkit.fluxcd.io/v2";
-
-/// The field manager of everything that Flux applies for a HelmRelease.
-pub(crate) const MANAGER: &str = "helm-controller";
-
-/// The labels by which Flux marks the objects of a HelmRelease.
-pub(crate) const NAME_LABEL: &str = "helm.toolkit.fluxcd.io/name";
-pub(crate) const NAMESPACE_LABEL: &str = "helm.toolkit.fluxcd.io/namespace";
+use crate::marks::flux::{NAME_LABEL, NAMESPACE_LABEL, RELEASES, SOURCES, reference};
 
 /// Flux begins as soon as this annotation changes, and reports the value that it has handled.
 const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
@@ -159,16 +149,6 @@ impl Release<'_> {
             spec["values"] = self.values.clone();
         }
         json!({ "apiVersion": RELEASES, "kind": "HelmRelease", "metadata": self.requested(run), "spec": spec })
-    }
-}
-
-/// The reference to the HelmRelease of a chart in a namespace.
-pub(crate) fn reference(namespace: &Namespace, chart: ObjectName) -> ObjectRef {
-    ObjectRef {
-        api_version: RELEASES.into(),
-        kind: "HelmRelease".into(),
-        namespace: Some(namespace.clone()),
-        name: chart,
     }
 }
 

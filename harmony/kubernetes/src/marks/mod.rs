@@ -1,4 +1,7 @@
-//! The label and names that mark objects of a delivery in a cluster.
+//! The labels and names that mark objects of a delivery in a cluster: those of Harmony here, and those of controllers.
+
+pub(crate) mod argocd;
+pub(crate) mod flux;
 
 /// The label of every delivered object; its value is the name of the chart. Objects without it are never deleted.
 pub const DELIVERY_LABEL: &str = "harmony.dev/delivery";

@@ -1,0 +1,25 @@
+//! How Flux marks what it applies.
+
+use harmony_core::kubernetes::ObjectRef;
+use harmony_types::{Namespace, ObjectName};
+
+/// The API versions of Flux's own kinds.
+pub(crate) const SOURCES: &str = "source.toolkit.fluxcd.io/v1";
+pub(crate) const RELEASES: &str = "helm.toolkit.fluxcd.io/v2";
+
+/// The field manager of everything that Flux applies for a HelmRelease.
+pub(crate) const MANAGER: &str = "helm-controller";
+
+/// The labels by which Flux marks the objects of a HelmRelease.
+pub(crate) const NAME_LABEL: &str = "helm.toolkit.fluxcd.io/name";
+pub(crate) const NAMESPACE_LABEL: &str = "helm.toolkit.fluxcd.io/namespace";
+
+/// The reference to the HelmRelease of a chart in a namespace.
+pub(crate) fn reference(namespace: &Namespace, chart: ObjectName) -> ObjectRef {
+    ObjectRef {
+        api_version: RELEASES.into(),
+        kind: "HelmRelease".into(),
+        namespace: Some(namespace.clone()),
+        name: chart,
+    }
+}
