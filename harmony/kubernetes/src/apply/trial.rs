@@ -3,7 +3,7 @@
 use harmony_core::capability::kubernetes_cluster::{ClusterError, FieldFault};
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
 use harmony_core::outcome::{Action, Change};
-use harmony_core::owner::Owner;
+use harmony_core::owner::{Owner, OwnerKind};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::response::{Status, StatusCause};
 use serde_json::{Value, json};
