@@ -148,6 +148,7 @@ codes! {
     NO_CONTROLLER = 360, "the cluster has no controller for deliveries";
     CONTROLLER_SILENT = 361, "the controller of deliveries does not respond";
     SYNC_FAILED = 362, "the controller could not deliver the chart";
+    DELIVERY_SUPERSEDED = 363, "another delivery took its place";
 
     // The local node
     NODE_NEEDS_ROOT = 401, "the local node needs root";
@@ -196,6 +197,11 @@ codes! {
     CHART_NOT_LOCKED = 518, "the chart is not in charts.lock";
     CHART_LOCK_FILE = 519, "charts.lock cannot be used";
     NO_WORK_TREE = 520, "the current directory is not a checkout of the app";
+    CHART_VALUES_SHAPE = 521, "the values of a third-party chart are not a mapping";
+    CHART_RELEASE_NAME = 522, "the name of a third-party chart's Score is not valid";
+    CHART_NOT_LISTED = 523, "the chart repository does not list the chart";
+    CHART_ARCHIVE = 524, "a chart differs from the index of its repository";
+    CHART_TASK = 525, "a task of the program failed";
     NOT_RELEASED = 530, "the version is not released";
     RELEASE_RECORD = 531, "the release record cannot be used";
     IMAGE_OR_CHART_MISSING = 532, "the app has no such image or chart";

@@ -157,8 +157,8 @@ impl HelmChartError {
 impl Diagnostic for HelmChartError {
     fn origin(&self) -> Origin<'_> {
         match self {
-            Self::Values { .. } => Origin::Own(codes::CHART_VALUE),
-            Self::UnfitName { .. } => Origin::Own(codes::CHART_NAME_UNFIT),
+            Self::Values { .. } => Origin::Own(codes::CHART_VALUES_SHAPE),
+            Self::UnfitName { .. } => Origin::Own(codes::CHART_RELEASE_NAME),
             Self::NotLocked { .. } => Origin::Own(codes::CHART_NOT_LOCKED),
             Self::Changed { .. } => Origin::Own(codes::CHART_CHANGED),
             Self::LockInvalid { .. }
@@ -166,11 +166,11 @@ impl Diagnostic for HelmChartError {
             | Self::LockNotWritten { .. }
             | Self::NoCheckout { .. } => Origin::Own(codes::CHART_LOCK_FILE),
             Self::Download { source, .. } => Origin::Inner(source),
-            Self::NotListed { .. } => Origin::Own(codes::NOT_IN_REGISTRY),
-            Self::Corrupt { .. } => Origin::Own(codes::CORRUPT_CONTENT),
+            Self::NotListed { .. } => Origin::Own(codes::CHART_NOT_LISTED),
+            Self::Corrupt { .. } => Origin::Own(codes::CHART_ARCHIVE),
             Self::Directory(source) => Origin::Inner(source),
             Self::Render { source, .. } => Origin::Inner(source),
-            Self::Task { .. } => Origin::Own(codes::CHART_NOT_RENDERED),
+            Self::Task { .. } => Origin::Own(codes::CHART_TASK),
             Self::Install(error) => Origin::Inner(error),
             Self::Cluster(error) => Origin::Inner(error),
             Self::Cancelled(cancelled) => Origin::Inner(cancelled),

@@ -30,6 +30,9 @@ pub(super) struct AlertmanagerIsKnown {
     pub(super) prometheus: Place,
 }
 
+/// The code of everything that keeps alerts from Alertmanager.
+pub(super) const NO_ALERTS: Code = codes::MONITORING_ALERTS;
+
 /// Connects to Prometheus. If that fails, nothing is known about the link.
 async fn connect(
     prober: &dyn Prober,

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::counters::sum;
 use super::http::Client;
+use super::links::NO_ALERTS;
 use super::{Endpoints, Place};
 use crate::scores::monitoring::receiver::{AlertReceiver, SecretValues};
 use crate::scores::monitoring::{MonitoringScore, routes};
@@ -189,7 +190,7 @@ impl CustomCheck for ReceiverAccepts {
 
     async fn run(&self, prober: &dyn Prober, _: &Namespace) -> Result<(), ProbeFailure> {
         let connected = Client::connect(prober, &self.alertmanager).await;
-        let client = connected.map_err(|failure| failure.with_code(codes::MONITORING_ALERTS))?;
+        let client = connected.map_err(|failure| failure.with_code(NO_ALERTS))?;
         let Some(before) = self.send(&client).await? else {
             return Ok(());
         };
