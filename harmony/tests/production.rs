@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use harmony::Topology;
 use harmony::configuration::{
-    BuilderChoice, ClusterChoices, DeliveryKind, Kubeconfig, RegistryChoice,
+    BuilderChoice, ClusterChoices, DeliveryChoice, Kubeconfig, RegistryChoice,
 };
 use harmony::core::capability::{Checkup, Stages};
 use harmony::core::chart::{DeployTarget, Stage};
@@ -46,7 +46,7 @@ fn topology(registry: RegistryChoice, clusters: ClusterChoices) -> ProductionTop
             address: Some("unix:///nowhere/docker.sock".into()),
         },
         registry,
-        delivery: DeliveryKind::Direct,
+        delivery: DeliveryChoice::Direct,
         clusters,
     })
 }

@@ -62,6 +62,16 @@ impl RegistrySettings {
         self
     }
 
+    /// The login in these settings or in the environment, for programs that pull from the registry on our behalf. Logins in
+    /// the files of Docker and Podman are not for them.
+    pub fn login(&self) -> Option<Credentials> {
+        let named = || {
+            let Environment { user, password, .. } = &self.environment;
+            Some(Credentials::new(user.clone()?, password.clone()?))
+        };
+        self.credentials.clone().or_else(named)
+    }
+
     /// The file of additional certificate authorities, if set.
     pub(crate) fn ca_file(&self) -> Option<&Path> {
         self.ca_file
@@ -96,6 +106,16 @@ impl Credentials {
             user: user.into(),
             password: password.into(),
         }
+    }
+
+    /// The user.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The password.
+    pub fn password(&self) -> &SecretString {
+        &self.password
     }
 }
 

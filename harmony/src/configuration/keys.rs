@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_registry::Environment;
 use harmony_registry::harbor::Visibility;
-use harmony_types::{KubeContext, RegistryHost, RegistryHostError, Repository, RepositoryError};
+use harmony_types::{
+    KubeContext, Namespace, RegistryHost, RegistryHostError, Repository, RepositoryError,
+};
 
 use super::definition::{
     Info, Key, Kind, Raw, Variable, Wrong, boolean, choice, context, path, size, text,
@@ -44,12 +46,15 @@ const REGISTRIES: &[(&str, RegistryKind)] =
 
 /// How charts get to a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeliveryKind {
-    /// This program applies the objects of the chart.
+pub(super) enum DeliveryKind {
     Direct,
+    ArgoCd,
 }
 
-const DELIVERIES: &[(&str, DeliveryKind)] = &[("direct", DeliveryKind::Direct)];
+const DELIVERIES: &[(&str, DeliveryKind)] = &[
+    ("direct", DeliveryKind::Direct),
+    ("argocd", DeliveryKind::ArgoCd),
+];
 
 const VISIBILITIES: &[(&str, Visibility)] = &[
     ("private", Visibility::Private),
@@ -236,13 +241,32 @@ pub(super) const DELIVERY_KIND: Key<DeliveryKind> = Key {
     info: Info {
         path: "delivery.kind",
         variable: Some("HARMONY_DELIVERY"),
-        kind: Kind::Choice(&["direct"]),
+        kind: Kind::Choice(&["direct", "argocd"]),
         default: "direct",
-        meaning: "How charts get to the clusters. `direct` applies their objects.",
-        example: "direct",
+        meaning: "How charts get to the clusters. `direct` applies their objects. `argocd` lets the Argo CD of each \
+            cluster pull and apply them, with the login of this registry. Changing it moves running apps: no object is \
+            created again.",
+        example: "argocd",
     },
     parse: |raw| choice(raw, DELIVERIES),
 };
+
+pub(super) const DELIVERY_NAMESPACE: Key<Namespace> = Key {
+    info: Info {
+        path: "delivery.namespace",
+        variable: Some("HARMONY_DELIVERY_NAMESPACE"),
+        kind: Kind::Text,
+        default: "argocd",
+        meaning: "The namespace of Argo CD in each cluster, which holds its Applications.",
+        example: "argocd",
+    },
+    parse: namespace,
+};
+
+fn namespace(raw: &Raw<'_>) -> Result<Namespace, Wrong> {
+    let name = text(raw)?;
+    Namespace::parse(&name).map_err(|error| Wrong::new(format!("is not valid: {error}"), ""))
+}
 
 /// The keys of one cluster.
 #[derive(Debug)]
@@ -356,6 +380,7 @@ pub(super) const ALL: &[Info] = &[
     HARBOR_STORAGE.info,
     HARBOR_IMMUTABLE.info,
     DELIVERY_KIND.info,
+    DELIVERY_NAMESPACE.info,
     KUBECONFIG.info,
     CONTEXT.info,
     STAGING_KUBECONFIG.info,

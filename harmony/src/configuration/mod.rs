@@ -31,16 +31,18 @@ use std::path::{Path, PathBuf};
 use harmony_containers::buildkit::{BuildKitEndpoint, ClientCertificates};
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::Stage;
+use harmony_kubernetes::delivery::ArgoSettings;
 use harmony_oci::file::read_regular;
 use harmony_registry::harbor::HarborSettings;
 use harmony_registry::{Credentials, Environment, RegistrySettings};
+use harmony_types::Namespace;
 
-pub use keys::{CONFIG, DeliveryKind, REGISTRY};
+pub use keys::{CONFIG, REGISTRY};
 pub use kubeconfig::Kubeconfig;
 pub use problem::ConfigurationError;
 
 use definition::Info;
-use keys::{BuilderKind, ClusterKeys, RegistryKind};
+use keys::{BuilderKind, ClusterKeys, DeliveryKind, RegistryKind};
 use problem::Place;
 use reader::{Found, Reader};
 
@@ -57,7 +59,7 @@ pub struct Configuration {
     /// The registry; its location is `None` if none is configured.
     pub registry: RegistryChoice,
     /// How charts get to a cluster.
-    pub delivery: DeliveryKind,
+    pub delivery: DeliveryChoice,
     /// The clusters.
     pub clusters: ClusterChoices,
 }
@@ -75,6 +77,19 @@ pub enum BuilderChoice {
     },
     /// A BuildKit daemon.
     BuildKit(BuildKitEndpoint),
+}
+
+/// How charts get to a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum DeliveryChoice {
+    /// This program applies the objects of the chart.
+    #[default]
+    Direct,
+    /// The Argo CD of the cluster applies them.
+    ArgoCd {
+        /// Its namespace.
+        namespace: Namespace,
+    },
 }
 
 /// A registry and how to use it.
@@ -459,8 +474,23 @@ impl PasswordSource {
     }
 }
 
-fn delivery(reader: &mut Reader<'_>) -> DeliveryKind {
-    value(reader.read(&keys::DELIVERY_KIND)).unwrap_or(DeliveryKind::Direct)
+fn delivery(reader: &mut Reader<'_>) -> DeliveryChoice {
+    let kind = value(reader.read(&keys::DELIVERY_KIND)).unwrap_or(DeliveryKind::Direct);
+    let namespace = reader.read(&keys::DELIVERY_NAMESPACE);
+    match (kind, namespace) {
+        (DeliveryKind::Direct, None) => DeliveryChoice::Direct,
+        (DeliveryKind::Direct, Some(namespace)) => {
+            reader.problem(
+                namespace.place,
+                "`delivery.namespace` is only for Argo CD",
+                "set `delivery.kind = \"argocd\"`, or remove it",
+            );
+            DeliveryChoice::Direct
+        }
+        (DeliveryKind::ArgoCd, namespace) => DeliveryChoice::ArgoCd {
+            namespace: value(namespace).unwrap_or_else(|| ArgoSettings::default().namespace),
+        },
+    }
 }
 
 fn clusters(reader: &mut Reader<'_>, needs: &Needs) -> ClusterChoices {

@@ -33,19 +33,24 @@ pub(super) async fn cluster(
         .collect()
 }
 
-/// The clusters of the stages that have targets.
-pub(super) async fn clusters<'a>(
-    of: impl Fn(Stage) -> &'a LazyCluster,
-    targets: &[DeployTarget],
-) -> Vec<Finding> {
+/// The stages that have targets; without targets, everything is on the same cluster.
+pub(super) fn stages(targets: &[DeployTarget]) -> Vec<Stage> {
     let mut stages: Vec<Stage> = targets.iter().map(|target| target.stage).collect();
     stages.sort_unstable();
     stages.dedup();
     if stages.is_empty() {
         stages.push(Stage::Only);
     }
+    stages
+}
+
+/// The clusters of the stages that have targets.
+pub(super) async fn clusters<'a>(
+    of: impl Fn(Stage) -> &'a LazyCluster,
+    targets: &[DeployTarget],
+) -> Vec<Finding> {
     let of = &of;
-    let examined = stages.into_iter().map(|stage| async move {
+    let examined = stages(targets).into_iter().map(|stage| async move {
         let at: Vec<DeployTarget> = targets
             .iter()
             .filter(|target| target.stage == stage)

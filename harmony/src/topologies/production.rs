@@ -1,12 +1,12 @@
 //! Staging and production, by configuration.
 
-use futures_util::future::join3;
+use futures_util::future::{join_all, join4};
 use harmony_core::capability::Stages;
 use harmony_core::capability::clusters::{Clusters, ClustersError};
 use harmony_core::chart::Stage;
 use harmony_core::delegation::*;
 use harmony_core::{Context, InterpretError, Outcome, Topology};
-use harmony_kubernetes::delivery::DirectDelivery;
+use harmony_kubernetes::delivery::{ArgoDelivery, ArgoLogin, ArgoSettings, DirectDelivery};
 use harmony_types::KubeContext;
 
 use super::LazyCluster;
@@ -16,7 +16,7 @@ use super::named_registry::NamedRegistry;
 use super::no_cluster;
 use super::planned::Planned;
 use crate::configuration::{
-    BuilderChoice, ClusterChoices, Configuration, DeliveryKind, Kubeconfig, RegistryChoice,
+    BuilderChoice, ClusterChoices, Configuration, DeliveryChoice, Kubeconfig, RegistryChoice,
 };
 
 /// Staging and production: the builder, the registry, the delivery and the clusters of a [`Configuration`]. Each of them is
@@ -51,7 +51,7 @@ pub struct ProductionSettings {
     /// The registry for images and charts.
     pub registry: RegistryChoice,
     /// How charts get to the clusters.
-    pub delivery: DeliveryKind,
+    pub delivery: DeliveryChoice,
     /// The clusters by stage.
     pub clusters: ClusterChoices,
 }
@@ -69,6 +69,7 @@ struct StageClusters {
 #[delegate(ContinuousDelivery)]
 enum Delivery {
     Direct(DirectDelivery<LazyCluster, Planned<NamedRegistry>>),
+    Argo(ArgoDelivery<LazyCluster, Planned<NamedRegistry>>),
 }
 
 impl From<Configuration> for ProductionSettings {
@@ -101,7 +102,7 @@ impl ProductionTopology {
         let charts = Planned::new(context.clone(), registry.clone());
         let clusters = StageClusters::new(&context, &settings.clusters);
         let cluster = clusters.any.clone();
-        let delivery = Delivery::new(&context, settings.delivery, &cluster, &charts, &registry);
+        let delivery = Delivery::new(&context, &settings, &cluster, &charts, &registry);
         Self {
             context,
             settings,
@@ -116,13 +117,42 @@ impl ProductionTopology {
 
     /// The same topology with another cluster. Everything else is shared, so that a plan sees what it would publish.
     fn with_cluster(&self, cluster: LazyCluster) -> Self {
-        let kind = self.settings.delivery;
-        let delivery = Delivery::new(&self.context, kind, &cluster, &self.charts, &self.registry);
+        let delivery = Delivery::new(
+            &self.context,
+            &self.settings,
+            &cluster,
+            &self.charts,
+            &self.registry,
+        );
         Self {
             cluster,
             delivery,
             ..self.clone()
         }
+    }
+}
+
+impl ProductionTopology {
+    /// The controllers in the clusters of the stages that have targets.
+    async fn examine_deliveries(&self, targets: &[DeployTarget]) -> Vec<Finding> {
+        let examined = checkup::stages(targets)
+            .into_iter()
+            .map(|stage| async move {
+                let at_stage = self.with_cluster(self.clusters.of(stage).clone());
+                let found = match &at_stage.delivery {
+                    Delivery::Direct(_) => Vec::new(),
+                    Delivery::Argo(delivery) => delivery.examine(targets).await,
+                };
+                let named = |finding: Finding| match stage {
+                    Stage::Only => finding,
+                    stage => {
+                        let part = format!("{} for {stage}", finding.part);
+                        finding.about(part)
+                    }
+                };
+                found.into_iter().map(named).collect::<Vec<_>>()
+            });
+        join_all(examined).await.concat()
     }
 }
 
@@ -151,19 +181,29 @@ impl StageClusters {
 impl Delivery {
     fn new(
         context: &Context,
-        kind: DeliveryKind,
+        settings: &ProductionSettings,
         cluster: &LazyCluster,
         charts: &Planned<NamedRegistry>,
         registry: &NamedRegistry,
     ) -> Self {
         let location = registry.registry_url().clone();
-        match kind {
-            DeliveryKind::Direct => Self::Direct(DirectDelivery::new(
-                context.clone(),
-                cluster.clone(),
-                charts.clone(),
-                location,
-            )),
+        let (context, cluster, charts) = (context.clone(), cluster.clone(), charts.clone());
+        match &settings.delivery {
+            DeliveryChoice::Direct => {
+                Self::Direct(DirectDelivery::new(context, cluster, charts, location))
+            }
+            DeliveryChoice::ArgoCd { namespace } => {
+                let login = settings.registry.settings.login();
+                let argo = ArgoSettings {
+                    namespace: namespace.clone(),
+                    login: login.map(|login| ArgoLogin {
+                        user: login.user().to_owned(),
+                        password: login.password().clone(),
+                    }),
+                    ..ArgoSettings::default()
+                };
+                Self::Argo(ArgoDelivery::new(context, cluster, charts, location, argo))
+            }
         }
     }
 }
@@ -192,13 +232,14 @@ impl Topology for ProductionTopology {
 #[async_trait]
 impl Checkup for ProductionTopology {
     async fn examine(&self, targets: &[DeployTarget]) -> Vec<Finding> {
-        let (builder, registry, clusters) = join3(
+        let (builder, registry, clusters, deliveries) = join4(
             self.builder.examine(targets),
             self.registry.examine(targets),
             checkup::clusters(|stage| self.clusters.of(stage), targets),
+            self.examine_deliveries(targets),
         )
         .await;
-        [builder, registry, clusters].concat()
+        [builder, registry, clusters, deliveries].concat()
     }
 }
 

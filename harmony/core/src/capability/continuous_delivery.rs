@@ -151,6 +151,14 @@ pub enum DeliveryError {
         /// The state of its workloads.
         state: Vec<String>,
     },
+    /// The controller is not running.
+    #[error("{controller} is not running")]
+    ControllerDown {
+        /// The controller: `Argo CD`.
+        controller: &'static str,
+        /// The state of its workloads.
+        state: Vec<String>,
+    },
     /// The controller reported a failure.
     #[error("{controller} could not deliver {object}: {message}")]
     SyncFailed {
@@ -186,9 +194,11 @@ impl Diagnostic for DeliveryError {
             Self::DamagedInventory { .. } => Origin::Own(codes::INVENTORY_DAMAGED),
             Self::ForeignEntry { .. } => Origin::Own(codes::INVENTORY_FOREIGN_ENTRY),
             Self::NoController { .. } => Origin::Own(codes::NO_CONTROLLER),
-            Self::ControllerSilent { .. } => Origin::Own(codes::CONTROLLER_SILENT),
+            Self::ControllerSilent { .. } | Self::ControllerDown { .. } => {
+                Origin::Own(codes::CONTROLLER_SILENT)
+            }
             Self::SyncFailed { .. } => Origin::Own(codes::SYNC_FAILED),
-            Self::Superseded { .. } => Origin::Own(codes::SUPERSEDED),
+            Self::Superseded { .. } => Origin::Own(codes::DELIVERY_SUPERSEDED),
             Self::Chart { source, .. } => Origin::Inner(source),
             Self::Render { source, .. } => Origin::Inner(source),
             Self::Cluster(error) => Origin::Inner(error),
@@ -198,9 +208,10 @@ impl Diagnostic for DeliveryError {
 
     fn kind(&self) -> FailureKind {
         match self {
-            Self::ControllerSilent { .. } | Self::SyncFailed { .. } | Self::Superseded { .. } => {
-                FailureKind::Failed
-            }
+            Self::ControllerSilent { .. }
+            | Self::ControllerDown { .. }
+            | Self::SyncFailed { .. }
+            | Self::Superseded { .. } => FailureKind::Failed,
             _ => match self.inner() {
                 Some(inner) => inner.kind(),
                 None => FailureKind::Refused,
@@ -219,7 +230,9 @@ impl Diagnostic for DeliveryError {
 
     fn evidence(&self) -> Vec<String> {
         match self {
-            Self::ControllerSilent { state, .. } => state.clone(),
+            Self::ControllerSilent { state, .. } | Self::ControllerDown { state, .. } => {
+                state.clone()
+            }
             Self::SyncFailed { objects, .. } => objects.clone(),
             _ => self.inner().map(Diagnostic::evidence).unwrap_or_default(),
         }
@@ -228,9 +241,11 @@ impl Diagnostic for DeliveryError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::NoController { help, .. } => vec![help.clone()],
-            Self::ControllerSilent { controller, .. } => vec![format!(
-                "make {controller} run in the cluster, then run the same command again"
-            )],
+            Self::ControllerSilent { controller, .. } | Self::ControllerDown { controller, .. } => {
+                vec![format!(
+                    "make {controller} run in the cluster, then run the same command again"
+                )]
+            }
             Self::SyncFailed { object, .. } => vec![format!(
                 "fix the cause, then run the same command again; `{}` shows all that it reported",
                 command("describe", object)

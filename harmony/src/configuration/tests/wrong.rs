@@ -310,6 +310,18 @@ context = ""
         &[],
     ),
     (
+        "settings of Argo CD",
+        r#"
+[registry]
+location = "registry.example.com/team"
+[delivery]
+namespace = "Argo CD"
+[cluster]
+kubeconfig = "kubeconfig.yaml"
+"#,
+        &[("HARMONY_DELIVERY", "argo")],
+    ),
+    (
         "names that are none",
         r#"
 [registry]

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use harmony_core::Context;
+use harmony_core::capability::checkup::{Checkup, Finding};
 use harmony_core::capability::continuous_delivery::{
     Controlled, Delivered, DeliveryError, Followup,
 };
@@ -25,6 +26,7 @@ use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::capability::{ContinuousDelivery, HelmRegistry, KubernetesCluster};
 use harmony_core::chart::DeployTarget;
+use harmony_core::checkup;
 use harmony_core::event::Step;
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
 use harmony_core::outcome::{Action, Change};
@@ -143,6 +145,13 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for ArgoDelivery<
     }
 }
 
+#[async_trait]
+impl<C: KubernetesCluster, R: Send + Sync> Checkup for ArgoDelivery<C, R> {
+    async fn examine(&self, _: &[DeployTarget]) -> Vec<Finding> {
+        vec![checkup::check(ARGO, "runs", self.runs()).await]
+    }
+}
+
 /// What to wait for.
 #[derive(Debug, Clone, Copy)]
 enum Until<'a> {
@@ -153,7 +162,7 @@ enum Until<'a> {
     Done,
 }
 
-impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
+impl<C: KubernetesCluster, R> ArgoDelivery<C, R> {
     async fn check_installed(&self) -> Result<(), DeliveryError> {
         let Some(known) = self.cluster.capabilities().await? else {
             return Ok(());
@@ -174,6 +183,27 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
         })
     }
 
+    /// The state of its workloads, if all of them are ready.
+    async fn runs(&self) -> Result<String, DeliveryError> {
+        self.check_installed().await?;
+        let (state, are_ready) = self.workloads().await?;
+        if are_ready {
+            return Ok(state.join(", "));
+        }
+        Err(DeliveryError::ControllerDown {
+            controller: ARGO,
+            state,
+        })
+    }
+
+    async fn workloads(&self) -> Result<(Vec<String>, bool), DeliveryError> {
+        let names = ["argocd-application-controller"];
+        let namespace = Some(&self.settings.namespace);
+        workloads(&self.cluster, namespace, "app.kubernetes.io/name", &names).await
+    }
+}
+
+impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
     async fn deliver(
         &self,
         application: &Application<'_>,
@@ -423,10 +453,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
         step: &Step,
         is_told: &mut bool,
     ) -> Result<(), DeliveryError> {
-        let names = ["argocd-application-controller"];
-        let namespace = Some(&self.settings.namespace);
-        let (state, are_ready) =
-            workloads(&self.cluster, namespace, "app.kubernetes.io/name", &names).await?;
+        let (state, are_ready) = self.workloads().await?;
         if are_ready && after < BUSY_DEADLINE {
             if !*is_told {
                 step.message(format!("{ARGO} has not begun yet; its workloads are ready"));
