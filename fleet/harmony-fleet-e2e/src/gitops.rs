@@ -1,4 +1,4 @@
-//! Argo CD on the local node, and a topology that delivers through it.
+//! Argo CD on the local node, and the topology of production, which can deliver through it.
 //!
 //! Its images are assembled from programs of this machine, because nothing can be pulled.
 
@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use harmony::configuration::{
+    BuilderChoice, ClusterChoices, DeliveryChoice, Kubeconfig, RegistryChoice,
+};
 use harmony::containers::{Prebuilt, Runtime};
 use harmony::core::capability::{ContainerBuilder, OciRegistry};
-use harmony::core::delegation::*;
 use harmony::core::image::{BuildContext, Buildable, FileEntry, FileSource, ImageSource};
 use harmony::core::inventory::Platform;
-use harmony::kubernetes::Cluster;
-use harmony::kubernetes::delivery::{ArgoDelivery, ArgoLogin, ArgoSettings};
 use harmony::local::node::LocalNode;
-use harmony::registry::OciRegistryClient;
 use harmony::scores::ArgoCdScore;
-use harmony::{Context, InterpretError, Inventory, K8sAnywhereTopology, Outcome, Score, Topology};
-use harmony_registry::testing::RegistryPeer;
+use harmony::topologies::{ProductionSettings, ProductionTopology};
+use harmony::types::{ImageRef, Namespace};
+use harmony::{Inventory, K8sAnywhereTopology, Score};
 
 use crate::released::ReleaseRig;
 use crate::stack::readable;
@@ -28,80 +28,23 @@ use crate::stack::readable;
 /// The location of everything that the tests release.
 const PROJECT: &str = "team";
 
-/// Delivers through Argo CD what is released in the registry of a test.
-#[derive(Debug, Delegate)]
-#[delegate(OciRegistry, target = "registry")]
-#[delegate(HelmRegistry, target = "registry")]
-#[delegate(ReleaseRecords, target = "records")]
-#[delegate(KubernetesCluster, target = "cluster")]
-#[delegate(Prober, target = "cluster")]
-#[delegate(ContinuousDelivery, target = "delivery")]
-pub struct GitOps {
-    context: Context,
-    registry: Arc<OciRegistryClient>,
-    records: OciRegistryClient,
-    cluster: Cluster,
-    delivery: ArgoDelivery<Cluster, Arc<OciRegistryClient>>,
-}
-
-impl GitOps {
-    /// Uses the Argo CD in the namespace `argocd`.
-    ///
-    /// # Errors
-    /// The node or the registry cannot be used.
-    pub async fn new(rig: &ReleaseRig, argocd: &Namespace) -> anyhow::Result<Self> {
-        let context = Context::new();
-        let location = rig.registry.location(PROJECT);
-        let client = || {
-            let settings = rig.registry.settings();
-            OciRegistryClient::new(context.clone(), location.clone(), settings)
-        };
-        let (registry, records) = (Arc::new(client()?), client()?);
-        let kubeconfig = LocalNode::default().kubeconfig();
-        let cluster = Cluster::connect(&context, &kubeconfig, None).await?;
-        let settings = ArgoSettings {
-            namespace: argocd.clone(),
-            login: Some(ArgoLogin {
-                user: RegistryPeer::USER.into(),
-                password: RegistryPeer::PASSWORD.to_owned().into(),
-            }),
-            ..ArgoSettings::default()
-        };
-        let delivery = ArgoDelivery::new(
-            context.clone(),
-            cluster.clone(),
-            Arc::clone(&registry),
-            location,
-            settings,
-        );
-        Ok(Self {
-            context,
-            registry,
-            records,
-            cluster,
-            delivery,
-        })
-    }
-}
-
-#[async_trait]
-impl Topology for GitOps {
-    fn name(&self) -> &'static str {
-        "gitops"
-    }
-
-    fn context(&self) -> &Context {
-        &self.context
-    }
-
-    /// No test plans with it.
-    fn into_planning(self) -> Self {
-        self
-    }
-
-    async fn ensure_ready(&self) -> Result<Outcome, InterpretError> {
-        Ok(Outcome::unchanged())
-    }
+/// The topology of production, with the registry of the test and the local node. It delivers as configured: that is the only
+/// difference between one and the other.
+pub fn production(rig: &ReleaseRig, delivery: DeliveryChoice) -> ProductionTopology {
+    let location = rig.registry.location(PROJECT);
+    let kubeconfig = Kubeconfig {
+        path: LocalNode::default().kubeconfig(),
+        context: None,
+    };
+    ProductionTopology::new(ProductionSettings {
+        builder: BuilderChoice::Native,
+        registry: RegistryChoice::oci(location, rig.registry.settings()),
+        delivery,
+        clusters: ClusterChoices {
+            any: Some(kubeconfig),
+            ..ClusterChoices::default()
+        },
+    })
 }
 
 /// Installs Argo CD in `namespace`, so that it trusts the registry of the test.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use harmony::core::capability::KubernetesCluster;
+use harmony::configuration::DeliveryChoice;
+use harmony::core::capability::checkup::Finding;
+use harmony::core::capability::{Checkup, KubernetesCluster};
 use harmony::core::composite;
 use harmony::core::diagnostic::Report;
 use harmony::core::kubernetes::ObjectRef;
 use harmony::prelude::*;
 use harmony::types::Namespace;
-use harmony_fleet_e2e::gitops::{GitOps, install_argocd};
+use harmony_fleet_e2e::gitops::{install_argocd, production as topology_of};
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
 use harmony_fleet_e2e::stack::{image_of, namespace_object, new_namespace, topology};
 
@@ -65,7 +67,17 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
     let (argocd, production) = (new_namespace()?, new_namespace()?);
     rig.let_pull(&production).await?;
     install_argocd(&local, &rig, &argocd).await?;
-    let gitops = GitOps::new(&rig, &argocd).await?;
+    let by_argo = DeliveryChoice::ArgoCd {
+        namespace: argocd.clone(),
+    };
+    let direct = topology_of(&rig, DeliveryChoice::Direct);
+    let gitops = topology_of(&rig, by_argo);
+    let findings = gitops.examine(&[]).await;
+    let is_there = |finding: &&Finding| finding.part == "Argo CD" && !finding.is_failed();
+    assert!(
+        findings.iter().any(|finding| is_there(&finding)),
+        "{findings:#?}"
+    );
     let app = app(&rig)?;
     let deployment = ObjectRef {
         api_version: "apps/v1".into(),
@@ -76,8 +88,8 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
 
     // Directly at first.
     release(&rig, &app).await?;
-    let direct = run(scores![deploy(&app, &production)], &rig.ci()?).await?;
-    direct.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    let deployed = run(scores![deploy(&app, &production)], &direct).await?;
+    deployed.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     let first = image_of(APP, &production).await?;
     let same = uid(&deployment).await?;
 
@@ -115,7 +127,7 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
     assert_ne!(now, first);
 
     // And back: still the same objects, and no Application is left.
-    let back = run(scores![deploy(&app, &production)], &rig.ci()?).await?;
+    let back = run(scores![deploy(&app, &production)], &direct).await?;
     back.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     assert_eq!(uid(&deployment).await?, same);
     assert_eq!(image_of(APP, &production).await?, now);
@@ -126,7 +138,7 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
         name: format!("{production}.{APP}").parse()?,
     };
     assert!(local.get(&application).await?.is_none());
-    let again = run(scores![deploy(&app, &production)], &rig.ci()?).await?;
+    let again = run(scores![deploy(&app, &production)], &direct).await?;
     assert!(again.is_ok_and(|outcome| outcome.is_unchanged()));
 
     for namespace in [production, argocd] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use harmony::configuration::{BuilderChoice, ClusterChoices, DeliveryKind, Kubeconfig};
+use harmony::configuration::{BuilderChoice, ClusterChoices, DeliveryChoice, Kubeconfig};
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::chart::Stage;
 use harmony::core::composite;
@@ -227,7 +227,7 @@ async fn each_stage_goes_to_the_cluster_of_its_configuration() -> anyhow::Result
         let topology = ProductionTopology::new(ProductionSettings {
             builder: BuilderChoice::Native,
             registry: rig.registry_choice(),
-            delivery: DeliveryKind::Direct,
+            delivery: DeliveryChoice::Direct,
             clusters: ClusterChoices {
                 any: None,
                 staging: Some(at("staging")),
