@@ -79,7 +79,8 @@ impl Application<'_> {
             "info": [{ "name": RUN, "value": run }],
             "sync": {
                 "revision": self.chart.version().to_string(),
-                "prune": true,
+                // Harmony removes what is old, because Argo CD would delete volumes.
+                "prune": false,
                 "syncOptions": sync_options(),
                 "syncStrategy": { "hook": {} },
             },
@@ -145,12 +146,11 @@ fn reference(
     })
 }
 
-/// As Harmony applies: on the server, with its own fields only. Pruning happens last, when the new version is ready.
-fn sync_options() -> [&'static str; 4] {
+/// As Harmony applies: on the server, with its own fields only.
+fn sync_options() -> [&'static str; 3] {
     [
         "ServerSideApply=true",
         "CreateNamespace=true",
-        "PruneLast=true",
         "ApplyOutOfSyncOnly=true",
     ]
 }
@@ -268,7 +268,9 @@ mod tests {
                 "helm": { "releaseName": "web", "valuesObject": { "nats": { "url": "tls://nats" } } },
             })
         );
-        assert_eq!(run_of(&syncing.body()["operation"]), Some("r1"));
+        let operation = &syncing.body()["operation"];
+        assert_eq!(run_of(operation), Some("r1"));
+        assert_eq!(operation["sync"]["prune"], false);
         assert_eq!(
             run_of(&json!({ "initiatedBy": { "username": "admin" } })),
             None

@@ -38,7 +38,7 @@ use tokio::time::{Instant, sleep};
 pub use application::{ArgoLogin, ArgoSettings};
 
 use self::application::{Application, repository_secret, tracked};
-use self::sync::{Failure, Progress, Resource};
+use self::sync::{Failure, Ongoing, Progress, Resource};
 use super::controlled::{
     approve_removal, approve_takeovers, leftovers, remove, run_id, tests, workloads,
 };
@@ -229,16 +229,23 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
         approve_removal(&self.context, &leftovers).await?;
         let secret = repository_secret(&self.settings, application.chart);
         let secret = [secret.map_err(ClusterError::from)?];
-        let quiet = [application.object().map_err(ClusterError::from)?];
+        let ongoing = sync::ongoing(body);
+        let asked = match ongoing.as_ref().and_then(|sync| sync.run.as_deref()) {
+            Some(run) => application.syncing(run),
+            None => application.object(),
+        };
+        let asked = [asked.map_err(ClusterError::from)?];
         // The login is that of all charts in the registry.
         let keeper = Owner::score("argocd-repository", &self.settings.namespace);
         let mut before = self.cluster.preview(&keeper, &secret).await?;
-        before.extend(self.cluster.preview(&owner, &quiet).await?);
+        before.extend(self.cluster.preview(&owner, &asked).await?);
         let is_unchanged = |change: &Change| change.action == Action::Unchanged;
         let version = application.chart.version().to_string();
-        let is_settled = before.iter().chain(&coming).all(is_unchanged)
+        let is_same = before.iter().all(is_unchanged);
+        let is_settled = is_same
+            && coming.iter().all(is_unchanged)
             && sync::has_delivered(body, &version)
-            && sync::ongoing(body).is_none();
+            && ongoing.is_none();
         let mut changes = before;
         changes.extend(coming);
         let run = run_id(application.chart, body);
@@ -247,9 +254,13 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
             run: run.clone(),
         };
         if !self.context.is_planning() && !is_settled {
-            if let Some(adopted) = self.make_way(body, &version, &controlled.object).await? {
-                controlled.run = adopted;
+            if let Some(Ongoing { run: Some(run), .. }) = &ongoing
+                && is_same
+            {
+                // A run that was killed asked for exactly this.
+                controlled.run.clone_from(run);
             } else {
+                self.make_way(ongoing, &controlled.object).await?;
                 let syncing = application.syncing(&run).map_err(ClusterError::from)?;
                 self.cluster.apply(&keeper, &secret).await?;
                 self.cluster.apply(&owner, &[syncing]).await?;
@@ -293,16 +304,17 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
         Ok(self.cluster.preview(&controller, &tracked).await?)
     }
 
-    /// Deals with a sync that is in progress already. Returns its run if it is the delivery of this version by a run that
-    /// was killed; otherwise makes it end.
+    /// Makes the sync of an earlier run end.
+    ///
+    /// # Errors
+    /// [`DeliveryError::Superseded`] for a sync that somebody else asked for.
     async fn make_way(
         &self,
-        body: &Value,
-        version: &str,
+        ongoing: Option<Ongoing>,
         object: &ObjectRef,
-    ) -> Result<Option<String>, DeliveryError> {
-        let Some(ongoing) = sync::ongoing(body) else {
-            return Ok(None);
+    ) -> Result<(), DeliveryError> {
+        let Some(ongoing) = ongoing else {
+            return Ok(());
         };
         let Some(run) = ongoing.run else {
             return Err(DeliveryError::Superseded {
@@ -310,9 +322,6 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
                 by: ongoing.by,
             });
         };
-        if ongoing.version == version {
-            return Ok(Some(run));
-        }
         let controlled = Controlled {
             object: object.clone(),
             run,
@@ -322,7 +331,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
         match self.follow(&controlled, Until::Done).await {
             Err(DeliveryError::Cancelled(cancelled)) => Err(cancelled.into()),
             Err(error @ DeliveryError::ControllerSilent { .. }) => Err(error),
-            _ => Ok(None),
+            _ => Ok(()),
         }
     }
 

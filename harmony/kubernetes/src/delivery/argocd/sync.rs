@@ -53,8 +53,6 @@ pub(super) struct Ongoing {
     pub(super) run: Option<String>,
     /// The user that asked for it.
     pub(super) by: String,
-    /// The version that it delivers.
-    pub(super) version: String,
 }
 
 /// The sync that is requested or in progress, if there is one.
@@ -66,7 +64,6 @@ pub(super) fn ongoing(application: &Value) -> Option<Ongoing> {
     Some(Ongoing {
         run: run_of(operation).map(str::to_owned),
         by: initiator(operation),
-        version: text(&operation["sync"]["revision"]),
     })
 }
 
@@ -294,10 +291,8 @@ mod tests {
     fn an_ongoing_sync_says_whose_it_is() {
         assert_eq!(ongoing(&json!({ "status": {} })), None);
         let found = ongoing(&application("r1", "Running", &json!([]))).unwrap();
-        assert_eq!(
-            (found.run.as_deref(), found.version.as_str()),
-            (Some("r1"), "1.0.0")
-        );
+        assert_eq!(found.run.as_deref(), Some("r1"));
+        assert_eq!(found.by, "harmony (run r1)");
     }
 
     #[test]
