@@ -26,11 +26,10 @@ use harmony_core::process;
 use harmony_types::{ImageRef, printable};
 
 use crate::blocking::blocking;
-use crate::cache::{Cache, Record};
+use crate::cache::Cache;
 use crate::child::{self, ChildError};
 use crate::dockerfile::Dialect;
 use crate::host_step::program_missing;
-use crate::native::BuildRecord;
 use crate::native::layer::unwritable;
 use crate::progress::Output;
 use crate::request::Request;
@@ -163,20 +162,14 @@ impl ContainerBuilder for BuildKitBuilder {
         let builder = format!("buildkit at {}", self.endpoint);
         let before = request.fingerprint(&builder, &self.context).await?;
         if self.context.is_planning() {
-            let record = before
-                .as_ref()
-                .and_then(|key| cache.read::<BuildRecord>(Record::Build, key));
-            return Ok(Built::Predicted(record.map(|record| record.digest)));
+            return Ok(cache.predicted(before.as_ref()));
         }
         cache.prepare()?;
         self.check().await?;
         request.run_host_steps(image, &self.context).await?;
         let built = self.build_in_daemon(&request, image, &cache).await?;
         let after = request.fingerprint(&builder, &self.context).await?;
-        if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
-            let digest = built.digest.clone();
-            cache.write(Record::Build, &key, &BuildRecord { digest })?;
-        }
+        cache.remember(before, after, &built.digest)?;
         cache.prune();
         Ok(Built::Image(built))
     }

@@ -18,10 +18,11 @@ use std::time::{Duration, SystemTime};
 
 use harmony_core::cache_dir::CacheDir;
 use harmony_core::capability::container_builder::BuildError;
+use harmony_core::image::Built;
 use harmony_oci::file::read_regular;
 use harmony_types::Digest;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// How long unused entries are kept.
 const KEEP_UNUSED: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -42,6 +43,12 @@ pub(crate) struct Cache {
 pub(crate) enum Record {
     Layer,
     Build,
+}
+
+/// The result of a build with these inputs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BuildRecord {
+    pub(crate) digest: Digest,
 }
 
 impl Record {
@@ -79,6 +86,29 @@ impl Cache {
 
     pub(crate) fn image(&self, manifest: &Digest) -> PathBuf {
         self.root.join("images").join(manifest.hex())
+    }
+
+    /// What a plan says about a build with the inputs `key`, if they are known.
+    pub(crate) fn predicted(&self, key: Option<&Digest>) -> Built {
+        let record = key.and_then(|key| self.read::<BuildRecord>(Record::Build, key));
+        Built::Predicted(record.map(|record| record.digest))
+    }
+
+    /// Stores what a build became, unless its inputs changed meanwhile: it may or may not contain sources that were edited
+    /// while it was running.
+    pub(crate) fn remember(
+        &self,
+        before: Option<Digest>,
+        after: Option<Digest>,
+        built: &Digest,
+    ) -> Result<(), BuildError> {
+        match before.filter(|before| after.as_ref() == Some(before)) {
+            Some(key) => {
+                let digest = built.clone();
+                self.write(Record::Build, &key, &BuildRecord { digest })
+            }
+            None => Ok(()),
+        }
     }
 
     /// The record for `key`; `None` if there is none or it is damaged.

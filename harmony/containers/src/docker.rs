@@ -30,13 +30,12 @@ use harmony_core::inventory::Platform;
 use harmony_types::{ImageRef, printable};
 
 use crate::blocking::blocking;
-use crate::cache::{Cache, Record};
+use crate::cache::Cache;
 use crate::child::KEPT_LINES;
 use crate::context::BuildFiles;
 use crate::docker::client::Client;
 use crate::docker::connection::Endpoint;
 use crate::dockerfile::Dialect;
-use crate::native::BuildRecord;
 use crate::request::{Files, Request};
 
 /// The name of this builder in cache keys.
@@ -230,10 +229,7 @@ impl ContainerBuilder for DockerBuilder {
         let builder = format!("{NAME} at {}", self.endpoint);
         let before = request.fingerprint(&builder, &self.context).await?;
         if self.context.is_planning() {
-            let record = before
-                .as_ref()
-                .and_then(|key| cache.read::<BuildRecord>(Record::Build, key));
-            return Ok(Built::Predicted(record.map(|record| record.digest)));
+            return Ok(cache.predicted(before.as_ref()));
         }
         cache.prepare()?;
         let docker = self.endpoint.connect(&self.context).await?;
@@ -242,10 +238,7 @@ impl ContainerBuilder for DockerBuilder {
             .await?;
         let built = self.export(&docker, image, &cache).await?;
         let after = request.fingerprint(&builder, &self.context).await?;
-        if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
-            let digest = built.digest.clone();
-            cache.write(Record::Build, &key, &BuildRecord { digest })?;
-        }
+        cache.remember(before, after, &built.digest)?;
         cache.prune();
         Ok(Built::Image(built))
     }

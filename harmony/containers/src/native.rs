@@ -20,10 +20,9 @@ use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
 use harmony_core::context::Context;
 use harmony_core::image::{Base, BuildContext, Built, BuiltImage, HostStep, ImageSource};
 use harmony_types::{Digest, ImageRef, printable};
-use serde::{Deserialize, Serialize};
 
 use crate::blocking::blocking;
-use crate::cache::{Cache, Record};
+use crate::cache::Cache;
 use crate::fingerprint;
 use crate::host_step;
 use crate::native::assemble::assemble;
@@ -138,22 +137,15 @@ impl ContainerBuilder for NativeBuilder {
         let planned = self.plan(context, image).await?;
         let before = self.fingerprint(&planned).await?;
         if self.context.is_planning() {
-            let record = before
-                .as_ref()
-                .and_then(|key| cache.read::<BuildRecord>(Record::Build, key));
-            return Ok(Built::Predicted(record.map(|record| record.digest)));
+            return Ok(cache.predicted(before.as_ref()));
         }
         cache.prepare()?;
         for step in planned.steps.iter() {
             host_step::run(step, image, &self.context).await?;
         }
         let built = self.assemble(&planned, image, &cache).await?;
-        // The build may or may not contain sources that were edited while it was running.
         let after = self.fingerprint(&planned).await?;
-        if let Some(key) = before.filter(|before| after.as_ref() == Some(before)) {
-            let digest = built.digest.clone();
-            cache.write(Record::Build, &key, &BuildRecord { digest })?;
-        }
+        cache.remember(before, after, &built.digest)?;
         cache.prune();
         Ok(Built::Image(built))
     }
@@ -164,12 +156,6 @@ impl ContainerBuilder for NativeBuilder {
 struct Planned {
     plan: Arc<ImagePlan>,
     steps: Arc<Vec<HostStep>>,
-}
-
-/// The result of a build with these inputs.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct BuildRecord {
-    pub(crate) digest: Digest,
 }
 
 #[cfg(test)]

@@ -25,10 +25,9 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
-use crate::cache::{Cache, Record, touch};
+use crate::cache::{BuildRecord, Cache, Record, touch};
 use crate::docker::connection::Endpoint;
 use crate::fingerprint::Fingerprint;
-use crate::native::BuildRecord;
 use crate::native::assemble::{built, keep_blob, store_image};
 use crate::native::layer::{compress, unwritable};
 
