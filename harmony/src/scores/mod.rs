@@ -4,6 +4,7 @@
 //! objects, and all other code composes Scores.
 
 pub mod argocd;
+mod confined;
 pub mod helm_chart;
 pub mod http_server;
 pub mod k8s_resource;

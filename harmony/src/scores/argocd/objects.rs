@@ -6,18 +6,17 @@ use harmony_core::kubernetes::{KubeObject, ObjectError};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
-    EnvVar, HTTPGetAction, Namespace, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    SeccompProfile, Secret, SecurityContext, ServiceAccount, Volume, VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
+    HTTPGetAction, Namespace, PodSpec, PodTemplateSpec, Probe, Secret, ServiceAccount, Volume,
+    VolumeMount,
 };
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
-use sha2::{Digest as _, Sha256};
 
-use super::super::pull_secret;
+use super::super::{confined, pull_secret};
 use super::{ArgoCdScore, kinds};
 
 /// The name of the workload, by which its state is found when it does not respond.
@@ -166,7 +165,7 @@ fn workload(score: &ArgoCdScore) -> StatefulSet {
                 metadata: Some(ObjectMeta {
                     labels: Some(selector()),
                     annotations: Some(BTreeMap::from([(
-                        "harmony.dev/config".to_owned(),
+                        confined::CONFIG_MARK.to_owned(),
                         settings_mark(score),
                     )])),
                     ..ObjectMeta::default()
@@ -196,17 +195,7 @@ fn pod(score: &ArgoCdScore) -> PodSpec {
     PodSpec {
         service_account_name: Some(CONTROLLER.into()),
         image_pull_secrets: score.pull_secret.as_ref().map(pull_secret::references),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".into(),
-                ..SeccompProfile::default()
-            }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(confined::pod(USER)),
         volumes: Some(vec![
             authorities,
             empty("tmp"),
@@ -306,15 +295,7 @@ fn container(program: &str, image: &harmony_types::ImageRef, health: Option<i32>
             }]
         }),
         readiness_probe: probe(3),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".into()]),
-                ..Capabilities::default()
-            }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(confined::container()),
         ..Container::default()
     }
 }
@@ -341,18 +322,11 @@ fn strings(texts: &[&str]) -> Vec<String> {
 
 /// Changes with the settings that are read only at start.
 fn settings_mark(score: &ArgoCdScore) -> String {
-    let mut hash = Sha256::new();
-    for (name, data) in settings(score) {
-        hash.update(name);
-        for (key, value) in data {
-            hash.update(key);
-            hash.update(value);
-        }
-    }
-    let hash = hash.finalize();
-    hash.iter()
-        .take(4)
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    let settings = settings(score).into_iter();
+    confined::mark(settings.flat_map(|(name, data)| {
+        let pairs = data.into_iter().flat_map(|(key, value)| [key, value]);
+        std::iter::once(name.to_owned()).chain(pairs)
+    }))
 }
 
 fn selector() -> BTreeMap<String, String> {

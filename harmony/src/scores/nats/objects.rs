@@ -17,26 +17,18 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use sha2::{Digest as _, Sha256};
 
+use super::super::confined::{self, CONFIG_MARK};
 use super::super::pull_secret;
 use super::super::storage::VOLUME;
 use super::{CLIENT_PORT, NatsReach, NatsScore, config};
 
 const CONFIG_FILE: &str = "nats.conf";
 
-/// Changes with the configuration, so that the pod is replaced and reads the new one.
-const CONFIG_MARK: &str = "harmony.dev/config";
-
-/// The first 32 bits of the hash of configuration and certificate: enough to see a change, too little to try passwords against.
+/// Changes with configuration and certificate.
 fn config_mark(score: &NatsScore) -> String {
-    let mut hash = Sha256::new();
-    hash.update(config::render(score));
-    hash.update(score.tls.as_ref().map_or("", |tls| &tls.revision));
-    let hash = hash.finalize();
-    hash.iter()
-        .take(4)
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    let revision = score.tls.as_ref().map(|tls| tls.revision.clone());
+    confined::mark([config::render(score), revision.unwrap_or_default()])
 }
 
 pub(super) fn build(score: &NatsScore) -> Result<Vec<KubeObject>, ObjectError> {

@@ -6,10 +6,9 @@ use harmony_core::kubernetes::{KubeObject, ObjectError};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction,
-    Namespace, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-    SeccompProfile, Secret, SecretVolumeSource, SecurityContext, Service, ServicePort, ServiceSpec,
-    Volume, VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, Namespace, PodSpec,
+    PodTemplateSpec, Probe, ResourceRequirements, Secret, SecretVolumeSource, Service, ServicePort,
+    ServiceSpec, Volume, VolumeMount,
 };
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
@@ -18,10 +17,10 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use sha2::{Digest as _, Sha256};
 
 use super::config;
 use super::names::{ALERTMANAGER, ALERTMANAGER_PORT, PROMETHEUS, PROMETHEUS_PORT, part_name};
+use crate::scores::confined::{self, CONFIG_MARK};
 use crate::scores::monitoring::images::MonitoringImages;
 use crate::scores::monitoring::receiver::SecretValues;
 use crate::scores::monitoring::{MonitoringScore, duration};
@@ -31,9 +30,6 @@ use crate::scores::storage::VOLUME;
 const PROMETHEUS_FILE: &str = "prometheus.yml";
 const RULES_FILE: &str = "rules.yml";
 const ALERTMANAGER_FILE: &str = "alertmanager.yml";
-
-/// Changes with the configuration, so that the pod is replaced and reads the new one.
-const CONFIG_MARK: &str = "harmony.dev/config";
 
 /// The port's name in pods and Services.
 const PORT: &str = "http";
@@ -78,8 +74,8 @@ pub(super) fn build(
     ]);
     let alertmanager_file = config::alertmanager(score, secrets);
     let parts = [
-        prometheus(score, images, mark(files.values())),
-        alertmanager(score, images, mark([&alertmanager_file])),
+        prometheus(score, images, confined::mark(files.values())),
+        alertmanager(score, images, confined::mark([&alertmanager_file])),
     ];
     let files = ConfigMap {
         metadata: metadata(score, PROMETHEUS),
@@ -177,18 +173,6 @@ fn alertmanager<'a>(
         memory: "32Mi",
         clients: vec![labels(score, PROMETHEUS)],
     }
-}
-
-/// The first 32 bits of the hash: enough to see a change, too little to try passwords against.
-fn mark<'a>(files: impl IntoIterator<Item = &'a String>) -> String {
-    let mut hash = Sha256::new();
-    for file in files {
-        hash.update(file);
-    }
-    let hash = hash.finalize();
-    hash.iter()
-        .take(4)
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 impl Part<'_> {
@@ -293,17 +277,7 @@ impl Part<'_> {
         volumes.extend(self.score.storage.pod_volume());
         PodSpec {
             automount_service_account_token: Some(false),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                run_as_user: Some(USER),
-                run_as_group: Some(USER),
-                fs_group: Some(USER),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".into(),
-                    ..SeccompProfile::default()
-                }),
-                ..PodSecurityContext::default()
-            }),
+            security_context: Some(confined::pod(USER)),
             containers: vec![Container {
                 name: self.part.into(),
                 image: Some(self.image.clone()),
@@ -330,15 +304,7 @@ impl Part<'_> {
                     ])),
                     ..ResourceRequirements::default()
                 }),
-                security_context: Some(SecurityContext {
-                    allow_privilege_escalation: Some(false),
-                    read_only_root_filesystem: Some(true),
-                    capabilities: Some(Capabilities {
-                        drop: Some(vec!["ALL".into()]),
-                        ..Capabilities::default()
-                    }),
-                    ..SecurityContext::default()
-                }),
+                security_context: Some(confined::container()),
                 ..Container::default()
             }],
             volumes: Some(volumes),
