@@ -2,18 +2,48 @@
 
 use harmony_charts::{Hook, HookEvent};
 use harmony_core::Context;
-use harmony_core::approval::{NotApproved, Takeover};
+use harmony_core::approval::Takeover;
 use harmony_core::capability::KubernetesCluster;
 use harmony_core::capability::continuous_delivery::DeliveryError;
 use harmony_core::capability::kubernetes_cluster::ClusterError;
-use harmony_core::diagnostic::AnyDiagnostic;
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
-use harmony_core::outcome::{Action, Change, Subject};
+use harmony_core::outcome::{Action, Change};
 use harmony_core::owner::Owner;
 use harmony_types::{ChartRef, Namespace};
 use serde_json::Value;
 
+use super::install::approve_deletions;
 use crate::apply::{Standing, rank, standing};
+
+/// Checks that the cluster serves the kinds of the controller.
+///
+/// # Errors
+/// [`DeliveryError::NoController`] with `help`.
+pub(super) async fn check_installed(
+    cluster: &impl KubernetesCluster,
+    controller: &'static str,
+    kinds: &[(&str, &str)],
+    help: impl FnOnce() -> String,
+) -> Result<(), DeliveryError> {
+    let Some(known) = cluster.capabilities().await? else {
+        return Ok(());
+    };
+    let is_served = |(api_version, kind): &(&str, &str)| {
+        let mut served = known.kinds.iter();
+        served.any(|known| known.api_version == *api_version && known.kind == *kind)
+    };
+    if kinds.iter().all(is_served) {
+        return Ok(());
+    }
+    Err(DeliveryError::NoController {
+        controller,
+        help: help(),
+    })
+}
+
+pub(super) fn is_unchanged(change: &Change) -> bool {
+    change.action == Action::Unchanged
+}
 
 /// An object that the new version does not have.
 pub(super) struct Leftover {
@@ -108,14 +138,8 @@ pub(super) async fn approve_removal(
     leftovers: &[Leftover],
 ) -> Result<(), DeliveryError> {
     let removed = leftovers.iter().filter(|one| one.reason_to_keep.is_none());
-    let deletions: Vec<Subject> = removed
-        .map(|leftover| Subject::from(leftover.object.reference().clone()))
-        .collect();
-    let approved = context.approve_deletions(&deletions).await;
-    approved.map_err(|refusal| match refusal {
-        NotApproved::Cancelled(cancelled) => cancelled.into(),
-        refusal => ClusterError::Adapter(AnyDiagnostic::new(refusal)).into(),
-    })
+    let deletions = removed.map(|leftover| leftover.object.reference());
+    approve_deletions(context, deletions).await
 }
 
 /// Deletes the object unless it is kept.

@@ -262,15 +262,10 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
     /// Asks, before anything is written, whether objects that are no longer in the chart may be deleted.
     async fn approve_removal(&self, leftovers: &[Leftover]) -> Result<(), DeliveryError> {
         let removable = leftovers.iter().filter_map(|leftover| match leftover {
-            Leftover::Removable(object) => Some(Subject::from(object.reference().clone())),
+            Leftover::Removable(object) => Some(object.reference()),
             Leftover::Gone(_) | Leftover::Kept(..) | Leftover::Shared(..) => None,
         });
-        let deletions: Vec<Subject> = removable.collect();
-        let approved = self.context.approve_deletions(&deletions).await;
-        approved.map_err(|refusal| match refusal {
-            NotApproved::Cancelled(cancelled) => cancelled.into(),
-            refusal => ClusterError::Adapter(AnyDiagnostic::new(refusal)).into(),
-        })
+        approve_deletions(self.context, removable).await
     }
 
     async fn remove(&self, leftover: Leftover) -> Result<Change, DeliveryError> {
@@ -288,6 +283,19 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
             }
         })
     }
+}
+
+/// Asks, before anything is written, whether these objects may be deleted.
+pub(super) async fn approve_deletions<'a>(
+    context: &Context,
+    objects: impl Iterator<Item = &'a ObjectRef>,
+) -> Result<(), DeliveryError> {
+    let deletions: Vec<Subject> = objects.cloned().map(Subject::from).collect();
+    let approved = context.approve_deletions(&deletions).await;
+    approved.map_err(|refusal| match refusal {
+        NotApproved::Cancelled(cancelled) => cancelled.into(),
+        refusal => ClusterError::Adapter(AnyDiagnostic::new(refusal)).into(),
+    })
 }
 
 /// Waits until everything that was delivered is ready, and runs the hooks and tests that follow. While planning, it

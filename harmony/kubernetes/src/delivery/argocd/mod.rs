@@ -29,7 +29,7 @@ use harmony_core::chart::DeployTarget;
 use harmony_core::checkup;
 use harmony_core::event::Step;
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
-use harmony_core::outcome::{Action, Change};
+use harmony_core::outcome::Change;
 use harmony_core::owner::Owner;
 use harmony_types::ChartRef;
 use serde_json::{Value, json};
@@ -40,7 +40,8 @@ pub use application::{ArgoLogin, ArgoSettings};
 use self::application::{Application, repository_secret, tracked};
 use self::sync::{Failure, Ongoing, Progress, Resource};
 use super::controlled::{
-    approve_removal, approve_takeovers, leftovers, remove, run_id, tests, workloads,
+    approve_removal, approve_takeovers, check_installed, is_unchanged, leftovers, remove, run_id,
+    tests, workloads,
 };
 use super::install::missing_namespace;
 use super::render::{Rendered, not_yet_released, render};
@@ -164,23 +165,14 @@ enum Until<'a> {
 
 impl<C: KubernetesCluster, R> ArgoDelivery<C, R> {
     async fn check_installed(&self) -> Result<(), DeliveryError> {
-        let Some(known) = self.cluster.capabilities().await? else {
-            return Ok(());
-        };
-        let is_known = |kind: &str| {
-            let mut kinds = known.kinds.iter();
-            kinds.any(|known| known.api_version == API_VERSION && known.kind == kind)
-        };
-        if is_known("Application") {
-            return Ok(());
-        }
-        Err(DeliveryError::NoController {
-            controller: ARGO,
-            help: format!(
+        let kinds = [(API_VERSION, "Application")];
+        let help = || {
+            format!(
                 "install it in the namespace `{}`, for example with `ArgoCdScore`, or deliver directly",
                 self.settings.namespace
-            ),
-        })
+            )
+        };
+        check_installed(&self.cluster, ARGO, &kinds, help).await
     }
 
     /// The state of its workloads, if all of them are ready.
@@ -239,7 +231,6 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
         let keeper = Owner::score("argocd-repository", &self.settings.namespace);
         let mut before = self.cluster.preview(&keeper, &secret).await?;
         before.extend(self.cluster.preview(&owner, &asked).await?);
-        let is_unchanged = |change: &Change| change.action == Action::Unchanged;
         let version = application.chart.version().to_string();
         let is_same = before.iter().all(is_unchanged);
         let is_settled = is_same
@@ -424,9 +415,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
         };
         let application = controlled.object.name.as_str();
         let changes = self.preview_of(objects, application).await?;
-        Ok(changes
-            .iter()
-            .all(|change| change.action == Action::Unchanged))
+        Ok(changes.iter().all(is_unchanged))
     }
 
     /// The cause of a failed sync: that of a hook, if one of them failed and its pods are still there.

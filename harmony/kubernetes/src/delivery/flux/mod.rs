@@ -24,7 +24,7 @@ use harmony_core::capability::{ContinuousDelivery, HelmRegistry, KubernetesClust
 use harmony_core::chart::DeployTarget;
 use harmony_core::event::Step;
 use harmony_core::kubernetes::{KubeObject, ObjectRef};
-use harmony_core::outcome::{Action, Change};
+use harmony_core::outcome::Change;
 use harmony_core::owner::Owner;
 use harmony_types::{ChartRef, Namespace};
 use serde_json::{Value, json};
@@ -34,11 +34,12 @@ pub use release::{FluxLogin, FluxSettings};
 
 use self::release::{Release, marked};
 use self::report::Progress;
-use super::controlled::{approve_takeovers, run_id, tests, workloads};
-use super::install::missing_namespace;
+use super::controlled::{
+    approve_takeovers, check_installed, is_unchanged, run_id, tests, workloads,
+};
+use super::install::{missing_namespace, settle};
 use super::render::{Rendered, not_yet_released, render};
 use super::retire::{retire_argo, retire_direct};
-use crate::hooks::Hooks;
 use crate::marks::flux::{MANAGER, RELEASES, SOURCES};
 
 const FLUX: &str = "Flux";
@@ -118,33 +119,15 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for FluxDelivery<
         if self.context.is_planning() {
             return Ok(());
         }
-        self.cluster
-            .wait_ready(&delivered.objects, deadline)
-            .await?;
-        if let Some(owner) = &delivered.followup.owner {
-            let hooks = Hooks::new(&self.context, &self.cluster, owner);
-            hooks.run_after(&delivered.followup, deadline).await?;
-        }
-        Ok(())
+        Ok(settle(&self.context, &self.cluster, delivered, deadline).await?)
     }
 }
 
 impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
     async fn check_installed(&self) -> Result<(), DeliveryError> {
-        let Some(known) = self.cluster.capabilities().await? else {
-            return Ok(());
-        };
-        let is_known = |api_version: &str, kind: &str| {
-            let mut kinds = known.kinds.iter();
-            kinds.any(|known| known.api_version == api_version && known.kind == kind)
-        };
-        if is_known(RELEASES, "HelmRelease") && is_known(SOURCES, "OCIRepository") {
-            return Ok(());
-        }
-        Err(DeliveryError::NoController {
-            controller: FLUX,
-            help: "install its source-controller and helm-controller, or deliver directly".into(),
-        })
+        let kinds = [(RELEASES, "HelmRelease"), (SOURCES, "OCIRepository")];
+        let help = "install its source-controller and helm-controller, or deliver directly";
+        check_installed(&self.cluster, FLUX, &kinds, || help.into()).await
     }
 
     async fn deliver(
@@ -159,14 +142,15 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
         let body = live.as_ref().map_or(&Value::Null, KubeObject::body);
         let objects = &rendered.chart.objects;
         approve_takeovers(&self.context, &self.cluster, objects, &owner).await?;
-        let coming = self.preview(objects, namespace, &reference).await?;
         let room = missing_namespace(namespace, objects)?;
+        let coming = self
+            .preview(room.as_ref(), objects, namespace, &reference)
+            .await?;
         let last = report::requested(body);
         // The request of the last run stays, so that only a new one makes Flux begin.
         let mut own = Vec::from_iter(room.clone());
         own.extend(release.objects(last).map_err(ClusterError::from)?);
         let before = self.cluster.preview(&owner, &own).await?;
-        let is_unchanged = |change: &Change| change.action == Action::Unchanged;
         let version = release.chart.version().to_string();
         let is_settled =
             before.iter().chain(&coming).all(is_unchanged) && report::has_delivered(body, &version);
@@ -209,11 +193,12 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
     /// What Flux will change, as far as a server-side apply by its name shows.
     async fn preview(
         &self,
+        room: Option<&KubeObject>,
         objects: &[KubeObject],
         namespace: &Namespace,
         release: &ObjectRef,
     ) -> Result<Vec<Change>, DeliveryError> {
-        let mut all = Vec::from_iter(missing_namespace(namespace, objects)?);
+        let mut all = Vec::from_iter(room.cloned());
         for object in objects {
             all.push(marked(object, release).map_err(ClusterError::from)?);
         }
