@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use harmony::configuration::{
-    BuilderChoice, ClusterChoices, DeliveryChoice, Kubeconfig, RegistryChoice,
-};
+use harmony::configuration::{BuilderChoice, ClusterChoices, DeliveryChoice, Kubeconfig};
 use harmony::containers::{Prebuilt, Runtime};
 use harmony::core::capability::{ContainerBuilder, OciRegistry};
 use harmony::core::image::{BuildContext, Buildable, FileEntry, FileSource, ImageSource};
@@ -25,20 +23,16 @@ use harmony::{Inventory, K8sAnywhereTopology, Score};
 use crate::released::ReleaseRig;
 use crate::stack::readable;
 
-/// The location of everything that the tests release.
-const PROJECT: &str = "team";
-
 /// The topology of production, with the registry of the test and the local node. It delivers as configured: that is the only
 /// difference between one and the other.
 pub fn production(rig: &ReleaseRig, delivery: DeliveryChoice) -> ProductionTopology {
-    let location = rig.registry.location(PROJECT);
     let kubeconfig = Kubeconfig {
         path: LocalNode::default().kubeconfig(),
         context: None,
     };
     ProductionTopology::new(ProductionSettings {
         builder: BuilderChoice::Native,
-        registry: RegistryChoice::oci(location, rig.registry.settings()),
+        registry: rig.registry_choice(),
         delivery,
         clusters: ClusterChoices {
             any: Some(kubeconfig),
