@@ -8,7 +8,8 @@ use harmony::configuration::{Kubeconfig, RegistryChoice};
 use harmony::core::diagnostic::Report;
 use harmony::local::node::{LocalNode, RegistryTrust};
 use harmony::release::{AppSpec, ReleaseScore, Released, WorkTree};
-use harmony::scores::PullSecretScore;
+use harmony::rust_app::RustApp as _;
+use harmony::scores::{HttpServer, PullSecretScore};
 use harmony::topologies::CiSettings;
 use harmony::types::{Namespace, Version};
 use harmony::{CiTopology, Context, Inventory, Outcome, Score};
@@ -62,6 +63,22 @@ impl ReleaseRig {
     /// The root of the checkout.
     pub fn root(&self) -> &Path {
         self.checkout.root()
+    }
+
+    /// The app of the examples, built from the checkout, which pulls its image with [`PULL_SECRET`].
+    ///
+    /// # Errors
+    /// None; the names are valid.
+    pub fn hello_web(&self) -> anyhow::Result<Arc<AppSpec>> {
+        let server = HttpServer {
+            pull_secret: Some(PULL_SECRET.parse()?),
+            ..HttpServer::on(8080)
+        };
+        let app = AppSpec {
+            project_root: self.root().to_path_buf(),
+            ..AppSpec::rust(env!("CARGO_MANIFEST_DIR"), "hello-web")?
+        };
+        Ok(Arc::new(app.serving(server)))
     }
 
     /// The platform as a laptop deploys it from this checkout.

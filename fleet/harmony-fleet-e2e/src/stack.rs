@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
+use harmony::core::composite;
+use harmony::core::diagnostic::Report;
 use harmony::core::kubernetes::{ObjectQuery, ObjectRef};
 use harmony::release::WorkTree;
 use harmony::types::Namespace;
-use harmony::{Inventory, K8sAnywhereTopology, Score, Topology};
+use harmony::{Inventory, K8sAnywhereTopology, Outcome, Score, Topology};
 use harmony_fleet_adapters_nats::FleetContext;
 use harmony_fleet_deploy::{FleetServerScore, FleetToolsScore, apps};
 use tokio::sync::OnceCell;
@@ -151,6 +153,19 @@ async fn tools(
         .await
         .map_err(readable)?;
     FleetContext::load(&path)?.context("the tools' file was just written")
+}
+
+/// Runs the Scores in order, as one pipeline.
+///
+/// # Errors
+/// That of the first Score that fails.
+pub async fn in_order<T: Topology + 'static>(
+    scores: Vec<Box<dyn Score<T>>>,
+    topology: &T,
+) -> Result<Outcome, Report> {
+    let pipeline = composite::in_order(scores);
+    let outcome = pipeline.execute(&Inventory::autoload(), topology).await;
+    outcome.map_err(|error| error.report())
 }
 
 /// A complete error for the output of a test.

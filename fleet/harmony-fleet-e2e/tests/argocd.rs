@@ -7,42 +7,18 @@ use anyhow::Context as _;
 use harmony::configuration::DeliveryChoice;
 use harmony::core::capability::checkup::Finding;
 use harmony::core::capability::{Checkup, KubernetesCluster};
-use harmony::core::composite;
-use harmony::core::diagnostic::Report;
 use harmony::core::kubernetes::ObjectRef;
 use harmony::prelude::*;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::gitops::{install_argocd, production as topology_of};
-use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
-use harmony_fleet_e2e::stack::{image_of, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::released::ReleaseRig;
+use harmony_fleet_e2e::stack::{image_of, in_order, namespace_object, new_namespace, topology};
 
 const APP: &str = "hello-web";
 const CRATE: &str = "examples/hello-web";
 
-fn app(rig: &ReleaseRig) -> anyhow::Result<Arc<AppSpec>> {
-    let server = HttpServer {
-        pull_secret: Some(PULL_SECRET.parse()?),
-        ..HttpServer::on(8080)
-    };
-    let app = AppSpec {
-        project_root: rig.root().to_path_buf(),
-        ..AppSpec::rust(env!("CARGO_MANIFEST_DIR"), APP)?
-    };
-    Ok(Arc::new(app.serving(server)))
-}
-
-async fn run<T: Topology + 'static>(
-    scores: Vec<Box<dyn Score<T>>>,
-    topology: &T,
-) -> anyhow::Result<Result<Outcome, Report>> {
-    let outcome = composite::in_order(scores)
-        .execute(&Inventory::autoload(), topology)
-        .await;
-    Ok(outcome.map_err(|error| error.report()))
-}
-
 async fn release(rig: &ReleaseRig, app: &Arc<AppSpec>) -> anyhow::Result<()> {
-    let released = run(scores![ReleaseScore::of(app)], &rig.ci()?).await?;
+    let released = in_order(scores![ReleaseScore::of(app)], &rig.ci()?).await;
     released.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     Ok(())
 }
@@ -78,7 +54,7 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
         findings.iter().any(|finding| is_there(&finding)),
         "{findings:#?}"
     );
-    let app = app(&rig)?;
+    let app = rig.hello_web()?;
     let deployment = ObjectRef {
         api_version: "apps/v1".into(),
         kind: "Deployment".into(),
@@ -88,18 +64,18 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
 
     // Directly at first.
     release(&rig, &app).await?;
-    let deployed = run(scores![deploy(&app, &production)], &direct).await?;
+    let deployed = in_order(scores![deploy(&app, &production)], &direct).await;
     deployed.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     let first = image_of(APP, &production).await?;
     let same = uid(&deployment).await?;
 
     // Through Argo CD from now on: the same objects, the same image.
-    let moved = run(scores![deploy(&app, &production)], &gitops).await?;
+    let moved = in_order(scores![deploy(&app, &production)], &gitops).await;
     let moved = moved.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     assert_eq!(moved.checks.len(), 1, "{moved:#?}");
     assert_eq!(image_of(APP, &production).await?, first);
     assert_eq!(uid(&deployment).await?, same, "nothing was created again");
-    let again = run(scores![deploy(&app, &production)], &gitops).await?;
+    let again = in_order(scores![deploy(&app, &production)], &gitops).await;
     let again = again.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     assert!(
         again.is_unchanged(),
@@ -113,7 +89,7 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
     std::fs::write(&main, "fn main() {\n    std::process::exit(7);\n}\n")?;
     rig.set_version(CRATE, &"0.1.1".parse()?)?;
     release(&rig, &app).await?;
-    let broken = run(scores![deploy(&app, &production)], &gitops).await?;
+    let broken = in_order(scores![deploy(&app, &production)], &gitops).await;
     let broken = broken.expect_err("the app ends at once");
     assert_eq!(broken.code.to_string(), "H0303", "{broken:#?}");
 
@@ -121,13 +97,13 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
     std::fs::write(&main, works.replace("hello:", "hello again:"))?;
     rig.set_version(CRATE, &"0.1.2".parse()?)?;
     release(&rig, &app).await?;
-    let better = run(scores![deploy(&app, &production)], &gitops).await?;
+    let better = in_order(scores![deploy(&app, &production)], &gitops).await;
     better.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     let now = image_of(APP, &production).await?;
     assert_ne!(now, first);
 
     // And back: still the same objects, and no Application is left.
-    let back = run(scores![deploy(&app, &production)], &direct).await?;
+    let back = in_order(scores![deploy(&app, &production)], &direct).await;
     back.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     assert_eq!(uid(&deployment).await?, same);
     assert_eq!(image_of(APP, &production).await?, now);
@@ -138,7 +114,7 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
         name: format!("{production}.{APP}").parse()?,
     };
     assert!(local.get(&application).await?.is_none());
-    let again = run(scores![deploy(&app, &production)], &direct).await?;
+    let again = in_order(scores![deploy(&app, &production)], &direct).await;
     assert!(again.is_ok_and(|outcome| outcome.is_unchanged()));
 
     for namespace in [production, argocd] {

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use harmony::core::capability::KubernetesCluster;
-use harmony::core::composite;
 use harmony::core::diagnostic::Report;
 use harmony::core::kubernetes::ObjectRef;
 use harmony::prelude::*;
@@ -12,7 +11,7 @@ use harmony::scores::monitoring::Timing;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::alert_server::AlertServer;
 use harmony_fleet_e2e::checkout::Checkout;
-use harmony_fleet_e2e::stack::{namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{in_order, namespace_object, new_namespace, topology};
 
 const APP: &str = "rust-webapp";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -56,10 +55,7 @@ fn program(
 /// Runs the program as `harmony::main` does on this machine.
 async fn run(program: &App, topology: &K8sAnywhereTopology) -> Result<Outcome, Report> {
     let scores = program.scores(Site::ThisMachine, &WorkTree::new());
-    composite::in_order(scores)
-        .execute(&Inventory::autoload(), topology)
-        .await
-        .map_err(|error| error.report())
+    in_order(scores, topology).await
 }
 
 fn well(result: Result<Outcome, Report>) -> anyhow::Result<Outcome> {

@@ -3,37 +3,22 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use harmony::configuration::{BuilderChoice, ClusterChoices, DeliveryChoice, Kubeconfig};
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::chart::Stage;
-use harmony::core::composite;
 use harmony::core::diagnostic::Report;
 use harmony::local::node::LocalNode;
 use harmony::prelude::*;
 use harmony::topologies::ProductionSettings;
 use harmony::types::Namespace;
-use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
-use harmony_fleet_e2e::stack::{image_of, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::released::ReleaseRig;
+use harmony_fleet_e2e::stack::{image_of, in_order, namespace_object, new_namespace, topology};
 use serde_json::{Value, json};
 
 const APP: &str = "hello-web";
 const CRATE: &str = "examples/hello-web";
-
-/// The app of the example, built from the checkout.
-fn app(rig: &ReleaseRig) -> anyhow::Result<Arc<AppSpec>> {
-    let server = HttpServer {
-        pull_secret: Some(PULL_SECRET.parse()?),
-        ..HttpServer::on(8080)
-    };
-    let app = AppSpec {
-        project_root: rig.root().to_path_buf(),
-        ..AppSpec::rust(env!("CARGO_MANIFEST_DIR"), "hello-web")?
-    };
-    Ok(Arc::new(app.serving(server)))
-}
 
 /// Runs the pipeline of the example in separate namespaces.
 async fn run(
@@ -41,22 +26,13 @@ async fn run(
     staging: &Namespace,
     production: &Namespace,
 ) -> anyhow::Result<Result<Outcome, Report>> {
-    let app = app(rig)?;
+    let app = rig.hello_web()?;
     let scores: Vec<Box<dyn Score<CiTopology>>> = scores![
         ReleaseScore::of(&app),
         DeployScore::of(&app, DeployTarget::staging(staging.clone())),
         DeployScore::of(&app, DeployTarget::production(production.clone())),
     ];
-    all(scores, &rig.ci()?).await
-}
-
-async fn all(
-    scores: Vec<Box<dyn Score<CiTopology>>>,
-    topology: &CiTopology,
-) -> anyhow::Result<Result<Outcome, Report>> {
-    let pipeline = composite::in_order(scores);
-    let outcome = pipeline.execute(&Inventory::autoload(), topology).await;
-    Ok(outcome.map_err(|error| error.report()))
+    Ok(in_order(scores, &rig.ci()?).await)
 }
 
 #[tokio::test]
@@ -154,7 +130,7 @@ async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result
     rig.let_pull(&staging).await?;
     rig.let_pull(&production).await?;
     let folder = tempfile::tempdir()?;
-    let app = app(&rig)?;
+    let app = rig.hello_web()?;
     let scores = || -> anyhow::Result<Vec<Box<dyn Score<CiTopology>>>> {
         let to = |target| DeployScore::of(&app, target);
         Ok(scores![
@@ -180,7 +156,7 @@ async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result
 
     let dead = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let kubeconfig = two_clusters(folder.path(), &format!("https://{dead}"))?;
-    let report = all(scores()?, &rig.ci_with(kubeconfig)?).await?;
+    let report = in_order(scores()?, &rig.ci_with(kubeconfig)?).await;
     let report = report.expect_err("production does not answer");
     assert_eq!(report.code.to_string(), "H0310", "{report:#?}");
     assert!(!image_of(APP, &staging).await?.is_empty());
@@ -193,7 +169,7 @@ async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result
         serde_json::from_str(&std::fs::read_to_string(LocalNode::default().kubeconfig())?)?;
     let server = node["clusters"][0]["cluster"]["server"].as_str();
     let kubeconfig = two_clusters(folder.path(), server.context("a server")?)?;
-    let done = all(scores()?, &rig.ci_with(kubeconfig)?).await?;
+    let done = in_order(scores()?, &rig.ci_with(kubeconfig)?).await;
     let done = done.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     assert_eq!(done.checks.len(), 2, "both are verified: {done:#?}");
     assert_eq!(
@@ -215,7 +191,7 @@ async fn each_stage_goes_to_the_cluster_of_its_configuration() -> anyhow::Result
     rig.let_pull(&staging).await?;
     rig.let_pull(&production).await?;
     let folder = tempfile::tempdir()?;
-    let app = app(&rig)?;
+    let app = rig.hello_web()?;
     let program = App::of(AppSpec::clone(&app))
         .to(DeployTarget::staging(staging.clone()))
         .to(DeployTarget::production(production.clone()));
@@ -242,9 +218,7 @@ async fn each_stage_goes_to_the_cluster_of_its_configuration() -> anyhow::Result
         let mut scores: Vec<Box<dyn Score<ProductionTopology>>> =
             vec![Box::new(ReleaseScore::of(&app))];
         scores.extend(program.scores(Site::Production, &released));
-        let pipeline = composite::in_order(scores);
-        let outcome = pipeline.execute(&Inventory::autoload(), &topology).await;
-        outcome.map_err(|error| error.report())
+        in_order(scores, &topology).await
     };
 
     let dead = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
