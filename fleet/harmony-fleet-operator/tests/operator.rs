@@ -437,13 +437,13 @@ async fn a_killed_nats_and_a_failing_kubernetes_are_survived() {
         !missing.contains("NATS") && missing.contains("have not been written to Kubernetes")
     })
     .await;
-    let metrics = operator.get("/metrics").await;
-    assert!(metrics.contains("\nfleet_nats_connected 1\n"), "{metrics}");
-    assert!(metrics.contains("\nfleet_operator_ready 0\n"), "{metrics}");
-    assert!(
-        !metrics.contains("fleet_operator_errors_total{step=\"reflect\"} 0\n"),
-        "{metrics}"
-    );
+    eventually("the metrics agree", async || {
+        let metrics = operator.get("/metrics").await;
+        metrics.contains("\nfleet_nats_connected 1\n")
+            && metrics.contains("\nfleet_operator_ready 0\n")
+            && !metrics.contains("fleet_operator_errors_total{step=\"reflect\"} 0\n")
+    })
+    .await;
     shown.fail(false);
     eventually("the operator is ready", async || operator.is_ready().await).await;
 
@@ -452,11 +452,11 @@ async fn a_killed_nats_and_a_failing_kubernetes_are_survived() {
         device.register(None).await,
         Ok(RegistrationReply::Accepted { .. })
     ));
-    let metrics = operator.get("/metrics").await;
-    assert!(
-        metrics.contains("\nfleet_devices{state=\"online\"} 1\n"),
-        "{metrics}"
-    );
+    eventually("the metrics count the device", async || {
+        let metrics = operator.get("/metrics").await;
+        metrics.contains("\nfleet_devices{state=\"online\"} 1\n")
+    })
+    .await;
     shown.fail(true);
     nats.kill();
     eventually("not ready without NATS", async || {

@@ -28,6 +28,9 @@ use harmony_types::ImageRef;
 
 const CACHE: &str = "KILL_TEST_CACHE";
 const PROGRAM: &str = "KILL_TEST_PROGRAM";
+/// How many builds are killed before they end.
+const KILLS: u32 = 10;
+const MOST_ATTEMPTS: u32 = 60;
 
 fn main() {
     match (env::var_os(CACHE), env::var_os(PROGRAM)) {
@@ -46,12 +49,16 @@ fn killed_builds_leave_nothing_that_is_used() {
 
     let begin = Instant::now();
     let (clean, _) = build(&program, &directory.path().join("clean"));
-    let whole = begin.elapsed();
+    let mut whole = begin.elapsed();
 
     let mut kills = 0;
     let mut states = BTreeSet::new();
-    for part in 1..=12 {
-        let cache = directory.path().join(format!("cache-{part}"));
+    for attempt in 0..MOST_ATTEMPTS {
+        if kills >= KILLS && states.len() >= 2 {
+            break;
+        }
+        let part = attempt % 12 + 1;
+        let cache = directory.path().join(format!("cache-{attempt}"));
         let mut child = Command::new(env::current_exe().expect("this test has a path"))
             .env(CACHE, &cache)
             .env(PROGRAM, &program)
@@ -59,17 +66,24 @@ fn killed_builds_leave_nothing_that_is_used() {
             .stderr(Stdio::null())
             .spawn()
             .expect("the child starts");
-        std::thread::sleep(whole * part / 10);
+        std::thread::sleep(whole * part / 12);
         child.kill().expect("the child can be killed");
-        if !child.wait().expect("the child ends").success() {
+        let finished = child.wait().expect("the child ends").success();
+        if !finished {
             kills += 1;
+            states.insert(names(&cache));
         }
-        states.insert(names(&cache));
+        // The speed of a busy machine changes: the time of a whole build is corrected by each of them.
+        whole = match (finished, part) {
+            (true, _) => whole * 3 / 4,
+            (false, 10..) => whole * 5 / 4,
+            (false, _) => whole,
+        };
         for image in list(&cache.join("images")) {
             Image::open(image).expect("what has a name is complete");
         }
         let (again, path) = build(&program, &cache);
-        assert_eq!(again, clean, "after a kill at {part}/10 of the time");
+        assert_eq!(again, clean, "after a kill at {part}/12 of the time");
         let layout = Image::open(path).expect("the image is complete");
         for blob in layout.blobs() {
             let sum = Command::new("sha256sum")
@@ -79,9 +93,10 @@ fn killed_builds_leave_nothing_that_is_used() {
             let sum = String::from_utf8_lossy(&sum.stdout).into_owned();
             assert!(sum.starts_with(blob.digest().digest()), "{sum}");
         }
+        fs::remove_dir_all(&cache).expect("the cache can be removed");
     }
     assert!(
-        kills >= 3,
+        kills >= KILLS,
         "only {kills} children were killed in the middle"
     );
     assert!(
@@ -89,7 +104,7 @@ fn killed_builds_leave_nothing_that_is_used() {
         "all kills came at the same moment: {states:?}"
     );
     println!(
-        "{kills} of 12 builds were killed, in {} different states",
+        "{kills} builds were killed, in {} different states",
         states.len()
     );
 }

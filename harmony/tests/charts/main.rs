@@ -492,7 +492,7 @@ async fn what_a_repository_does_not_have_is_told() {
         let error = stage.failure(&score("shop", "2.0.0")).await;
         assert_eq!(
             (error.code.to_string().as_str(), &error.evidence[..]),
-            ("H0208", &["latest versions: 1.0.0, 1.1.0".to_owned()][..])
+            ("H0523", &["latest versions: 1.0.0, 1.1.0".to_owned()][..])
         );
         let error = stage.failure(&score("shp", "2.0.0")).await;
         assert_eq!(error.evidence, ["charts of this repository: shop"]);
