@@ -513,7 +513,7 @@ async fn what_a_repository_does_not_have_is_told() {
                 .await
                 .code
                 .to_string(),
-            "H0232"
+            "H0524"
         );
         assert_eq!(stage.lock_text(), "");
     })
