@@ -8,6 +8,7 @@
 mod builders;
 mod codegen;
 mod command;
+mod faults;
 mod peers;
 mod test;
 mod tidy;
@@ -34,6 +35,10 @@ enum Xtask {
     ///
     /// Requires root, because it runs a Docker engine and a BuildKit daemon.
     Builders,
+    /// Deploy broken apps by all deliveries, kill deliveries and controllers, and write docs/reference/faults.md
+    ///
+    /// Requires root, because it runs a Kubernetes node. Takes about 30 minutes; CI runs a part of it.
+    Faults(faults::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +48,7 @@ fn main() -> ExitCode {
         Xtask::Lint => test::lint(),
         Xtask::Codegen => codegen::run(),
         Xtask::Builders => builders::run(),
+        Xtask::Faults(args) => faults::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

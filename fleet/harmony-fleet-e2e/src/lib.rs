@@ -13,6 +13,9 @@
 //! | `monitoring` | an app is killed, the alert arrives at the receiver, and so does its resolution |
 //! | `prometheus_operator` | the API server accepts the resources for prometheus-operator |
 //! | `first_app` | the commands of the guide to a first app work as written |
+//! | `faults` | a broken app has the same error by all deliveries |
+//! | `interrupted` | deliveries that are killed are continued by the next run |
+//! | `controllers` | an Argo CD that is missing, slow or down is named
 //! | `argocd` | a release goes through Argo CD, and the delivery can be moved there and back |
 //! | `plan` | a plan writes nothing, lists no changes after a deploy, and lists an edit |
 //!
@@ -21,5 +24,7 @@
 pub mod alert_server;
 pub mod checkout;
 pub mod gitops;
+pub mod page;
+pub mod peer_app;
 pub mod released;
 pub mod stack;

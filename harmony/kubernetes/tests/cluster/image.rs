@@ -1,7 +1,9 @@
-//! The image that test pods run: `peer.rs`, compiled as a static program. Also used by the tests of `harmony`.
+//! The image that test pods run, with the program of `peer_program`. Also used by the tests of `harmony`.
+
+#[path = "peer_program.rs"]
+mod peer_program;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use harmony_core::Context;
 use harmony_local::node::LocalNode;
@@ -15,24 +17,7 @@ pub(crate) async fn peer_image() -> &'static ImageRef {
     static IMAGE: OnceCell<ImageRef> = OnceCell::const_new();
     let image = IMAGE.get_or_init(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("peer");
-        let source = folder.path().join("peer.rs");
-        std::fs::write(&source, include_str!("peer.rs")).unwrap();
-        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let status = Command::new(rustc)
-            .args([
-                "--edition=2024",
-                "-O",
-                "-Cstrip=symbols",
-                "-Ctarget-feature=+crt-static",
-            ])
-            // Named, so that the flag reaches the program and not the host's macros.
-            .args(["--target", &target, "-o"])
-            .args([&program, &source])
-            .status()
-            .unwrap();
-        assert!(status.success());
+        let program = peer_program::compile(folder.path());
         let (layout, digest) = layout(folder.path(), &program);
         let image: ImageRef = format!("registry.test/harmony/peer@{digest}")
             .parse()

@@ -29,6 +29,14 @@ fn main() {
             });
             serve(port, answer_http);
         }
+        ["eat"] => {
+            println!("loading the model");
+            let mut eaten = Vec::new();
+            loop {
+                eaten.push(vec![1_u8; 1 << 20]);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         ["nats", port] => serve(port, answer_nats),
         ["sleep"] => loop {
             std::thread::sleep(Duration::from_secs(3600));

@@ -256,7 +256,11 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
                 self.cluster.apply(&keeper, &secret).await?;
                 self.cluster.apply(&owner, &[syncing]).await?;
             }
-            self.follow(&controlled, Until::Applied(objects)).await?;
+            let followed = self.follow(&controlled, Until::Applied(objects)).await;
+            if let Err(error) = followed {
+                self.withdraw(application, &owner, &controlled).await;
+                return Err(error);
+            }
         } else if let Some(last) = last_run(body) {
             controlled.run = last.to_owned();
         }
@@ -323,6 +327,28 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
             Err(DeliveryError::Cancelled(cancelled)) => Err(cancelled.into()),
             Err(error @ DeliveryError::ControllerSilent { .. }) => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Removes a request that Argo CD has not begun with, so that it does not deliver later, when nobody waits for it. If
+    /// this fails, the next run takes the request over.
+    async fn withdraw(
+        &self,
+        application: &Application<'_>,
+        owner: &Owner,
+        controlled: &Controlled,
+    ) {
+        let Ok(Some(found)) = self.cluster.get(&controlled.object).await else {
+            return;
+        };
+        if sync::progress(found.body(), &controlled.run) != Progress::Requested {
+            return;
+        }
+        let Ok(quiet) = application.object() else {
+            return;
+        };
+        if let Err(error) = self.cluster.apply(owner, &[quiet]).await {
+            tracing::debug!(%error, "cannot withdraw the request for a sync");
         }
     }
 
