@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `ping` | a device answers through NATS, the operator lists it, and it has a `Device` resource |
 //! | `release` | from a tag to a registry with TLS and a password, deployed from there and verified |
-//! | `upgrade` | the operator is upgraded from 0.1.0 to 0.2.0 in a running stack |
+//! | `upgrade` | the operator of a running stack is moved to Argo CD and back, and upgraded from 0.1.0 to 0.2.0 |
 //! | `installed` | an installed deploy command needs no sources, and deploys exactly what was released |
 //! | `pipeline` | a pipeline from a tag to production; a failure in staging stops it |
 //! | `monitoring` | an app is killed, the alert arrives at the receiver, and so does its resolution |
@@ -15,6 +15,7 @@
 //! | `first_app` | the commands of the guide to a first app work as written |
 //! | `faults` | a broken app has the same error by all deliveries |
 //! | `interrupted` | deliveries that are killed are continued by the next run |
+//! | `production` | one pipeline from a tag to a monitored production deployment by Argo CD |
 //! | `controllers` | an Argo CD that is missing, slow or down is named
 //! | `argocd` | a release goes through Argo CD, and the delivery can be moved there and back |
 //! | `plan` | a plan writes nothing, lists no changes after a deploy, and lists an edit |

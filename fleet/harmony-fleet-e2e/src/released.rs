@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use harmony::configuration::{Kubeconfig, RegistryChoice};
 use harmony::core::diagnostic::Report;
 use harmony::local::node::{LocalNode, RegistryTrust};
+use harmony::prelude::Platform;
 use harmony::release::{AppSpec, ReleaseScore, Released, WorkTree};
 use harmony::rust_app::RustApp as _;
 use harmony::scores::{HttpServer, PullSecretScore};
@@ -125,7 +126,7 @@ impl ReleaseRig {
             .map_err(|error| error.report()))
     }
 
-    /// Deploys a released operator. NATS must already be running in `namespace`.
+    /// Deploys a released operator from a CI job. NATS must already be running in `namespace`.
     ///
     /// # Errors
     /// The deploy failed.
@@ -134,7 +135,19 @@ impl ReleaseRig {
         version: &Version,
         namespace: &Namespace,
     ) -> anyhow::Result<Outcome> {
-        let (topology, inventory) = (self.ci()?, Inventory::autoload());
+        self.deploy_on(&self.ci()?, version, namespace).await
+    }
+
+    /// As [`deploy`](Self::deploy), on another topology.
+    ///
+    /// # Errors
+    /// The deploy failed.
+    pub async fn deploy_on<T: Platform>(
+        &self,
+        topology: &T,
+        version: &Version,
+        namespace: &Namespace,
+    ) -> anyhow::Result<Outcome> {
         self.let_pull(namespace).await?;
         let operator = FleetOperatorScore {
             namespace: namespace.clone(),
@@ -144,7 +157,7 @@ impl ReleaseRig {
             artifacts: Released::exact(version.clone()),
         };
         operator
-            .interpret(&inventory, &topology)
+            .interpret(&Inventory::autoload(), topology)
             .await
             .map_err(readable)
     }
