@@ -35,8 +35,9 @@ pub fn production(rig: &ReleaseRig, delivery: DeliveryChoice) -> ProductionTopol
         registry: rig.registry_choice(),
         delivery,
         clusters: ClusterChoices {
-            any: Some(kubeconfig),
-            ..ClusterChoices::default()
+            any: Some(kubeconfig.clone()),
+            staging: Some(kubeconfig.clone()),
+            production: Some(kubeconfig),
         },
     })
 }

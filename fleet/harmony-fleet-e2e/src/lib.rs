@@ -15,7 +15,7 @@
 //! | `first_app` | the commands of the guide to a first app work as written |
 //! | `faults` | a broken app has the same error by all deliveries |
 //! | `interrupted` | deliveries that are killed are continued by the next run |
-//! | `production` | one pipeline from a tag to a monitored production deployment by Argo CD |
+//! | `tag_to_production` | one pipeline from a tag to a monitored production deployment by Argo CD |
 //! | `controllers` | an Argo CD that is missing, slow or down is named
 //! | `argocd` | a release goes through Argo CD, and the delivery can be moved there and back |
 //! | `plan` | a plan writes nothing, lists no changes after a deploy, and lists an edit |

@@ -183,9 +183,12 @@ impl ReleaseRig {
     /// # Errors
     /// The manifest is not as expected, or git failed.
     pub fn set_version(&self, folder: &str, version: &Version) -> anyhow::Result<()> {
-        let (_, name) = folder.rsplit_once('/').unwrap_or(("", folder));
         let manifest = self.root().join(folder).join("Cargo.toml");
         let before = std::fs::read_to_string(&manifest)?;
+        let name = before
+            .lines()
+            .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+            .with_context(|| format!("{} has a name", manifest.display()))?;
         let replaced = |line: &str| {
             if line.starts_with("version") {
                 format!("version = \"{version}\"\n")
