@@ -61,41 +61,68 @@ fn run_everything(began: Instant) -> anyhow::Result<Tally> {
     tested
 }
 
-/// The suites that wait for the cluster run beside those that need only this machine; then the others, one by one.
+/// First the suites that wait for the cluster, beside those that need only this machine. Then the end-to-end tests of the
+/// examples, beside all others.
 fn run_suites(environment: &Environment) -> anyhow::Result<Tally> {
-    let waiting = Suite {
+    let suite = |prefix, threads| Suite {
         environment,
-        prefix: "[cluster] ",
-        threads: Some(WAITING_THREADS),
+        prefix,
+        threads,
     };
-    let alone = Suite {
-        environment,
-        ..Suite::default()
+    let (cluster, alone) = (suite("[cluster] ", Some(WAITING_THREADS)), suite("", None));
+    let machine = || {
+        let mut tally = cargo_test(&UNIT_TESTS, &alone)?;
+        tally += cargo_test(&["--doc"], &alone)?;
+        tally += cargo_test(&tests(MACHINE), &alone)?;
+        Ok(tally)
     };
-    let (machine, cluster) = std::thread::scope(|scope| {
-        let cluster = scope.spawn(|| cargo_test(&tests(WAITING), &waiting));
-        let machine = || {
-            let mut tally = cargo_test(&UNIT_TESTS, &alone)?;
-            tally += cargo_test(&["--doc"], &alone)?;
-            tally += cargo_test(&tests(MACHINE), &alone)?;
-            anyhow::Ok(tally)
-        };
-        (machine(), cluster.join())
-    });
-    let mut tally = machine?;
-    tally += cluster.map_err(|_| anyhow::anyhow!("a suite panicked"))??;
+    let mut tally = beside(|| cargo_test(&tests(WAITING), &cluster), machine)?;
+    let examples = suite("[examples] ", None);
     let others = other_suites()?;
     let others: Vec<&str> = others.iter().map(String::as_str).collect();
-    tally += cargo_test(&tests(&others), &alone)?;
+    tally += beside(
+        || cargo_test(&tests(EXAMPLES), &examples),
+        || cargo_test(&tests(&others), &alone),
+    )?;
     Ok(tally)
 }
 
-/// Suites that mostly wait for the cluster.
-const WAITING: &[&str] = &["charts", "cluster", "delivery"];
+/// Runs both at the same time.
+fn beside(
+    one: impl FnOnce() -> anyhow::Result<Tally> + Send,
+    other: impl FnOnce() -> anyhow::Result<Tally>,
+) -> anyhow::Result<Tally> {
+    let (other, one) = std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        (other(), one.join())
+    });
+    let mut tally = other?;
+    tally += one.map_err(|_| anyhow::anyhow!("a suite panicked"))??;
+    Ok(tally)
+}
+
+/// Suites that mostly wait for the cluster. The last two change definitions that the whole cluster shares, so no test that
+/// needs them may run at the same time.
+const WAITING: &[&str] = &[
+    "charts",
+    "cluster",
+    "delivery",
+    "controllers",
+    "prometheus_operator",
+];
 /// How many of their tests run at the same time.
 const WAITING_THREADS: usize = 4;
 /// Suites that need this machine alone, and use all of it: they run the compiler.
 const MACHINE: &[&str] = &["compile_fail"];
+/// End-to-end tests of the examples, which compile little and wait for the cluster.
+const EXAMPLES: &[&str] = &[
+    "argocd",
+    "faults",
+    "interrupted",
+    "monitoring",
+    "pipeline",
+    "tag_to_production",
+];
 const UNIT_TESTS: [&str; 2] = ["--lib", "--bins"];
 
 /// The names of all other integration tests.
@@ -108,10 +135,11 @@ fn other_suites() -> anyhow::Result<BTreeSet<String>> {
         .packages
         .iter()
         .flat_map(|package| &package.targets);
+    let elsewhere = [WAITING, MACHINE, EXAMPLES].concat();
     let names = targets
         .filter(|target| target.is_test())
         .map(|target| target.name.clone())
-        .filter(|name| !WAITING.contains(&name.as_str()) && !MACHINE.contains(&name.as_str()));
+        .filter(|name| !elsewhere.contains(&name.as_str()));
     Ok(names.collect())
 }
 

@@ -1,36 +1,62 @@
 //! The checkout that all images of the tests are built from.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use harmony_fleet_deploy::apps;
 
 /// A clone of this repository whose commit contains the files of the work tree.
 ///
-/// Tests release from it and change it, which they must not do with the work tree itself. It is always in the same
-/// directory and keeps its `target`, so that cargo compiles dependencies only once for stacks and releases. A lock allows
-/// one test at a time to use it.
+/// Tests release from it and change it, which they must not do with the work tree itself. It keeps its `target`, so that
+/// cargo compiles dependencies only once. A lock allows one test at a time to use it.
 #[derive(Debug)]
 pub struct Checkout {
     root: PathBuf,
     _lock: File,
 }
 
+/// How many tests of examples can have a checkout at the same time.
+const FOR_EXAMPLES: usize = 3;
+
 impl Checkout {
-    /// Waits for the lock, and updates the clone to the work tree.
+    /// Waits for the checkout for the fleet, and updates it to the work tree. The fleet takes minutes to compile, so this
+    /// is always the same directory.
     ///
     /// # Errors
     /// git is not installed, or failed.
     pub async fn take() -> anyhow::Result<Self> {
-        let workspace = apps::workspace();
-        let root = workspace.join("target/e2e-checkout");
-        std::fs::create_dir_all(workspace.join("target"))?;
+        let root = folder()?.join("e2e-checkout");
         let lock = File::create(root.with_extension("lock"))?;
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
+        Self::updated(root, lock)
+    }
+
+    /// Waits for one of the checkouts for the examples, and updates it to the work tree. An example compiles in
+    /// seconds.
+    ///
+    /// # Errors
+    /// git is not installed, or failed.
+    pub async fn take_for_examples() -> anyhow::Result<Self> {
+        loop {
+            for number in 0..FOR_EXAMPLES {
+                let root = folder()?.join(format!("e2e-examples-{number}"));
+                let lock = File::create(root.with_extension("lock"))?;
+                match lock.try_lock() {
+                    Ok(()) => return Self::updated(root, lock),
+                    Err(TryLockError::WouldBlock) => {}
+                    Err(TryLockError::Error(error)) => return Err(error.into()),
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    fn updated(root: PathBuf, lock: File) -> anyhow::Result<Self> {
         let checkout = Self { root, _lock: lock };
-        checkout.update(&workspace)?;
+        checkout.update(&apps::workspace())?;
         Ok(checkout)
     }
 
@@ -100,6 +126,13 @@ impl Checkout {
     fn git(&self, args: &[&str]) -> anyhow::Result<String> {
         output(&mut git_in(&self.root, args))
     }
+}
+
+/// Where the clones are.
+fn folder() -> anyhow::Result<PathBuf> {
+    let folder = apps::workspace().join("target");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// git in a folder, with an author of its own.

@@ -31,12 +31,15 @@ pub struct ReleaseRig {
 }
 
 impl ReleaseRig {
-    /// Takes the checkout, starts the registry, and makes the node trust the registry.
+    /// Takes a checkout for the examples, starts the registry, and makes the node trust it.
     ///
     /// # Errors
     /// The registry program or git is not installed.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::with(RegistryPeer::start().await?).await
+        Self::with(
+            RegistryPeer::start().await?,
+            Checkout::take_for_examples().await?,
+        )
     }
 
     /// As [`start`](Self::start), with a registry that pods reach at the address of the node.
@@ -44,13 +47,30 @@ impl ReleaseRig {
     /// # Errors
     /// The registry program or git is not installed, or the node is not running.
     pub async fn start_for_pods() -> anyhow::Result<Self> {
-        let address = LocalNode::default().address();
-        Self::with(RegistryPeer::start_on(address).await?).await
+        Self::with(
+            registry_for_pods().await?,
+            Checkout::take_for_examples().await?,
+        )
     }
 
-    async fn with(registry: RegistryPeer) -> anyhow::Result<Self> {
+    /// As [`start`](Self::start), with the checkout for the fleet.
+    ///
+    /// # Errors
+    /// The registry program or git is not installed.
+    pub async fn start_fleet() -> anyhow::Result<Self> {
+        Self::with(RegistryPeer::start().await?, Checkout::take().await?)
+    }
+
+    /// As [`start_for_pods`](Self::start_for_pods), with the checkout for the fleet.
+    ///
+    /// # Errors
+    /// The registry program or git is not installed, or the node is not running.
+    pub async fn start_fleet_for_pods() -> anyhow::Result<Self> {
+        Self::with(registry_for_pods().await?, Checkout::take().await?)
+    }
+
+    fn with(registry: RegistryPeer, checkout: Checkout) -> anyhow::Result<Self> {
         harmony::install_crypto();
-        let checkout = Checkout::take().await?;
         let trust = RegistryTrust::Authority(std::fs::read_to_string(registry.ca_file())?);
         LocalNode::default().trust_registry(&Context::new(), registry.host(), &trust)?;
         Ok(Self { registry, checkout })
@@ -222,4 +242,8 @@ impl ReleaseRig {
     pub fn file(&self, path: &str) -> PathBuf {
         self.root().join(path)
     }
+}
+
+async fn registry_for_pods() -> anyhow::Result<RegistryPeer> {
+    Ok(RegistryPeer::start_on(LocalNode::default().address()).await?)
 }

@@ -1,6 +1,7 @@
 //! The fleet in a separate namespace, deployed once for each test binary.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ pub fn local(namespace: Namespace, checkout: &Checkout) -> FleetServerScore<Work
     }
 }
 
-/// Deletes the namespaces of earlier runs.
+/// Deletes the namespaces of processes that have ended.
 async fn prune(topology: &K8sAnywhereTopology) -> anyhow::Result<()> {
     let namespaces = ObjectQuery {
         api_version: "v1".into(),
@@ -89,21 +90,27 @@ async fn prune(topology: &K8sAnywhereTopology) -> anyhow::Result<()> {
         labels: BTreeMap::new(),
     };
     for namespace in topology.list(&namespaces).await? {
-        if namespace.name.as_str().starts_with(PREFIX) {
+        let Some(rest) = namespace.name.as_str().strip_prefix(PREFIX) else {
+            continue;
+        };
+        let process = rest.split('-').next().unwrap_or_default();
+        if !Path::new("/proc").join(process).exists() {
             topology.delete(&namespace).await?;
         }
     }
     Ok(())
 }
 
-/// A unique namespace.
+/// A unique namespace, with the id of this process in its name.
 ///
 /// # Errors
 /// None; names of this form are valid.
 pub fn new_namespace() -> anyhow::Result<Namespace> {
-    Ok(format!("{PREFIX}{:08x}", rand::random::<u32>()).parse()?)
+    let process = std::process::id();
+    Ok(format!("{PREFIX}{process}-{:08x}", rand::random::<u32>()).parse()?)
 }
 
+/// The object of a namespace.
 ///
 /// # Errors
 /// None for a valid namespace.

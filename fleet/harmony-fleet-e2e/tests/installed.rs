@@ -66,7 +66,7 @@ fn deploy(rig: &ReleaseRig, namespace: &Namespace, version: &str) -> anyhow::Res
 async fn a_release_is_deployed_by_its_digests_without_sources_beside_a_work_tree()
 -> anyhow::Result<()> {
     let local = topology().await?;
-    let rig = ReleaseRig::start().await?;
+    let rig = ReleaseRig::start_fleet().await?;
     let (released, work_tree) = (new_namespace()?, new_namespace()?);
     rig.let_pull(&released).await?;
 

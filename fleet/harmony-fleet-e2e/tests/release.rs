@@ -12,7 +12,7 @@ use harmony_registry::testing::LoggedRequest;
 #[tokio::test]
 async fn a_release_is_published_once_and_deploys_from_the_registry() -> anyhow::Result<()> {
     let local = topology().await?;
-    let rig = ReleaseRig::start().await?;
+    let rig = ReleaseRig::start_fleet().await?;
     let version: Version = "0.1.0".parse()?;
 
     let outcome = rig
@@ -75,7 +75,7 @@ async fn a_release_is_published_once_and_deploys_from_the_registry() -> anyhow::
 
 #[tokio::test]
 async fn a_published_version_is_never_changed() -> anyhow::Result<()> {
-    let rig = ReleaseRig::start().await?;
+    let rig = ReleaseRig::start_fleet().await?;
     let version: Version = "0.1.0".parse()?;
     rig.release(&version)
         .await?
@@ -114,7 +114,7 @@ async fn a_published_version_is_never_changed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_version_that_is_not_the_crates_is_refused_before_anything_is_sent() -> anyhow::Result<()>
 {
-    let rig = ReleaseRig::start().await?;
+    let rig = ReleaseRig::start_fleet().await?;
     let report = rig
         .release(&"9.9.9".parse()?)
         .await?

@@ -20,7 +20,7 @@ use serde_json::Value;
 #[tokio::test]
 async fn the_operator_is_moved_and_upgraded_on_a_running_stack() -> anyhow::Result<()> {
     let stack = shared_stack().await?;
-    let rig = ReleaseRig::start_for_pods().await?;
+    let rig = ReleaseRig::start_fleet_for_pods().await?;
     let (old, new): (Version, Version) = ("0.1.0".parse()?, "0.2.0".parse()?);
     let released = rig.release(&old).await?;
     released.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
