@@ -60,9 +60,30 @@ const GO_SOURCES: &[(&str, &str)] = &[(
     "github.com/prometheus-operator/prometheus-operator@v0.85.0",
 )];
 
-/// Programs of Go modules in `xtask/peers`, for programs that cannot be installed by their own module's version: the
-/// environment variable for tests, the folder and name, the version.
-const OWN_GO_PROGRAMS: &[(&str, &str, &str)] = &[("HARMONY_ARGOCD", "argocd", "v3.2.6")];
+/// Modules of our own in `xtask/peers`, for programs that cannot be installed by their own module's version.
+const OWN_GO_MODULES: &[GoModule] = &[
+    GoModule {
+        module: "xtask/peers/argocd",
+        version: "v3.2.6",
+        programs: &[("HARMONY_ARGOCD", "argocd", "")],
+    },
+    GoModule {
+        module: "xtask/peers/flux",
+        version: "v2.7.3",
+        programs: &[
+            (
+                "HARMONY_FLUX_SOURCE_CONTROLLER",
+                "source-controller",
+                "github.com/fluxcd/source-controller",
+            ),
+            (
+                "HARMONY_FLUX_HELM_CONTROLLER",
+                "helm-controller",
+                "github.com/fluxcd/helm-controller",
+            ),
+        ],
+    },
+];
 
 /// Installs everything that is missing, and returns the environment variables for tests.
 pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
@@ -77,8 +98,8 @@ pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     for (variable, module) in GO_SOURCES {
         found.push((*variable, go_source(variable, module)?));
     }
-    for (variable, name, version) in OWN_GO_PROGRAMS {
-        found.push((*variable, own_program(variable, name, version)?));
+    for module in OWN_GO_MODULES {
+        found.extend(own_module(module)?);
     }
     Ok(found)
 }
@@ -172,8 +193,64 @@ fn go_program(variable: &str, name: &str, module: &str) -> anyhow::Result<PathBu
     Ok(program)
 }
 
-/// Builds the programs in a module of our own that requires theirs.
+/// Builds the programs in a generated module that requires theirs.
 fn go_module(module: &GoModule) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    programs(module, |building| {
+        std::fs::write(
+            building.join("go.mod"),
+            format!(
+                "module peers\n\ngo 1.26\n\nrequire {} {}\n",
+                module.module, module.version
+            ),
+        )?;
+        let packages = module
+            .programs
+            .iter()
+            .map(|(_, _, package)| format!("{}/{package}", module.module));
+        command::run(
+            go_build(building)
+                .args(packages)
+                .current_dir(building)
+                .env("GOFLAGS", "-mod=mod -buildvcs=false"),
+        )
+    })
+}
+
+/// Builds the programs of a module in this repository.
+fn own_module(module: &GoModule) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    programs(module, |building| {
+        let packages = module
+            .programs
+            .iter()
+            .map(|(_, _, package)| match *package {
+                "" => ".",
+                package => package,
+            });
+        command::run(
+            go_build(building)
+                .args(packages)
+                .current_dir(command::root().join(module.module))
+                .env("GOFLAGS", "-mod=readonly"),
+        )
+    })
+}
+
+/// Without debug information and paths of this machine, as the program of the local node: both then share the compiled
+/// packages that they have in common.
+fn go_build(output: &Path) -> Command {
+    let mut command = Command::new("go");
+    command
+        .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
+        .arg(output.join(""))
+        .env("CGO_ENABLED", "0");
+    command
+}
+
+/// The programs of a module, which `build` puts into a folder if one of them is missing.
+fn programs(
+    module: &GoModule,
+    build: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     let (_, name) = module.module.rsplit_once('/').context("a path")?;
     let folder = cache_dir()?
         .join("test-peers")
@@ -196,61 +273,13 @@ fn go_module(module: &GoModule) -> anyhow::Result<Vec<(&'static str, PathBuf)>> 
     let began = Instant::now();
     let building = folder.with_file_name(format!("{name}-{}.building", module.version));
     std::fs::create_dir_all(&building)?;
-    std::fs::write(
-        building.join("go.mod"),
-        format!(
-            "module peers\n\ngo 1.26\n\nrequire {} {}\n",
-            module.module, module.version
-        ),
-    )?;
-    let packages = module
-        .programs
-        .iter()
-        .map(|(_, _, package)| format!("{}/{package}", module.module));
-    command::run(
-        Command::new("go")
-            .args(["build", "-trimpath", "-ldflags=-s -w", "-o", "./"])
-            .args(packages)
-            .current_dir(&building)
-            .env("CGO_ENABLED", "0")
-            .env("GOFLAGS", "-mod=mod -buildvcs=false"),
-    )?;
+    build(&building)?;
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::rename(&building, &folder)?;
     println!("xtask: built {name} in {} s", began.elapsed().as_secs());
     Ok(programs)
-}
-
-/// Without debug information and paths of this machine, as the program of the local node: both then share the compiled
-/// packages that they have in common.
-fn own_program(variable: &str, name: &str, version: &str) -> anyhow::Result<PathBuf> {
-    if let Some(named) = std::env::var_os(variable) {
-        return Ok(named.into());
-    }
-    let folder = cache_dir()?
-        .join("test-peers")
-        .join(format!("{name}-{version}"));
-    let program = folder.join(name);
-    if !program.is_file() {
-        println!("xtask: building {name} {version}");
-        let began = Instant::now();
-        let building = folder.with_file_name(format!("{name}-{version}.building"));
-        command::run(
-            Command::new("go")
-                .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
-                .arg(building.join(name))
-                .arg(".")
-                .current_dir(command::root().join("xtask/peers").join(name))
-                .env("CGO_ENABLED", "0")
-                .env("GOFLAGS", "-mod=readonly"),
-        )?;
-        std::fs::create_dir_all(&folder)?;
-        std::fs::rename(building.join(name), &program)?;
-        println!("xtask: built {name} in {} s", began.elapsed().as_secs());
-    }
-    Ok(program)
 }
 
 fn cache_dir() -> anyhow::Result<PathBuf> {

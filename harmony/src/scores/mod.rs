@@ -5,6 +5,8 @@
 
 pub mod argocd;
 mod confined;
+mod controllers;
+pub mod flux;
 pub mod helm_chart;
 pub mod http_server;
 pub mod k8s_resource;
@@ -14,6 +16,7 @@ pub mod pull_secret;
 pub mod storage;
 
 pub use argocd::ArgoCdScore;
+pub use flux::FluxScore;
 pub use helm_chart::{ChartsLock, HelmChartError, HelmChartScore, HelmSource, LockedChart};
 pub use http_server::{HttpServer, HttpServerScore};
 pub use k8s_resource::K8sResourceScore;

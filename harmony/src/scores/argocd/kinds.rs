@@ -2,14 +2,27 @@
 
 use harmony_core::kubernetes::{KubeObject, ObjectError};
 use harmony_types::Namespace;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use super::super::controllers::{OpenKind, anything};
 
 const GROUP: &str = "argoproj.io";
 const VERSION: &str = "v1alpha1";
 
-/// The definitions of the two kinds, and the project `default`, which allows everything.
+/// The definitions of the two kinds, and the project `default`, which allows everything. As in Argo CD's own definitions,
+/// the status is no subresource.
 pub(super) fn build(namespace: &Namespace) -> Result<Vec<KubeObject>, ObjectError> {
-    let project = json!({
+    let application = OpenKind {
+        fields: json!({ "spec": anything(), "status": anything(), "operation": anything() }),
+        columns: &[
+            ("Sync Status", ".status.sync.status"),
+            ("Phase", ".status.operationState.phase"),
+            ("Revision", ".status.sync.revision"),
+        ],
+        ..kind("Application", "applications", &["app", "apps"])
+    };
+    let project = kind("AppProject", "appprojects", &["appproj", "appprojs"]);
+    let default = json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
         "kind": "AppProject",
         "metadata": { "name": "default", "namespace": namespace.as_str() },
@@ -19,60 +32,23 @@ pub(super) fn build(namespace: &Namespace) -> Result<Vec<KubeObject>, ObjectErro
             "sourceRepos": ["*"],
         },
     });
-    [
-        definition("Application", "applications", &["app", "apps"], true),
-        definition("AppProject", "appprojects", &["appproj", "appprojs"], false),
-        project,
-    ]
-    .into_iter()
-    .map(KubeObject::from_value)
-    .collect()
+    Ok(vec![
+        application.definition()?,
+        project.definition()?,
+        KubeObject::from_value(default)?,
+    ])
 }
 
-/// A definition without a schema of the fields: Argo CD validates them, and a schema would tie this Score to one of its
-/// versions. As in Argo CD's own definitions, the status is no subresource.
-fn definition(kind: &str, plural: &str, short: &[&str], has_status: bool) -> Value {
-    let open = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-    let mut properties = json!({
-        "apiVersion": { "type": "string" },
-        "kind": { "type": "string" },
-        "metadata": { "type": "object" },
-        "spec": open,
-        "status": open,
-    });
-    if has_status {
-        properties["operation"] = open;
+fn kind<'a>(kind: &'a str, plural: &'a str, short: &'a [&'a str]) -> OpenKind<'a> {
+    OpenKind {
+        part_of: "argocd",
+        group: GROUP,
+        version: VERSION,
+        kind,
+        plural,
+        short,
+        fields: json!({ "spec": anything(), "status": anything() }),
+        columns: &[],
+        has_subresource: false,
     }
-    let column =
-        |name: &str, path: &str| json!({ "name": name, "type": "string", "jsonPath": path });
-    let mut version = json!({
-        "name": VERSION,
-        "served": true,
-        "storage": true,
-        "schema": { "openAPIV3Schema": {
-            "type": "object", "required": ["metadata", "spec"], "properties": properties,
-        }},
-    });
-    if has_status {
-        version["additionalPrinterColumns"] = json!([
-            column("Sync Status", ".status.sync.status"),
-            column("Phase", ".status.operationState.phase"),
-            column("Revision", ".status.sync.revision"),
-        ]);
-    }
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": format!("{plural}.{GROUP}"),
-            "labels": { "app.kubernetes.io/name": format!("{plural}.{GROUP}"), "app.kubernetes.io/part-of": "argocd" },
-        },
-        "spec": {
-            "group": GROUP,
-            "names": { "kind": kind, "listKind": format!("{kind}List"), "plural": plural,
-                "singular": kind.to_lowercase(), "shortNames": short },
-            "scope": "Namespaced",
-            "versions": [version],
-        },
-    })
 }

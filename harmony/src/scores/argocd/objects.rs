@@ -6,16 +6,14 @@ use harmony_core::kubernetes::{KubeObject, ObjectError};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
-    HTTPGetAction, Namespace, PodSpec, PodTemplateSpec, Probe, Secret, ServiceAccount, Volume,
-    VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, Container, PodSpec, PodTemplateSpec, Secret, ServiceAccount,
+    Volume, VolumeMount,
 };
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
 
+use super::super::controllers::{self, container, empty_volume, mount, strings, variable};
 use super::super::{confined, pull_secret};
 use super::{ArgoCdScore, kinds};
 
@@ -26,6 +24,7 @@ const AUTHORITIES: &str = "argocd-tls-certs-cm";
 
 const CONTROLLER_PORT: i32 = 8082;
 const RENDERER_PORT: i32 = 8084;
+const HEALTH: &str = "/healthz";
 /// The addresses of the renderer and the cache, inside the pod.
 const RENDERER: &str = "127.0.0.1:8081";
 const CACHE: &str = "127.0.0.1:6379";
@@ -53,7 +52,7 @@ pub(super) fn first(score: &ArgoCdScore) -> Result<(KubeObject, KubeObject), Obj
         ..Secret::default()
     };
     Ok((
-        KubeObject::new(&namespace(score))?,
+        controllers::namespace(&score.namespace)?,
         KubeObject::new(&secret)?,
     ))
 }
@@ -67,12 +66,12 @@ pub(super) fn build(score: &ArgoCdScore) -> Result<Vec<KubeObject>, ObjectError>
             ..ConfigMap::default()
         })?);
     }
+    let account = metadata(score, CONTROLLER);
+    objects.extend(controllers::all_rights(&account)?);
     objects.push(KubeObject::new(&ServiceAccount {
-        metadata: metadata(score, CONTROLLER),
+        metadata: account,
         ..ServiceAccount::default()
     })?);
-    objects.push(KubeObject::new(&role(score))?);
-    objects.push(KubeObject::new(&binding(score))?);
     objects.push(KubeObject::new(&workload(score))?);
     Ok(objects)
 }
@@ -99,56 +98,6 @@ fn settings(score: &ArgoCdScore) -> Vec<(&'static str, BTreeMap<String, String>)
         ("argocd-gpg-keys-cm", map(&[])),
         (AUTHORITIES, score.authorities.clone()),
     ]
-}
-
-/// Argo CD applies whatever the charts contain.
-fn role(score: &ArgoCdScore) -> ClusterRole {
-    let all = || Some(vec!["*".to_owned()]);
-    ClusterRole {
-        metadata: ObjectMeta {
-            namespace: None,
-            ..metadata(score, &cluster_name(score))
-        },
-        rules: Some(vec![
-            PolicyRule {
-                api_groups: all(),
-                resources: all(),
-                verbs: vec!["*".into()],
-                ..PolicyRule::default()
-            },
-            PolicyRule {
-                non_resource_urls: all(),
-                verbs: vec!["*".into()],
-                ..PolicyRule::default()
-            },
-        ]),
-        ..ClusterRole::default()
-    }
-}
-
-fn binding(score: &ArgoCdScore) -> ClusterRoleBinding {
-    ClusterRoleBinding {
-        metadata: ObjectMeta {
-            namespace: None,
-            ..metadata(score, &cluster_name(score))
-        },
-        role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".into(),
-            kind: "ClusterRole".into(),
-            name: cluster_name(score),
-        },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".into(),
-            name: CONTROLLER.into(),
-            namespace: Some(score.namespace.to_string()),
-            ..Subject::default()
-        }]),
-    }
-}
-
-/// Two installations in one cluster have a role each.
-fn cluster_name(score: &ArgoCdScore) -> String {
-    format!("{}-{CONTROLLER}", score.namespace)
 }
 
 fn workload(score: &ArgoCdScore) -> StatefulSet {
@@ -179,11 +128,6 @@ fn workload(score: &ArgoCdScore) -> StatefulSet {
 }
 
 fn pod(score: &ArgoCdScore) -> PodSpec {
-    let empty = |name: &str| Volume {
-        name: name.into(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
-        ..Volume::default()
-    };
     let authorities = Volume {
         name: "authorities".into(),
         config_map: Some(ConfigMapVolumeSource {
@@ -198,9 +142,9 @@ fn pod(score: &ArgoCdScore) -> PodSpec {
         security_context: Some(confined::pod(USER)),
         volumes: Some(vec![
             authorities,
-            empty("tmp"),
-            empty("renderer-tmp"),
-            empty("cache-tmp"),
+            empty_volume("tmp"),
+            empty_volume("renderer-tmp"),
+            empty_volume("cache-tmp"),
         ]),
         containers: vec![controller(score), renderer(score), cache(score)],
         ..PodSpec::default()
@@ -221,7 +165,7 @@ fn controller(score: &ArgoCdScore) -> Container {
             variable("HOME", "/tmp"),
         ]),
         volume_mounts: Some(vec![mount("tmp", "/tmp")]),
-        ..container(CONTROLLER, &score.image, Some(CONTROLLER_PORT))
+        ..container(CONTROLLER, &score.image, Some((CONTROLLER_PORT, HEALTH)))
     }
 }
 
@@ -247,7 +191,11 @@ fn renderer(score: &ArgoCdScore) -> Container {
                 ..mount("authorities", "/app/config/tls")
             },
         ]),
-        ..container("argocd-repo-server", &score.image, Some(RENDERER_PORT))
+        ..container(
+            "argocd-repo-server",
+            &score.image,
+            Some((RENDERER_PORT, HEALTH)),
+        )
     }
 }
 
@@ -268,58 +216,6 @@ fn cache(score: &ArgoCdScore) -> Container {
     }
 }
 
-/// A container that runs the program of its name, with a probe if it serves `/healthz` at a port.
-fn container(program: &str, image: &harmony_types::ImageRef, health: Option<i32>) -> Container {
-    let probe = |failures: i32| {
-        health.map(|port| Probe {
-            http_get: Some(HTTPGetAction {
-                path: Some("/healthz".into()),
-                port: IntOrString::Int(port),
-                ..HTTPGetAction::default()
-            }),
-            period_seconds: Some(2),
-            timeout_seconds: Some(5),
-            failure_threshold: Some(failures),
-            ..Probe::default()
-        })
-    };
-    Container {
-        name: program.into(),
-        image: Some(image.to_string()),
-        command: Some(vec![program.into()]),
-        ports: health.map(|port| {
-            vec![ContainerPort {
-                name: Some("health".into()),
-                container_port: port,
-                ..ContainerPort::default()
-            }]
-        }),
-        readiness_probe: probe(3),
-        security_context: Some(confined::container()),
-        ..Container::default()
-    }
-}
-
-fn mount(volume: &str, path: &str) -> VolumeMount {
-    VolumeMount {
-        name: volume.into(),
-        mount_path: path.into(),
-        ..VolumeMount::default()
-    }
-}
-
-fn variable(name: &str, value: &str) -> EnvVar {
-    EnvVar {
-        name: name.into(),
-        value: Some(value.into()),
-        ..EnvVar::default()
-    }
-}
-
-fn strings(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(ToString::to_string).collect()
-}
-
 /// Changes with the settings that are read only at start.
 fn settings_mark(score: &ArgoCdScore) -> String {
     let settings = settings(score).into_iter();
@@ -333,30 +229,7 @@ fn selector() -> BTreeMap<String, String> {
     BTreeMap::from([("app.kubernetes.io/name".to_owned(), CONTROLLER.to_owned())])
 }
 
-fn namespace(score: &ArgoCdScore) -> Namespace {
-    Namespace {
-        metadata: ObjectMeta {
-            name: Some(score.namespace.to_string()),
-            ..ObjectMeta::default()
-        },
-        ..Namespace::default()
-    }
-}
-
 /// Argo CD reads only settings with the label `part-of`.
 fn metadata(score: &ArgoCdScore, name: &str) -> ObjectMeta {
-    let labels = [
-        ("app.kubernetes.io/name", name),
-        ("app.kubernetes.io/part-of", "argocd"),
-    ];
-    ObjectMeta {
-        name: Some(name.to_owned()),
-        namespace: Some(score.namespace.to_string()),
-        labels: Some(
-            labels
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
-        ),
-        ..ObjectMeta::default()
-    }
+    controllers::metadata("argocd", &score.namespace, name)
 }
