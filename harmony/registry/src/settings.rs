@@ -79,6 +79,12 @@ impl RegistrySettings {
             .or(self.environment.ca_file.as_deref())
     }
 
+    /// The additional certificate authorities in PEM, for programs that pull from the registry on our behalf. `None` also if
+    /// the file cannot be read: the client of the registry reports that.
+    pub fn authorities(&self) -> Option<String> {
+        std::fs::read_to_string(self.ca_file()?).ok()
+    }
+
     /// A user without a password, or vice versa, is an error and not an anonymous login.
     pub(crate) fn check(&self) -> Result<(), ClientError> {
         if self.credentials.is_some() {

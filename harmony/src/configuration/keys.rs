@@ -6,7 +6,8 @@ use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_registry::Environment;
 use harmony_registry::harbor::Visibility;
 use harmony_types::{
-    KubeContext, Namespace, RegistryHost, RegistryHostError, Repository, RepositoryError,
+    KubeContext, LabelValue, Namespace, RegistryHost, RegistryHostError, Repository,
+    RepositoryError,
 };
 
 use super::definition::{
@@ -49,11 +50,13 @@ const REGISTRIES: &[(&str, RegistryKind)] =
 pub(super) enum DeliveryKind {
     Direct,
     ArgoCd,
+    Flux,
 }
 
 const DELIVERIES: &[(&str, DeliveryKind)] = &[
     ("direct", DeliveryKind::Direct),
     ("argocd", DeliveryKind::ArgoCd),
+    ("flux", DeliveryKind::Flux),
 ];
 
 const VISIBILITIES: &[(&str, Visibility)] = &[
@@ -241,11 +244,11 @@ pub(super) const DELIVERY_KIND: Key<DeliveryKind> = Key {
     info: Info {
         path: "delivery.kind",
         variable: Some("HARMONY_DELIVERY"),
-        kind: Kind::Choice(&["direct", "argocd"]),
+        kind: Kind::Choice(&["direct", "argocd", "flux"]),
         default: "direct",
-        meaning: "How charts get to the clusters. `direct` applies their objects. `argocd` lets the Argo CD of each \
-            cluster pull and apply them, with the login of this registry. Changing it moves running apps: no object is \
-            created again.",
+        meaning: "How charts get to the clusters. `direct` applies their objects. `argocd` and `flux` let the \
+            Argo CD or Flux of each cluster pull and apply them, with the login of this registry. Changing it moves \
+            running apps: no object is created again.",
         example: "argocd",
     },
     parse: |raw| choice(raw, DELIVERIES),
@@ -256,12 +259,29 @@ pub(super) const DELIVERY_NAMESPACE: Key<Namespace> = Key {
         path: "delivery.namespace",
         variable: Some("HARMONY_DELIVERY_NAMESPACE"),
         kind: Kind::Text,
-        default: "argocd",
-        meaning: "The namespace of Argo CD in each cluster, which holds its Applications.",
+        default: "`argocd` or `flux-system`",
+        meaning: "The namespace of Argo CD, which also holds its Applications, or of Flux's controllers, in each cluster.",
         example: "argocd",
     },
     parse: namespace,
 };
+
+pub(super) const DELIVERY_SHARD: Key<LabelValue> = Key {
+    info: Info {
+        path: "delivery.shard",
+        variable: Some("HARMONY_DELIVERY_SHARD"),
+        kind: Kind::Text,
+        default: "",
+        meaning: "The shard of Flux that delivers, if Flux is sharded: the value of the label `sharding.fluxcd.io/key`.",
+        example: "shard1",
+    },
+    parse: shard,
+};
+
+fn shard(raw: &Raw<'_>) -> Result<LabelValue, Wrong> {
+    let name = text(raw)?;
+    LabelValue::parse(&name).map_err(|error| Wrong::new(format!("is not valid: {error}"), ""))
+}
 
 fn namespace(raw: &Raw<'_>) -> Result<Namespace, Wrong> {
     let name = text(raw)?;
@@ -381,6 +401,7 @@ pub(super) const ALL: &[Info] = &[
     HARBOR_IMMUTABLE.info,
     DELIVERY_KIND.info,
     DELIVERY_NAMESPACE.info,
+    DELIVERY_SHARD.info,
     KUBECONFIG.info,
     CONTEXT.info,
     STAGING_KUBECONFIG.info,

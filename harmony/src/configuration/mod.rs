@@ -31,11 +31,11 @@ use std::path::{Path, PathBuf};
 use harmony_containers::buildkit::{BuildKitEndpoint, ClientCertificates};
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::Stage;
-use harmony_kubernetes::delivery::ArgoSettings;
+use harmony_kubernetes::delivery::{ArgoSettings, FluxSettings};
 use harmony_oci::file::read_regular;
 use harmony_registry::harbor::HarborSettings;
 use harmony_registry::{Credentials, Environment, RegistrySettings};
-use harmony_types::Namespace;
+use harmony_types::{LabelValue, Namespace};
 
 pub use keys::{CONFIG, REGISTRY};
 pub use kubeconfig::Kubeconfig;
@@ -89,6 +89,13 @@ pub enum DeliveryChoice {
     ArgoCd {
         /// Its namespace.
         namespace: Namespace,
+    },
+    /// The Flux of the cluster applies them.
+    Flux {
+        /// The namespace of its controllers.
+        namespace: Namespace,
+        /// The shard that delivers, if Flux is sharded.
+        shard: Option<LabelValue>,
     },
 }
 
@@ -477,18 +484,30 @@ impl PasswordSource {
 fn delivery(reader: &mut Reader<'_>) -> DeliveryChoice {
     let kind = value(reader.read(&keys::DELIVERY_KIND)).unwrap_or(DeliveryKind::Direct);
     let namespace = reader.read(&keys::DELIVERY_NAMESPACE);
-    match (kind, namespace) {
-        (DeliveryKind::Direct, None) => DeliveryChoice::Direct,
-        (DeliveryKind::Direct, Some(namespace)) => {
-            reader.problem(
-                namespace.place,
-                "`delivery.namespace` is only for Argo CD",
-                "set `delivery.kind = \"argocd\"`, or remove it",
-            );
-            DeliveryChoice::Direct
-        }
-        (DeliveryKind::ArgoCd, namespace) => DeliveryChoice::ArgoCd {
-            namespace: value(namespace).unwrap_or_else(|| ArgoSettings::default().namespace),
+    let shard = reader.read(&keys::DELIVERY_SHARD);
+    if let (DeliveryKind::Direct, Some(namespace)) = (kind, &namespace) {
+        reader.problem(
+            namespace.place.clone(),
+            "`delivery.namespace` is only for Argo CD and Flux",
+            "set `delivery.kind = \"argocd\"` or `delivery.kind = \"flux\"`, or remove it",
+        );
+    }
+    if let (DeliveryKind::Direct | DeliveryKind::ArgoCd, Some(shard)) = (kind, &shard) {
+        reader.problem(
+            shard.place.clone(),
+            "`delivery.shard` is only for Flux",
+            "set `delivery.kind = \"flux\"`, or remove it",
+        );
+    }
+    let namespace = value(namespace);
+    match kind {
+        DeliveryKind::Direct => DeliveryChoice::Direct,
+        DeliveryKind::ArgoCd => DeliveryChoice::ArgoCd {
+            namespace: namespace.unwrap_or_else(|| ArgoSettings::default().namespace),
+        },
+        DeliveryKind::Flux => DeliveryChoice::Flux {
+            namespace: namespace.unwrap_or_else(|| FluxSettings::default().namespace),
+            shard: value(shard),
         },
     }
 }

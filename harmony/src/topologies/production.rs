@@ -6,7 +6,9 @@ use harmony_core::capability::clusters::{Clusters, ClustersError};
 use harmony_core::chart::Stage;
 use harmony_core::delegation::*;
 use harmony_core::{Context, InterpretError, Outcome, Topology};
-use harmony_kubernetes::delivery::{ArgoDelivery, ArgoLogin, ArgoSettings, DirectDelivery};
+use harmony_kubernetes::delivery::{
+    ArgoDelivery, ArgoLogin, ArgoSettings, DirectDelivery, FluxDelivery, FluxLogin, FluxSettings,
+};
 use harmony_types::KubeContext;
 
 use super::LazyCluster;
@@ -70,6 +72,7 @@ struct StageClusters {
 enum Delivery {
     Direct(DirectDelivery<LazyCluster, Planned<NamedRegistry>>),
     Argo(ArgoDelivery<LazyCluster, Planned<NamedRegistry>>),
+    Flux(FluxDelivery<LazyCluster, Planned<NamedRegistry>>),
 }
 
 impl From<Configuration> for ProductionSettings {
@@ -142,6 +145,7 @@ impl ProductionTopology {
                 let found = match &at_stage.delivery {
                     Delivery::Direct(_) => Vec::new(),
                     Delivery::Argo(delivery) => delivery.examine(targets).await,
+                    Delivery::Flux(delivery) => delivery.examine(targets).await,
                 };
                 let named = |finding: Finding| match stage {
                     Stage::Only => finding,
@@ -203,6 +207,19 @@ impl Delivery {
                     ..ArgoSettings::default()
                 };
                 Self::Argo(ArgoDelivery::new(context, cluster, charts, location, argo))
+            }
+            DeliveryChoice::Flux { namespace, shard } => {
+                let registry = &settings.registry.settings;
+                let flux = FluxSettings {
+                    namespace: namespace.clone(),
+                    shard: shard.clone(),
+                    login: registry.login().map(|login| FluxLogin {
+                        user: login.user().to_owned(),
+                        password: login.password().clone(),
+                    }),
+                    authority: registry.authorities(),
+                };
+                Self::Flux(FluxDelivery::new(context, cluster, charts, location, flux))
             }
         }
     }

@@ -176,41 +176,43 @@ pub(super) fn run_id(chart: &ChartRef, based_on: &Value) -> String {
     )
 }
 
-/// The state of the workloads with these names, by the label `key`, and whether each of them is ready.
+/// The state of the workloads of these parts, and whether each part has a workload that is ready. The values of the label
+/// `key` name the workloads that may contain a part.
 pub(super) async fn workloads(
     cluster: &impl KubernetesCluster,
-    namespace: Option<&Namespace>,
+    namespace: &Namespace,
     key: &str,
-    names: &[&str],
+    parts: &[&[&str]],
 ) -> Result<(Vec<String>, bool), DeliveryError> {
-    let mut state = Vec::new();
+    let mut state: Vec<String> = Vec::new();
     let mut are_ready = true;
-    for name in names {
+    for names in parts {
         let mut found = Vec::new();
-        for kind in ["StatefulSet", "Deployment"] {
-            let query = ObjectQuery {
-                api_version: "apps/v1".into(),
-                kind: kind.into(),
-                namespace: namespace.cloned(),
-                labels: [(key.to_owned(), (*name).to_owned())].into(),
-            };
-            found.extend(cluster.list(&query).await?);
+        for name in *names {
+            for kind in ["StatefulSet", "Deployment"] {
+                let query = ObjectQuery {
+                    api_version: "apps/v1".into(),
+                    kind: kind.into(),
+                    namespace: Some(namespace.clone()),
+                    labels: [(key.to_owned(), (*name).to_owned())].into(),
+                };
+                found.extend(cluster.list(&query).await?);
+            }
         }
-        if found.is_empty() {
-            are_ready = false;
-            state.push(match namespace {
-                Some(namespace) => format!("{name}: not in the namespace {namespace}"),
-                None => format!("{name}: not in the cluster"),
-            });
-        }
-        for workload in found {
-            let live = cluster.get(&workload).await?;
+        let mut is_ready = false;
+        for workload in &found {
+            let live = cluster.get(workload).await?;
             let (ready, wanted) = replicas(live.as_ref().map_or(&Value::Null, KubeObject::body));
-            are_ready &= ready > 0;
-            state.push(format!(
-                "{workload}: {ready} of {wanted} replicas are ready"
-            ));
+            is_ready |= ready > 0;
+            let line = format!("{workload}: {ready} of {wanted} replicas are ready");
+            if !state.contains(&line) {
+                state.push(line);
+            }
         }
+        if let ([name, ..], []) = (names, found.as_slice()) {
+            state.push(format!("{name}: not in the namespace {namespace}"));
+        }
+        are_ready &= is_ready;
     }
     Ok((state, are_ready))
 }

@@ -13,6 +13,16 @@ use super::inventory::DeliveryName;
 use crate::apply::is_applied_by;
 use crate::marks::{DELIVERY_LABEL, argocd, flux};
 
+/// Whether there is a direct delivery to end.
+pub(super) async fn is_direct(
+    cluster: &(impl KubernetesCluster + ?Sized),
+    name: &DeliveryName,
+    owner: &Owner,
+) -> Result<bool, DeliveryError> {
+    let inventory = name.config_map(owner.namespace());
+    Ok(cluster.get(&inventory).await?.is_some())
+}
+
 /// Ends a direct delivery: gives up its fields of the objects, then deletes its inventory. Objects that only it had stay,
 /// with its label.
 ///

@@ -14,6 +14,11 @@ pub(crate) const MANAGER: &str = "helm-controller";
 pub(crate) const NAME_LABEL: &str = "helm.toolkit.fluxcd.io/name";
 pub(crate) const NAMESPACE_LABEL: &str = "helm.toolkit.fluxcd.io/namespace";
 
+/// The label of a controller's workload with its name.
+pub(crate) const COMPONENT: &str = "app.kubernetes.io/component";
+/// Its value for a workload that runs all controllers of a delivery.
+pub(crate) const TOGETHER: &str = "flux-controllers";
+
 /// The reference to the HelmRelease of a chart in a namespace.
 pub(crate) fn reference(namespace: &Namespace, chart: ObjectName) -> ObjectRef {
     ObjectRef {

@@ -322,6 +322,32 @@ kubeconfig = "kubeconfig.yaml"
         &[("HARMONY_DELIVERY", "argo")],
     ),
     (
+        "settings of Flux with another delivery",
+        r#"
+[registry]
+location = "registry.example.com/team"
+[delivery]
+kind = "argocd"
+shard = "shard1"
+[cluster]
+kubeconfig = "kubeconfig.yaml"
+"#,
+        &[("HARMONY_DELIVERY_SHARD", "of Flux")],
+    ),
+    (
+        "settings of a controller with a direct delivery",
+        r#"
+[registry]
+location = "registry.example.com/team"
+[delivery]
+namespace = "flux-system"
+shard = "shard1"
+[cluster]
+kubeconfig = "kubeconfig.yaml"
+"#,
+        &[],
+    ),
+    (
         "names that are none",
         r#"
 [registry]

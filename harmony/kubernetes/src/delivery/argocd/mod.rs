@@ -189,9 +189,9 @@ impl<C: KubernetesCluster, R> ArgoDelivery<C, R> {
     }
 
     async fn workloads(&self) -> Result<(Vec<String>, bool), DeliveryError> {
-        let names = ["argocd-application-controller"];
-        let namespace = Some(&self.settings.namespace);
-        workloads(&self.cluster, namespace, "app.kubernetes.io/name", &names).await
+        let parts = [&["argocd-application-controller"][..]];
+        let namespace = &self.settings.namespace;
+        workloads(&self.cluster, namespace, "app.kubernetes.io/name", &parts).await
     }
 }
 

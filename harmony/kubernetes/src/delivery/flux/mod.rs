@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use harmony_core::Context;
+use harmony_core::capability::checkup::{Checkup, Finding};
 use harmony_core::capability::continuous_delivery::{
     Controlled, Delivered, DeliveryError, Followup,
 };
@@ -22,11 +23,10 @@ use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::capability::{ContinuousDelivery, HelmRegistry, KubernetesCluster};
 use harmony_core::chart::DeployTarget;
-use harmony_core::event::Step;
-use harmony_core::kubernetes::{KubeObject, ObjectRef};
-use harmony_core::outcome::Change;
+use harmony_core::checkup;
+use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::owner::Owner;
-use harmony_types::{ChartRef, Namespace};
+use harmony_types::ChartRef;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -39,8 +39,9 @@ use super::controlled::{
 };
 use super::install::{missing_namespace, settle};
 use super::render::{Rendered, not_yet_released, render};
-use super::retire::{retire_argo, retire_direct};
-use crate::marks::flux::{MANAGER, RELEASES, SOURCES};
+use super::retire::{is_direct, retire_argo, retire_direct};
+use crate::marks::DELIVERY_LABEL;
+use crate::marks::flux::{COMPONENT, MANAGER, RELEASES, SOURCES, TOGETHER};
 
 const FLUX: &str = "Flux";
 
@@ -123,13 +124,49 @@ impl<C: KubernetesCluster, R: HelmRegistry> ContinuousDelivery for FluxDelivery<
     }
 }
 
-impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
+#[async_trait]
+impl<C: KubernetesCluster, R: Send + Sync> Checkup for FluxDelivery<C, R> {
+    async fn examine(&self, _: &[DeployTarget]) -> Vec<Finding> {
+        vec![checkup::check(FLUX, "runs", self.runs()).await]
+    }
+}
+
+impl<C: KubernetesCluster, R> FluxDelivery<C, R> {
     async fn check_installed(&self) -> Result<(), DeliveryError> {
         let kinds = [(RELEASES, "HelmRelease"), (SOURCES, "OCIRepository")];
-        let help = "install its source-controller and helm-controller, or deliver directly";
-        check_installed(&self.cluster, FLUX, &kinds, || help.into()).await
+        let help = || {
+            format!(
+                "install its source-controller and helm-controller in the namespace `{}`, for example with `FluxScore`, \
+                 or deliver directly",
+                self.settings.namespace
+            )
+        };
+        check_installed(&self.cluster, FLUX, &kinds, help).await
     }
 
+    /// The state of its workloads, if all of them are ready.
+    async fn runs(&self) -> Result<String, DeliveryError> {
+        self.check_installed().await?;
+        let (state, are_ready) = self.workloads().await?;
+        if are_ready {
+            return Ok(state.join(", "));
+        }
+        Err(DeliveryError::ControllerDown {
+            controller: FLUX,
+            state,
+        })
+    }
+
+    async fn workloads(&self) -> Result<(Vec<String>, bool), DeliveryError> {
+        let parts = [
+            &["source-controller", TOGETHER][..],
+            &["helm-controller", TOGETHER],
+        ];
+        workloads(&self.cluster, &self.settings.namespace, COMPONENT, &parts).await
+    }
+}
+
+impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
     async fn deliver(
         &self,
         release: &Release<'_>,
@@ -143,9 +180,14 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
         let objects = &rendered.chart.objects;
         approve_takeovers(&self.context, &self.cluster, objects, &owner).await?;
         let room = missing_namespace(namespace, objects)?;
-        let coming = self
-            .preview(room.as_ref(), objects, namespace, &reference)
-            .await?;
+        let marked = objects.iter().map(|object| marked(object, &reference));
+        let marked: Result<Vec<_>, _> = marked.collect();
+        let marked = marked.map_err(ClusterError::from)?;
+        let controller = Owner::controller(MANAGER, namespace);
+        // What Flux will change, as far as a server-side apply by its name shows.
+        let mut all = Vec::from_iter(room.clone());
+        all.extend(marked.iter().cloned());
+        let coming = self.cluster.preview(&controller, &all).await?;
         let last = report::requested(body);
         // The request of the last run stays, so that only a new one makes Flux begin.
         let mut own = Vec::from_iter(room.clone());
@@ -169,10 +211,17 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
             let run = Some(controlled.run.as_str());
             asking.extend(release.objects(run).map_err(ClusterError::from)?);
             self.cluster.apply(&owner, &asking).await?;
-            self.follow(&controlled, &release.source_reference())
-                .await?;
+            self.follow(&controlled, release).await?;
+        }
+        for source in self.earlier_sources(release).await? {
+            let change = self.cluster.delete(&source).await?;
+            changes.push(change.with_note("the source of another version"));
         }
         let name = &rendered.name;
+        if !self.context.is_planning() && is_direct(&self.cluster, name, &owner).await? {
+            // Helm owns only the fields that it has changed. Without this, the others would be gone with their owner.
+            self.cluster.apply(&controller, &marked).await?;
+        }
         changes.extend(retire_argo(&self.context, &self.cluster, &owner).await?);
         changes.extend(retire_direct(&self.context, &self.cluster, name, &owner, objects).await?);
         Ok(Delivered {
@@ -190,28 +239,31 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
         })
     }
 
-    /// What Flux will change, as far as a server-side apply by its name shows.
-    async fn preview(
+    /// The sources of other versions, which nothing needs.
+    async fn earlier_sources(
         &self,
-        room: Option<&KubeObject>,
-        objects: &[KubeObject],
-        namespace: &Namespace,
-        release: &ObjectRef,
-    ) -> Result<Vec<Change>, DeliveryError> {
-        let mut all = Vec::from_iter(room.cloned());
-        for object in objects {
-            all.push(marked(object, release).map_err(ClusterError::from)?);
-        }
-        let controller = Owner::controller(MANAGER, namespace);
-        Ok(self.cluster.preview(&controller, &all).await?)
+        release: &Release<'_>,
+    ) -> Result<Vec<ObjectRef>, DeliveryError> {
+        let current = release.source_reference();
+        let query = ObjectQuery {
+            api_version: current.api_version.clone(),
+            kind: current.kind.clone(),
+            namespace: current.namespace.clone(),
+            labels: [(DELIVERY_LABEL.to_owned(), release.chart.name().to_string())].into(),
+        };
+        let mut sources = self.cluster.list(&query).await?;
+        sources.retain(|source| source.name != current.name);
+        Ok(sources)
     }
 
     /// Follows what a run asked for.
     async fn follow(
         &self,
         controlled: &Controlled,
-        source: &ObjectRef,
+        release: &Release<'_>,
     ) -> Result<(), DeliveryError> {
+        let (source, version) = (release.source_reference(), release.chart.version());
+        let version = version.to_string();
         let step = self
             .context
             .step(format!("release {} by {FLUX}", controlled.object));
@@ -220,14 +272,14 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
         let body = |found: Option<KubeObject>| found.map_or(json!(null), KubeObject::into_body);
         loop {
             let release = body(self.cluster.get(&controlled.object).await?);
-            let source = body(self.cluster.get(source).await?);
+            let source = body(self.cluster.get(&source).await?);
             let failed = |message| DeliveryError::SyncFailed {
                 controller: FLUX,
                 object: controlled.object.clone(),
                 message,
                 objects: Vec::new(),
             };
-            match report::progress(&release, &source, &controlled.run) {
+            match report::progress(&release, &source, &controlled.run, &version) {
                 Progress::Succeeded => {
                     step.done("");
                     return Ok(());
@@ -240,8 +292,19 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
                     });
                 }
                 Progress::Requested if began.elapsed() > BEGIN_DEADLINE => {
-                    self.check_alive(controlled, began.elapsed(), &step, &mut is_told)
+                    self.check_alive(controlled, began.elapsed(), BUSY_DEADLINE)
                         .await?;
+                    if !is_told {
+                        step.message(format!(
+                            "{FLUX} has not begun yet; its controllers are ready"
+                        ));
+                        is_told = true;
+                    }
+                }
+                Progress::Begun(message) if began.elapsed() > BEGIN_DEADLINE => {
+                    self.check_alive(controlled, began.elapsed(), RELEASE_DEADLINE)
+                        .await?;
+                    step.message(message);
                 }
                 Progress::Running(message) if began.elapsed() > RELEASE_DEADLINE => {
                     return Err(failed(format!(
@@ -250,36 +313,21 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
                     )));
                 }
                 Progress::Running(message) if !message.is_empty() => step.message(message),
-                Progress::Requested | Progress::Running(_) => {}
+                Progress::Requested | Progress::Begun(_) | Progress::Running(_) => {}
             }
             self.context.unless_cancelled(sleep(POLL_EVERY)).await?;
         }
     }
 
-    /// Flux has not begun. Fails if its controllers do not run; busy ones get more time.
+    /// Flux has not reported anything yet. Fails if its controllers do not run; busy ones have `patience`.
     async fn check_alive(
         &self,
         controlled: &Controlled,
         after: Duration,
-        step: &Step,
-        is_told: &mut bool,
+        patience: Duration,
     ) -> Result<(), DeliveryError> {
-        let names = ["source-controller", "helm-controller"];
-        let namespace = self.settings.namespace.as_ref();
-        let (state, are_ready) = workloads(
-            &self.cluster,
-            namespace,
-            "app.kubernetes.io/component",
-            &names,
-        )
-        .await?;
-        if are_ready && after < BUSY_DEADLINE {
-            if !*is_told {
-                step.message(format!(
-                    "{FLUX} has not begun yet; its controllers are ready"
-                ));
-                *is_told = true;
-            }
+        let (state, are_ready) = self.workloads().await?;
+        if are_ready && after < patience {
             return Ok(());
         }
         Err(DeliveryError::ControllerSilent {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harmony_core::chart::DeployTarget;
 use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectRef};
-use harmony_types::{ChartRef, Namespace, ObjectName};
+use harmony_types::{ChartRef, LabelValue, Namespace, ObjectName};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -16,18 +16,40 @@ use crate::marks::flux::{NAME_LABEL, NAMESPACE_LABEL, RELEASES, SOURCES, referen
 /// Flux begins as soon as this annotation changes, and reports the value that it has handled.
 const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
 
+/// With the same value as the request: Flux applies the chart although it has done so before, because somebody may have
+/// changed or deleted objects, and although it has failed before.
+const FORCED: &str = "reconcile.fluxcd.io/forceAt";
+const RESET: &str = "reconcile.fluxcd.io/resetAt";
+
+/// By this label, several installations of Flux share the objects of a cluster.
+const SHARD: &str = "sharding.fluxcd.io/key";
+
 /// What is in a chart's artifact that Flux should take (Helm, HIP 6).
 const CONTENT: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 
-/// What Flux needs to pull from the registry.
-#[derive(Debug, Clone, Default)]
+/// Where Flux runs, and what it needs to pull from the registry.
+#[derive(Debug, Clone)]
 pub struct FluxSettings {
-    /// The namespace of the controllers, in which their state is looked up when they do not respond.
-    pub namespace: Option<Namespace>,
+    /// The namespace of the controllers.
+    pub namespace: Namespace,
+    /// The shard of the controllers that deliver, if Flux is [sharded](https://fluxcd.io/flux/installation/configuration/sharding/).
+    pub shard: Option<LabelValue>,
     /// The login for the registry; without one, charts are pulled anonymously.
     pub login: Option<FluxLogin>,
     /// Certificate authorities of the registry in PEM, in addition to those of the controller.
     pub authority: Option<String>,
+}
+
+impl Default for FluxSettings {
+    /// Flux as its own command installs it, pulling anonymously.
+    fn default() -> Self {
+        Self {
+            namespace: "flux-system".parse().expect("a valid name"),
+            shard: None,
+            login: None,
+            authority: None,
+        }
+    }
 }
 
 /// A login for a registry.
@@ -56,8 +78,23 @@ impl Release<'_> {
         ObjectRef {
             api_version: SOURCES.into(),
             kind: "OCIRepository".into(),
+            name: self.source_name(),
             ..self.reference()
         }
+    }
+
+    /// Each version has a source of its own. So the HelmRelease gets a chart and its values in one write, and Flux never
+    /// applies one without the other.
+    fn source_name(&self) -> ObjectName {
+        let version = self.chart.version().to_string().to_ascii_lowercase();
+        let version = version.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
+        // Both parts fit: a version is at most as long as a tag.
+        ObjectName::parse(format!(
+            "{}-{}",
+            self.name(),
+            version.trim_end_matches(['-', '.'])
+        ))
+        .expect("a name, a dash, and a version of letters and digits")
     }
 
     fn name(&self) -> ObjectName {
@@ -83,10 +120,16 @@ impl Release<'_> {
         })
     }
 
-    fn requested(&self, run: Option<&str>) -> Value {
+    /// The metadata of an object that Flux handles, with a request by these annotations.
+    fn handled(&self, name: &ObjectName, run: Option<&str>, annotations: &[&str]) -> Value {
         let mut metadata = self.metadata("");
+        metadata["name"] = name.as_str().into();
         if let Some(run) = run {
-            metadata["annotations"] = json!({ REQUESTED: run });
+            let requests = annotations.iter().map(|key| (*key, run));
+            metadata["annotations"] = json!(requests.collect::<BTreeMap<_, _>>());
+        }
+        if let Some(shard) = &self.settings.shard {
+            metadata["labels"][SHARD] = shard.as_str().into();
         }
         metadata
     }
@@ -127,7 +170,7 @@ impl Release<'_> {
         if self.settings.authority.is_some() {
             spec["certSecretRef"] = secret("-flux-authority");
         }
-        json!({ "apiVersion": SOURCES, "kind": "OCIRepository", "metadata": self.requested(run), "spec": spec })
+        json!({ "apiVersion": SOURCES, "kind": "OCIRepository", "metadata": self.handled(&self.source_name(), run, &[REQUESTED]), "spec": spec })
     }
 
     fn release(&self, run: Option<&str>) -> Value {
@@ -136,7 +179,7 @@ impl Release<'_> {
         let mut spec = json!({
             "interval": "24h",
             "releaseName": self.chart.name().as_str(),
-            "chartRef": { "kind": "OCIRepository", "name": self.name().as_str() },
+            "chartRef": { "kind": "OCIRepository", "name": self.source_name().as_str() },
             "install": action,
             "upgrade": action,
             "test": { "enable": false },
@@ -148,7 +191,8 @@ impl Release<'_> {
         {
             spec["values"] = self.values.clone();
         }
-        json!({ "apiVersion": RELEASES, "kind": "HelmRelease", "metadata": self.requested(run), "spec": spec })
+        let metadata = self.handled(&self.name(), run, &[REQUESTED, FORCED, RESET]);
+        json!({ "apiVersion": RELEASES, "kind": "HelmRelease", "metadata": metadata, "spec": spec })
     }
 }
 

@@ -7,6 +7,8 @@ use serde_json::Value;
 pub(super) enum Progress {
     /// It has not begun.
     Requested,
+    /// Flux works on the HelmRelease, for this run or, if it was interrupted, for an earlier one.
+    Begun(String),
     /// It is in progress.
     Running(String),
     /// Everything is applied, and the hooks have ended.
@@ -17,8 +19,11 @@ pub(super) enum Progress {
     Superseded(String),
 }
 
-/// The progress of what `run` asked for, from the HelmRelease and the source of its chart.
-pub(super) fn progress(release: &Value, source: &Value, run: &str) -> Progress {
+/// The progress of what `run` asked for, the delivery of `version`, from the HelmRelease and the source of its chart.
+///
+/// Flux reports a request as handled whenever it has looked at the HelmRelease, even if it then waits for the source. So
+/// the end is told by its conditions.
+pub(super) fn progress(release: &Value, source: &Value, run: &str, version: &str) -> Progress {
     let requested = requested(release);
     if requested != Some(run) {
         return Progress::Superseded(match requested {
@@ -31,21 +36,29 @@ pub(super) fn progress(release: &Value, source: &Value, run: &str) -> Progress {
     {
         return Progress::Failed(format!("it cannot fetch the chart: {failure}"));
     }
+    let message = || condition(release, "Ready").map(|found| found.message.to_owned());
     if handled(release) != Some(run) {
         return match condition(release, "Reconciling") {
-            Some((_, message)) if handled(source) == Some(run) => Progress::Running(message),
-            _ if handled(source) == Some(run) => Progress::Running(String::new()),
+            Some(found) if found.is_true() => Progress::Begun(found.message.to_owned()),
             _ => Progress::Requested,
         };
     }
-    if !is_observed(release) {
-        return Progress::Running(String::new());
+    if let Some(stalled) = condition(release, "Stalled").filter(Condition::is_true) {
+        return Progress::Failed(message().unwrap_or_else(|| stalled.message.to_owned()));
+    }
+    if condition(release, "Reconciling").is_some_and(|found| found.is_true())
+        || !is_observed(release)
+    {
+        return Progress::Running(message().unwrap_or_default());
     }
     match condition(release, "Ready") {
-        Some((status, _)) if status == "True" => Progress::Succeeded,
-        Some((status, message)) if status == "False" => Progress::Failed(message),
-        Some((_, message)) => Progress::Running(message),
-        None => Progress::Running(String::new()),
+        Some(ready) if ready.is_true() && has_delivered(release, version) => Progress::Succeeded,
+        Some(ready) if ready.status == "False" => Progress::Failed(ready.message.to_owned()),
+        found => Progress::Running(
+            found
+                .map(|found| found.message.to_owned())
+                .unwrap_or_default(),
+        ),
     }
 }
 
@@ -53,7 +66,7 @@ pub(super) fn progress(release: &Value, source: &Value, run: &str) -> Progress {
 pub(super) fn has_delivered(release: &Value, version: &str) -> bool {
     let last = &release["status"]["history"][0];
     is_observed(release)
-        && condition(release, "Ready").is_some_and(|(status, _)| status == "True")
+        && condition(release, "Ready").is_some_and(|ready| ready.is_true())
         && last["status"] == "deployed"
         // Flux adds the digest of the artifact as build metadata.
         && last["chartVersion"]
@@ -75,16 +88,30 @@ fn is_observed(object: &Value) -> bool {
 }
 
 fn failure(object: &Value) -> Option<String> {
-    let (status, message) = condition(object, "Ready")?;
-    (status == "False" && is_observed(object)).then_some(message)
+    let ready = condition(object, "Ready")?;
+    (ready.status == "False" && is_observed(object)).then(|| ready.message.to_owned())
 }
 
-/// The status and the message of a condition.
-fn condition(object: &Value, kind: &str) -> Option<(String, String)> {
+/// A condition in the status of an object.
+struct Condition<'a> {
+    status: &'a str,
+    message: &'a str,
+}
+
+impl Condition<'_> {
+    fn is_true(&self) -> bool {
+        self.status == "True"
+    }
+}
+
+fn condition<'a>(object: &'a Value, kind: &str) -> Option<Condition<'a>> {
     let conditions = object["status"]["conditions"].as_array()?;
     let found = conditions.iter().find(|found| found["type"] == kind)?;
-    let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
-    Some((text("status"), text("message")))
+    let text = |field: &str| found[field].as_str().unwrap_or_default();
+    Some(Condition {
+        status: text("status"),
+        message: text("message"),
+    })
 }
 
 #[cfg(test)]
@@ -103,37 +130,58 @@ mod tests {
         })
     }
 
+    fn with(mut object: Value, kind: &str, message: &str) -> Value {
+        let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+        conditions.push(json!({ "type": kind, "status": "True", "message": message }));
+        object
+    }
+
     #[test]
     fn a_delivery_is_followed_from_the_request_to_its_end() {
         let source = object("r1", "r1", "True");
         let old = object("r1", "r0", "True");
+        let running = |message: &str| Progress::Running(message.into());
+        let failed = |message: &str| Progress::Failed(message.into());
         for (release, source, expected) in [
-            (&old, &object("r1", "r0", "True"), Progress::Requested),
-            (&old, &source, Progress::Running(String::new())),
-            (&object("r1", "r1", "True"), &source, Progress::Succeeded),
+            (old.clone(), &source, Progress::Requested),
             (
-                &object("r1", "r1", "Unknown"),
+                with(old.clone(), "Reconciling", "soon"),
                 &source,
-                Progress::Running("said".into()),
+                Progress::Begun("soon".into()),
             ),
+            (object("r1", "r1", "True"), &source, Progress::Succeeded),
+            (object("r1", "r1", "Unknown"), &source, running("said")),
+            (object("r1", "r1", "False"), &source, failed("said")),
+            // The chart is not there yet.
             (
-                &object("r1", "r1", "False"),
+                with(object("r1", "r1", "False"), "Reconciling", ""),
                 &source,
-                Progress::Failed("said".into()),
+                running("said"),
             ),
             (
-                &old,
+                with(object("r1", "r1", "False"), "Stalled", "no more"),
+                &source,
+                failed("said"),
+            ),
+            (
+                old,
                 &object("r1", "r1", "False"),
-                Progress::Failed("it cannot fetch the chart: said".into()),
+                failed("it cannot fetch the chart: said"),
             ),
             (
-                &object("r2", "r1", "True"),
+                object("r2", "r1", "True"),
                 &source,
                 Progress::Superseded("another run (r2)".into()),
             ),
         ] {
-            assert_eq!(progress(release, source, "r1"), expected);
+            assert_eq!(
+                progress(&release, source, "r1", "1.0.0"),
+                expected,
+                "{release}"
+            );
         }
+        let done = object("r1", "r1", "True");
+        assert_eq!(progress(&done, &source, "r1", "1.0.1"), running("said"));
     }
 
     #[test]
