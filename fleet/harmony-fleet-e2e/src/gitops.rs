@@ -1,4 +1,4 @@
-//! Argo CD on the local node, and the topology of production, which can deliver through it.
+//! Argo CD and Flux on the local node, and the topology of production, which can deliver through them.
 //!
 //! Its images are assembled from programs of this machine, because nothing can be pulled.
 
@@ -15,9 +15,9 @@ use harmony::core::capability::{ContainerBuilder, OciRegistry};
 use harmony::core::image::{BuildContext, Buildable, FileEntry, FileSource, ImageSource};
 use harmony::core::inventory::Platform;
 use harmony::local::node::LocalNode;
-use harmony::scores::ArgoCdScore;
+use harmony::scores::{ArgoCdScore, FluxScore};
 use harmony::topologies::{ProductionSettings, ProductionTopology};
-use harmony::types::{ImageRef, Namespace};
+use harmony::types::{ImageRef, LabelValue, Namespace};
 use harmony::{Inventory, K8sAnywhereTopology, Score};
 
 use crate::released::ReleaseRig;
@@ -69,6 +69,43 @@ pub async fn install_argocd(
     let installed = score.interpret(&Inventory::autoload(), topology).await;
     installed.map_err(readable)?;
     Ok(score)
+}
+
+/// Installs Flux in `namespace`, where it delivers what [`by_flux`] asks for.
+///
+/// # Errors
+/// Its programs are not on this machine, or it does not become ready.
+pub async fn install_flux(
+    topology: &K8sAnywhereTopology,
+    namespace: &Namespace,
+) -> anyhow::Result<FluxScore> {
+    let controller = async |variable, name| {
+        let runtime = Runtime {
+            ca_certificates: true,
+            ..Runtime::default()
+        };
+        let program = Prebuilt::new(program_of(variable)?).with_runtime(runtime);
+        image(topology, name, program).await
+    };
+    let score = FluxScore {
+        namespace: namespace.clone(),
+        source_controller: controller("HARMONY_FLUX_SOURCE_CONTROLLER", "test-flux-source").await?,
+        helm_controller: controller("HARMONY_FLUX_HELM_CONTROLLER", "test-flux-helm").await?,
+        pull_secret: None,
+        shard: Some(LabelValue::from(namespace)),
+        deadline: Duration::from_secs(120),
+    };
+    let installed = score.interpret(&Inventory::autoload(), topology).await;
+    installed.map_err(readable)?;
+    Ok(score)
+}
+
+/// The delivery by the Flux in `namespace`. It has a shard of its own, so that tests can run at the same time.
+pub fn by_flux(namespace: &Namespace) -> DeliveryChoice {
+    DeliveryChoice::Flux {
+        namespace: namespace.clone(),
+        shard: Some(LabelValue::from(namespace)),
+    }
 }
 
 /// The program of `xtask/peers/argocd` under both of its names, and helm.

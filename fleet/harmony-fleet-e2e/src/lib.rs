@@ -16,8 +16,8 @@
 //! | `faults` | a broken app has the same error by all deliveries |
 //! | `interrupted` | deliveries that are killed are continued by the next run |
 //! | `tag_to_production` | one pipeline from a tag to a monitored production deployment by Argo CD |
-//! | `controllers` | an Argo CD that is missing, slow or down is named
-//! | `argocd` | a release goes through Argo CD, and the delivery can be moved there and back |
+//! | `controllers` | an Argo CD that is missing, slow or down is named |
+//! | `argocd`, `flux` | a release goes through Argo CD or Flux, and the delivery can be moved there and back |
 //! | `plan` | a plan writes nothing, lists no changes after a deploy, and lists an edit |
 //!
 //! The tests use the machine's local node. They start it if necessary, and keep it running.
@@ -25,6 +25,7 @@
 pub mod alert_server;
 pub mod checkout;
 pub mod gitops;
+pub mod handover;
 pub mod page;
 pub mod peer_app;
 pub mod released;
