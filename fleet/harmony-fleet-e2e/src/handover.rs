@@ -120,11 +120,8 @@ async fn deploy(
     namespace: &Namespace,
     topology: &ProductionTopology,
 ) -> anyhow::Result<Outcome> {
-    let began = tokio::time::Instant::now();
     let deployed = in_order(scores![score(app, namespace)], topology).await;
-    let deployed = deployed.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
-    println!("deployed in {:.1} s", began.elapsed().as_secs_f32());
-    Ok(deployed)
+    deployed.map_err(|report| anyhow::anyhow!("{report:#?}"))
 }
 
 async fn uid(object: &ObjectRef) -> anyhow::Result<String> {

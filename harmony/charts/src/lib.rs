@@ -33,6 +33,7 @@
 //! | `scope` | which kinds are namespaced |
 //! | [`hook`] | which objects run at a moment of a release |
 //! | [`helm`] | runs the `helm` binary for charts outside of the format |
+//! | [`mod@release`] | the objects of a release that Helm installed |
 //! | `refusal`, `lookup`, `stable` | what helm refuses; whether a chart reads the cluster; whether two renderings are equal |
 //! | **third-party charts** | |
 //! | [`remote`] | start here: [`RemoteChart`], a version of a chart in a registry or repository |
@@ -55,6 +56,7 @@ mod lookup;
 pub mod model;
 pub mod objects;
 mod refusal;
+pub mod release;
 pub mod remote;
 pub mod render;
 mod scope;
@@ -70,6 +72,7 @@ pub use error::{ChartError, Place, RenderError};
 pub use hook::{DeletePolicy, Hook, HookEvent};
 pub use model::ChartModel;
 pub use objects::{nested, objects};
+pub use release::objects_of_release;
 pub use remote::RemoteChart;
 pub use render::{ChartObjects, render};
 pub use source::{ChartBuilder, ChartSource, ObjectsModel, package};

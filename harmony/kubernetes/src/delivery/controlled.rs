@@ -1,5 +1,7 @@
 //! What deliveries by a controller in the cluster have in common: consent, leftovers, and the state of its workloads.
 
+use std::time::Duration;
+
 use harmony_charts::{Hook, HookEvent};
 use harmony_core::Context;
 use harmony_core::approval::Takeover;
@@ -14,6 +16,9 @@ use serde_json::Value;
 
 use super::install::approve_deletions;
 use crate::apply::{Standing, rank, standing};
+
+/// How long a failed hook is looked at to find out why.
+const DIAGNOSIS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Checks that the cluster serves the kinds of the controller.
 ///
@@ -142,7 +147,7 @@ pub(super) async fn approve_removal(
     approve_deletions(context, deletions).await
 }
 
-/// Deletes the object unless it is kept.
+/// Keeps or deletes the object, as [`Leftover::reason_to_keep`] says.
 pub(super) async fn remove(
     cluster: &impl KubernetesCluster,
     leftover: Leftover,
@@ -157,6 +162,23 @@ pub(super) async fn remove(
     }
     let change = cluster.delete_observed(&object).await?;
     Ok(change.with_note("no longer in the chart"))
+}
+
+/// The cause of a failed hook, if one of them failed and its pods are still there: the controllers only say that it did.
+pub(super) async fn failed_hook(
+    cluster: &impl KubernetesCluster,
+    hooks: Vec<ObjectRef>,
+) -> Option<DeliveryError> {
+    for hook in hooks {
+        if !matches!(cluster.get(&hook).await, Ok(Some(_))) {
+            continue;
+        }
+        let diagnosis = cluster.wait_ready(&[hook], DIAGNOSIS_DEADLINE).await;
+        if let Err(error @ ClusterError::NotReady(_)) = diagnosis {
+            return Some(error.into());
+        }
+    }
+    None
 }
 
 /// Tests run as checks of Harmony, after the controller is done.

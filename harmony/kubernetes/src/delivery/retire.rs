@@ -102,14 +102,7 @@ pub(super) async fn retire_flux(
     if context.is_planning() {
         return Ok(Some(Change::new(Action::Delete, reference).with_note(note)));
     }
-    let suspended = KubeObject::from_value(json!({
-        "apiVersion": reference.api_version, "kind": reference.kind,
-        "metadata": { "name": reference.name.as_str(), "namespace": owner.namespace().as_str() },
-        "spec": { "suspend": true },
-    }));
-    let suspended = suspended.map_err(ClusterError::from)?;
-    let retiring = Owner::controller("harmony-retires-release", owner.namespace());
-    cluster.apply(&retiring, &[suspended]).await?;
+    suspend(cluster, &reference).await?;
     let ours = (DELIVERY_LABEL.to_owned(), owner.name().to_owned());
     let of_helm = [("owner", "helm"), ("name", owner.name())]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -139,6 +132,37 @@ pub(super) async fn retire_flux(
     }
     let change = cluster.delete(&reference).await?;
     Ok(Some(change.with_note(note)))
+}
+
+/// Suspends a HelmRelease: Flux does nothing about it any more, not even when it is deleted.
+pub(super) async fn suspend(
+    cluster: &(impl KubernetesCluster + ?Sized),
+    release: &ObjectRef,
+) -> Result<(), DeliveryError> {
+    let Some(namespace) = &release.namespace else {
+        return Ok(());
+    };
+    let suspended = KubeObject::from_value(json!({
+        "apiVersion": release.api_version, "kind": release.kind,
+        "metadata": { "name": release.name.as_str(), "namespace": namespace.as_str() },
+        "spec": { "suspend": true },
+    }));
+    let suspended = suspended.map_err(ClusterError::from)?;
+    let owner = Owner::controller(flux::SUSPENDING, namespace);
+    cluster.apply(&owner, &[suspended]).await?;
+    Ok(())
+}
+
+/// Lets Flux look at a HelmRelease again, unless it was suspended by somebody else.
+pub(super) async fn resume(
+    cluster: &(impl KubernetesCluster + ?Sized),
+    release: &ObjectRef,
+) -> Result<(), DeliveryError> {
+    let Some(namespace) = &release.namespace else {
+        return Ok(());
+    };
+    let owner = Owner::controller(flux::SUSPENDING, namespace);
+    give_up(cluster, release, &owner).await
 }
 
 /// Gives up all fields of the object; the fields of other owners remain.

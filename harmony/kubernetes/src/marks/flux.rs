@@ -10,6 +10,10 @@ pub(crate) const RELEASES: &str = "helm.toolkit.fluxcd.io/v2";
 /// The field manager of everything that Flux applies for a HelmRelease.
 pub(crate) const MANAGER: &str = "helm-controller";
 
+/// The field managers with which Harmony suspends a HelmRelease, and protects an object from Helm.
+pub(crate) const SUSPENDING: &str = "harmony-suspends-release";
+pub(crate) const KEEPING: &str = "harmony-keeps-object";
+
 /// The labels by which Flux marks the objects of a HelmRelease.
 pub(crate) const NAME_LABEL: &str = "helm.toolkit.fluxcd.io/name";
 pub(crate) const NAMESPACE_LABEL: &str = "helm.toolkit.fluxcd.io/namespace";

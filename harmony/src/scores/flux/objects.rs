@@ -58,6 +58,8 @@ fn workload(score: &FluxScore) -> StatefulSet {
                     service_account_name: Some(CONTROLLERS.into()),
                     image_pull_secrets: score.pull_secret.as_ref().map(pull_secret::references),
                     security_context: Some(confined::pod(USER)),
+                    // As in Flux's own manifests: what is being installed is completed.
+                    termination_grace_period_seconds: Some(600),
                     volumes: Some(
                         ["charts", "source-tmp", "helm-tmp"]
                             .map(empty_volume)

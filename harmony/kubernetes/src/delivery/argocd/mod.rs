@@ -40,8 +40,8 @@ pub use application::{ArgoLogin, ArgoSettings};
 use self::application::{Application, repository_secret, tracked};
 use self::sync::{Failure, Ongoing, Progress, Resource};
 use super::controlled::{
-    approve_removal, approve_takeovers, check_installed, is_unchanged, leftovers, remove, run_id,
-    tests, workloads,
+    approve_removal, approve_takeovers, check_installed, failed_hook, is_unchanged, leftovers,
+    remove, run_id, tests, workloads,
 };
 use super::install::missing_namespace;
 use super::render::{Rendered, not_yet_released, render};
@@ -58,8 +58,6 @@ const BUSY_DEADLINE: Duration = Duration::from_secs(120);
 /// The maximum duration of a sync, which contains the hooks of the chart.
 const SYNC_DEADLINE: Duration = Duration::from_secs(300);
 const POLL_EVERY: Duration = Duration::from_millis(300);
-/// How long a failed hook is looked at to find out why.
-const DIAGNOSIS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Delivers charts by Applications of Argo CD in the same cluster.
 ///
@@ -446,20 +444,9 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
 
     /// The cause of a failed sync: that of a hook, if one of them failed and its pods are still there.
     async fn failed(&self, controlled: &Controlled, failure: Failure) -> DeliveryError {
-        let hooks: Vec<ObjectRef> = failure
-            .hooks
-            .iter()
-            .filter_map(resource_reference)
-            .collect();
-        for hook in hooks {
-            let found = self.cluster.get(&hook).await;
-            if !matches!(found, Ok(Some(_))) {
-                continue;
-            }
-            let diagnosis = self.cluster.wait_ready(&[hook], DIAGNOSIS_DEADLINE).await;
-            if let Err(error @ ClusterError::NotReady(_)) = diagnosis {
-                return error.into();
-            }
+        let hooks = failure.hooks.iter().filter_map(resource_reference);
+        if let Some(cause) = failed_hook(&self.cluster, hooks.collect()).await {
+            return cause;
         }
         DeliveryError::SyncFailed {
             controller: ARGO,

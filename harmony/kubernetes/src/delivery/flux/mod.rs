@@ -1,8 +1,9 @@
 //! Delivery by Flux: a HelmRelease for each chart and namespace, reconciled when Harmony asks for it.
 //!
 //! ```text
-//! pull --> render --> dry run as Flux --> ask --> namespace --> login, source and HelmRelease with a request
-//!      --> follow it --> take over from another delivery --> (ready) --> tests
+//! pull --> render --> dry run as Flux --> ask --> protect what is kept --> namespace
+//!      --> login, source and HelmRelease with a request --> follow it --> take over from another delivery
+//!      --> (ready) --> tests
 //! ```
 //!
 //! As with Argo CD, what is rendered here is checked by the cluster first, and tells which objects have to become ready.
@@ -14,6 +15,7 @@ mod report;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use harmony_charts::{Hook, objects_of_release};
 use harmony_core::Context;
 use harmony_core::capability::checkup::{Checkup, Finding};
 use harmony_core::capability::continuous_delivery::{
@@ -25,23 +27,27 @@ use harmony_core::capability::{ContinuousDelivery, HelmRegistry, KubernetesClust
 use harmony_core::chart::DeployTarget;
 use harmony_core::checkup;
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
+use harmony_core::outcome::{Action, Change};
 use harmony_core::owner::Owner;
-use harmony_types::ChartRef;
+use harmony_types::{ChartRef, Namespace};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 pub use release::{FluxLogin, FluxSettings};
 
-use self::release::{Release, marked};
+use self::release::{Release, marked, protected};
 use self::report::Progress;
 use super::controlled::{
-    approve_takeovers, check_installed, is_unchanged, run_id, tests, workloads,
+    Leftover, approve_removal, approve_takeovers, check_installed, failed_hook, is_unchanged,
+    leftovers, run_id, tests, workloads,
 };
 use super::install::{missing_namespace, settle};
 use super::render::{Rendered, not_yet_released, render};
-use super::retire::{is_direct, retire_argo, retire_direct};
+use super::retire::{is_direct, resume, retire_argo, retire_direct, suspend};
 use crate::marks::DELIVERY_LABEL;
-use crate::marks::flux::{COMPONENT, MANAGER, RELEASES, SOURCES, TOGETHER};
+use crate::marks::flux::{
+    COMPONENT, KEEPING, MANAGER, NAME_LABEL, NAMESPACE_LABEL, RELEASES, SOURCES, TOGETHER,
+};
 
 const FLUX: &str = "Flux";
 
@@ -188,14 +194,17 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
         let mut all = Vec::from_iter(room.clone());
         all.extend(marked.iter().cloned());
         let coming = self.cluster.preview(&controller, &all).await?;
+        let leftovers = self.leftovers(release, objects).await?;
+        approve_removal(&self.context, &leftovers).await?;
         let last = report::requested(body);
         // The request of the last run stays, so that only a new one makes Flux begin.
         let mut own = Vec::from_iter(room.clone());
         own.extend(release.objects(last).map_err(ClusterError::from)?);
         let before = self.cluster.preview(&owner, &own).await?;
         let version = release.chart.version().to_string();
-        let is_settled =
-            before.iter().chain(&coming).all(is_unchanged) && report::has_delivered(body, &version);
+        let is_settled = before.iter().chain(&coming).all(is_unchanged)
+            && report::has_delivered(body, &version)
+            && !report::is_suspended(body);
         let run = match last {
             Some(last) if is_settled => last.to_owned(),
             _ => run_id(release.chart, body),
@@ -210,9 +219,15 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
             let mut asking = Vec::from_iter(room);
             let run = Some(controlled.run.as_str());
             asking.extend(release.objects(run).map_err(ClusterError::from)?);
+            self.keep(&leftovers, namespace).await?;
             self.cluster.apply(&owner, &asking).await?;
-            self.follow(&controlled, release).await?;
+            if report::is_suspended(body) {
+                resume(&self.cluster, &controlled.object).await?;
+            }
+            let hooks = &rendered.chart.hooks;
+            self.follow_or_suspend(&controlled, release, hooks).await?;
         }
+        changes.extend(leftovers.into_iter().map(outcome));
         for source in self.earlier_sources(release).await? {
             let change = self.cluster.delete(&source).await?;
             changes.push(change.with_note("the source of another version"));
@@ -239,6 +254,64 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
         })
     }
 
+    /// The objects of the release that Helm installed last and that the new version does not have. Helm deletes them, whoever
+    /// they belong to.
+    async fn leftovers(
+        &self,
+        release: &Release<'_>,
+        wanted: &[KubeObject],
+    ) -> Result<Vec<Leftover>, DeliveryError> {
+        let namespace = release.target.target_namespace();
+        let query = release.storage();
+        // The newest one has the highest number at the end of its name.
+        let number = |secret: &ObjectRef| {
+            let number = secret.name.as_str().rsplit_once(".v");
+            number.and_then(|(_, number)| number.parse::<u64>().ok())
+        };
+        let listed = self.cluster.list(&query).await?;
+        let Some(newest) = listed.into_iter().max_by_key(number) else {
+            return Ok(Vec::new());
+        };
+        let Some(secret) = self.cluster.get(&newest).await? else {
+            return Ok(Vec::new());
+        };
+        let stored = secret.body()["data"]["release"].as_str();
+        let known = self.cluster.capabilities().await?;
+        let installed = objects_of_release(stored.unwrap_or_default(), namespace, known.as_ref());
+        let installed = installed.map_err(|error| super::render::refused(release.chart, error))?;
+        let installed = installed.iter().map(|object| object.reference().clone());
+        let mut leftovers = leftovers(&self.cluster, installed.collect(), wanted, |_| true).await?;
+        for leftover in &mut leftovers {
+            let labels = &leftover.object.body()["metadata"]["labels"];
+            let is_ours = labels[NAME_LABEL] == release.chart.name().as_str()
+                && labels[NAMESPACE_LABEL] == namespace.as_str();
+            if !is_ours {
+                let reason = "no longer in the chart; kept, because it belongs to others";
+                leftover.reason_to_keep.get_or_insert(reason);
+            }
+        }
+        Ok(leftovers)
+    }
+
+    /// Protects what is kept from Helm.
+    async fn keep(
+        &self,
+        leftovers: &[Leftover],
+        namespace: &Namespace,
+    ) -> Result<(), DeliveryError> {
+        let kept = leftovers
+            .iter()
+            .filter(|leftover| leftover.reason_to_keep.is_some());
+        let protected = kept.map(|leftover| protected(leftover.object.reference()));
+        let protected: Result<Vec<_>, _> = protected.collect();
+        let protected = protected.map_err(ClusterError::from)?;
+        if !protected.is_empty() {
+            let owner = Owner::controller(KEEPING, namespace);
+            self.cluster.apply(&owner, &protected).await?;
+        }
+        Ok(())
+    }
+
     /// The sources of other versions, which nothing needs.
     async fn earlier_sources(
         &self,
@@ -254,6 +327,31 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
         let mut sources = self.cluster.list(&query).await?;
         sources.retain(|source| source.name != current.name);
         Ok(sources)
+    }
+
+    /// Follows what a run asked for. If it fails, Flux does not continue when nobody waits for it any more.
+    async fn follow_or_suspend(
+        &self,
+        controlled: &Controlled,
+        release: &Release<'_>,
+        hooks: &[Hook],
+    ) -> Result<(), DeliveryError> {
+        let Err(error) = self.follow(controlled, release).await else {
+            return Ok(());
+        };
+        if matches!(error, DeliveryError::Superseded { .. }) {
+            return Err(error);
+        }
+        if let Err(error) = suspend(&self.cluster, &controlled.object).await {
+            tracing::debug!(%error, "cannot suspend the HelmRelease");
+        }
+        if matches!(error, DeliveryError::SyncFailed { .. }) {
+            let hooks = hooks.iter().map(|hook| hook.object.reference().clone());
+            if let Some(cause) = failed_hook(&self.cluster, hooks.collect()).await {
+                return Err(cause);
+            }
+        }
+        Err(error)
     }
 
     /// Follows what a run asked for.
@@ -336,5 +434,14 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
             after,
             state,
         })
+    }
+}
+
+/// What Helm does with the leftover.
+fn outcome(leftover: Leftover) -> Change {
+    let object = leftover.object.reference().clone();
+    match leftover.reason_to_keep {
+        Some(reason) => Change::new(Action::Unchanged, object).with_note(reason),
+        None => Change::new(Action::Delete, object).with_note("no longer in the chart"),
     }
 }

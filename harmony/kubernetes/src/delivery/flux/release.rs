@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harmony_core::chart::DeployTarget;
-use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectRef};
+use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectQuery, ObjectRef};
 use harmony_types::{ChartRef, LabelValue, Namespace, ObjectName};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -80,6 +80,23 @@ impl Release<'_> {
             kind: "OCIRepository".into(),
             name: self.source_name(),
             ..self.reference()
+        }
+    }
+
+    /// The Secrets in which Helm stores what it has installed.
+    pub(super) fn storage(&self) -> ObjectQuery {
+        let labels = [
+            ("owner", "helm"),
+            ("name", self.chart.name().as_str()),
+            ("status", "deployed"),
+        ];
+        ObjectQuery {
+            api_version: "v1".into(),
+            kind: "Secret".into(),
+            namespace: Some(self.target.target_namespace().clone()),
+            labels: labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
         }
     }
 
@@ -175,7 +192,8 @@ impl Release<'_> {
 
     fn release(&self, run: Option<&str>) -> Value {
         // Harmony waits and diagnoses by itself, and decides about another attempt.
-        let action = json!({ "disableWait": true, "disableWaitForJobs": true, "remediation": { "retries": 0 } });
+        let action = json!({ "disableWait": true, "disableWaitForJobs": true, "remediation": { "retries": 0 },
+            "crds": "CreateReplace" });
         let mut spec = json!({
             "interval": "24h",
             "releaseName": self.chart.name().as_str(),
@@ -196,27 +214,22 @@ impl Release<'_> {
     }
 }
 
-/// The object with the marks that Helm and Flux give it.
+/// The object with the marks that Helm and Flux give it. Definitions may be in the folder `crds/` of the chart: those get
+/// only the marks of Flux.
 pub(super) fn marked(object: &KubeObject, release: &ObjectRef) -> Result<KubeObject, ObjectError> {
     let namespace = release.namespace.as_ref().map_or("", Namespace::as_str);
     let name = release.name.as_str();
-    let marks = [
-        (
-            "labels",
-            BTreeMap::from([
-                ("app.kubernetes.io/managed-by", "Helm"),
-                (NAME_LABEL, name),
-                (NAMESPACE_LABEL, namespace),
-            ]),
-        ),
-        (
-            "annotations",
-            BTreeMap::from([
-                ("meta.helm.sh/release-name", name),
-                ("meta.helm.sh/release-namespace", namespace),
-            ]),
-        ),
-    ];
+    let of_flux = [(NAME_LABEL, name), (NAMESPACE_LABEL, namespace)];
+    let mut marks = vec![("labels", BTreeMap::from(of_flux))];
+    if object.reference().kind != "CustomResourceDefinition" {
+        let of_helm = [
+            ("meta.helm.sh/release-name", name),
+            ("meta.helm.sh/release-namespace", namespace),
+        ];
+        let manager = [("app.kubernetes.io/managed-by", "Helm")];
+        marks.push(("labels", manager.into()));
+        marks.push(("annotations", of_helm.into()));
+    }
     let mut body = object.body().clone();
     for (kind, marks) in marks {
         let field = &mut body["metadata"][kind];
@@ -228,4 +241,102 @@ pub(super) fn marked(object: &KubeObject, release: &ObjectRef) -> Result<KubeObj
         }
     }
     KubeObject::from_value(body)
+}
+
+/// What makes Helm keep an object.
+pub(super) fn protected(object: &ObjectRef) -> Result<KubeObject, ObjectError> {
+    let mut metadata = json!({
+        "name": object.name.as_str(),
+        "annotations": { "helm.sh/resource-policy": "keep" },
+    });
+    if let Some(namespace) = &object.namespace {
+        metadata["namespace"] = namespace.as_str().into();
+    }
+    KubeObject::from_value(json!({
+        "apiVersion": object.api_version, "kind": object.kind, "metadata": metadata,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(version: &str) -> (FluxSettings, ChartRef, DeployTarget) {
+        let settings = FluxSettings {
+            shard: Some("shard1".parse().unwrap()),
+            login: Some(FluxLogin {
+                user: "robot".into(),
+                password: "hunter2".to_owned().into(),
+            }),
+            authority: Some("PEM".into()),
+            ..FluxSettings::default()
+        };
+        let chart = format!("oci://registry.example.com:5000/team/charts/web:{version}");
+        let target = DeployTarget::namespace("shop".parse().unwrap());
+        (settings, chart.parse().unwrap(), target)
+    }
+
+    #[test]
+    fn a_release_names_the_source_of_its_version_and_asks_flux_to_begin() {
+        let (settings, chart, target) = delivery("1.2.3-RC.1");
+        let release = Release {
+            settings: &settings,
+            chart: &chart,
+            target: &target,
+            values: &json!({ "nats": { "url": "tls://nats" } }),
+        };
+        let objects = release.objects(Some("r1")).unwrap();
+        let names: Vec<_> = objects
+            .iter()
+            .map(|object| object.reference().to_string())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "Secret shop/web-flux-login",
+                "Secret shop/web-flux-authority",
+                "OCIRepository shop/web-1.2.3-rc.1",
+                "HelmRelease shop/web",
+            ]
+        );
+        let [_, _, source, release] = objects.as_slice() else {
+            panic!()
+        };
+        assert_eq!(source.body()["spec"]["ref"]["tag"], "1.2.3-RC.1");
+        assert_eq!(release.body()["spec"]["chartRef"]["name"], "web-1.2.3-rc.1");
+        assert_eq!(
+            release.body()["spec"]["values"]["nats"]["url"],
+            "tls://nats"
+        );
+        for object in [source, release] {
+            let metadata = &object.body()["metadata"];
+            assert_eq!(metadata["annotations"][REQUESTED], "r1");
+            assert_eq!(metadata["labels"][SHARD], "shard1");
+        }
+        assert!(!format!("{settings:?} {objects:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_definition_gets_the_marks_of_flux_alone() {
+        let (settings, chart, target) = delivery("1.0.0");
+        let release = Release {
+            settings: &settings,
+            chart: &chart,
+            target: &target,
+            values: &json!({}),
+        };
+        let marks = |api_version: &str, kind: &str| {
+            let object = KubeObject::from_value(json!({
+                "apiVersion": api_version, "kind": kind, "metadata": { "name": "a" },
+            }));
+            let marked = marked(&object.unwrap(), &release.reference()).unwrap();
+            let metadata = &marked.body()["metadata"];
+            assert_eq!(metadata["labels"][NAME_LABEL], "web");
+            assert_eq!(metadata["labels"][NAMESPACE_LABEL], "shop");
+            metadata["annotations"]["meta.helm.sh/release-name"].clone()
+        };
+        assert_eq!(marks("v1", "Namespace"), "web");
+        let definition = marks("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+        assert_eq!(definition, Value::Null);
+    }
 }

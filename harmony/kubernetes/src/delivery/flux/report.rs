@@ -31,6 +31,9 @@ pub(super) fn progress(release: &Value, source: &Value, run: &str, version: &str
             None => "somebody who removed its request".to_owned(),
         });
     }
+    if is_suspended(release) {
+        return Progress::Superseded("somebody who suspended it".to_owned());
+    }
     if handled(source) == Some(run)
         && let Some(failure) = failure(source)
     {
@@ -72,6 +75,11 @@ pub(super) fn has_delivered(release: &Value, version: &str) -> bool {
         && last["chartVersion"]
             .as_str()
             .is_some_and(|found| found.split('+').next() == Some(version))
+}
+
+/// Whether Flux does nothing about the object.
+pub(super) fn is_suspended(object: &Value) -> bool {
+    object["spec"]["suspend"] == true
 }
 
 /// The run that asked last.
