@@ -40,9 +40,12 @@ pub use endpoint::{BuildKitEndpoint, ClientCertificates, InvalidEndpoint};
 /// The client of BuildKit.
 const CLIENT: &str = "buildctl";
 
+/// The variable with the path of the client.
+pub const CLIENT_VARIABLE: &str = "HARMONY_BUILDCTL";
+
 /// Builds images with a BuildKit daemon on this or another machine, from Dockerfiles and recipes.
 ///
-/// It runs the program `buildctl`, which must be on `PATH`. `RUN --mount=type=cache` and `--mount=type=secret`, build
+/// It runs the program in `HARMONY_BUILDCTL`, else the first `buildctl` on `PATH`. `RUN --mount=type=cache` and `--mount=type=secret`, build
 /// arguments and platforms work as in BuildKit. Base images are pulled by the daemon, with the logins of `docker login`
 /// on this machine.
 ///
@@ -68,11 +71,13 @@ impl BuildKitBuilder {
             context,
             cache: cache_dir.into(),
             endpoint,
-            client: CLIENT.into(),
+            client: std::env::var_os(CLIENT_VARIABLE)
+                .filter(|named| !named.is_empty())
+                .map_or_else(|| CLIENT.into(), PathBuf::from),
         }
     }
 
-    /// Uses this `buildctl`, instead of the one on `PATH`.
+    /// Uses this `buildctl`, instead of the one in `HARMONY_BUILDCTL` or on `PATH`.
     #[must_use]
     pub fn with_client(self, client: impl Into<PathBuf>) -> Self {
         Self {

@@ -191,7 +191,7 @@ pub(crate) fn program_missing(program: &str) -> BuildError {
              bring their own"
             .to_owned(),
         "buildctl" => "install BuildKit's client `buildctl` from https://github.com/moby/buildkit/releases (Alpine and Arch: \
-             package `buildkit`, Homebrew: `buildkit`), and add its directory to PATH; recipes can also be built with the \
+             package `buildkit`, Homebrew: `buildkit`), and add its directory to PATH, or set HARMONY_BUILDCTL to its path; recipes can also be built with the \
              `NativeBuilder`"
             .to_owned(),
         _ => format!("install `{program}`, or add its directory to PATH"),

@@ -424,6 +424,11 @@ pub(super) const VARIABLES: &[Variable] = &[
         example: "s3cret",
     },
     Variable {
+        name: harmony_containers::buildkit::CLIENT_VARIABLE,
+        meaning: "The `buildctl` program, for `builder.kind = \"buildkit\"`. By default, the one on `PATH`.",
+        example: "/usr/local/bin/buildctl",
+    },
+    Variable {
         name: "HARMONY_HELM",
         meaning: "The `helm` program, for charts that only helm can render. By default, the one on `PATH`.",
         example: "/usr/local/bin/helm",
