@@ -10,9 +10,11 @@ mod peers;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
+use harmony_containers::{BuildKitEndpoint, ClientCertificates};
 use harmony_core::Context;
 use harmony_core::capability::container_builder::{BuildError, ContainerBuilder};
 use harmony_core::context::Cancelled;
@@ -21,6 +23,7 @@ use harmony_core::image::{ImageSource, SecretSource};
 use peers::buildkit_daemon::{self, BuildKitDaemon};
 use peers::everything::{Everything, build_context, image};
 use peers::image_files::{files, image_of, layout};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 /// A project whose steps run in a shell.
 fn project(root: &Path, dockerfile: &str) {
@@ -188,6 +191,125 @@ async fn a_cancelled_build_stops_at_once() {
     context.cancellation().cancel();
     let error = running.await.unwrap().unwrap_err();
     assert!(matches!(error, BuildError::Cancelled(Cancelled)), "{error}");
+}
+
+/// The daemon listens on a TCP port with TLS and accepts only clients of its authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tcp_both_sides_verify_each_other() {
+    let work = tempfile::tempdir().unwrap();
+    let root = work.path().join("project");
+    project(&root, "RUN echo made > /made\n");
+    let (ours, other) = (Authority::new(), Authority::new());
+    let server = ours.issue(work.path(), "server", "127.0.0.1");
+    let port = free_port();
+    let daemon = BuildKitDaemon::start_with(&[
+        &format!("--addr=tcp://127.0.0.1:{port}"),
+        &format!("--tlscacert={}", server.ca.display()),
+        &format!("--tlscert={}", server.certificate.display()),
+        &format!("--tlskey={}", server.key.display()),
+    ]);
+    let client = ours.issue(work.path(), "client", "client");
+    let address = format!("tcp://127.0.0.1:{port}");
+    let with = |address: &str, certificates: &ClientCertificates| {
+        let endpoint: BuildKitEndpoint = address.parse().unwrap();
+        endpoint.with_certificates(certificates.clone()).unwrap()
+    };
+    let build = build_context(&root, ImageSource::dockerfile("Dockerfile"));
+    let builder = |endpoint| buildkit_daemon::builder(&Context::new(), work.path(), endpoint);
+
+    let trusted = builder(with(&address, &client));
+    let built = image_of(trusted.build(&build, &image()).await.unwrap());
+    assert!(files(&layout(&built)).contains_key("made"));
+
+    let stranger = other.issue(work.path(), "stranger", "client");
+    let plain_port = free_port();
+    let _plain = BuildKitDaemon::start_with(&[&format!("--addr=tcp://127.0.0.1:{plain_port}")]);
+    let named = ClientCertificates::clone;
+    for (endpoint, expected) in [
+        // The daemon is not the one that is expected.
+        (
+            with(
+                &address,
+                &ClientCertificates {
+                    ca: stranger.ca.clone(),
+                    ..named(&client)
+                },
+            ),
+            "does not match the authority",
+        ),
+        // The certificate is for the address, not for this name.
+        (
+            with(&format!("tcp://localhost:{port}"), &client),
+            "use the name in the certificate",
+        ),
+        // Without a certificate, or with that of another authority.
+        (address.parse().unwrap(), "requires a client certificate"),
+        (
+            with(
+                &address,
+                &ClientCertificates {
+                    ca: client.ca.clone(),
+                    ..named(&stranger)
+                },
+            ),
+            "requires a client certificate",
+        ),
+        (
+            with(
+                &address,
+                &ClientCertificates {
+                    key: stranger.key.clone(),
+                    ..named(&client)
+                },
+            ),
+            "belong together",
+        ),
+        (
+            with(&format!("tcp://127.0.0.1:{plain_port}"), &client),
+            "the daemon does not use TLS",
+        ),
+    ] {
+        let error = builder(endpoint).build(&build, &image()).await.unwrap_err();
+        let BuildError::Unreachable { help, output, .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert!(help.contains(expected), "{expected}: {help} {output:#?}");
+    }
+    drop(daemon);
+}
+
+/// A port that nobody uses at the moment.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// A certificate for a host or a client, and the authority's own, as files.
+    fn issue(&self, folder: &Path, file: &str, host: &str) -> ClientCertificates {
+        let params = CertificateParams::new([host.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let write = |kind: &str, text: String| {
+            let path = folder.join(format!("{file}-{kind}.pem"));
+            fs::write(&path, text).unwrap();
+            path
+        };
+        ClientCertificates {
+            ca: write("ca", self.0.pem()),
+            certificate: write("certificate", certificate.pem()),
+            key: write("key", key.serialize_pem()),
+        }
+    }
 }
 
 #[tokio::test]

@@ -81,6 +81,11 @@ impl BuildKitEndpoint {
         }
     }
 
+    /// Whether it is the address of a port.
+    pub(super) fn is_tcp(&self) -> bool {
+        matches!(self.0, Address::Tcp { .. })
+    }
+
     /// Checks that the certificates can be read.
     pub(super) fn check_files(&self) -> Result<(), BuildError> {
         let files = self.certificates().into_iter().flat_map(|certificates| {

@@ -7,6 +7,19 @@ use harmony_types::ImageRef;
 use crate::buildkit::BuildKitEndpoint;
 use crate::progress::Output;
 
+const CLIENT_CERTIFICATE: &str = "the daemon requires a client certificate that its authority signed: set the CA, certificate and key of the client";
+
+/// Texts in the output of a client whose TCP connection was closed by the daemon. With TLS 1.3, a daemon rejects a client
+/// after the handshake, so the client often fails in the middle of something else before it has read the reason.
+const CLOSED: &[(&[&str], &str)] = &[(
+    &[
+        "error reading server preface",
+        "broken pipe",
+        "connection reset by peer",
+    ],
+    CLIENT_CERTIFICATE,
+)];
+
 /// Texts in the output of a client that cannot connect, and what helps.
 const CONNECTING: &[(&[&str], &str)] = &[
     (
@@ -17,20 +30,28 @@ const CONNECTING: &[(&[&str], &str)] = &[
         &[
             "certificate signed by unknown authority",
             "certificate is valid for",
+            "certificate is not valid for any names",
+            "legacy Common Name field",
             "cannot validate certificate",
         ],
         "the certificate of the daemon does not match the authority or the host name: check the CA file, and use the \
          name in the certificate",
     ),
     (
+        &["certificate has expired or is not yet valid"],
+        "the certificate of the daemon has expired, or a clock is wrong: renew it, and compare the clocks of both machines",
+    ),
+    (
+        &["tls: expired certificate"],
+        "the certificate of the client has expired, or a clock is wrong: renew it, and compare the clocks of both machines",
+    ),
+    (
         &[
             "certificate required",
             "bad certificate",
             "unknown certificate authority",
-            "error reading server preface",
         ],
-        "the daemon requires a client certificate that its authority signed: set the CA, certificate and key of the \
-         client",
+        CLIENT_CERTIFICATE,
     ),
     (
         &["first record does not look like a TLS handshake"],
@@ -99,7 +120,9 @@ const BUILDING: &[(&[&str], &str)] = &[
 
 /// The daemon cannot be reached.
 pub(super) fn unreachable(endpoint: &BuildKitEndpoint, output: &Output) -> BuildError {
-    let help = known(CONNECTING, &output.text()).unwrap_or(
+    let text = output.text();
+    let closed = || known(CLOSED, &text).filter(|_| endpoint.is_tcp());
+    let help = known(CONNECTING, &text).or_else(closed).unwrap_or(
         "start buildkitd at this address, or correct the address; the `NativeBuilder` builds recipes without a daemon",
     );
     BuildError::Unreachable {
