@@ -8,28 +8,44 @@ use harmony_core::chart::DeployTarget;
 use harmony_core::checkup::{self, Finding};
 use harmony_core::codes;
 use harmony_core::diagnostic::{Diagnostic, Origin};
+use harmony_core::kubernetes::ObjectRef;
 use harmony_types::Namespace;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::api::{Api, PostParams};
 
 use crate::Cluster;
 use crate::connection::Connection;
 
-/// What a deploy does in its namespace: verb, API group, resource.
-const NEEDED: &[(&str, &str, &str)] = &[
-    ("patch", "apps", "deployments"),
-    ("patch", "", "services"),
-    ("patch", "", "configmaps"),
-    ("patch", "", "secrets"),
-    ("list", "", "pods"),
-    ("watch", "", "pods"),
-    ("get", "", "pods/log"),
-    ("list", "", "events"),
-    // Smoke checks.
-    ("create", "", "pods/portforward"),
+const READ: &[&str] = &["get", "list", "watch"];
+const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+
+/// API group, resource, verbs.
+type Needed = (&'static str, &'static str, &'static [&'static str]);
+
+/// What every deploy does in its namespace. Kinds that only some charts have are not asked about.
+const NEEDED: &[Needed] = &[
+    ("", "namespaces", &["get"]),
+    ("", "configmaps", WRITE),
+    ("", "secrets", WRITE),
+    ("", "services", WRITE),
+    ("apps", "deployments", WRITE),
+    // Readiness, and what is shown when something does not become ready.
+    ("", "pods", READ),
+    ("", "pods/log", &["get"]),
+    ("", "events", READ),
+    ("apps", "replicasets", READ),
+    ("apps", "controllerrevisions", READ),
+    ("discovery.k8s.io", "endpointslices", READ),
+    // Smoke checks. Which of the verbs is asked for depends on the version of the server.
+    ("", "pods/portforward", &["get", "create"]),
 ];
+
+/// What a deploy to a namespace that does not exist does before.
+const NEEDED_FOR_NAMESPACE: Needed = ("", "namespaces", &["create", "patch"]);
 
 #[async_trait]
 impl Checkup for Cluster {
@@ -62,7 +78,10 @@ async fn version(connection: &Connection) -> Result<String, ClusterError> {
             "Kubernetes {} at {}",
             version.git_version, connection.endpoint
         )),
-        Err(error) => Err(unreachable(connection, error)),
+        Err(error) => Err(ClusterError::Unreachable {
+            endpoint: connection.endpoint.clone(),
+            source: error.into(),
+        }),
     }
 }
 
@@ -70,66 +89,124 @@ async fn permissions(
     connection: &Connection,
     namespace: &Namespace,
 ) -> Result<String, PermissionsError> {
-    let reviews = NEEDED
+    let asked = Asked {
+        connection,
+        about: &ObjectRef {
+            api_version: "v1".into(),
+            kind: "Namespace".into(),
+            namespace: None,
+            name: namespace
+                .as_str()
+                .parse()
+                .expect("a namespace is the name of an object"),
+        },
+    };
+    let mut denied = Vec::new();
+    if !asked.namespace_exists().await? {
+        denied.extend(asked.denied(None, &NEEDED_FOR_NAMESPACE).await?);
+    }
+    let asked = NEEDED
         .iter()
-        .map(|needed| review(connection, namespace, *needed));
-    let denied: Vec<String> = try_join_all(reviews).await?.into_iter().flatten().collect();
+        .map(|needed| asked.denied(Some(namespace), needed));
+    denied.extend(try_join_all(asked).await?.into_iter().flatten());
     if denied.is_empty() {
         return Ok("everything that a deploy needs".into());
     }
     Err(PermissionsError::Denied {
+        user: user(connection).await,
         namespace: namespace.clone(),
         denied,
     })
 }
 
-/// What is denied, for people. The request is a POST, but asks only.
-async fn review(
-    connection: &Connection,
-    namespace: &Namespace,
-    (verb, group, resource): (&str, &str, &str),
-) -> Result<Option<String>, ClusterError> {
-    let (resource, subresource) = match resource.split_once('/') {
-        Some((resource, subresource)) => (resource, Some(subresource)),
-        None => (resource, None),
-    };
-    let review = SelfSubjectAccessReview {
-        spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(ResourceAttributes {
-                namespace: Some(namespace.to_string()),
-                verb: Some(verb.into()),
-                group: Some(group.into()),
-                resource: Some(resource.into()),
-                subresource: subresource.map(str::to_owned),
-                ..ResourceAttributes::default()
-            }),
-            ..SelfSubjectAccessReviewSpec::default()
-        },
-        ..SelfSubjectAccessReview::default()
-    };
-    let api: Api<SelfSubjectAccessReview> = Api::all(connection.client.clone());
-    let answer = api.create(&PostParams::default(), &review).await;
-    let answer = answer.map_err(|error| unreachable(connection, error))?;
-    let is_allowed = answer.status.is_some_and(|status| status.allowed);
-    let resource = match subresource {
-        Some(subresource) => format!("{resource}/{subresource}"),
-        None => resource.to_owned(),
-    };
-    Ok((!is_allowed).then(|| format!("{verb} {resource}")))
+/// Questions about a namespace.
+struct Asked<'a> {
+    connection: &'a Connection,
+    about: &'a ObjectRef,
 }
 
-fn unreachable(connection: &Connection, error: kube::Error) -> ClusterError {
-    ClusterError::Unreachable {
-        endpoint: connection.endpoint.clone(),
-        source: error.into(),
+impl Asked<'_> {
+    fn failed(&self, error: kube::Error) -> ClusterError {
+        let attempt = self
+            .connection
+            .attempt("ask for permissions in", self.about);
+        attempt.failed(error)
     }
+
+    /// Without permission to read it, it is expected to exist.
+    async fn namespace_exists(&self) -> Result<bool, ClusterError> {
+        let api: Api<NamespaceObject> = Api::all(self.connection.client.clone());
+        match api.get_metadata_opt(self.about.name.as_str()).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(true),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// The verbs that are denied: `create, patch: deployments.apps`. Without a namespace, about objects that are in none.
+    async fn denied(
+        &self,
+        namespace: Option<&Namespace>,
+        (group, resource, verbs): &Needed,
+    ) -> Result<Option<String>, ClusterError> {
+        let asked = verbs.iter().map(|verb| async move {
+            let is_allowed = self.allows(namespace, verb, group, resource).await?;
+            Ok::<_, ClusterError>((!is_allowed).then_some(*verb))
+        });
+        let denied: Vec<&str> = try_join_all(asked).await?.into_iter().flatten().collect();
+        let dot = if group.is_empty() { "" } else { "." };
+        let denied_verbs = denied.join(", ");
+        Ok((!denied.is_empty()).then(|| format!("{denied_verbs}: {resource}{dot}{group}")))
+    }
+
+    /// The request is a POST, but asks only.
+    async fn allows(
+        &self,
+        namespace: Option<&Namespace>,
+        verb: &str,
+        group: &str,
+        resource: &str,
+    ) -> Result<bool, ClusterError> {
+        let (resource, subresource) = match resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource)),
+            None => (resource, None),
+        };
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    namespace: namespace.map(Namespace::to_string),
+                    verb: Some(verb.into()),
+                    group: Some(group.into()),
+                    resource: Some(resource.into()),
+                    subresource: subresource.map(str::to_owned),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.connection.client.clone());
+        let answer = api.create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| self.failed(error))?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+}
+
+/// The name of the user, if the server tells it: Kubernetes 1.28 or later.
+async fn user(connection: &Connection) -> Option<String> {
+    let api: Api<SelfSubjectReview> = Api::all(connection.client.clone());
+    let review = SelfSubjectReview::default();
+    let answer = api.create(&PostParams::default(), &review).await.ok()?;
+    answer.status?.user_info?.username
 }
 
 /// A deploy would not be allowed.
 #[derive(Debug, thiserror::Error)]
 enum PermissionsError {
-    #[error("this user may not {} in the namespace {namespace}", denied.join(", "))]
+    #[error("{} lacks permissions in the namespace {namespace}", user.as_deref().map_or("this user".into(), |user| format!("the user {user}")))]
     Denied {
+        /// Unknown if the server does not tell.
+        user: Option<String>,
         namespace: Namespace,
         denied: Vec<String>,
     },
@@ -145,10 +222,17 @@ impl Diagnostic for PermissionsError {
         }
     }
 
+    fn evidence(&self) -> Vec<String> {
+        match self {
+            Self::Denied { denied, .. } => denied.clone(),
+            Self::Cluster(_) => Vec::new(),
+        }
+    }
+
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Denied { namespace, .. } => vec![format!(
-                "bind the user to a role with these permissions in {namespace}, such as the ClusterRole `admin`, or use \
+                "bind the user to a role with these permissions in {namespace}, such as the ClusterRole `edit`, or use \
                  another context"
             )],
             Self::Cluster(_) => Vec::new(),

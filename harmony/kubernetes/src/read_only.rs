@@ -77,15 +77,18 @@ where
     }
 }
 
-/// Asks what the user may do. A POST by its form, but nothing is stored.
-const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+/// Questions who the user is and what the user may do. POSTs by their form, but nothing is stored.
+const QUESTIONS: [&str; 2] = [
+    "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+];
 
-/// A GET or HEAD of an object, a dry run of anything, or a question about permissions.
+/// A GET or HEAD of an object, a dry run of anything, or a question about the user.
 fn is_read<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
     match *request.method() {
         Method::GET | Method::HEAD => !acts(uri.path()),
-        Method::POST if uri.path() == REVIEW => true,
+        Method::POST if QUESTIONS.contains(&uri.path()) => true,
         _ => {
             let mut pairs = uri.query().unwrap_or_default().split('&');
             pairs.any(|pair| pair == "dryRun=All")
@@ -164,9 +167,11 @@ mod tests {
             Method::GET,
             "/api/v1/namespaces/exec/pods/proxy/log"
         ));
-        assert!(allowed(Method::POST, REVIEW));
-        assert!(!allowed(Method::PUT, REVIEW));
-        assert!(!allowed(Method::POST, &format!("{REVIEW}/x")));
+        for question in QUESTIONS {
+            assert!(allowed(Method::POST, question));
+            assert!(!allowed(Method::PUT, question));
+            assert!(!allowed(Method::POST, &format!("{question}/x")));
+        }
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             assert!(!allowed(method.clone(), configmap), "{method}");
             assert!(

@@ -13,10 +13,10 @@ use harmony_core::kubernetes::ObjectRef;
 use harmony_types::Namespace;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
-use k8s_openapi::api::core::v1::{Event as KubeEvent, Pod, Service};
+use k8s_openapi::api::core::v1::{Event as KubeEvent, Namespace as NamespaceObject, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::IngressClass;
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource};
@@ -48,10 +48,16 @@ pub(crate) async fn wait_ready(
 ) -> Result<(), ClusterError> {
     let context = &connection.context;
     let began = Instant::now();
-    let awaited: Vec<&ObjectRef> = objects
+    let mut awaited: Vec<&ObjectRef> = objects
         .iter()
         .filter(|object| has_readiness(object))
         .collect();
+    if awaited.iter().any(|object| is_namespace(object)) {
+        let may_watch = may_watch_namespaces(&connection.client);
+        if !context.unless_cancelled(may_watch).await? {
+            awaited.retain(|object| !is_namespace(object));
+        }
+    }
     let mut watched = context
         .unless_cancelled(Watched::open(connection, &awaited))
         .await??;
@@ -106,6 +112,22 @@ pub(crate) async fn wait_ready(
     let gathered = evidence::gather(connection, failure);
     let verdict = context.unless_cancelled(gathered).await?;
     Err(ClusterError::NotReady(Box::new(verdict)))
+}
+
+/// Namespaces are in no namespace, so users who have permissions in one alone may not watch them. They need not: a
+/// namespace is ready as soon as it exists.
+async fn may_watch_namespaces(client: &Client) -> bool {
+    let namespaces: Api<NamespaceObject> = Api::all(client.clone());
+    let one = ListParams::default().limit(1);
+    match timeout(REQUEST_TIMEOUT, namespaces.list_metadata(&one)).await {
+        Ok(Err(kube::Error::Api(status))) => status.code != 403,
+        // Another error is that of the watch.
+        _ => true,
+    }
+}
+
+fn is_namespace(object: &ObjectRef) -> bool {
+    object.kind == "Namespace" && object.api_version == "v1"
 }
 
 /// Queries every tracker; returns what is still awaited, and the first failure.

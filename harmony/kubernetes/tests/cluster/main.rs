@@ -18,5 +18,6 @@ mod owners;
 mod probe;
 mod proxy;
 mod readiness;
+mod rights;
 mod stage;
 mod trial;
