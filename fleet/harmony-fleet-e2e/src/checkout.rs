@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use harmony_fleet_deploy::apps;
+use tempfile::TempDir;
 
 /// A clone of this repository whose commit contains the files of the work tree.
 ///
@@ -63,6 +64,18 @@ impl Checkout {
     /// The directory of the clone.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Its commit in another directory.
+    ///
+    /// # Errors
+    /// git failed.
+    pub fn cloned(&self) -> anyhow::Result<TempDir> {
+        let folder = tempfile::tempdir()?;
+        let mut clone = Command::new("git");
+        clone.args(["clone", "--quiet"]);
+        output(clone.arg(&self.root).arg(folder.path()))?;
+        Ok(folder)
     }
 
     ///

@@ -10,7 +10,7 @@
 //! | `upgrade` | the operator of a running stack is moved to Argo CD and back, and upgraded from 0.1.0 to 0.2.0 |
 //! | `installed` | an installed deploy command needs no sources, and deploys exactly what was released |
 //! | `pipeline` | a pipeline from a tag to production; a failure in staging stops it |
-//! | `monitoring` | an app is killed, the alert arrives at the receiver, and so does its resolution |
+//! | `monitoring` | a released app is killed, the alert arrives at the receiver, and so does its resolution |
 //! | `prometheus_operator` | the API server accepts the resources for prometheus-operator |
 //! | `first_app` | the commands of the guide to a first app work as written |
 //! | `faults` | a broken app has the same error by all deliveries |

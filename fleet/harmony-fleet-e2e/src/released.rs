@@ -4,18 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use harmony::configuration::{Kubeconfig, RegistryChoice};
+use harmony::configuration::{
+    BuilderChoice, ClusterChoices, DeliveryChoice, Kubeconfig, RegistryChoice,
+};
 use harmony::core::diagnostic::Report;
 use harmony::local::node::{LocalNode, RegistryTrust};
 use harmony::prelude::Platform;
 use harmony::release::{AppSpec, ReleaseScore, Released, WorkTree};
 use harmony::rust_app::RustApp as _;
 use harmony::scores::{HttpServer, PullSecretScore};
-use harmony::topologies::CiSettings;
+use harmony::topologies::{CiSettings, ProductionSettings, ProductionTopology};
 use harmony::types::{Namespace, Version};
 use harmony::{CiTopology, Context, Inventory, Outcome, Score};
 use harmony_fleet_deploy::{FleetOperatorScore, FleetServerScore, apps};
 use harmony_registry::testing::RegistryPeer;
+use tempfile::TempDir;
 
 use crate::checkout::Checkout;
 use crate::stack::{local, readable};
@@ -134,6 +137,22 @@ impl ReleaseRig {
         RegistryChoice::oci(self.registry.location("team"), self.registry.settings())
     }
 
+    /// The topology of production, with this builder, direct delivery and the node.
+    pub fn production(&self, builder: BuilderChoice) -> ProductionTopology {
+        ProductionTopology::new(ProductionSettings {
+            builder,
+            registry: self.registry_choice(),
+            delivery: DeliveryChoice::Direct,
+            clusters: ClusterChoices {
+                any: Some(Kubeconfig {
+                    path: LocalNode::default().kubeconfig(),
+                    context: None,
+                }),
+                ..ClusterChoices::default()
+            },
+        })
+    }
+
     /// Releases the operator from the checkout as `version`.
     ///
     /// # Errors
@@ -236,6 +255,14 @@ impl ReleaseRig {
     /// git failed.
     pub fn commit(&self, subject: &str) -> anyhow::Result<()> {
         self.checkout.commit(subject)
+    }
+
+    /// The commit of the checkout in another directory, without its `target`.
+    ///
+    /// # Errors
+    /// git failed.
+    pub fn cloned(&self) -> anyhow::Result<TempDir> {
+        self.checkout.cloned()
     }
 
     /// A file in the checkout.

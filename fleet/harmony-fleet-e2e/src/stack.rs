@@ -10,6 +10,7 @@ use harmony::core::capability::KubernetesCluster;
 use harmony::core::composite;
 use harmony::core::diagnostic::Report;
 use harmony::core::kubernetes::{ObjectQuery, ObjectRef};
+use harmony::local::node::LocalNode;
 use harmony::release::WorkTree;
 use harmony::types::Namespace;
 use harmony::{Inventory, K8sAnywhereTopology, Outcome, Score, Topology};
@@ -121,6 +122,20 @@ pub fn namespace_object(namespace: &Namespace) -> anyhow::Result<ObjectRef> {
         namespace: None,
         name: namespace.as_str().parse()?,
     })
+}
+
+/// Begins to delete a namespace at the end of a test. Programs that ignore SIGTERM take half a minute to end, and nobody
+/// needs to wait for them.
+///
+/// # Errors
+/// `kubectl` failed.
+pub fn discard(namespace: &Namespace) -> anyhow::Result<()> {
+    let kubectl = LocalNode::default().kubectl();
+    let mut kubectl = kubectl.context("the local node has a kubectl")?;
+    kubectl.args(["delete", "--wait=false", "namespace", namespace.as_str()]);
+    let output = kubectl.output()?;
+    anyhow::ensure!(output.status.success(), "{kubectl:?}: {output:?}");
+    Ok(())
 }
 
 /// The image of the first container of a Deployment, as the cluster has it.

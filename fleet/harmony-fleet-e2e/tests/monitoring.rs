@@ -1,33 +1,49 @@
-//! Tests the monitoring of an app: the app is killed, the alert arrives at the receiver, and so does its resolution. A
-//! link that is broken is named.
+//! Tests the monitoring of an app that is released through BuildKit: the app is killed, the alert arrives at the receiver,
+//! and so does its resolution. The same release made natively from another checkout changes nothing. A link that is broken
+//! is named.
 
+#[path = "../../../harmony/containers/tests/peers/buildkit_daemon.rs"]
+#[allow(dead_code, reason = "the tests of the builders use all of it")]
+mod buildkit_daemon;
+
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use buildkit_daemon::BuildKitDaemon;
+use harmony::configuration::BuilderChoice;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::diagnostic::Report;
-use harmony::core::kubernetes::ObjectRef;
+use harmony::core::kubernetes::{ObjectQuery, ObjectRef};
 use harmony::prelude::*;
 use harmony::scores::monitoring::Timing;
+use harmony::scores::storage::Storage;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::alert_server::AlertServer;
-use harmony_fleet_e2e::checkout::Checkout;
-use harmony_fleet_e2e::stack::{in_order, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
+use harmony_fleet_e2e::stack::{discard, eventually, in_order, new_namespace, topology};
+use rustix::process::{Pid, Signal, kill_process};
 
 const APP: &str = "rust-webapp";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The program of `examples/rust_webapp` with short intervals, and its metrics at this path.
+/// The program of `examples/rust_webapp` in a checkout, with short intervals, and its metrics at this path.
 fn program(
-    checkout: &Checkout,
+    checkout: &Path,
     namespace: &Namespace,
     receiver: &AlertServer,
     metrics: &str,
 ) -> anyhow::Result<App> {
-    let server = HttpServer::on(8080)
-        .with_health_path("/health")
-        .with_metrics(metrics);
+    let pull_secret = Some(PULL_SECRET.parse()?);
+    let server = HttpServer {
+        pull_secret: pull_secret.clone(),
+        ..HttpServer::on(8080)
+            .with_health_path("/health")
+            .with_metrics(metrics)
+    };
     let app = AppSpec {
-        project_root: checkout.root().to_path_buf(),
+        project_root: checkout.to_path_buf(),
         ..AppSpec::rust(env!("CARGO_MANIFEST_DIR"), APP)?
     };
     let webhook = WebhookReceiver::new(receiver.url().parse()?);
@@ -39,6 +55,7 @@ fn program(
             .scrape(server.target(&app.unit, &target.namespace))
             .alert(AlertRule::target_down().lasting(second))
             .notify(webhook.clone())
+            .with_storage(Storage::Pod)
             .with_timing(Timing {
                 scrape: second,
                 group_wait: Duration::ZERO,
@@ -46,32 +63,102 @@ fn program(
                 ..Timing::default()
             });
         MonitoringScore {
+            pull_secret: pull_secret.clone(),
             check_deadline: Duration::from_secs(12),
             ..score
         }
     }))
 }
 
-/// Runs the program as `harmony::main` does on this machine.
-async fn run(program: &App, topology: &K8sAnywhereTopology) -> Result<Outcome, Report> {
-    let scores = program.scores(Site::ThisMachine, &WorkTree::new());
-    in_order(scores, topology).await
+/// Releases the version in the checkout, as `--release` does.
+async fn release(program: &App, topology: &ProductionTopology) -> anyhow::Result<Outcome> {
+    let [app] = &program.apps()[..] else {
+        anyhow::bail!("one app");
+    };
+    well(in_order(scores![ReleaseScore::of(app)], topology).await)
+}
+
+/// Deploys the release, as `harmony::main` does in production.
+async fn deploy(program: &App, topology: &ProductionTopology) -> Result<Outcome, Report> {
+    let released = Released::new(VersionChoice::OfSource);
+    in_order(program.scores(Site::Production, &released), topology).await
 }
 
 fn well(result: Result<Outcome, Report>) -> anyhow::Result<Outcome> {
-    result.map_err(|report| anyhow::anyhow!("{report}"))
+    result.map_err(|report| anyhow::anyhow!("{report:#?}"))
+}
+
+fn unchanged(outcome: &Outcome) {
+    let changes: Vec<_> = outcome.effective().collect();
+    assert!(outcome.is_unchanged(), "{changes:#?}");
+}
+
+/// The UID of the only pod of the app.
+async fn pod_of(local: &K8sAnywhereTopology, namespace: &Namespace) -> anyhow::Result<String> {
+    let pods = ObjectQuery {
+        api_version: "v1".into(),
+        kind: "Pod".into(),
+        namespace: Some(namespace.clone()),
+        labels: BTreeMap::new(),
+    };
+    let pods = local.list(&pods).await?;
+    let pod = pods
+        .iter()
+        .find(|pod| pod.name.as_str().starts_with(&format!("{APP}-")) && !is_monitoring(pod));
+    let pod = local
+        .get(pod.context("a pod")?)
+        .await?
+        .context("it exists")?;
+    let uid = pod.body()["metadata"]["uid"].as_str();
+    Ok(uid.context("it has a UID")?.to_owned())
+}
+
+fn is_monitoring(pod: &ObjectRef) -> bool {
+    ["prometheus", "alertmanager"]
+        .iter()
+        .any(|part| pod.name.as_str().contains(part))
+}
+
+/// Kills the app in a pod, which is a process of this machine. Returns its process id, which is not `before`.
+async fn kill(pod: &str, before: Option<Pid>) -> anyhow::Result<Pid> {
+    let process = eventually(PATIENCE, async || {
+        let processes = std::fs::read_dir("/proc")?.flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let found = pids.filter_map(Pid::from_raw).find(|pid| {
+            let read = |name| {
+                let path = format!("/proc/{}/{name}", pid.as_raw_nonzero());
+                std::fs::read_to_string(path).unwrap_or_default()
+            };
+            Some(*pid) != before && read("comm").trim() == APP && read("cgroup").contains(pod)
+        });
+        Ok(found)
+    });
+    let process = process.await?;
+    kill_process(process, Signal::KILL)?;
+    Ok(process)
 }
 
 #[tokio::test]
-async fn an_app_that_is_killed_raises_an_alert_until_it_is_back() -> anyhow::Result<()> {
-    let topology = topology().await?;
-    let checkout = Checkout::take().await?;
+async fn a_released_app_that_is_killed_raises_an_alert_until_it_is_back() -> anyhow::Result<()> {
+    let local = topology().await?;
+    let rig = ReleaseRig::start().await?;
+    let buildkit = BuildKitDaemon::start();
     let receiver = AlertServer::start().await?;
     let namespace = new_namespace()?;
-    let app = program(&checkout, &namespace, &receiver, "/metrics")?;
+    rig.let_pull(&namespace).await?;
+    let app = program(rig.root(), &namespace, &receiver, "/metrics")?;
+
+    let production = rig.production(BuilderChoice::BuildKit(buildkit.endpoint()));
+    let made = release(&app, &production).await?;
+    assert_eq!(
+        made.effective().count(),
+        5,
+        "three images, a chart and the record: {made:#?}"
+    );
 
     receiver.answer_with(403);
-    let refused = run(&app, &topology).await.expect_err("nobody is told");
+    let refused = deploy(&app, &production).await;
+    let refused = refused.expect_err("nobody is told");
     assert_eq!(refused.code.to_string(), "H0707", "{refused}");
     let answer = refused.evidence.join("\n");
     assert!(
@@ -80,7 +167,7 @@ async fn an_app_that_is_killed_raises_an_alert_until_it_is_back() -> anyhow::Res
     );
 
     receiver.answer_with(200);
-    let deployed = well(run(&app, &topology).await)?;
+    let deployed = well(deploy(&app, &production).await)?;
     assert_eq!(deployed.checks.len(), 5, "{:?}", deployed.checks);
     let tests = || {
         let statuses = receiver.statuses("HarmonyTest");
@@ -90,31 +177,35 @@ async fn an_app_that_is_killed_raises_an_alert_until_it_is_back() -> anyhow::Res
     assert!(first > 0, "the test alert arrived");
     assert!(receiver.statuses("TargetDown").is_empty());
 
-    let again = well(run(&app, &topology).await)?;
-    assert!(
-        again.is_unchanged(),
-        "{:?}",
-        again.effective().collect::<Vec<_>>()
-    );
+    unchanged(&well(deploy(&app, &production).await)?);
     assert_eq!(tests(), first, "nobody is told again");
 
-    let deployment = ObjectRef {
-        api_version: "apps/v1".into(),
-        kind: "Deployment".into(),
-        namespace: Some(namespace.clone()),
-        name: APP.parse()?,
-    };
-    topology.delete(&deployment).await?;
+    // Twice, because Kubernetes restarts it at once after the first time.
+    let pod = pod_of(&local, &namespace).await?;
+    let first = kill(&pod, None).await?;
+    kill(&pod, Some(first)).await?;
     receiver.told("TargetDown", "firing", PATIENCE).await?;
-    well(run(&app, &topology).await)?;
     receiver.told("TargetDown", "resolved", PATIENCE).await?;
+    unchanged(&well(deploy(&app, &production).await)?);
 
-    let blind = program(&checkout, &namespace, &receiver, "/nothing")?;
-    let blind = run(&blind, &topology)
-        .await
-        .expect_err("nothing is scraped");
+    // Another machine: no daemon, and another directory.
+    let elsewhere = rig.cloned()?;
+    let same = program(elsewhere.path(), &namespace, &receiver, "/metrics")?;
+    let native = rig.production(BuilderChoice::Native);
+    let sent = rig.registry.requests()?.len();
+    unchanged(&release(&same, &native).await?);
+    unchanged(&well(deploy(&same, &native).await)?);
+    let requests = rig.registry.requests()?;
+    let writes: Vec<_> = requests[sent..]
+        .iter()
+        .filter(|request| request.writes())
+        .collect();
+    assert!(writes.is_empty(), "{writes:?}");
+
+    let blind = program(rig.root(), &namespace, &receiver, "/nothing")?;
+    let blind = deploy(&blind, &production).await;
+    let blind = blind.expect_err("nothing is scraped");
     assert_eq!(blind.code.to_string(), "H0704", "{blind}");
     assert!(blind.evidence.join("\n").contains("404"), "{blind}");
-    topology.delete(&namespace_object(&namespace)?).await?;
-    Ok(())
+    discard(&namespace)
 }
