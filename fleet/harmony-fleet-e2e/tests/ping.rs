@@ -1,15 +1,23 @@
-//! Tests that a device answers through NATS, that the operator lists it, and that it has a `Device` resource.
+//! Tests that a device answers through NATS, that the operator lists it, that it has a `Device` resource, and that the
+//! operator is monitored.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::kubernetes::ObjectRef;
+use harmony::release::AppSpec;
+use harmony::scores;
+use harmony::scores::storage::Storage;
 use harmony_fleet_adapters_nats::{
     NatsConnectError, NatsConnection, NatsDeviceCommander, NatsDeviceDirectory,
 };
+use harmony_fleet_deploy::{FleetServerScore, monitoring};
 use harmony_fleet_domain::{CommandFailure, DeviceCommander, DeviceDirectory};
-use harmony_fleet_e2e::stack::{FleetStack, eventually, shared_stack, topology};
+use harmony_fleet_e2e::alert_server::AlertServer;
+use harmony_fleet_e2e::checkout::Checkout;
+use harmony_fleet_e2e::stack::{FleetStack, eventually, in_order, local, shared_stack, topology};
 
 async fn connect(stack: &FleetStack) -> anyhow::Result<NatsConnection> {
     Ok(NatsConnection::connect(&stack.tools.options("e2e")?).await?)
@@ -70,6 +78,37 @@ async fn the_operator_lists_the_device() -> anyhow::Result<()> {
     assert_eq!(names, stack.score.devices);
     assert!(listing.warnings.is_empty(), "{:?}", listing.warnings);
     Ok(())
+}
+
+/// As with `--monitoring` and `--alert-webhook`.
+#[tokio::test]
+async fn the_operator_is_monitored() -> anyhow::Result<()> {
+    let stack = shared_stack().await?;
+    let (topology, checkout) = (topology().await?, Checkout::take().await?);
+    let receiver = AlertServer::start().await?;
+    let score = local(stack.namespace.clone(), &checkout);
+    let webhook = Some(receiver.url().parse()?);
+    let monitoring = monitoring::monitoring(&stack.namespace, webhook).with_storage(Storage::Pod);
+    let score = FleetServerScore {
+        operator: Arc::new(monitoring::with_images(AppSpec::clone(&score.operator))),
+        monitoring: Some(monitoring),
+        ..score
+    };
+    let deployed = in_order(scores![score], &topology).await;
+    let deployed = deployed.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
+    for check in [
+        "Prometheus scrapes `harmony-fleet-operator`",
+        "Prometheus evaluates the alert rules",
+        "a test alert reaches the receiver `webhook`",
+    ] {
+        assert!(
+            deployed.checks.iter().any(|done| done == check),
+            "{deployed:#?}"
+        );
+    }
+    receiver
+        .told("HarmonyTest", "firing", Duration::from_secs(1))
+        .await
 }
 
 #[tokio::test]
