@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// Run only these tests
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(TESTS))]
     tests: Vec<String>,
+    /// Deploy only these faults, by their names in the table of the test `faults`
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -25,6 +28,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             command::cargo(&["test", "--workspace", "--test", test, "--", "--nocapture"]);
         command
             .envs(environment.iter().map(|(name, path)| (name, path)))
+            .env("HARMONY_FAULTS", args.only.join(","))
             .env("HARMONY_WRITE_DOCS", "1");
         command::run(&mut command)?;
     }

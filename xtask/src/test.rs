@@ -118,6 +118,7 @@ const MACHINE: &[&str] = &["compile_fail"];
 const EXAMPLES: &[&str] = &[
     "argocd",
     "faults",
+    "flux",
     "interrupted",
     "monitoring",
     "pipeline",

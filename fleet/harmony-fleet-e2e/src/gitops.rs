@@ -9,37 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use harmony::configuration::{BuilderChoice, ClusterChoices, DeliveryChoice, Kubeconfig};
+use harmony::configuration::{BuilderChoice, DeliveryChoice};
 use harmony::containers::{Prebuilt, Runtime};
 use harmony::core::capability::{ContainerBuilder, OciRegistry};
 use harmony::core::image::{BuildContext, Buildable, FileEntry, FileSource, ImageSource};
 use harmony::core::inventory::Platform;
-use harmony::local::node::LocalNode;
 use harmony::scores::{ArgoCdScore, FluxScore};
-use harmony::topologies::{ProductionSettings, ProductionTopology};
+use harmony::topologies::ProductionTopology;
 use harmony::types::{ImageRef, LabelValue, Namespace};
 use harmony::{Inventory, K8sAnywhereTopology, Score};
 
 use crate::released::ReleaseRig;
 use crate::stack::readable;
 
-/// The topology of production, with the registry of the test and the local node. It delivers as configured: that is the only
-/// difference between one and the other.
+/// The topology of production. It delivers as configured: that is the only difference between one and the other.
 pub fn production(rig: &ReleaseRig, delivery: DeliveryChoice) -> ProductionTopology {
-    let kubeconfig = Kubeconfig {
-        path: LocalNode::default().kubeconfig(),
-        context: None,
-    };
-    ProductionTopology::new(ProductionSettings {
-        builder: BuilderChoice::Native,
-        registry: rig.registry_choice(),
-        delivery,
-        clusters: ClusterChoices {
-            any: Some(kubeconfig.clone()),
-            staging: Some(kubeconfig.clone()),
-            production: Some(kubeconfig),
-        },
-    })
+    rig.production(BuilderChoice::Native, delivery)
 }
 
 /// Installs Argo CD in `namespace`, so that it trusts the registry of the test.

@@ -25,13 +25,22 @@ pub fn write(section: &str, table: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A table of the page, without its head: the first columns of each row.
+/// A table of the page.
+///
+/// # Errors
+/// The page has no such section.
+pub fn table(section: &str) -> anyhow::Result<String> {
+    let page = std::fs::read_to_string(PAGE)?;
+    let (_, table, _) = parts(&page, section)?;
+    Ok(table.to_owned())
+}
+
+/// The first columns of each row of a table, without its head.
 ///
 /// # Errors
 /// The page has no such section.
 pub fn rows(section: &str, columns: usize) -> anyhow::Result<Vec<Vec<String>>> {
-    let page = std::fs::read_to_string(PAGE)?;
-    let (_, table, _) = parts(&page, section)?;
+    let table = table(section)?;
     let row = |line: &str| {
         let cells = line.trim_matches('|').split('|').take(columns);
         cells.map(|cell| cell.trim().to_owned()).collect()

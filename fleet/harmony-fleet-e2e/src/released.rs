@@ -137,18 +137,24 @@ impl ReleaseRig {
         RegistryChoice::oci(self.registry.location("team"), self.registry.settings())
     }
 
-    /// The topology of production, with this builder, direct delivery and the node.
-    pub fn production(&self, builder: BuilderChoice) -> ProductionTopology {
+    /// The topology of production, with the registry of the test, and the local node for all stages.
+    pub fn production(
+        &self,
+        builder: BuilderChoice,
+        delivery: DeliveryChoice,
+    ) -> ProductionTopology {
+        let kubeconfig = Kubeconfig {
+            path: LocalNode::default().kubeconfig(),
+            context: None,
+        };
         ProductionTopology::new(ProductionSettings {
             builder,
             registry: self.registry_choice(),
-            delivery: DeliveryChoice::Direct,
+            delivery,
             clusters: ClusterChoices {
-                any: Some(Kubeconfig {
-                    path: LocalNode::default().kubeconfig(),
-                    context: None,
-                }),
-                ..ClusterChoices::default()
+                any: Some(kubeconfig.clone()),
+                staging: Some(kubeconfig.clone()),
+                production: Some(kubeconfig),
             },
         })
     }

@@ -96,7 +96,7 @@ async fn prune(topology: &K8sAnywhereTopology) -> anyhow::Result<()> {
         };
         let process = rest.split('-').next().unwrap_or_default();
         if !Path::new("/proc").join(process).exists() {
-            topology.delete(&namespace).await?;
+            discard(&namespace.name.as_str().parse()?)?;
         }
     }
     Ok(())

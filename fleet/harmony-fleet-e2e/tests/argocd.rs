@@ -1,12 +1,11 @@
 //! Tests deliveries through Argo CD on a real node: a release, a broken one, a better one, and the way to Argo CD and back.
 
 use harmony::configuration::DeliveryChoice;
-use harmony::core::capability::KubernetesCluster;
 use harmony::core::kubernetes::ObjectRef;
 use harmony_fleet_e2e::gitops::install_argocd;
 use harmony_fleet_e2e::handover::{Controller, there_and_back};
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, new_namespace, topology};
 
 #[tokio::test]
 async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Result<()> {
@@ -28,7 +27,7 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
     };
     there_and_back(&rig, &production, &controller).await?;
     for namespace in [production, argocd] {
-        local.delete(&namespace_object(&namespace)?).await?;
+        discard(&namespace)?;
     }
     Ok(())
 }

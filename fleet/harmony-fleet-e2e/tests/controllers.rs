@@ -16,7 +16,7 @@ use harmony::prelude::*;
 use harmony::types::{Namespace, Version};
 use harmony_fleet_e2e::gitops::{install_argocd, production};
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{in_order, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, topology};
 use harmony_fleet_e2e::{page, peer_app};
 use serde_json::Value;
 
@@ -124,7 +124,7 @@ async fn argo_cd_that_does_not_respond_is_named() -> anyhow::Result<()> {
         page::write(SECTION, &format!("{head}{rows}"))?;
     }
     for namespace in [namespace, argocd] {
-        local.delete(&namespace_object(&namespace)?).await?;
+        discard(&namespace)?;
     }
     Ok(())
 }

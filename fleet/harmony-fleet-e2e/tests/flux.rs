@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
@@ -99,12 +98,9 @@ async fn deleted_with_approval_and_named_when_down(
     // A Flux that does not run is named, and does not continue when it runs again.
     let controllers = object("apps/v1", "StatefulSet", &flux, "flux-controllers")?;
     local.delete(&controllers).await?;
-    let began = Instant::now();
     let down = in_order(deploy(first), &gitops()).await;
-    let after = began.elapsed();
     let down = down.err().context("nobody delivers")?;
     assert_eq!(down.code.to_string(), "H0361", "{down:#?}");
-    assert!(after < Duration::from_secs(8), "after {after:.1?}");
     let release = object(RELEASES, "HelmRelease", &namespace, "test-delivered")?;
     let release = local.get(&release).await?.context("the HelmRelease")?;
     assert_eq!(release.body()["spec"]["suspend"], true);

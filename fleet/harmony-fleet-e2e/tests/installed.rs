@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::Context as _;
-use harmony::core::capability::KubernetesCluster;
 use harmony::local::node::LocalNode;
 use harmony::types::{Namespace, Version};
 use harmony::{Inventory, Score};
 use harmony_fleet_deploy::{FleetServerScore, operator};
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
-use harmony_fleet_e2e::stack::{image_of, namespace_object, new_namespace, readable, topology};
+use harmony_fleet_e2e::stack::{discard, image_of, new_namespace, readable, topology};
 use harmony_registry::testing::RegistryPeer;
 
 /// The command next to the tests, built by `cargo build --workspace`.
@@ -100,7 +99,7 @@ async fn a_release_is_deployed_by_its_digests_without_sources_beside_a_work_tree
     assert!(text.starts_with("no changes"), "{text}");
     assert_eq!(image_of(operator::NAME, &released).await?, recorded);
     for namespace in [released, work_tree] {
-        local.delete(&namespace_object(&namespace)?).await?;
+        discard(&namespace)?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use harmony::prelude::*;
 use harmony::types::{Namespace, Version};
 use harmony_fleet_e2e::gitops::{install_argocd, production};
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{in_order, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, topology};
 use harmony_fleet_e2e::{page, peer_app};
 use harmony_registry::testing::RegistryPeer;
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ async fn a_delivery_that_is_killed_is_continued_by_the_next_run() -> anyhow::Res
         )?;
     }
     for namespace in [namespace, argocd] {
-        local.delete(&namespace_object(&namespace)?).await?;
+        discard(&namespace)?;
     }
     Ok(())
 }

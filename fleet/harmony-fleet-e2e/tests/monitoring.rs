@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use buildkit_daemon::BuildKitDaemon;
-use harmony::configuration::BuilderChoice;
+use harmony::configuration::{BuilderChoice, DeliveryChoice};
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::diagnostic::Report;
 use harmony::core::kubernetes::{ObjectQuery, ObjectRef};
@@ -148,7 +148,10 @@ async fn a_released_app_that_is_killed_raises_an_alert_until_it_is_back() -> any
     rig.let_pull(&namespace).await?;
     let app = program(rig.root(), &namespace, &receiver, "/metrics")?;
 
-    let production = rig.production(BuilderChoice::BuildKit(buildkit.endpoint()));
+    let production = rig.production(
+        BuilderChoice::BuildKit(buildkit.endpoint()),
+        DeliveryChoice::Direct,
+    );
     let made = release(&app, &production).await?;
     assert_eq!(
         made.effective().count(),
@@ -191,7 +194,7 @@ async fn a_released_app_that_is_killed_raises_an_alert_until_it_is_back() -> any
     // Another machine: no daemon, and another directory.
     let elsewhere = rig.cloned()?;
     let same = program(elsewhere.path(), &namespace, &receiver, "/metrics")?;
-    let native = rig.production(BuilderChoice::Native);
+    let native = rig.production(BuilderChoice::Native, DeliveryChoice::Direct);
     let sent = rig.registry.requests()?.len();
     unchanged(&release(&same, &native).await?);
     unchanged(&well(deploy(&same, &native).await)?);

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use harmony::configuration::{BuilderChoice, ClusterChoices, DeliveryChoice, Kubeconfig};
-use harmony::core::capability::KubernetesCluster;
 use harmony::core::chart::Stage;
 use harmony::core::diagnostic::Report;
 use harmony::local::node::LocalNode;
@@ -14,7 +13,7 @@ use harmony::prelude::*;
 use harmony::topologies::ProductionSettings;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{image_of, in_order, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, image_of, in_order, new_namespace, topology};
 use serde_json::{Value, json};
 
 const APP: &str = "hello-web";
@@ -37,7 +36,7 @@ async fn run(
 
 #[tokio::test]
 async fn a_release_that_fails_in_staging_never_reaches_production() -> anyhow::Result<()> {
-    let local = topology().await?;
+    topology().await?;
     let rig = ReleaseRig::start().await?;
     let (staging, production) = (new_namespace()?, new_namespace()?);
     rig.let_pull(&staging).await?;
@@ -95,7 +94,7 @@ async fn a_release_that_fails_in_staging_never_reaches_production() -> anyhow::R
         again.effective().collect::<Vec<_>>()
     );
     for namespace in [staging, production] {
-        local.delete(&namespace_object(&namespace)?).await?;
+        discard(&namespace)?;
     }
     Ok(())
 }
@@ -124,7 +123,7 @@ fn two_clusters(folder: &Path, production: &str) -> anyhow::Result<PathBuf> {
 
 #[tokio::test]
 async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result<()> {
-    let local = topology().await?;
+    topology().await?;
     let rig = ReleaseRig::start().await?;
     let (staging, production) = (new_namespace()?, new_namespace()?);
     rig.let_pull(&staging).await?;
@@ -177,7 +176,7 @@ async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result
         image_of(APP, &production).await?
     );
     for namespace in [staging, production] {
-        local.delete(&namespace_object(&namespace)?).await?;
+        discard(&namespace)?;
     }
     Ok(())
 }
@@ -185,7 +184,7 @@ async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result
 /// `App` on the production topology: each target goes to the cluster that is configured for its stage.
 #[tokio::test]
 async fn each_stage_goes_to_the_cluster_of_its_configuration() -> anyhow::Result<()> {
-    let local = topology().await?;
+    topology().await?;
     let rig = ReleaseRig::start().await?;
     let (staging, production) = (new_namespace()?, new_namespace()?);
     rig.let_pull(&staging).await?;
@@ -254,7 +253,7 @@ async fn each_stage_goes_to_the_cluster_of_its_configuration() -> anyhow::Result
         again.effective().collect::<Vec<_>>()
     );
     for namespace in [staging, production] {
-        local.delete(&namespace_object(&namespace)?).await?;
+        discard(&namespace)?;
     }
     Ok(())
 }

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use harmony::configuration::DeliveryChoice;
-use harmony::core::capability::KubernetesCluster;
 use harmony::core::diagnostic::Report;
 use harmony::prelude::*;
 use harmony::scores::monitoring::Timing;
@@ -13,7 +12,7 @@ use harmony::types::Namespace;
 use harmony_fleet_e2e::alert_server::AlertServer;
 use harmony_fleet_e2e::gitops::{install_argocd, production as topology_of};
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
-use harmony_fleet_e2e::stack::{image_of, in_order, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, image_of, in_order, new_namespace, topology};
 
 const APP: &str = "rust-webapp";
 const CRATE: &str = "examples/rust_webapp/webapp";
@@ -124,7 +123,7 @@ async fn a_tag_becomes_a_monitored_production_deployment() -> anyhow::Result<()>
         "production is as it was"
     );
     for namespace in [staging, production, argocd] {
-        local.delete(&namespace_object(&namespace)?).await?;
+        discard(&namespace)?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use harmony_fleet_domain::{DeviceCommander, DeviceDirectory};
 use harmony_fleet_e2e::gitops::{install_argocd, production};
 use harmony_fleet_e2e::released::ReleaseRig;
 use harmony_fleet_e2e::stack::{
-    FleetStack, eventually, image_of, namespace_object, new_namespace, shared_stack, topology,
+    FleetStack, discard, eventually, image_of, new_namespace, shared_stack, topology,
 };
 use serde_json::Value;
 
@@ -83,10 +83,7 @@ async fn the_operator_is_moved_and_upgraded_on_a_running_stack() -> anyhow::Resu
     );
     let commander = NatsDeviceCommander::new(connection, stack.score.tenant.clone());
     commander.ping(&stack.score.devices[0], 1).await?;
-    topology()
-        .await?
-        .delete(&namespace_object(&argocd)?)
-        .await?;
+    discard(&argocd)?;
     Ok(())
 }
 

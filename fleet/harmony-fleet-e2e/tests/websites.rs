@@ -16,7 +16,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use buildkit_daemon::BuildKitDaemon;
 use harmony::Context;
-use harmony::configuration::BuilderChoice;
+use harmony::configuration::{BuilderChoice, DeliveryChoice};
 use harmony::containers::{LeptosWebapp, NativeBuilder, Prebuilt, Rendering, Runtime, StaticSite};
 use harmony::core::capability::{ContainerBuilder, OciRegistry};
 use harmony::core::image::{BuildContext, Buildable, FileEntry, FileSource, ImageSource, User};
@@ -88,7 +88,7 @@ async fn serve(
     let app = Arc::new(app);
     let target = DeployTarget::namespace(namespace.clone());
     let scores = scores![ReleaseScore::of(&app), DeployScore::of(&app, target)];
-    let outcome = in_order(scores, &rig.production(builder)).await;
+    let outcome = in_order(scores, &rig.production(builder, DeliveryChoice::Direct)).await;
     let outcome = outcome.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     assert_eq!(outcome.checks.len(), pages.len() + 1, "{outcome:#?}");
     Ok(())

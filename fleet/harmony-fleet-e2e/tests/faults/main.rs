@@ -9,14 +9,14 @@ mod table;
 use std::fmt::Write as _;
 
 use futures_util::future::try_join_all;
+use futures_util::try_join;
 use harmony::configuration::DeliveryChoice;
 use harmony::containers::Prebuilt;
-use harmony::core::capability::KubernetesCluster;
 use harmony::prelude::*;
 use harmony::types::Version;
-use harmony_fleet_e2e::gitops::install_argocd;
+use harmony_fleet_e2e::gitops::{by_flux, install_argocd, install_flux};
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{in_order, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, topology};
 use harmony_fleet_e2e::{page, peer_app};
 
 use road::{Road, Verdict, drive};
@@ -35,8 +35,11 @@ type Row = (&'static Fault, Vec<Verdict>);
 async fn a_fault_has_the_same_code_and_cause_by_all_deliveries() -> anyhow::Result<()> {
     let local = topology().await?;
     let rig = ReleaseRig::start_for_pods().await?;
-    let argocd = new_namespace()?;
-    install_argocd(&local, &rig, &argocd).await?;
+    let (argocd, flux) = (new_namespace()?, new_namespace()?);
+    try_join!(
+        install_argocd(&local, &rig, &argocd),
+        install_flux(&local, &flux)
+    )?;
     let roads = [
         Road {
             name: "direct",
@@ -48,15 +51,30 @@ async fn a_fault_has_the_same_code_and_cause_by_all_deliveries() -> anyhow::Resu
                 namespace: argocd.clone(),
             },
         },
+        Road {
+            name: "Flux",
+            delivery: by_flux(&flux),
+        },
     ];
     let folder = tempfile::tempdir()?;
     let program = peer_app::program(folder.path());
     let mut rows = Vec::new();
     if page::is_written() {
-        for fault in FAULTS {
+        let only = std::env::var("HARMONY_FAULTS").unwrap_or_default();
+        let is_selected =
+            |fault: &&Fault| only.is_empty() || only.split(',').any(|name| name == fault.name);
+        for fault in FAULTS.iter().filter(is_selected) {
             rows.push(row(fault, &roads, &rig, &program, true).await?);
         }
-        page::write(SECTION, &table(&roads, &rows))?;
+        let table = table(&roads, &rows);
+        page::write(
+            SECTION,
+            &if only.is_empty() {
+                table
+            } else {
+                merged(&table)?
+            },
+        )?;
     } else {
         check_page()?;
         let seed = page::seed();
@@ -64,7 +82,9 @@ async fn a_fault_has_the_same_code_and_cause_by_all_deliveries() -> anyhow::Resu
         let sample = sample.map(|fault| row(fault, &roads, &rig, &program, false));
         rows = try_join_all(sample).await?;
     }
-    local.delete(&namespace_object(&argocd)?).await?;
+    for namespace in [argocd, flux] {
+        discard(&namespace)?;
+    }
     for (fault, verdicts) in &rows {
         for (road, verdict) in roads.iter().zip(verdicts) {
             let by = format!("{} by {}", fault.name, road.name);
@@ -127,6 +147,17 @@ fn table(roads: &[Road], rows: &[Row]) -> String {
         table.push('\n');
     }
     table
+}
+
+/// The table of the page with the rows of `table`, which are some of them.
+fn merged(table: &str) -> anyhow::Result<String> {
+    let title = |line: &str| line.split(" | ").next().map(str::to_owned);
+    let before = page::table(SECTION)?;
+    let lines = before.lines().map(|line| {
+        let new = table.lines().find(|new| title(new) == title(line));
+        format!("{}\n", new.unwrap_or(line))
+    });
+    Ok(lines.collect())
 }
 
 /// Fails unless the page has all faults with their codes.

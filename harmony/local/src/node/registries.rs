@@ -39,7 +39,7 @@ pub(super) fn trust(
                     reason,
                 });
             }
-            ("https", format!("  ca = \"{}\"\n", authority.display()))
+            ("https", format!("ca = \"{}\"\n", authority.display()))
         }
         RegistryTrust::PlainHttp if host.is_loopback() => ("http", String::new()),
         RegistryTrust::PlainHttp => {
@@ -51,10 +51,10 @@ pub(super) fn trust(
             });
         }
     };
-    let hosts = format!(
-        "server = \"{scheme}://{host}\"\n\n\
-         [host.\"{scheme}://{host}\"]\n  capabilities = [\"pull\", \"resolve\"]\n{ca}"
-    );
+    // Without a section `host`: containerd would ask the server once more for what that one does not have, without the
+    // authority, and report that error.
+    let hosts =
+        format!("server = \"{scheme}://{host}\"\ncapabilities = [\"pull\", \"resolve\"]\n{ca}");
     let path = folder.join("hosts.toml");
     let mut wanted = vec![(path.clone(), hosts)];
     if let RegistryTrust::Authority(pem) = trust {
@@ -107,9 +107,13 @@ mod tests {
                 .join("10.0.0.1:5000/hosts.toml"),
         )
         .unwrap();
-        assert!(
-            hosts.starts_with("server = \"https://10.0.0.1:5000\"") && hosts.contains("ca.crt"),
-            "{hosts}"
+        let authority = layout.registry_config_dir().join("10.0.0.1:5000/ca.crt");
+        assert_eq!(
+            hosts,
+            format!(
+                "server = \"https://10.0.0.1:5000\"\ncapabilities = [\"pull\", \"resolve\"]\nca = \"{}\"\n",
+                authority.display()
+            )
         );
     }
 }
