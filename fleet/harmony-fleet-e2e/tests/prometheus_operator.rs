@@ -1,5 +1,6 @@
 //! Tests the resources for prometheus-operator with the definitions of its release and a real API server. The operator
-//! itself does not run here, so the first check fails, and says that Prometheus cannot be asked.
+//! itself does not run here, because its Prometheus needs a service discovery that Debian's lacks. So the first check
+//! fails, and says that Prometheus cannot be asked.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,12 +72,15 @@ fn secret(namespace: &Namespace) -> anyhow::Result<KubeObject> {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": { "name": "receivers", "namespace": namespace.as_str() },
-        "data": { "value": "czNjcmV0LXdvcmQ=" },
+        // s3cret-word, https://hooks.example.com/x
+        "data": { "value": "czNjcmV0LXdvcmQ=", "url": "aHR0cHM6Ly9ob29rcy5leGFtcGxlLmNvbS94" },
     }))?)
 }
 
 fn monitoring(namespace: &Namespace) -> anyhow::Result<MonitoringScore> {
     let key = SecretKey::new("receivers".parse()?, "value");
+    // The operator rejects all receivers if the value is not a URL.
+    let url = SecretKey::new("receivers".parse()?, "url");
     let webhook = WebhookReceiver::new("http://10.0.0.1/x".parse()?).with_token(key.clone());
     let email = EmailReceiver::new("mail.example.com:587", "a@example.com", "b@example.com");
     let target = ScrapeTarget::new("web".parse()?, namespace.clone(), 80);
@@ -86,9 +90,9 @@ fn monitoring(namespace: &Namespace) -> anyhow::Result<MonitoringScore> {
         .alert(AlertRule::error_rate(0.05))
         .notify(webhook)
         .notify(NtfyReceiver::new(&"https://ntfy.sh".parse()?, "topic")?)
-        .notify(email.with_login("a", key.clone()))
-        .notify(SlackReceiver::new(key.clone()))
-        .notify(DiscordReceiver::new(key));
+        .notify(email.with_login("a", key))
+        .notify(SlackReceiver::new(url.clone()))
+        .notify(DiscordReceiver::new(url));
     Ok(MonitoringScore {
         check_deadline: Duration::from_secs(1),
         ..score
