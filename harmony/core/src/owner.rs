@@ -29,6 +29,9 @@ pub enum OwnerKind {
     /// A controller in the cluster that applies a delivered chart by its own name, and takes over any field. Used to
     /// learn beforehand what it would change.
     Controller,
+    /// A controller that takes the place of another one in a delivery. What the other one applied becomes its own, and
+    /// what only the other one had is removed.
+    Successor,
 }
 
 /// The prefix of every [`Owner::manager`].
@@ -44,7 +47,7 @@ impl OwnerKind {
             Self::Score => "score",
             Self::Release => "release",
             Self::Delivery => "chart",
-            Self::Controller => "controller",
+            Self::Controller | Self::Successor => "controller",
         }
     }
 }
@@ -86,6 +89,16 @@ impl Owner {
         }
     }
 
+    /// A controller, by the name with which it applies, that takes the place of another one in a delivery to this
+    /// namespace. Apply only objects of this delivery: they are taken over from any other controller.
+    pub fn successor(manager: impl Into<String>, namespace: &Namespace) -> Self {
+        Self {
+            kind: OwnerKind::Successor,
+            name: manager.into(),
+            namespace: namespace.clone(),
+        }
+    }
+
     /// A Score, a release, a delivery or a controller.
     pub fn kind(&self) -> OwnerKind {
         self.kind
@@ -109,7 +122,7 @@ impl Owner {
     /// The name that the cluster records: `harmony/chart:web@shop`. A name that is too long is shortened and ends with
     /// a hash.
     pub fn manager(&self) -> String {
-        if self.kind == OwnerKind::Controller {
+        if matches!(self.kind, OwnerKind::Controller | OwnerKind::Successor) {
             return self.name.clone();
         }
         let kind = self.kind.word();

@@ -37,10 +37,19 @@ impl Standing {
 
 /// Who applied the object, for somebody who wants to.
 ///
-/// Namespaces belong to nobody: each owner has the fields that it sets. A controller takes what it is told to.
+/// Namespaces belong to nobody: each owner has the fields that it sets. A controller takes what it is told to, and a
+/// successor takes over what another controller applied.
 pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
     if live["kind"] == "Namespace" || owner.kind() == OwnerKind::Controller {
         return Standing::Ours;
+    }
+    if owner.kind() == OwnerKind::Successor {
+        let labels = &live["metadata"]["labels"];
+        return match owner.name() {
+            argocd::MANAGER if labels[flux::NAME_LABEL].is_string() => Standing::ByFlux,
+            flux::MANAGER if application(live).is_some() => Standing::ByArgo,
+            _ => Standing::Ours,
+        };
     }
     let managers = apply_managers(live);
     let ours = owner.manager();
@@ -53,14 +62,14 @@ pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
         return Standing::Others(others);
     }
     if owner.kind() == OwnerKind::Delivery {
-        if application(live) == Some(argocd::name(owner.namespace(), owner.name()).as_str()) {
-            return Standing::ByArgo;
-        }
         let labels = &live["metadata"]["labels"];
         if labels[flux::NAME_LABEL] == owner.name()
             && labels[flux::NAMESPACE_LABEL] == owner.namespace().as_str()
         {
             return Standing::ByFlux;
+        }
+        if application(live) == Some(argocd::name(owner.namespace(), owner.name()).as_str()) {
+            return Standing::ByArgo;
         }
     }
     let is_ours = managers.contains(&ours.as_str());
@@ -332,6 +341,31 @@ mod tests {
         let entries = handed_over(&object, &manager, found.predecessor()).unwrap();
         assert_eq!(entries[0]["manager"], manager.as_str());
         assert_eq!(handed_over(&object, &manager, None), None);
+    }
+
+    #[test]
+    fn a_controller_takes_the_place_of_another_one() {
+        let namespace = "shop".parse().unwrap();
+        let mut object = live(&[
+            ("argocd-controller", "Apply"),
+            ("helm-controller", "Update"),
+        ]);
+        object["metadata"]["annotations"] =
+            json!({ "argocd.argoproj.io/tracking-id": "shop.web:/ConfigMap:shop/a" });
+        object["metadata"]["labels"] = json!({ "helm.toolkit.fluxcd.io/name": "web" });
+        for (manager, expected, kept) in [
+            (argocd::MANAGER, Standing::ByFlux, 1),
+            (flux::MANAGER, Standing::ByArgo, 2),
+            ("kustomize-controller", Standing::Ours, 2),
+        ] {
+            let found = standing(&object, &Owner::successor(manager, &namespace));
+            assert_eq!(found, expected, "{manager}");
+            let entries = handed_over(&object, manager, found.predecessor());
+            let entries = entries.unwrap_or_else(|| object["metadata"]["managedFields"].clone());
+            assert_eq!(entries.as_array().unwrap().len(), kept, "{manager}");
+        }
+        let told = Owner::controller(argocd::MANAGER, &namespace);
+        assert_eq!(standing(&object, &told), Standing::Ours);
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub(super) async fn try_one(
         before: None,
         standing: Standing::Ours,
         verdict: Verdict::Untried,
-        force: owner.kind() == OwnerKind::Controller,
+        force: matches!(owner.kind(), OwnerKind::Controller | OwnerKind::Successor),
         notes: Vec::new(),
     };
     let Some(kind) = tried.kind.clone() else {

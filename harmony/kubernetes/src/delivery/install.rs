@@ -100,8 +100,8 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
             .await?;
         self.approve_removal(&leftovers).await?;
         let mut changes = std::mem::take(&mut prepared.before);
-        changes.extend(retire_argo(self.context, self.cluster, owner).await?);
-        changes.extend(retire_flux(self.context, self.cluster, owner).await?);
+        changes.extend(retire_argo(self.context, self.cluster, owner, None).await?);
+        changes.extend(retire_flux(self.context, self.cluster, owner, None).await?);
         let follows = std::mem::take(&mut prepared.after);
         let followup = hooks.run_before(prepared).await?;
         // A plan shows the final inventory; an inventory that is already right is not written.

@@ -7,6 +7,7 @@ use harmony_core::capability::kubernetes_cluster::ClusterError;
 use harmony_core::kubernetes::{KubeObject, ObjectQuery, ObjectRef};
 use harmony_core::outcome::{Action, Change};
 use harmony_core::owner::Owner;
+use harmony_types::Namespace;
 use serde_json::json;
 
 use super::inventory::DeliveryName;
@@ -59,6 +60,7 @@ pub(super) async fn retire_argo(
     context: &Context,
     cluster: &(impl KubernetesCluster + ?Sized),
     owner: &Owner,
+    successor: Option<Successor<'_>>,
 ) -> Result<Option<Change>, DeliveryError> {
     let query = ObjectQuery {
         api_version: argocd::API_VERSION.into(),
@@ -79,6 +81,7 @@ pub(super) async fn retire_argo(
     if context.is_planning() {
         return Ok(Some(Change::new(Action::Delete, reference).with_note(note)));
     }
+    take_over(cluster, successor).await?;
     let change = cluster.delete_observed(&found).await?;
     Ok(Some(change.with_note(note)))
 }
@@ -89,6 +92,7 @@ pub(super) async fn retire_flux(
     context: &Context,
     cluster: &(impl KubernetesCluster + ?Sized),
     owner: &Owner,
+    successor: Option<Successor<'_>>,
 ) -> Result<Option<Change>, DeliveryError> {
     let Ok(name) = owner.name().parse() else {
         return Ok(None);
@@ -103,6 +107,7 @@ pub(super) async fn retire_flux(
         return Ok(Some(Change::new(Action::Delete, reference).with_note(note)));
     }
     suspend(cluster, &reference).await?;
+    take_over(cluster, successor).await?;
     let ours = (DELIVERY_LABEL.to_owned(), owner.name().to_owned());
     let of_helm = [("owner", "helm"), ("name", owner.name())]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -132,6 +137,26 @@ pub(super) async fn retire_flux(
     }
     let change = cluster.delete(&reference).await?;
     Ok(Some(change.with_note(note)))
+}
+
+/// The controller that delivers from now on, and the objects as it applies them.
+#[derive(Clone, Copy)]
+pub(super) struct Successor<'a> {
+    pub(super) manager: &'static str,
+    pub(super) namespace: &'a Namespace,
+    pub(super) objects: &'a [KubeObject],
+}
+
+/// Removes what only the last controller had, in the name of the next one: controllers leave the fields of each other alone.
+async fn take_over(
+    cluster: &(impl KubernetesCluster + ?Sized),
+    successor: Option<Successor<'_>>,
+) -> Result<(), DeliveryError> {
+    if let Some(successor) = successor {
+        let owner = Owner::successor(successor.manager, successor.namespace);
+        cluster.apply(&owner, successor.objects).await?;
+    }
+    Ok(())
 }
 
 /// Suspends a HelmRelease: Flux does nothing about it any more, not even when it is deleted.

@@ -214,3 +214,43 @@ async fn exactly_the_object_that_was_looked_at_is_deleted() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_takes_the_place_of_another_one_removes_what_only_that_one_had() {
+    in_namespace(|stage| async move {
+        let argo = json!({ "annotations": { "argocd.argoproj.io/tracking-id": "shop.web:/ConfigMap:shop/settings" } });
+        let flux = json!({ "labels": { "helm.toolkit.fluxcd.io/name": "web" } });
+        let of = |marks: &Value, key: &str| {
+            let mut wanted = config_map("settings", "x");
+            for (kind, marks) in marks.as_object().unwrap() {
+                wanted["metadata"][kind] = marks.clone();
+            }
+            wanted["data"] = json!({ key: "x" });
+            stage.objects([wanted])
+        };
+        let mut last: Option<&str> = None;
+        for (manager, marks) in [
+            ("argocd-controller", &argo),
+            ("helm-controller", &flux),
+            ("argocd-controller", &argo),
+        ] {
+            // The controller itself leaves alone what is not its own.
+            let applied = of(marks, manager);
+            let told = Owner::controller(manager, &stage.namespace);
+            stage.cluster.apply(&told, &applied).await.unwrap();
+            let found = body(&stage, "ConfigMap", "settings").await;
+            if let Some(last) = last {
+                assert_eq!(found["data"][last], "x", "{manager}");
+            }
+            let successor = Owner::successor(manager, &stage.namespace);
+            stage.cluster.apply(&successor, &applied).await.unwrap();
+            let found = body(&stage, "ConfigMap", "settings").await;
+            assert_eq!(found["data"], json!({ manager: "x" }));
+            for kind in ["labels", "annotations"] {
+                assert_eq!(found["metadata"][kind], marks[kind], "{manager}");
+            }
+            last = Some(manager);
+        }
+    })
+    .await;
+}

@@ -45,7 +45,7 @@ use super::controlled::{
 };
 use super::install::missing_namespace;
 use super::render::{Rendered, not_yet_released, render};
-use super::retire::{retire_direct, retire_flux};
+use super::retire::{Successor, retire_direct, retire_flux};
 use crate::hooks::Hooks;
 use crate::marks::argocd::{API_VERSION, MANAGER, TRACKING, of_tracking};
 
@@ -267,7 +267,13 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
             changes.push(remove(&self.cluster, leftover).await?);
         }
         let name = &rendered.name;
-        changes.extend(retire_flux(&self.context, &self.cluster, &owner).await?);
+        let tracked = tracked_by(objects, controlled.object.name.as_str())?;
+        let successor = Some(Successor {
+            manager: MANAGER,
+            namespace,
+            objects: &tracked,
+        });
+        changes.extend(retire_flux(&self.context, &self.cluster, &owner, successor).await?);
         changes.extend(retire_direct(&self.context, &self.cluster, name, &owner, objects).await?);
         Ok(Delivered {
             changes,
@@ -290,10 +296,8 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
         objects: &[KubeObject],
         application: &str,
     ) -> Result<Vec<Change>, DeliveryError> {
-        let tracked = objects.iter().map(|object| tracked(object, application));
-        let tracked: Result<Vec<_>, _> = tracked.collect();
+        let tracked = tracked_by(objects, application)?;
         let controller = Owner::controller(MANAGER, &self.settings.namespace);
-        let tracked = tracked.map_err(ClusterError::from)?;
         Ok(self.cluster.preview(&controller, &tracked).await?)
     }
 
@@ -479,6 +483,13 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
             state,
         })
     }
+}
+
+/// The objects as Argo CD applies them.
+fn tracked_by(objects: &[KubeObject], application: &str) -> Result<Vec<KubeObject>, DeliveryError> {
+    let tracked = objects.iter().map(|object| tracked(object, application));
+    let tracked: Result<Vec<_>, _> = tracked.collect();
+    Ok(tracked.map_err(ClusterError::from)?)
 }
 
 fn resource_reference(resource: &Resource) -> Option<ObjectRef> {

@@ -43,7 +43,7 @@ use super::controlled::{
 };
 use super::install::{missing_namespace, settle};
 use super::render::{Rendered, not_yet_released, render};
-use super::retire::{is_direct, resume, retire_argo, retire_direct, suspend};
+use super::retire::{Successor, is_direct, resume, retire_argo, retire_direct, suspend};
 use crate::marks::DELIVERY_LABEL;
 use crate::marks::flux::{
     COMPONENT, KEEPING, MANAGER, NAME_LABEL, NAMESPACE_LABEL, RELEASES, SOURCES, TOGETHER,
@@ -237,7 +237,12 @@ impl<C: KubernetesCluster, R: HelmRegistry> FluxDelivery<C, R> {
             // Helm owns only the fields that it has changed. Without this, the others would be gone with their owner.
             self.cluster.apply(&controller, &marked).await?;
         }
-        changes.extend(retire_argo(&self.context, &self.cluster, &owner).await?);
+        let successor = Some(Successor {
+            manager: MANAGER,
+            namespace,
+            objects: &marked,
+        });
+        changes.extend(retire_argo(&self.context, &self.cluster, &owner, successor).await?);
         changes.extend(retire_direct(&self.context, &self.cluster, name, &owner, objects).await?);
         Ok(Delivered {
             changes,
