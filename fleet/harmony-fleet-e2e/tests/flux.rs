@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use futures_util::future::try_join_all;
 use futures_util::try_join;
 use harmony::core::approval::{Approver, NotApproved};
 use harmony::core::async_trait;
@@ -19,7 +18,7 @@ use harmony_fleet_e2e::gitops::{by_flux, install_flux, production};
 use harmony_fleet_e2e::handover::{Controller, there_and_back};
 use harmony_fleet_e2e::peer_app;
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{in_order, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, in_order, namespace_object, new_namespace, topology};
 use serde_json::json;
 
 /// One test, because only one can have the checkout at a time.
@@ -47,7 +46,8 @@ async fn handed_over(rig: &ReleaseRig) -> anyhow::Result<()> {
         record: object(RELEASES, "HelmRelease", &namespace, "hello-web")?,
     };
     there_and_back(rig, &namespace, &controller).await?;
-    delete(&local, &[namespace, flux]).await
+    discard(&namespace)?;
+    discard(&flux)
 }
 
 async fn deleted_with_approval_and_named_when_down(
@@ -109,8 +109,8 @@ async fn deleted_with_approval_and_named_when_down(
     back.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
     assert!(local.get(&settings).await?.is_some(), "it is back");
     // Flux uninstalls its chart, so it goes last.
-    delete(&local, &[namespace]).await?;
-    delete(&local, &[flux]).await?;
+    local.delete(&namespace_object(&namespace)?).await?;
+    discard(&flux)?;
     local.delete(volume.reference()).await?;
     Ok(())
 }
@@ -180,13 +180,4 @@ fn object(
         namespace: Some(namespace.clone()),
         name: name.parse()?,
     })
-}
-
-async fn delete(local: &K8sAnywhereTopology, namespaces: &[Namespace]) -> anyhow::Result<()> {
-    let gone = namespaces.iter().map(|namespace| async move {
-        local.delete(&namespace_object(namespace)?).await?;
-        anyhow::Ok(())
-    });
-    try_join_all(gone).await?;
-    Ok(())
 }
