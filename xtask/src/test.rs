@@ -123,6 +123,7 @@ const EXAMPLES: &[&str] = &[
     "monitoring",
     "pipeline",
     "tag_to_production",
+    "websites",
 ];
 const UNIT_TESTS: [&str; 2] = ["--lib", "--bins"];
 

@@ -51,10 +51,17 @@ pub(super) fn trust(
             });
         }
     };
-    // Without a section `host`: containerd would ask the server once more for what that one does not have, without the
-    // authority, and report that error.
-    let hosts =
-        format!("server = \"{scheme}://{host}\"\ncapabilities = [\"pull\", \"resolve\"]\n{ca}");
+    // What `host` does not have, containerd asks `server` for, which needs the authority as well: otherwise a missing image
+    // is reported as an untrusted certificate. `server` alone would be plain HTTP on loopback.
+    let hosts = format!(
+        "server = \"{scheme}://{host}\"\n{ca}\n\
+         [host.\"{scheme}://{host}\"]\n  capabilities = [\"pull\", \"resolve\"]\n{}",
+        if ca.is_empty() {
+            String::new()
+        } else {
+            format!("  {ca}")
+        }
+    );
     let path = folder.join("hosts.toml");
     let mut wanted = vec![(path.clone(), hosts)];
     if let RegistryTrust::Authority(pem) = trust {
@@ -111,7 +118,8 @@ mod tests {
         assert_eq!(
             hosts,
             format!(
-                "server = \"https://10.0.0.1:5000\"\ncapabilities = [\"pull\", \"resolve\"]\nca = \"{}\"\n",
+                "server = \"https://10.0.0.1:5000\"\nca = \"{0}\"\n\n\
+                 [host.\"https://10.0.0.1:5000\"]\n  capabilities = [\"pull\", \"resolve\"]\n  ca = \"{0}\"\n",
                 authority.display()
             )
         );
