@@ -13,7 +13,7 @@ use harmony::types::Namespace;
 
 use crate::gitops::production;
 use crate::released::ReleaseRig;
-use crate::stack::{image_of, in_order, topology};
+use crate::stack::{image_of, in_order, object, topology};
 
 const APP: &str = "hello-web";
 const CRATE: &str = "examples/hello-web";
@@ -45,12 +45,7 @@ pub async fn there_and_back(
     let is_there = |finding: &Finding| finding.part == controller.name && !finding.is_failed();
     anyhow::ensure!(findings.iter().any(is_there), "{findings:#?}");
     let app = rig.hello_web()?;
-    let deployment = ObjectRef {
-        api_version: "apps/v1".into(),
-        kind: "Deployment".into(),
-        namespace: Some(namespace.clone()),
-        name: APP.parse()?,
-    };
+    let deployment = object("apps/v1", "Deployment", Some(namespace), APP)?;
 
     // Directly at first.
     release(rig, &app).await?;

@@ -111,17 +111,30 @@ pub fn new_namespace() -> anyhow::Result<Namespace> {
     Ok(format!("{PREFIX}{process}-{:08x}", rand::random::<u32>()).parse()?)
 }
 
+/// The reference to an object; without a namespace for one of the cluster.
+///
+/// # Errors
+/// The name is not valid.
+pub fn object(
+    api_version: &str,
+    kind: &str,
+    namespace: Option<&Namespace>,
+    name: &str,
+) -> anyhow::Result<ObjectRef> {
+    Ok(ObjectRef {
+        api_version: api_version.into(),
+        kind: kind.into(),
+        namespace: namespace.cloned(),
+        name: name.parse()?,
+    })
+}
+
 /// The object of a namespace.
 ///
 /// # Errors
 /// None for a valid namespace.
 pub fn namespace_object(namespace: &Namespace) -> anyhow::Result<ObjectRef> {
-    Ok(ObjectRef {
-        api_version: "v1".into(),
-        kind: "Namespace".into(),
-        namespace: None,
-        name: namespace.as_str().parse()?,
-    })
+    object("v1", "Namespace", None, namespace.as_str())
 }
 
 /// Begins to delete a namespace at the end of a test. Programs that ignore SIGTERM take half a minute to end, and nobody
@@ -143,12 +156,7 @@ pub fn discard(namespace: &Namespace) -> anyhow::Result<()> {
 /// # Errors
 /// The Deployment does not exist.
 pub async fn image_of(deployment: &str, namespace: &Namespace) -> anyhow::Result<String> {
-    let reference = ObjectRef {
-        api_version: "apps/v1".into(),
-        kind: "Deployment".into(),
-        namespace: Some(namespace.clone()),
-        name: deployment.parse()?,
-    };
+    let reference = object("apps/v1", "Deployment", Some(namespace), deployment)?;
     let found = topology().await?.get(&reference).await?;
     let found = found.with_context(|| format!("{reference} exists"))?;
     let image = found

@@ -1,11 +1,10 @@
 //! Tests deliveries through Argo CD on a real node: a release, a broken one, a better one, and the way to Argo CD and back.
 
 use harmony::configuration::DeliveryChoice;
-use harmony::core::kubernetes::ObjectRef;
 use harmony_fleet_e2e::gitops::install_argocd;
 use harmony_fleet_e2e::handover::{Controller, there_and_back};
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{discard, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, new_namespace, object, topology};
 
 #[tokio::test]
 async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Result<()> {
@@ -18,12 +17,12 @@ async fn argo_cd_delivers_what_was_released_and_gives_it_back() -> anyhow::Resul
         delivery: DeliveryChoice::ArgoCd {
             namespace: argocd.clone(),
         },
-        record: ObjectRef {
-            api_version: "argoproj.io/v1alpha1".into(),
-            kind: "Application".into(),
-            namespace: Some(argocd.clone()),
-            name: format!("{production}.hello-web").parse()?,
-        },
+        record: object(
+            "argoproj.io/v1alpha1",
+            "Application",
+            Some(&argocd),
+            &format!("{production}.hello-web"),
+        )?,
     };
     there_and_back(&rig, &production, &controller).await?;
     for namespace in [production, argocd] {

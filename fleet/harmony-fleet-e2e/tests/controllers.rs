@@ -11,12 +11,11 @@ use anyhow::Context as _;
 use harmony::configuration::DeliveryChoice;
 use harmony::core::capability::KubernetesCluster;
 use harmony::core::event::Event;
-use harmony::core::kubernetes::ObjectRef;
 use harmony::prelude::*;
 use harmony::types::{Namespace, Version};
 use harmony_fleet_e2e::gitops::{install_argocd, production};
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, object, topology};
 use harmony_fleet_e2e::{page, peer_app};
 use serde_json::Value;
 
@@ -151,20 +150,6 @@ async fn release(
     let released = in_order(scores![ReleaseScore::of(&app)], &rig.ci()?).await;
     released.map_err(|report| anyhow::anyhow!("{report}"))?;
     Ok(app)
-}
-
-fn object(
-    api_version: &str,
-    kind: &str,
-    namespace: Option<&Namespace>,
-    name: &str,
-) -> anyhow::Result<ObjectRef> {
-    Ok(ObjectRef {
-        api_version: api_version.into(),
-        kind: kind.into(),
-        namespace: namespace.cloned(),
-        name: name.parse()?,
-    })
 }
 
 /// The id of the controller's process: its pod is on this machine, and its cgroup is named after the pod.

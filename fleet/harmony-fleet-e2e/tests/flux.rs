@@ -9,7 +9,7 @@ use futures_util::try_join;
 use harmony::core::approval::{Approver, NotApproved};
 use harmony::core::async_trait;
 use harmony::core::capability::KubernetesCluster;
-use harmony::core::kubernetes::{KubeObject, ObjectRef};
+use harmony::core::kubernetes::KubeObject;
 use harmony::core::outcome::Subject;
 use harmony::core::owner::Owner;
 use harmony::prelude::*;
@@ -18,7 +18,9 @@ use harmony_fleet_e2e::gitops::{by_flux, install_flux, production};
 use harmony_fleet_e2e::handover::{Controller, there_and_back};
 use harmony_fleet_e2e::peer_app;
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{discard, in_order, namespace_object, new_namespace, topology};
+use harmony_fleet_e2e::stack::{
+    discard, in_order, namespace_object, new_namespace, object, topology,
+};
 use serde_json::json;
 
 /// One test, because only one can have the checkout at a time.
@@ -43,7 +45,7 @@ async fn handed_over(rig: &ReleaseRig) -> anyhow::Result<()> {
     let controller = Controller {
         name: "Flux",
         delivery: by_flux(&flux),
-        record: object(RELEASES, "HelmRelease", &namespace, "hello-web")?,
+        record: object(RELEASES, "HelmRelease", Some(&namespace), "hello-web")?,
     };
     there_and_back(rig, &namespace, &controller).await?;
     discard(&namespace)?;
@@ -80,8 +82,8 @@ async fn deleted_with_approval_and_named_when_down(
     deployed.map_err(|report| anyhow::anyhow!("{report:#?}"))?;
 
     // The second version has neither the settings nor the data. Nobody is asked about the data, which is kept.
-    let settings = object("v1", "ConfigMap", &namespace, "settings")?;
-    let data = object("v1", "PersistentVolumeClaim", &namespace, "data")?;
+    let settings = object("v1", "ConfigMap", Some(&namespace), "settings")?;
+    let data = object("v1", "PersistentVolumeClaim", Some(&namespace), "data")?;
     let careful = gitops();
     careful.context().set_approver(Arc::new(Declines));
     let declined = in_order(deploy(second), &careful).await;
@@ -96,12 +98,12 @@ async fn deleted_with_approval_and_named_when_down(
     assert!(local.get(&data).await?.is_some(), "its data would be lost");
 
     // A Flux that does not run is named, and does not continue when it runs again.
-    let controllers = object("apps/v1", "StatefulSet", &flux, "flux-controllers")?;
+    let controllers = object("apps/v1", "StatefulSet", Some(&flux), "flux-controllers")?;
     local.delete(&controllers).await?;
     let down = in_order(deploy(first), &gitops()).await;
     let down = down.err().context("nobody delivers")?;
     assert_eq!(down.code.to_string(), "H0361", "{down:#?}");
-    let release = object(RELEASES, "HelmRelease", &namespace, "test-delivered")?;
+    let release = object(RELEASES, "HelmRelease", Some(&namespace), "test-delivered")?;
     let release = local.get(&release).await?.context("the HelmRelease")?;
     assert_eq!(release.body()["spec"]["suspend"], true);
     install_flux(&local, &flux).await?;
@@ -166,18 +168,4 @@ async fn release(
 /// Where the data of the app is. The local node makes no volumes by itself.
 fn volume(namespace: &Namespace) -> String {
     format!("{namespace}-data")
-}
-
-fn object(
-    api_version: &str,
-    kind: &str,
-    namespace: &Namespace,
-    name: &str,
-) -> anyhow::Result<ObjectRef> {
-    Ok(ObjectRef {
-        api_version: api_version.into(),
-        kind: kind.into(),
-        namespace: Some(namespace.clone()),
-        name: name.parse()?,
-    })
 }

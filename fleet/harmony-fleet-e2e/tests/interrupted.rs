@@ -12,13 +12,12 @@ use anyhow::Context as _;
 use harmony::configuration::{Configuration, DeliveryChoice, Needs};
 use harmony::containers::Prebuilt;
 use harmony::core::capability::KubernetesCluster;
-use harmony::core::kubernetes::ObjectRef;
 use harmony::local::node::LocalNode;
 use harmony::prelude::*;
 use harmony::types::{Namespace, Version};
 use harmony_fleet_e2e::gitops::{install_argocd, production};
 use harmony_fleet_e2e::released::ReleaseRig;
-use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, topology};
+use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, object, topology};
 use harmony_fleet_e2e::{page, peer_app};
 use harmony_registry::testing::RegistryPeer;
 use serde_json::{Value, json};
@@ -208,24 +207,20 @@ impl Place<'_> {
     }
 
     async fn application(&self) -> anyhow::Result<Value> {
-        let reference = ObjectRef {
-            api_version: "argoproj.io/v1alpha1".into(),
-            kind: "Application".into(),
-            namespace: Some(self.argocd.clone()),
-            name: format!("{}.test-interrupted", self.namespace).parse()?,
-        };
+        let name = format!("{}.test-interrupted", self.namespace);
+        let reference = object(
+            "argoproj.io/v1alpha1",
+            "Application",
+            Some(self.argocd),
+            &name,
+        )?;
         let found = topology().await?.get(&reference).await?;
         Ok(found.context("it has an Application")?.body().clone())
     }
 
     /// The version that the Deployment has.
     async fn running(&self) -> anyhow::Result<Option<String>> {
-        let reference = ObjectRef {
-            api_version: "apps/v1".into(),
-            kind: "Deployment".into(),
-            namespace: Some(self.namespace.clone()),
-            name: "web".parse()?,
-        };
+        let reference = object("apps/v1", "Deployment", Some(self.namespace), "web")?;
         let found = topology().await?.get(&reference).await?;
         Ok(found.and_then(|found| {
             let version = &found.body()["metadata"]["annotations"]["version"];

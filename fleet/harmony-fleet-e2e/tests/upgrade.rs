@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use harmony::configuration::DeliveryChoice;
 use harmony::core::capability::KubernetesCluster;
-use harmony::core::kubernetes::{ObjectQuery, ObjectRef};
+use harmony::core::kubernetes::ObjectQuery;
 use harmony::types::{Namespace, Version};
 use harmony_fleet_adapters_nats::{NatsConnection, NatsDeviceCommander, NatsDeviceDirectory};
 use harmony_fleet_deploy::operator;
@@ -13,7 +13,7 @@ use harmony_fleet_domain::{DeviceCommander, DeviceDirectory};
 use harmony_fleet_e2e::gitops::{install_argocd, production};
 use harmony_fleet_e2e::released::ReleaseRig;
 use harmony_fleet_e2e::stack::{
-    FleetStack, discard, eventually, image_of, new_namespace, shared_stack, topology,
+    FleetStack, discard, eventually, image_of, new_namespace, object, shared_stack, topology,
 };
 use serde_json::Value;
 
@@ -135,12 +135,13 @@ fn is_online(status: &Value) -> bool {
 
 /// The status of the first device in its resource.
 async fn status(stack: &FleetStack) -> anyhow::Result<Value> {
-    let device = ObjectRef {
-        api_version: "fleet.harmony.io/v1alpha1".into(),
-        kind: "Device".into(),
-        namespace: Some(stack.namespace.clone()),
-        name: stack.score.devices[0].as_str().parse()?,
-    };
+    let name = stack.score.devices[0].as_str();
+    let device = object(
+        "fleet.harmony.io/v1alpha1",
+        "Device",
+        Some(&stack.namespace),
+        name,
+    )?;
     let found = topology().await?.get(&device).await?;
     Ok(found.map_or(Value::Null, |found| found.body()["status"].clone()))
 }
