@@ -108,6 +108,8 @@ codes! {
     PROXY_LOGIN = 244, "the proxy requires a login";
     TOO_MANY_REQUESTS = 245, "too many requests to the registry";
     IMMUTABLE_TAG = 246, "the registry protects the tag";
+    ROBOT_UNUSABLE = 247, "the robot account cannot be used";
+    NO_PULL_ACCOUNTS = 248, "the registry cannot create accounts";
 
     // Clusters
     OBJECT_INCOMPLETE = 300, "an object cannot be identified";

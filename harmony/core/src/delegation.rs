@@ -7,7 +7,9 @@ pub use std::path::PathBuf;
 pub use std::time::Duration;
 
 pub use ambassador::Delegate;
-pub use harmony_types::{ChartRef, Digest, ImageRef, Namespace, ReleaseUnit, Version};
+pub use harmony_types::{
+    ChartRef, Digest, ImageRef, Namespace, ReleaseUnit, ResourceName, Version,
+};
 
 pub use crate::async_trait;
 pub use crate::capability::checkup::*;
@@ -17,6 +19,7 @@ pub use crate::capability::helm_registry::*;
 pub use crate::capability::kubernetes_cluster::*;
 pub use crate::capability::oci_registry::*;
 pub use crate::capability::prober::*;
+pub use crate::capability::pull_accounts::*;
 pub use crate::capability::release_records::*;
 pub use crate::capability::work_trees::*;
 pub use crate::chart::{DeployTarget, PackagedChart};

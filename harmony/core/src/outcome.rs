@@ -188,6 +188,8 @@ pub enum Subject {
     Cluster(String),
     /// A project in a registry, by name.
     RegistryProject(String),
+    /// An account of a registry, by name.
+    RegistryAccount(String),
     /// A file on this machine.
     File(std::path::PathBuf),
 }
@@ -201,6 +203,7 @@ impl fmt::Display for Subject {
             Self::Release(record) => write!(f, "release {record}"),
             Self::Cluster(name) => write!(f, "cluster {name}"),
             Self::RegistryProject(name) => write!(f, "registry project {name}"),
+            Self::RegistryAccount(name) => write!(f, "registry account {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
         }
     }

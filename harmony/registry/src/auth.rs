@@ -29,6 +29,15 @@ pub(crate) enum Identity {
     Asked(Scope),
     /// Sends user and password immediately: Harbor's API answers 401 without a challenge.
     Password,
+    /// Sends this immediately, which is not our login.
+    Given(HeaderValue),
+}
+
+impl Identity {
+    /// A login that is not ours; `None` if it cannot be sent.
+    pub(crate) fn given(credentials: &Credentials) -> Option<Self> {
+        basic_header(credentials).map(Self::Given)
+    }
 }
 
 /// The logins of one registry, and its tokens.
@@ -85,6 +94,7 @@ impl Authenticator {
     ) -> Result<Option<HeaderValue>, Failure> {
         let scope = match identity {
             Identity::Password => return Ok(basic(&*self.logins.any().await)),
+            Identity::Given(header) => return Ok(Some(header.clone())),
             Identity::Asked(scope) => scope,
         };
         // Held while a token is fetched: the blobs of an image are sent in parallel and share one.
@@ -220,6 +230,7 @@ impl Authenticator {
     /// Where the login came from, for messages.
     pub(crate) async fn origin(&self, identity: &Identity) -> String {
         let found = match identity {
+            Identity::Given(_) => return "the login in the cluster".into(),
             Identity::Password => self.logins.any().await,
             Identity::Asked(scope) => self.found(scope).await,
         };

@@ -206,6 +206,14 @@ pub enum ClientError {
         #[source]
         source: std::io::Error,
     },
+    /// A robot account of Harbor cannot be used.
+    #[error("the robot account `{name}` is {state}")]
+    RobotUnusable {
+        /// Its name.
+        name: String,
+        /// `disabled` or `expired`.
+        state: &'static str,
+    },
     /// Harbor does not accept the name of the project.
     #[error("`{value}` is not a valid Harbor project name: {reason}")]
     ProjectName {
@@ -250,6 +258,7 @@ impl Diagnostic for ClientError {
             Self::UnsafeTarget { .. } => codes::UNSAFE_REDIRECT,
             Self::WriteWhilePlanning { .. } => codes::WRITE_WHILE_PLANNING,
             Self::Write { .. } => codes::PULL_NOT_WRITTEN,
+            Self::RobotUnusable { .. } => codes::ROBOT_UNUSABLE,
             Self::ProjectName { .. } => codes::HARBOR_PROJECT_NAME,
         })
     }
@@ -268,6 +277,7 @@ impl Diagnostic for ClientError {
             | Self::OtherChart { .. }
             | Self::WriteWhilePlanning { .. }
             | Self::Proxy(_)
+            | Self::RobotUnusable { .. }
             | Self::ProjectName { .. } => FailureKind::Refused,
             Self::ImmutableTag { .. } => FailureKind::Refused,
             Self::NotAChart { .. }
@@ -400,6 +410,9 @@ impl Diagnostic for ClientError {
             Self::WriteWhilePlanning { .. } => "please report this as a bug in Harmony",
             Self::Write { .. } => {
                 "free some space or check the permissions, then run the same command again"
+            }
+            Self::RobotUnusable { .. } => {
+                "enable it in Harbor or give it more time, or delete it there: the next run creates it again"
             }
             Self::ProjectName { .. } => {
                 "use lower-case letters, digits, `.`, `_` and `-`, starting and ending with a letter or digit"

@@ -1,7 +1,7 @@
 //! OCI registries: pushes, pulls and looks up images and Helm charts.
 //!
 //! [`OciRegistryClient`] implements the capabilities `OciRegistry` and `HelmRegistry` for any registry with the OCI
-//! distribution API; [`harbor::Harbor`] adds Harbor's projects. This crate must not know how images are built
+//! distribution API; [`harbor::Harbor`] adds Harbor's projects and robot accounts. This crate must not know how images are built
 //! (`harmony_containers`), what a release is (`harmony_release`), or Kubernetes. It takes an OCI layout or a packaged
 //! chart, and returns digests.
 //!
@@ -17,7 +17,7 @@
 //! | `client` | [`OciRegistryClient`]: start here; its guarantees, and the order of a push |
 //! | [`settings`] | the configuration by the user and the environment |
 //! | [`error`] | errors in addition to those of the port |
-//! | [`harbor`] | Harbor's projects |
+//! | [`harbor`] | Harbor's projects and robot accounts |
 //! | `push`, `blob`, `manifest` | the steps of a push; what to do about a published version is the pure `push::decide` |
 //! | [`downloads`] | charts of others, from registries and repositories |
 //! | `pull` | images to a layout, charts to memory, verified |

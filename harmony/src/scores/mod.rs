@@ -13,6 +13,7 @@ pub mod k8s_resource;
 pub mod monitoring;
 pub mod nats;
 pub mod pull_secret;
+pub mod registry_login;
 pub mod storage;
 
 pub use argocd::ArgoCdScore;
@@ -23,3 +24,4 @@ pub use k8s_resource::K8sResourceScore;
 pub use monitoring::MonitoringScore;
 pub use nats::NatsScore;
 pub use pull_secret::PullSecretScore;
+pub use registry_login::RegistryLoginScore;

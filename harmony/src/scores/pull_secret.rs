@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 
 use harmony_core::capability::KubernetesCluster;
+use harmony_core::capability::pull_accounts::RegistryLogin;
 use harmony_core::kubernetes::{KubeObject, ObjectError};
 use harmony_core::owner::Owner;
 use harmony_core::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
 use harmony_types::{Namespace, RegistryHost, ResourceName};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{LocalObjectReference, Namespace as NamespaceObject, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde_json::json;
+
+/// The key in a Secret of type `kubernetes.io/dockerconfigjson`.
+const KEY: &str = ".dockerconfigjson";
 
 /// A Secret of type `kubernetes.io/dockerconfigjson`, for workloads whose images are in a private registry.
 #[derive(Debug, Clone)]
@@ -35,37 +41,74 @@ pub fn references(name: impl AsRef<str>) -> Vec<LocalObjectReference> {
     }]
 }
 
+/// A Secret with this login, or with none, and its namespace.
+pub(super) fn objects(
+    namespace: &Namespace,
+    name: &ResourceName,
+    login: Option<(&RegistryHost, &RegistryLogin)>,
+) -> Result<[KubeObject; 2], ObjectError> {
+    let entry = |(registry, login): (&RegistryHost, &RegistryLogin)| {
+        let password = login.password.expose_secret();
+        (
+            registry.to_string(),
+            json!({"username": login.user, "password": password}),
+        )
+    };
+    let auths: BTreeMap<_, _> = login.map(entry).into_iter().collect();
+    let config = json!({ "auths": auths }).to_string();
+    let namespace_object = NamespaceObject {
+        metadata: ObjectMeta {
+            name: Some(namespace.to_string()),
+            ..ObjectMeta::default()
+        },
+        ..NamespaceObject::default()
+    };
+    let secret = Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_string()),
+            namespace: Some(namespace.to_string()),
+            ..ObjectMeta::default()
+        },
+        type_: Some("kubernetes.io/dockerconfigjson".into()),
+        data: Some(BTreeMap::from([(
+            KEY.to_owned(),
+            ByteString(config.into_bytes()),
+        )])),
+        ..Secret::default()
+    };
+    Ok([
+        KubeObject::new(&namespace_object)?,
+        KubeObject::new(&secret)?,
+    ])
+}
+
+/// The login for `registry` in such a Secret; `None` if there is none.
+pub(super) fn login_in(secret: &Secret, registry: &RegistryHost) -> Option<RegistryLogin> {
+    #[derive(Deserialize)]
+    struct Config {
+        auths: BTreeMap<String, Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        username: String,
+        password: SecretString,
+    }
+    let config = secret.data.as_ref()?.get(KEY)?;
+    let mut config: Config = serde_json::from_slice(&config.0).ok()?;
+    let found = config.auths.remove(&registry.to_string())?;
+    Some(RegistryLogin {
+        user: found.username,
+        password: found.password,
+    })
+}
+
 impl PullSecretScore {
-    fn objects(&self) -> Result<Vec<KubeObject>, ObjectError> {
-        let namespace = NamespaceObject {
-            metadata: ObjectMeta {
-                name: Some(self.namespace.to_string()),
-                ..ObjectMeta::default()
-            },
-            ..NamespaceObject::default()
+    fn objects(&self) -> Result<[KubeObject; 2], ObjectError> {
+        let login = RegistryLogin {
+            user: self.user.clone(),
+            password: self.password.clone(),
         };
-        let config = json!({ "auths": { self.registry.to_string(): {
-            "username": self.user,
-            "password": self.password.expose_secret(),
-        }}});
-        let secret = Secret {
-            metadata: ObjectMeta {
-                name: Some(self.name.to_string()),
-                namespace: Some(self.namespace.to_string()),
-                ..ObjectMeta::default()
-            },
-            type_: Some("kubernetes.io/dockerconfigjson".into()),
-            string_data: None,
-            data: Some(BTreeMap::from([(
-                ".dockerconfigjson".to_owned(),
-                k8s_openapi::ByteString(config.to_string().into_bytes()),
-            )])),
-            ..Secret::default()
-        };
-        Ok(vec![
-            KubeObject::new(&namespace)?,
-            KubeObject::new(&secret)?,
-        ])
+        objects(&self.namespace, &self.name, Some((&self.registry, &login)))
     }
 }
 

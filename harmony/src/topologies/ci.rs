@@ -27,6 +27,7 @@ use crate::configuration::{Configuration, Kubeconfig, RegistryChoice};
 #[derive(Debug, Delegate)]
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "registry")]
+#[delegate(PullAccounts, target = "registry")]
 #[delegate(HelmRegistry, target = "charts")]
 #[delegate(ReleaseRecords, target = "charts")]
 #[delegate(KubernetesCluster, target = "cluster")]

@@ -29,6 +29,7 @@ use crate::dirs;
 #[derive(Debug, Delegate)]
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "images")]
+#[delegate(PullAccounts, target = "images")]
 #[delegate(HelmRegistry, target = "charts")]
 #[delegate(ReleaseRecords, target = "charts")]
 #[delegate(WorkTrees, target = "images")]
@@ -58,6 +59,7 @@ pub enum ClusterChoice {
 /// The destination of images.
 #[derive(Debug, Delegate)]
 #[delegate(OciRegistry)]
+#[delegate(PullAccounts)]
 enum Images {
     Node(NodeImages),
     Registry(NamedRegistry),

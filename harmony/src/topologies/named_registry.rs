@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
-use harmony_core::capability::{Checkup, HelmRegistry, OciRegistry, ReleaseRecords};
+use harmony_core::capability::pull_accounts::{Issued, RegistryLogin};
+use harmony_core::capability::{Checkup, HelmRegistry, OciRegistry, PullAccounts, ReleaseRecords};
 use harmony_core::chart::{DeployTarget, PackagedChart};
 use harmony_core::checkup::{self, Finding};
-use harmony_core::diagnostic::AnyDiagnostic;
+use harmony_core::codes;
+use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic, FailureKind, Origin};
 use harmony_core::image::Built;
 use harmony_core::outcome::Outcome;
 use harmony_core::{Context, async_trait};
 use harmony_registry::OciRegistryClient;
 use harmony_registry::harbor::{Harbor, HarborSettings};
-use harmony_types::{ChartRef, Digest, ImageRef, ReleaseUnit, Version};
+use harmony_types::{ChartRef, Digest, ImageRef, ReleaseUnit, ResourceName, Version};
 
 use super::registry_env::RegistryEnvError;
 use crate::configuration::RegistryChoice;
@@ -86,6 +88,16 @@ impl NamedRegistry {
         Ok(shown.collect::<Vec<_>>().join(", "))
     }
 
+    fn accounts(&self) -> Result<Harbor, RegistryError> {
+        let client = self.client.clone().map_err(RegistryError::Adapter)?;
+        match self.harbor {
+            Some(_) => Ok(Harbor::of(client)),
+            None => Err(RegistryError::Adapter(AnyDiagnostic::new(NoAccounts {
+                registry: self.location.clone(),
+            }))),
+        }
+    }
+
     fn client(&self) -> Result<&OciRegistryClient, RegistryError> {
         match &self.client {
             Ok(client) => Ok(client),
@@ -146,6 +158,45 @@ impl HelmRegistry for NamedRegistry {
 
     async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
         self.client()?.pull_chart(chart).await
+    }
+}
+
+#[async_trait]
+impl PullAccounts for NamedRegistry {
+    async fn accepts(&self, login: &RegistryLogin) -> Result<bool, RegistryError> {
+        self.accounts()?.accepts(login).await
+    }
+
+    async fn issue(
+        &self,
+        account: &ResourceName,
+        description: &str,
+    ) -> Result<Issued, RegistryError> {
+        self.accounts()?.issue(account, description).await
+    }
+}
+
+/// The configured registry has no accounts that Harmony can create.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry `{registry}` is not configured as one that can create accounts")]
+struct NoAccounts {
+    registry: RegistryLocation,
+}
+
+impl Diagnostic for NoAccounts {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Own(codes::NO_PULL_ACCOUNTS)
+    }
+
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![
+            "if it is a Harbor, set `registry.kind = \"harbor\"` in the configuration file".into(),
+            "otherwise create an account that may only pull, and use `PullSecretScore` with its login".into(),
+        ]
     }
 }
 

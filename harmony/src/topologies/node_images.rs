@@ -1,13 +1,14 @@
 //! The image store of a cluster on this machine, which a laptop uses instead of a registry.
 
-use harmony_core::capability::OciRegistry;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
+use harmony_core::capability::pull_accounts::{Issued, RegistryLogin};
+use harmony_core::capability::{OciRegistry, PullAccounts};
 use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic};
 use harmony_core::image::{Built, ImageLocation};
 use harmony_core::outcome::{Action, Change};
 use harmony_core::{Context, async_trait};
 use harmony_local::LocalCluster;
-use harmony_types::{Digest, ImageRef};
+use harmony_types::{Digest, ImageRef, ResourceName};
 
 use super::LazyCluster;
 
@@ -56,6 +57,17 @@ impl NodeImages {
         } else {
             Action::Create
         })
+    }
+}
+
+#[async_trait]
+impl PullAccounts for NodeImages {
+    async fn accepts(&self, _login: &RegistryLogin) -> Result<bool, RegistryError> {
+        Ok(false)
+    }
+
+    async fn issue(&self, _: &ResourceName, _: &str) -> Result<Issued, RegistryError> {
+        Ok(Issued::NotNeeded)
     }
 }
 

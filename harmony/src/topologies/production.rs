@@ -29,6 +29,7 @@ use crate::configuration::{
 #[derive(Debug, Clone, Delegate)]
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "registry")]
+#[delegate(PullAccounts, target = "registry")]
 #[delegate(HelmRegistry, target = "charts")]
 #[delegate(ReleaseRecords, target = "charts")]
 #[delegate(KubernetesCluster, target = "cluster")]

@@ -1,7 +1,8 @@
-//! Harbor: an OCI registry whose projects must exist before something is pushed.
+//! Harbor: an OCI registry whose projects must exist before something is pushed, and which has robot accounts.
 
 mod immutability;
 mod project_name;
+mod robots;
 
 use std::fmt;
 use std::sync::Arc;

@@ -12,7 +12,9 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harmony_core::Context;
+use harmony_core::capability::PullAccounts;
 use harmony_core::capability::oci_registry::{RegistryError, RegistryLocation};
+use harmony_core::capability::pull_accounts::{Issued, RegistryLogin};
 use harmony_core::outcome::{Action, Change};
 use harmony_registry::harbor::{Harbor, HarborSettings, ProjectName, Visibility};
 use harmony_registry::{Credentials, Environment, RegistrySettings};
@@ -37,6 +39,7 @@ struct Shared {
     projects: Mutex<BTreeMap<String, String>>,
     quotas: Mutex<BTreeMap<String, u64>>,
     rules: Mutex<Vec<Value>>,
+    robots: Mutex<Vec<Value>>,
     requests: Mutex<Vec<Method>>,
     /// Somebody else creates the project between our check and our request.
     overtaken: Mutex<bool>,
@@ -102,10 +105,23 @@ async fn answer(
             .get("authorization")
             .is_some_and(|value| *value == basic)
     };
-    if !user(ADMIN) && !user(READER) {
+    let is_robot = |robot: &Value| {
+        let text = |key: &str| robot[key].as_str().expect("a text").to_owned();
+        let basic = STANDARD.encode(format!("{}:{}", text("name"), text("secret")));
+        let sent = headers.get("authorization").and_then(|it| it.to_str().ok());
+        robot["disable"] == false && sent == Some(&format!("Basic {basic}"))
+    };
+    let mut robots = shared.robots.lock().expect("the robots");
+    if !user(ADMIN) && !user(READER) && !robots.iter().any(is_robot) {
         return error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "unauthorized");
     }
     let mut projects = shared.projects.lock().expect("the projects");
+    if let Some(rest) = uri.path().strip_prefix("/api/v2.0/robots") {
+        if !user(ADMIN) {
+            return error(StatusCode::FORBIDDEN, "FORBIDDEN", "forbidden");
+        }
+        return answer_robots(&mut robots, &method, rest, uri.query(), &body);
+    }
     let rest = uri
         .path()
         .strip_prefix("/api/v2.0/projects")
@@ -175,6 +191,58 @@ async fn answer(
             }
             projects.insert(name, public);
             StatusCode::CREATED.into_response()
+        }
+        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    }
+}
+
+/// Only the first hundred accounts are on the first page; passwords are in no list.
+fn answer_robots(
+    robots: &mut Vec<Value>,
+    method: &Method,
+    rest: &str,
+    query: Option<&str>,
+    body: &[u8],
+) -> Response {
+    match *method {
+        Method::GET => {
+            let query = query.expect("a query");
+            let page = query.strip_prefix("q=Level=project,ProjectID=7&page=");
+            let page = page.and_then(|rest| rest.strip_suffix("&page_size=100"));
+            let page: usize = page.expect("the query").parse().expect("a page");
+            let listed = robots.iter().skip((page - 1) * 100).take(100).cloned();
+            let mut listed: Vec<_> = listed.collect();
+            for robot in &mut listed {
+                robot["secret"] = "".into();
+            }
+            Value::from(listed).to_string().into_response()
+        }
+        Method::POST => {
+            let mut robot: Value = serde_json::from_slice(body).expect("JSON");
+            let permissions = &robot["permissions"];
+            assert_eq!(
+                *permissions,
+                json!([{
+                    "kind": "project",
+                    "namespace": "fleet",
+                    "access": [{"resource": "repository", "action": "pull"}],
+                }])
+            );
+            let name = robot["name"].as_str().expect("a name");
+            robot["name"] = format!("robot$fleet+{name}").into();
+            robot["id"] = robots.len().into();
+            robot["secret"] = format!("first-{}", robots.len()).into();
+            robot["expires_at"] = (-1).into();
+            robots.push(robot.clone());
+            (StatusCode::CREATED, robot.to_string()).into_response()
+        }
+        Method::PATCH => {
+            let id: usize = rest[1..].parse().expect("an id");
+            assert_eq!(body, br#"{"secret":""}"#);
+            robots[id]["secret"] = format!("renewed-{id}").into();
+            json!({"secret": robots[id]["secret"]})
+                .to_string()
+                .into_response()
         }
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
     }
@@ -304,6 +372,86 @@ async fn a_project_is_made_as_it_is_configured_and_then_left_alone() {
             .as_deref()
             .expect("a note")
             .contains("may not see")
+    );
+}
+
+async fn issue(harbor: &Harbor, account: &str) -> Result<(RegistryLogin, Action), RegistryError> {
+    let account = account.parse().expect("a name");
+    match harbor.issue(&account, "pulls for fleet").await? {
+        Issued::Login(login, change) => Ok((login, change.action)),
+        Issued::NotNeeded => panic!("Harbor always needs a login"),
+    }
+}
+
+#[tokio::test]
+async fn a_pull_account_is_created_once_and_then_gets_new_passwords() {
+    let api = HarborApi::start().await;
+    let harbor = api.harbor(Context::new(), ADMIN);
+    let name = harbor.project().expect("a project");
+    // A plan for a project that does not exist yet.
+    let planner = api.harbor(Context::new().planning(), ADMIN);
+    let (_, would) = issue(&planner, "pull").await.expect("a plan");
+    assert_eq!(would, Action::Create);
+    assert_eq!(api.shared.robots.lock().expect("the robots").len(), 0);
+
+    let ensured = harbor.ensure_project(&name, Visibility::Private).await;
+    ensured.expect("a project");
+    // More accounts than fit on a page.
+    for other in 0..120 {
+        issue(&harbor, &format!("other-{other}"))
+            .await
+            .expect("an account");
+    }
+    let (first, action) = issue(&harbor, "pull").await.expect("an account");
+    assert_eq!(
+        (first.user.as_str(), action),
+        ("robot$fleet+pull", Action::Create)
+    );
+    assert!(harbor.accepts(&first).await.expect("an answer"));
+
+    let (second, action) = issue(&harbor, "pull").await.expect("an account");
+    assert_eq!(
+        (second.user.as_str(), action),
+        ("robot$fleet+pull", Action::Update)
+    );
+    assert!(!harbor.accepts(&first).await.expect("an answer"));
+    assert!(harbor.accepts(&second).await.expect("an answer"));
+    assert_eq!(api.shared.robots.lock().expect("the robots").len(), 121);
+    let shown = format!("{second:?}");
+    assert!(!shown.contains("renewed"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_disabled_account_stays_disabled() {
+    let api = HarborApi::start().await;
+    let harbor = api.harbor(Context::new(), ADMIN);
+    let name = harbor.project().expect("a project");
+    let ensured = harbor.ensure_project(&name, Visibility::Private).await;
+    ensured.expect("a project");
+    let (login, _) = issue(&harbor, "pull").await.expect("an account");
+    api.shared.robots.lock().expect("the robots")[0]["disable"] = true.into();
+    assert!(!harbor.accepts(&login).await.expect("an answer"));
+    let error = issue(&harbor, "pull").await.expect_err("disabled");
+    assert!(
+        error.to_string().contains("`robot$fleet+pull` is disabled"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_login_that_may_not_create_accounts_is_denied() {
+    let api = HarborApi::start().await;
+    let admin = api.harbor(Context::new(), ADMIN);
+    let name = admin.project().expect("a project");
+    let ensured = admin.ensure_project(&name, Visibility::Private).await;
+    ensured.expect("a project");
+    let error = issue(&api.harbor(Context::new(), READER), "pull").await;
+    let RegistryError::Denied { operation, .. } = error.expect_err("denied") else {
+        panic!("denied");
+    };
+    assert!(
+        operation.contains("robot accounts of the project `fleet`"),
+        "{operation}"
     );
 }
 
