@@ -3,6 +3,8 @@
 //! All decisions about devices are pure functions of plain values, and the ports connect them to the outside world.
 //! This crate must not use NATS, Kubernetes, tokio, clocks or files.
 //!
+//! What a device should run is decided in [`desired`].
+//!
 //! Start with [`FleetState`], the knowledge of an operator. It uses [`registration::decide`] (who may hold a device id)
 //! and [`presence`] (is the device online). The result is a [`FleetDevice`] for each device.
 //!
@@ -17,6 +19,7 @@
 
 #![warn(missing_docs)]
 
+pub mod desired;
 mod device;
 mod error_chain;
 mod moment;
@@ -26,6 +29,7 @@ pub mod registration;
 pub mod settings;
 mod state;
 
+pub use desired::{Claim, Conflict, FleetDeployment};
 pub use device::{DeviceRecord, DeviceSummary, FleetDevice, LastSeen};
 pub use error_chain::ErrorChain;
 pub use moment::Moment;

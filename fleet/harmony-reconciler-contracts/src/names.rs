@@ -76,6 +76,16 @@ dns_label! {
     TenantId, "tenant id"
 }
 
+dns_label! {
+    /// The name of a deployment, unique within its tenant.
+    DeploymentName, "deployment name"
+}
+
+dns_label! {
+    /// The name of a container, unique within its deployment.
+    ContainerName, "container name"
+}
+
 /// Identifies one run of a program: new at each start and never reused.
 ///
 /// 1 to [`Self::MAX_LENGTH`] lower-case letters, digits and hyphens. Agents use 16 hexadecimal digits; other

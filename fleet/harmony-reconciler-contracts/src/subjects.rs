@@ -4,15 +4,25 @@
 //! fleet.v1.<tenant>.<device>.hb         heartbeat            device -> operator     publish
 //! fleet.v1.<tenant>.<device>.register   registration         device -> operator     request
 //! fleet.v1.<tenant>.<device>.cmd        command              operator, tool -> device  request
+//! fleet.v1.<tenant>.<device>.desired    desired state        operator -> device     republished by the bucket
 //! fleet.v1.<tenant>._operator.devices   list of devices      tool -> operator       request
 //! fleet.v1.<tenant>._operator.hb        operator's heartbeat operator -> operator   publish
 //! ```
 //! `_operator` cannot be a device, because a [`DeviceId`] has no underscore.
 
-use crate::{DeviceId, TenantId};
+use crate::{DeploymentName, DeviceId, TenantId};
 
 /// The NATS key-value bucket of the device registry.
 pub const REGISTRY_BUCKET: &str = "devices";
+
+/// The bucket of the deployments, which tools write.
+pub const DEPLOYMENTS_BUCKET: &str = "deployments";
+
+/// The bucket of the desired state of each device, which the operator writes.
+pub const DESIRED_BUCKET: &str = "desired";
+
+/// The bucket of the observed state of each device, which the device writes.
+pub const OBSERVED_BUCKET: &str = "observed";
 
 /// The queue group of operators: if there are several, one of them answers a request.
 pub const OPERATOR_QUEUE: &str = "operator";
@@ -92,6 +102,29 @@ pub fn registry_key(tenant: &TenantId, device: &DeviceId) -> String {
 /// The prefix of the keys of all devices of a tenant in the registry bucket.
 pub fn registry_key_prefix(tenant: &TenantId) -> String {
     format!("{tenant}.")
+}
+
+/// The desired state of a device, published with each change of the bucket.
+pub fn desired(tenant: &TenantId, device: &DeviceId) -> String {
+    format!("{ROOT}.{tenant}.{device}.desired")
+}
+
+/// The mapping of the bucket of desired states: from the subject of a stored value to the one on which it is republished.
+pub fn republish_desired() -> (String, String) {
+    (
+        format!("$KV.{DESIRED_BUCKET}.*.*"),
+        format!("{ROOT}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}.desired"),
+    )
+}
+
+/// The key of a device in the buckets of the desired and the observed states.
+pub fn state_key(tenant: &TenantId, device: &DeviceId) -> String {
+    format!("{tenant}.{device}")
+}
+
+/// The key of a deployment in its bucket.
+pub fn deployment_key(tenant: &TenantId, deployment: &DeploymentName) -> String {
+    format!("{tenant}.{deployment}")
 }
 
 /// The device in a subject of the form `fleet.v1.<tenant>.<device>.<kind>`, if it is a device of this tenant.

@@ -96,10 +96,10 @@ const EXAMPLES: &[&[&str]] = &[APP];
 
 /// Crates with a limited list of external dependencies. Indirect dependencies are only limited by [`FORBIDDEN`].
 const EXTERNAL: &[(&str, &[&str])] = &[
-    ("harmony-reconciler-contracts", &["serde"]),
+    ("harmony-reconciler-contracts", &["serde", "serde_json"]),
     (
         "harmony-fleet-domain",
-        &["async-trait", "thiserror", "jiff"],
+        &["async-trait", "thiserror", "jiff", "serde_json", "sha2"],
     ),
     ("harmony_types", &["serde", "thiserror", "semver", "strsim"]),
 ];
