@@ -222,4 +222,5 @@ codes! {
     MONITORING_RULES = 705, "alert rules are not loaded";
     MONITORING_ALERTS = 706, "alerts do not reach Alertmanager";
     MONITORING_RECEIVER = 707, "a receiver did not accept an alert";
+    MONITORING_REJECTED = 708, "prometheus-operator rejected a resource";
 }

@@ -154,4 +154,11 @@ impl Prober for LazyCluster {
             Err(error) => Err(ProbeFailure::new(error.to_string())),
         }
     }
+
+    async fn warnings(&self, object: &ObjectRef) -> Result<Vec<String>, ProbeFailure> {
+        match self.cluster().await {
+            Ok(cluster) => cluster.warnings(object).await,
+            Err(error) => Err(ProbeFailure::new(error.to_string())),
+        }
+    }
 }

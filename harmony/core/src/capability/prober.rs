@@ -50,6 +50,16 @@ pub trait Prober: Send + Sync {
             "the log of {workload} cannot be read here"
         )))
     }
+
+    /// What controllers complain about in the current version of an object, the latest first. A check uses it to show
+    /// that a controller ignores the object. Complaints can be out of date, if something else was changed since.
+    ///
+    /// # Errors
+    /// What was found instead.
+    async fn warnings(&self, object: &ObjectRef) -> Result<Vec<String>, ProbeFailure> {
+        let _ = object;
+        Ok(Vec::new())
+    }
 }
 
 /// A connection to a service, closed on drop.

@@ -1,7 +1,7 @@
 //! Checks what runs in the cluster from outside, as its users see it.
 //!
 //! Everything goes through the API server: `port-forward` to a ready pod behind a Service, `exec` in a ready pod of a
-//! workload, and the log of such a pod. So checks need no ingress, no node port and no route to the pod network.
+//! workload, the log of such a pod, and Events. So checks need no ingress, no node port and no route to the pod network.
 
 mod exec;
 mod http;
@@ -9,6 +9,7 @@ mod nats;
 mod pods;
 mod route;
 mod tunnel;
+mod warnings;
 
 use std::time::Duration;
 
@@ -72,6 +73,11 @@ impl Prober for Cluster {
     async fn log(&self, workload: &ObjectRef, lines: u16) -> Result<Vec<String>, ProbeFailure> {
         let connection = self.connected().map_err(seen)?;
         pods::log(connection, workload, lines).await
+    }
+
+    async fn warnings(&self, object: &ObjectRef) -> Result<Vec<String>, ProbeFailure> {
+        let connection = self.connected().map_err(seen)?;
+        warnings::about(connection, object).await
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn log(
     Ok(log.lines().map(str::to_owned).collect())
 }
 
-fn namespace_of(workload: &ObjectRef) -> &str {
+pub(super) fn namespace_of(workload: &ObjectRef) -> &str {
     workload
         .namespace
         .as_ref()

@@ -24,6 +24,8 @@ pub struct RunningMonitoring {
     endpoints: Endpoints,
     secrets: Arc<SecretValues>,
     is_changed: bool,
+    /// What prometheus-operator has to accept.
+    resources: Vec<ObjectRef>,
 }
 
 impl MonitoringScore {
@@ -67,11 +69,19 @@ impl MonitoringScore {
         let is_changed = changes
             .iter()
             .any(|change| change.action != Action::Unchanged);
+        let resources = match &provider {
+            Provider::Plain => Vec::new(),
+            Provider::Operator(_) => objects
+                .iter()
+                .map(|object| object.reference().clone())
+                .collect(),
+        };
         let running = RunningMonitoring {
             objects: running,
             endpoints,
             secrets: Arc::new(secrets),
             is_changed,
+            resources,
         };
         let by = match provider {
             Provider::Plain => "its own Prometheus and Alertmanager",
@@ -124,6 +134,7 @@ impl<T: Topology + KubernetesCluster + Prober> Workload<T> for MonitoringScore {
             &running.endpoints,
             &running.secrets,
             running.is_changed,
+            &running.resources,
         )
     }
 
