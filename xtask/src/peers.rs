@@ -41,6 +41,7 @@ const GO_PROGRAMS: &[(&str, &str, &str)] = &[
 const GO_MODULES: &[GoModule] = &[GoModule {
     module: "github.com/moby/buildkit",
     version: "v0.34.2",
+    tags: "",
     programs: &[
         ("HARMONY_BUILDKITD", "buildkitd", "cmd/buildkitd"),
         ("HARMONY_BUILDCTL", "buildctl", "cmd/buildctl"),
@@ -50,6 +51,8 @@ const GO_MODULES: &[GoModule] = &[GoModule {
 struct GoModule {
     module: &'static str,
     version: &'static str,
+    /// Build tags, separated by commas.
+    tags: &'static str,
     /// The environment variable for tests, the name, and the package in the module.
     programs: &'static [(&'static str, &'static str, &'static str)],
 }
@@ -65,11 +68,13 @@ const OWN_GO_MODULES: &[GoModule] = &[
     GoModule {
         module: "xtask/peers/argocd",
         version: "v3.2.6",
+        tags: "",
         programs: &[("HARMONY_ARGOCD", "argocd", "")],
     },
     GoModule {
         module: "xtask/peers/flux",
         version: "v2.7.3",
+        tags: "",
         programs: &[
             (
                 "HARMONY_FLUX_SOURCE_CONTROLLER",
@@ -82,6 +87,34 @@ const OWN_GO_MODULES: &[GoModule] = &[
                 "github.com/fluxcd/helm-controller",
             ),
         ],
+    },
+    GoModule {
+        module: "xtask/peers/prometheus-operator",
+        version: "v0.85.0",
+        tags: "",
+        programs: &[
+            (
+                "HARMONY_PROMETHEUS_OPERATOR_PROGRAM",
+                "operator",
+                "github.com/prometheus-operator/prometheus-operator/cmd/operator",
+            ),
+            (
+                "HARMONY_PROMETHEUS_CONFIG_RELOADER",
+                "prometheus-config-reloader",
+                "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader",
+            ),
+        ],
+    },
+    GoModule {
+        module: "xtask/peers/prometheus",
+        version: "v0.310.0",
+        // Debian's lacks the service discovery of Kubernetes, and this one needs no other.
+        tags: "remove_all_sd,enable_kubernetes_sd",
+        programs: &[(
+            "HARMONY_PROMETHEUS_PROGRAM",
+            "prometheus",
+            "github.com/prometheus/prometheus/cmd/prometheus",
+        )],
     },
 ];
 
@@ -208,7 +241,7 @@ fn go_module(module: &GoModule) -> anyhow::Result<Vec<(&'static str, PathBuf)>> 
             .iter()
             .map(|(_, _, package)| format!("{}/{package}", module.module));
         command::run(
-            go_build(building)
+            go_build(module, building)
                 .args(packages)
                 .current_dir(building)
                 .env("GOFLAGS", "-mod=mod -buildvcs=false"),
@@ -227,7 +260,7 @@ fn own_module(module: &GoModule) -> anyhow::Result<Vec<(&'static str, PathBuf)>>
                 package => package,
             });
         command::run(
-            go_build(building)
+            go_build(module, building)
                 .args(packages)
                 .current_dir(command::root().join(module.module))
                 .env("GOFLAGS", "-mod=readonly"),
@@ -237,10 +270,11 @@ fn own_module(module: &GoModule) -> anyhow::Result<Vec<(&'static str, PathBuf)>>
 
 /// Without debug information and paths of this machine, as the program of the local node: both then share the compiled
 /// packages that they have in common.
-fn go_build(output: &Path) -> Command {
+fn go_build(module: &GoModule, output: &Path) -> Command {
     let mut command = Command::new("go");
     command
-        .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
+        .args(["build", "-trimpath", "-ldflags=-s -w", "-tags"])
+        .args([module.tags, "-o"])
         .arg(output.join(""))
         .env("CGO_ENABLED", "0");
     command
