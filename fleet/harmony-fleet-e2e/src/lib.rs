@@ -11,7 +11,7 @@
 //! | `installed` | an installed deploy command needs no sources, and deploys exactly what was released |
 //! | `pipeline` | a pipeline from a tag to production; a failure in staging stops it |
 //! | `monitoring` | a released app is killed, the alert arrives at the receiver, and so does its resolution |
-//! | `prometheus_operator` | the API server accepts the resources for prometheus-operator |
+//! | `prometheus_operator` | with prometheus-operator, an app is killed and the alert arrives; what the operator rejects is told |
 //! | `first_app` | the commands of the guide to a first app work as written |
 //! | `faults` | a broken app has the same error by all deliveries |
 //! | `interrupted` | deliveries that are killed are continued by the next run |
@@ -26,6 +26,7 @@ pub mod alert_server;
 pub mod checkout;
 pub mod gitops;
 pub mod handover;
+pub mod kill;
 pub mod page;
 pub mod peer_app;
 pub mod released;

@@ -6,24 +6,20 @@
 #[allow(dead_code, reason = "the tests of the builders use all of it")]
 mod buildkit_daemon;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use buildkit_daemon::BuildKitDaemon;
 use harmony::configuration::{BuilderChoice, DeliveryChoice};
-use harmony::core::capability::KubernetesCluster;
 use harmony::core::diagnostic::Report;
-use harmony::core::kubernetes::{ObjectQuery, ObjectRef};
 use harmony::prelude::*;
 use harmony::scores::monitoring::Timing;
 use harmony::scores::storage::Storage;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::alert_server::AlertServer;
+use harmony_fleet_e2e::kill::kill_twice;
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
-use harmony_fleet_e2e::stack::{discard, eventually, in_order, new_namespace, topology};
-use rustix::process::{Pid, Signal, kill_process};
+use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, topology};
 
 const APP: &str = "rust-webapp";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -93,51 +89,6 @@ fn unchanged(outcome: &Outcome) {
     assert!(outcome.is_unchanged(), "{changes:#?}");
 }
 
-/// The UID of the only pod of the app.
-async fn pod_of(local: &K8sAnywhereTopology, namespace: &Namespace) -> anyhow::Result<String> {
-    let pods = ObjectQuery {
-        api_version: "v1".into(),
-        kind: "Pod".into(),
-        namespace: Some(namespace.clone()),
-        labels: BTreeMap::new(),
-    };
-    let pods = local.list(&pods).await?;
-    let pod = pods
-        .iter()
-        .find(|pod| pod.name.as_str().starts_with(&format!("{APP}-")) && !is_monitoring(pod));
-    let pod = local
-        .get(pod.context("a pod")?)
-        .await?
-        .context("it exists")?;
-    let uid = pod.body()["metadata"]["uid"].as_str();
-    Ok(uid.context("it has a UID")?.to_owned())
-}
-
-fn is_monitoring(pod: &ObjectRef) -> bool {
-    ["prometheus", "alertmanager"]
-        .iter()
-        .any(|part| pod.name.as_str().contains(part))
-}
-
-/// Kills the app in a pod, which is a process of this machine. Returns its process id, which is not `before`.
-async fn kill(pod: &str, before: Option<Pid>) -> anyhow::Result<Pid> {
-    let process = eventually(PATIENCE, async || {
-        let processes = std::fs::read_dir("/proc")?.flatten();
-        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let found = pids.filter_map(Pid::from_raw).find(|pid| {
-            let read = |name| {
-                let path = format!("/proc/{}/{name}", pid.as_raw_nonzero());
-                std::fs::read_to_string(path).unwrap_or_default()
-            };
-            Some(*pid) != before && read("comm").trim() == APP && read("cgroup").contains(pod)
-        });
-        Ok(found)
-    });
-    let process = process.await?;
-    kill_process(process, Signal::KILL)?;
-    Ok(process)
-}
-
 #[tokio::test]
 async fn a_released_app_that_is_killed_raises_an_alert_until_it_is_back() -> anyhow::Result<()> {
     let local = topology().await?;
@@ -183,10 +134,7 @@ async fn a_released_app_that_is_killed_raises_an_alert_until_it_is_back() -> any
     unchanged(&well(deploy(&app, &production).await)?);
     assert_eq!(tests(), first, "nobody is told again");
 
-    // Twice, because Kubernetes restarts it at once after the first time.
-    let pod = pod_of(&local, &namespace).await?;
-    let first = kill(&pod, None).await?;
-    kill(&pod, Some(first)).await?;
+    kill_twice(&local, &namespace, APP).await?;
     receiver.told("TargetDown", "firing", PATIENCE).await?;
     receiver.told("TargetDown", "resolved", PATIENCE).await?;
     unchanged(&well(deploy(&app, &production).await)?);
