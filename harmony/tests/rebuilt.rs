@@ -32,6 +32,10 @@ use harmony_release::{AppSpec, ReleaseScore, VersionSource};
 
 /// One machine: its builder, and the registry that all share.
 #[derive(Debug, Delegate)]
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "three delegations name the same field"
+)]
 #[delegate(ContainerBuilder, target = "builder", where = "B: ContainerBuilder")]
 #[delegate(OciRegistry, target = "registry", where = "B: Send + Sync")]
 #[delegate(HelmRegistry, target = "registry", where = "B: Send + Sync")]

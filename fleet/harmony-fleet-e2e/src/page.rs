@@ -49,6 +49,7 @@ pub fn rows(section: &str, columns: usize) -> anyhow::Result<Vec<Vec<String>>> {
 }
 
 /// A number that selects what a run tries, other than a run on another day: `HARMONY_SEED`, or the day.
+#[expect(clippy::print_stdout, reason = "says how to run a test again")]
 pub fn seed() -> usize {
     let named = std::env::var("HARMONY_SEED").ok();
     let seed = named.and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {

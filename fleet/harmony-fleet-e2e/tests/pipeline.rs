@@ -144,7 +144,7 @@ async fn staging_and_production_may_be_clusters_of_their_own() -> anyhow::Result
             ),
         ])
     };
-    let names: Vec<_> = scores()?.iter().map(|score| score.name()).collect();
+    let names: Vec<_> = scores()?.iter().map(harmony::Score::name).collect();
     assert_eq!(
         names[1..],
         [

@@ -53,13 +53,17 @@ pub(crate) fn place(output: &[String]) -> Option<Place> {
     // The innermost template is named last: `site/templates/login.yaml:3:12`.
     let places =
         before.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '"' | '<' | '>'));
-    let place = places.filter_map(|word| {
+    let mut place = places.filter_map(|word| {
         let mut parts = word.trim_end_matches(':').split(':');
         let file = parts.next().filter(|file| file.contains("templates/"))?;
         let line = parts.next()?.parse().ok()?;
         Some(Place::line(file, line))
     });
-    Some(place.last().unwrap_or_else(|| Place::file("templates")))
+    Some(
+        place
+            .next_back()
+            .unwrap_or_else(|| Place::file("templates")),
+    )
 }
 
 fn is_template(path: &str) -> bool {

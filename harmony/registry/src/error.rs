@@ -278,8 +278,8 @@ impl Diagnostic for ClientError {
             | Self::WriteWhilePlanning { .. }
             | Self::Proxy(_)
             | Self::RobotUnusable { .. }
-            | Self::ProjectName { .. } => FailureKind::Refused,
-            Self::ImmutableTag { .. } => FailureKind::Refused,
+            | Self::ProjectName { .. }
+            | Self::ImmutableTag { .. } => FailureKind::Refused,
             Self::NotAChart { .. }
             | Self::NotARecord { .. }
             | Self::BodyLimit { .. }

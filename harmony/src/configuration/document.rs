@@ -45,7 +45,7 @@ impl Document {
     }
 
     fn add(&mut self, text: &str, section: &str, table: &DeTable<'_>) {
-        for (key, value) in table.iter() {
+        for (key, value) in table {
             let path = match section {
                 "" => key.get_ref().to_string(),
                 section => format!("{section}.{}", key.get_ref()),

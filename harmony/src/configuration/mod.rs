@@ -267,7 +267,7 @@ fn builder(reader: &mut Reader<'_>, needs: &Needs) -> BuilderChoice {
         (BuilderKind::BuildKit, Some(address)) if are_valid => {
             buildkit(reader, address, files).unwrap_or_default()
         }
-        (BuilderKind::BuildKit, Some(_)) => BuilderChoice::Native,
+        (BuilderKind::BuildKit, Some(_)) | (BuilderKind::Native, None) => BuilderChoice::Native,
         (BuilderKind::BuildKit, None) => {
             reader.problem(
                 Place::Missing(keys::BUILDER_ADDRESS.info.path),
@@ -285,7 +285,6 @@ fn builder(reader: &mut Reader<'_>, needs: &Needs) -> BuilderChoice {
             );
             BuilderChoice::Native
         }
-        (BuilderKind::Native, None) => BuilderChoice::Native,
     }
 }
 

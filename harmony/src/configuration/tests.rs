@@ -206,7 +206,10 @@ fn variables_below(folder: &Path, found: &mut Vec<String>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() && !["tests", "testing", "target", "examples"].contains(&name.as_str()) {
             variables_below(&path, found);
-        } else if name.ends_with(".rs") && name != "tests.rs" && name != "testing.rs" {
+        } else if path.extension() == Some("rs".as_ref())
+            && name != "tests.rs"
+            && name != "testing.rs"
+        {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
             for literal in code.split('"') {

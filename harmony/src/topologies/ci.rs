@@ -127,13 +127,11 @@ impl Stages for CiTopology {}
 impl Checkup for CiTopology {
     async fn examine(&self, targets: &[DeployTarget]) -> Vec<Finding> {
         let cluster = async {
-            match self.settings.kubeconfig {
-                Some(_) => checkup::cluster(&self.cluster, Stage::Only, targets).await,
-                None => {
-                    let reason = "HARMONY_KUBECONFIG is not set; needed only for deploys";
-                    vec![Finding::skipped("cluster", "answers", reason)]
-                }
+            if self.settings.kubeconfig.is_some() {
+                return checkup::cluster(&self.cluster, Stage::Only, targets).await;
             }
+            let reason = "HARMONY_KUBECONFIG is not set; needed only for deploys";
+            vec![Finding::skipped("cluster", "answers", reason)]
         };
         let builder = self.builder.examine(targets);
         let registry = self.registry.examine(targets);

@@ -451,7 +451,7 @@ async fn a_chart_of_a_registry_is_found_under_its_tag_and_held_to_its_digest() {
             ],
         );
         stage.helm_push(&other, peer.host());
-        stage.forget(&digest);
+        Stage::forget(&digest);
         let source = stage.compiled_lock().oci(&url, "1.2.3+build.5").unwrap();
         let error = stage.failure(&score(source)).await;
         assert_eq!(error.code.to_string(), "H0517");

@@ -127,10 +127,10 @@ impl Stage {
         &self,
         score: &impl Score<K8sAnywhereTopology>,
     ) -> Result<Vec<String>, String> {
-        let changes = self.run(score).await.map_err(|report| {
-            println!("{report:?}");
-            report.code.to_string()
-        })?;
+        let changes = self
+            .run(score)
+            .await
+            .map_err(|report| report.code.to_string())?;
         let shown = changes.iter().map(|change| {
             let note = change.note.as_deref().unwrap_or_default();
             format!("{} {}: {note}", change.action, change.subject)
@@ -192,7 +192,7 @@ impl Stage {
     }
 
     /// Removes a chart from the cache.
-    pub(crate) fn forget(&self, digest: &str) {
+    pub(crate) fn forget(digest: &str) {
         let folder = harmony::dirs::cache()
             .join("third-party-charts")
             .checked()

@@ -59,10 +59,13 @@ pub(crate) async fn drive(
     let Err(report) = failed else {
         anyhow::bail!("{} was deployed by {}", fault.name, road.name);
     };
-    println!(
-        "{} by {} after {after:.1?}: {report}\n",
-        fault.name, road.name
-    );
+    #[expect(clippy::print_stdout, reason = "the output of the test")]
+    {
+        println!(
+            "{} by {} after {after:.1?}: {report}\n",
+            fault.name, road.name
+        );
+    }
     Ok(Verdict {
         code: report.code.to_string(),
         cause: cause(&report, &namespace, rig),

@@ -141,7 +141,7 @@ fn field(text: &OsStr) -> OsString {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     let bytes = text.as_bytes();
     let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
-    if !bytes.iter().any(|byte| special(byte)) {
+    if !bytes.iter().any(special) {
         return text.to_owned();
     }
     let mut quoted = vec![b'"'];

@@ -100,6 +100,7 @@ pub(crate) fn builder(
         .with_client(program("HARMONY_BUILDCTL", "buildctl"))
 }
 
+#[allow(clippy::panic, reason = "a test fails by panicking")]
 fn program(variable: &str, name: &str) -> PathBuf {
     let named = env::var_os(variable).map(PathBuf::from);
     let found = named.or_else(|| harmony_core::process::find(name));

@@ -40,6 +40,7 @@ pub trait PullAccounts: Send + Sync {
 
 /// The result of [`PullAccounts::issue`].
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them at a time")]
 pub enum Issued {
     /// The login, and the change to the account.
     Login(RegistryLogin, Change),

@@ -1,7 +1,7 @@
 //! A user who may do little: `doctor` names what is missing, and what it asks for is enough to deploy.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ fn binding(kind: &str, role: &str) -> Value {
 }
 
 /// What `doctor` finds out about the permissions in a namespace.
-async fn examine(kubeconfig: &PathBuf, namespace: &Namespace) -> Finding {
+async fn examine(kubeconfig: &Path, namespace: &Namespace) -> Finding {
     let planning = Context::new().planning();
     let cluster = Cluster::connect(&planning, kubeconfig, None).await.unwrap();
     let target = DeployTarget::namespace(namespace.clone());

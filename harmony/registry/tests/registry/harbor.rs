@@ -375,6 +375,7 @@ async fn a_project_is_made_as_it_is_configured_and_then_left_alone() {
     );
 }
 
+#[expect(clippy::panic, reason = "a test fails by panicking")]
 async fn issue(harbor: &Harbor, account: &str) -> Result<(RegistryLogin, Action), RegistryError> {
     let account = account.parse().expect("a name");
     match harbor.issue(&account, "pulls for fleet").await? {

@@ -13,10 +13,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::scripted::{Asked, Scripted, redirect, refuse};
 
+type Late = Box<dyn Fn() -> Response + Send + Sync>;
+
 #[tokio::test]
 async fn what_appears_after_a_moment_is_waited_for() {
     let not_yet = |code: &'static str| move || refuse(404, code, "not here yet");
-    type Late = Box<dyn Fn() -> Response + Send + Sync>;
     let cases: [(Method, &str, Late); 5] = [
         (
             Method::PUT,
@@ -110,7 +111,7 @@ async fn a_download_goes_on_where_it_broke_off() {
                 *kept.lock().expect("the layer") = asked.body.to_vec();
             }
             let layer = kept.lock().expect("the layer").clone();
-            let is_layer = asked.is(Method::GET, &harmony_oci::sha256(&layer).to_string());
+            let is_layer = asked.is(Method::GET, harmony_oci::sha256(&layer).as_ref());
             if !is_layer {
                 return None;
             }

@@ -28,12 +28,13 @@ async fn store(kept: Arc<Mutex<Vec<Vec<u8>>>>) -> Scripted {
     .await
 }
 
+type Step = (Method, &'static str, u16);
+
 #[tokio::test]
 async fn an_upload_goes_where_the_registry_sends_it() {
     let kept = Arc::default();
     let store = store(Arc::clone(&kept)).await;
     let place = format!("http://{}/bucket?signature=abc", store.host);
-    type Step = (Method, &'static str, u16);
     // Where the upload moves: when it begins, or when its bytes are sent.
     let moves: [(Step, bool); 4] = [
         ((Method::POST, "/blobs/uploads/", 202), true),

@@ -276,10 +276,10 @@ kubeconfig = "staging.yaml"
     ),
     (
         "YAML",
-        r#"
+        r"
 registry:
   location: registry.example.com/team
-"#,
+",
         &[],
     ),
     (

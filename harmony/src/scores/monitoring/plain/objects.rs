@@ -40,7 +40,7 @@ const USER: i64 = 65532;
 /// One of the two programs.
 struct Part<'a> {
     score: &'a MonitoringScore,
-    part: &'static str,
+    name: &'static str,
     image: String,
     args: Vec<String>,
     port: u16,
@@ -108,7 +108,7 @@ fn prometheus<'a>(score: &'a MonitoringScore, images: &MonitoringImages, mark: S
     const DATA: &str = "/prometheus";
     Part {
         score,
-        part: PROMETHEUS,
+        name: PROMETHEUS,
         image: images.prometheus.to_string(),
         args: vec![
             format!("--config.file={CONFIG}/{PROMETHEUS_FILE}"),
@@ -147,7 +147,7 @@ fn alertmanager<'a>(
     const DATA: &str = "/alertmanager";
     Part {
         score,
-        part: ALERTMANAGER,
+        name: ALERTMANAGER,
         image: images.alertmanager.to_string(),
         args: vec![
             format!("--config.file={CONFIG}/{ALERTMANAGER_FILE}"),
@@ -178,9 +178,9 @@ fn alertmanager<'a>(
 impl Part<'_> {
     fn service(&self) -> Service {
         Service {
-            metadata: metadata(self.score, self.part),
+            metadata: metadata(self.score, self.name),
             spec: Some(ServiceSpec {
-                selector: Some(labels(self.score, self.part)),
+                selector: Some(labels(self.score, self.name)),
                 ports: Some(vec![ServicePort {
                     name: Some(PORT.into()),
                     port: self.port.into(),
@@ -218,9 +218,9 @@ impl Part<'_> {
             vec![rule]
         };
         NetworkPolicy {
-            metadata: metadata(self.score, self.part),
+            metadata: metadata(self.score, self.name),
             spec: Some(NetworkPolicySpec {
-                pod_selector: Some(selector(&labels(self.score, self.part))),
+                pod_selector: Some(selector(&labels(self.score, self.name))),
                 policy_types: Some(vec!["Ingress".into()]),
                 ingress: Some(ingress),
                 ..NetworkPolicySpec::default()
@@ -230,17 +230,17 @@ impl Part<'_> {
 
     fn stateful_set(&self) -> StatefulSet {
         StatefulSet {
-            metadata: metadata(self.score, self.part),
+            metadata: metadata(self.score, self.name),
             spec: Some(StatefulSetSpec {
                 replicas: Some(1),
-                service_name: Some(part_name(self.score, self.part)),
+                service_name: Some(part_name(self.score, self.name)),
                 selector: LabelSelector {
-                    match_labels: Some(labels(self.score, self.part)),
+                    match_labels: Some(labels(self.score, self.name)),
                     ..LabelSelector::default()
                 },
                 template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
-                        labels: Some(labels(self.score, self.part)),
+                        labels: Some(labels(self.score, self.name)),
                         annotations: Some(BTreeMap::from([(
                             CONFIG_MARK.to_owned(),
                             self.mark.clone(),
@@ -279,7 +279,7 @@ impl Part<'_> {
             automount_service_account_token: Some(false),
             security_context: Some(confined::pod(USER)),
             containers: vec![Container {
-                name: self.part.into(),
+                name: self.name.into(),
                 image: Some(self.image.clone()),
                 args: Some(self.args.clone()),
                 ports: Some(vec![ContainerPort {
