@@ -1,10 +1,13 @@
 //! The chart of an app for a version and an image.
 
+use harmony_core::capability::HelmRegistry;
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::PackagedChart;
-use harmony_types::{Digest, Version};
+use harmony_core::outcome::Change;
+use harmony_types::{ChartRef, Digest, Version};
 
 use crate::app_spec::AppSpec;
+use crate::error::ReleaseError;
 use crate::pinned_image::PinnedImage;
 use harmony_charts::{ChartContext, ChartError};
 
@@ -27,6 +30,22 @@ pub fn package(
         image: image.reference(),
     };
     harmony_charts::package(&app.chart, &app.project_root, &context, created)
+}
+
+/// Publishes the objects of a chart beside it, for controllers that cannot render it. `None` if there is nothing to publish.
+///
+/// # Errors
+/// See [`ReleaseError`].
+pub(crate) async fn publish_objects(
+    chart: &PackagedChart,
+    name: &ChartRef,
+    registry: &impl HelmRegistry,
+) -> Result<Option<Change>, ReleaseError> {
+    let Some(objects) = harmony_charts::package_objects(chart)? else {
+        return Ok(None);
+    };
+    let published = registry.push_objects(&objects, name).await?;
+    Ok(published.map(|published| published.change))
 }
 
 /// Creates the chart for an image that does not exist yet, to find its errors before a build that takes minutes.

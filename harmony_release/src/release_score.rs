@@ -88,7 +88,7 @@ where
 }
 
 /// The steps of a release. Their order guarantees that a chart is not visible before its image, and a record not before
-/// either.
+/// everything else.
 async fn run<T>(
     score: &ReleaseScore,
     inventory: &Inventory,
@@ -111,7 +111,7 @@ where
             app.unit, release.version
         ));
         step.skipped("it was released before from the same inputs");
-        let outcome = released_before::unchanged(app, record, topology);
+        let outcome = released_before::unchanged(app, record, &release.source, topology).await?;
         return Ok(finished(outcome, record, topology.context()));
     }
     let mut outcome = Outcome::default();
@@ -137,8 +137,10 @@ where
     topology.context().check_cancelled()?;
     let chart = match &release.chart {
         Some(chart) => {
-            let (change, chart) = publish_chart(app, &release, chart, &image, topology).await?;
-            outcome.add(change);
+            let (changes, chart) = publish_chart(app, &release, chart, &image, topology).await?;
+            for change in changes {
+                outcome.add(change);
+            }
             Some(chart)
         }
         None => None,
@@ -272,7 +274,7 @@ async fn publish_chart<T>(
     chart: &ChartBefore,
     image: &PublishedImage,
     topology: &T,
-) -> Result<(Change, PublishedChart), ReleaseError>
+) -> Result<(Vec<Change>, PublishedChart), ReleaseError>
 where
     T: Topology + HelmRegistry,
 {
@@ -284,7 +286,7 @@ where
         let name = chart.name.clone().with_digest(published.clone());
         let change = Change::new(Action::Unchanged, name.clone())
             .with_note("published; its content will be compared after the build");
-        return Ok((change, PublishedChart { name, archive }));
+        return Ok((vec![change], PublishedChart { name, archive }));
     }
     let published = topology.push_chart(&packaged, &chart.name).await?;
     let change = match image.pinned() {
@@ -295,7 +297,14 @@ where
         Some(digest) if image.pinned().is_some() => chart.name.clone().with_digest(digest),
         _ => chart.name.clone(),
     };
-    Ok((change, PublishedChart { name, archive }))
+    let mut changes = vec![change];
+    if let Some(change) = app_chart::publish_objects(&packaged, &chart.name, topology).await? {
+        changes.push(match image.pinned() {
+            Some(_) => change,
+            None => change.with_note("known after build"),
+        });
+    }
+    Ok((changes, PublishedChart { name, archive }))
 }
 
 async fn publish_record<T>(

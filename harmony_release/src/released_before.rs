@@ -2,6 +2,7 @@
 
 use harmony_core::Outcome;
 use harmony_core::capability::{HelmRegistry, OciRegistry, ReleaseRecords};
+use harmony_core::chart::PackagedChart;
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_types::{ImageRef, Version};
 
@@ -70,11 +71,7 @@ impl PublishedRecord {
                 return Ok(None);
             }
         }
-        let Some(digest) = record.image.digest() else {
-            return Ok(None);
-        };
-        let image = PinnedImage::new(&record.image, digest);
-        let chart = app_chart::package(app, &record.version, &image, source.created)?;
+        let chart = chart(app, record, source)?;
         if chart.map(|chart| chart.archive_digest) != record.chart_archive {
             return Ok(None);
         }
@@ -87,6 +84,24 @@ impl PublishedRecord {
         }
         Ok(Some(record))
     }
+}
+
+/// The chart of a release, generated again.
+fn chart(
+    app: &AppSpec,
+    record: &ReleaseRecord,
+    source: &Source,
+) -> Result<Option<PackagedChart>, ReleaseError> {
+    let Some(digest) = record.image.digest() else {
+        return Ok(None);
+    };
+    let image = PinnedImage::new(&record.image, digest);
+    Ok(app_chart::package(
+        app,
+        &record.version,
+        &image,
+        source.created,
+    )?)
 }
 
 /// The names of the app's images in the registry, each with the recorded image. `None` if the record has other images.
@@ -110,24 +125,31 @@ fn images<'a, T: OciRegistry>(
     Ok(Some(images))
 }
 
-/// The outcome of a release of which everything is published already.
-pub(crate) fn unchanged<T: OciRegistry>(
+/// The outcome of a release that was made before from the same inputs. An earlier version of Harmony did not publish the
+/// objects of charts; they are added.
+pub(crate) async fn unchanged<T: OciRegistry + HelmRegistry>(
     app: &AppSpec,
     record: &ReleaseRecord,
+    source: &Source,
     topology: &T,
-) -> Outcome {
+) -> Result<Outcome, ReleaseError> {
     const NOTE: &str = "released before from the same inputs";
-    let mut outcome = Outcome::default();
-    let mut add = |subject: Subject| {
-        outcome.add(Change::new(Action::Unchanged, subject).with_note(NOTE));
+    let objects = match (&record.chart, chart(app, record, source)?) {
+        (Some(name), Some(chart)) => app_chart::publish_objects(&chart, name, topology).await?,
+        _ => None,
     };
+    let mut outcome = Outcome::default();
+    let unchanged = |subject: Subject| Change::new(Action::Unchanged, subject).with_note(NOTE);
     for image in record.bundled.values().chain([&record.image]) {
-        add(image.clone().into());
+        outcome.add(unchanged(image.clone().into()));
     }
     if let Some(chart) = &record.chart {
-        add(chart.clone().into());
+        outcome.add(unchanged(chart.clone().into()));
+    }
+    if let Some(objects) = objects {
+        outcome.add(objects);
     }
     let name = topology.registry_url().record(&app.unit, &record.version);
-    add(Subject::Release(name));
-    outcome
+    outcome.add(unchanged(Subject::Release(name)));
+    Ok(outcome)
 }

@@ -163,13 +163,25 @@ fn unreadable(error: io::Error) -> RenderError {
 const UNKNOWN_SYSTEM: u8 = 255;
 
 fn archive(chart: &Chart, created: i64) -> io::Result<Vec<u8>> {
+    let files = chart.files();
+    write_archive(
+        files.map(|(path, content)| (format!("{}/{path}", chart.name()), content)),
+        created,
+    )
+}
+
+/// A `.tar.gz` with these files, dated `created`. The same arguments give the same bytes.
+pub(crate) fn write_archive<'a>(
+    files: impl Iterator<Item = (String, &'a [u8])>,
+    created: i64,
+) -> io::Result<Vec<u8>> {
     let encoder = GzBuilder::new()
         .mtime(0)
         .operating_system(UNKNOWN_SYSTEM)
         .write(Vec::new(), Compression::new(9));
     let mut tar = tar::Builder::new(encoder);
     let mtime = u64::try_from(created).unwrap_or_default();
-    for (path, content) in chart.files() {
+    for (path, content) in files {
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(tar::EntryType::Regular);
         header.set_size(content.len() as u64);
@@ -177,7 +189,7 @@ fn archive(chart: &Chart, created: i64) -> io::Result<Vec<u8>> {
         header.set_uid(0);
         header.set_gid(0);
         header.set_mtime(mtime);
-        tar.append_data(&mut header, format!("{}/{path}", chart.name()), content)?;
+        tar.append_data(&mut header, path, content)?;
     }
     let mut encoder = tar.into_inner()?;
     encoder.flush()?;
@@ -185,7 +197,7 @@ fn archive(chart: &Chart, created: i64) -> io::Result<Vec<u8>> {
 }
 
 /// The same value with sorted maps, so that its text does not depend on the order of the map.
-fn sorted(value: Value) -> Value {
+pub(crate) fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.into_iter().collect();

@@ -33,6 +33,7 @@
 //! | `scope` | which kinds are namespaced |
 //! | [`hook`] | which objects run at a moment of a release |
 //! | [`helm`] | runs the `helm` binary for charts outside of the format |
+//! | [`objects_archive`] | the objects of a chart with its own values as an archive: written, and read |
 //! | [`mod@release`] | the objects of a release that Helm installed |
 //! | `refusal`, `lookup`, `stable` | what helm refuses; whether a chart reads the cluster; whether two renderings are equal |
 //! | **third-party charts** | |
@@ -55,6 +56,7 @@ pub mod lock_file;
 mod lookup;
 pub mod model;
 pub mod objects;
+pub mod objects_archive;
 mod refusal;
 pub mod release;
 pub mod remote;
@@ -72,6 +74,7 @@ pub use error::{ChartError, Place, RenderError};
 pub use hook::{DeletePolicy, Hook, HookEvent};
 pub use model::ChartModel;
 pub use objects::{nested, objects};
+pub use objects_archive::{package_objects, read_objects};
 pub use release::objects_of_release;
 pub use remote::RemoteChart;
 pub use render::{ChartObjects, render};

@@ -37,6 +37,33 @@ impl fmt::Debug for PackagedChart {
     }
 }
 
+/// The objects of a chart in the form that Flux pulls: a `.tar.gz` with YAML files. The same content always has the same
+/// bytes.
+///
+/// They are rendered with the chart's own values and without a namespace, for controllers that cannot render charts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PackagedObjects {
+    /// The archive.
+    pub archive: Arc<[u8]>,
+    /// The `created` annotation of the manifest: the time of the commit, in seconds since 1970.
+    pub created: i64,
+}
+
+impl fmt::Debug for PackagedObjects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PackagedObjects({} bytes)", self.archive.len())
+    }
+}
+
+/// Objects that a registry has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedObjects {
+    /// The digest of their manifest.
+    pub digest: Digest,
+    /// What was published.
+    pub objects: PackagedObjects,
+}
+
 /// Where to deploy an app: a stage, and the namespace for this stage in the cluster of the topology.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -22,7 +22,7 @@ pub use crate::capability::prober::*;
 pub use crate::capability::pull_accounts::*;
 pub use crate::capability::release_records::*;
 pub use crate::capability::work_trees::*;
-pub use crate::chart::{DeployTarget, PackagedChart};
+pub use crate::chart::{DeployTarget, PackagedChart, PackagedObjects, PublishedObjects};
 pub use crate::image::{BuildContext, Built};
 pub use crate::kubernetes::{ClusterCapabilities, KubeObject, ObjectQuery, ObjectRef};
 pub use crate::outcome::Change;

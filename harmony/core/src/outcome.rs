@@ -182,6 +182,8 @@ pub enum Subject {
     Image(ImageRef),
     /// A chart in a registry or a chart store.
     Chart(ChartRef),
+    /// The objects of a chart in a registry.
+    Objects(ImageRef),
     /// The record of a release.
     Release(ImageRef),
     /// A cluster, by name.
@@ -200,6 +202,7 @@ impl fmt::Display for Subject {
             Self::Object(object) => object.fmt(f),
             Self::Image(image) => write!(f, "image {image}"),
             Self::Chart(chart) => write!(f, "chart {chart}"),
+            Self::Objects(objects) => write!(f, "objects {objects}"),
             Self::Release(record) => write!(f, "release {record}"),
             Self::Cluster(name) => write!(f, "cluster {name}"),
             Self::RegistryProject(name) => write!(f, "registry project {name}"),

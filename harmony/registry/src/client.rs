@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use harmony_core::Context;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
 use harmony_core::capability::{HelmRegistry, OciRegistry};
-use harmony_core::chart::PackagedChart;
+use harmony_core::chart::{PackagedChart, PackagedObjects, PublishedObjects};
 use harmony_core::event::Step;
 use harmony_core::image::{Built, BuiltImage, ImageLocation};
 use harmony_core::inventory::Platform;
@@ -332,7 +332,11 @@ impl OciRegistryClient {
         }
     }
 
-    fn check_registry(&self, registry: &RegistryHost, reference: &str) -> Result<(), ClientError> {
+    pub(crate) fn check_registry(
+        &self,
+        registry: &RegistryHost,
+        reference: &str,
+    ) -> Result<(), ClientError> {
         if registry == self.transport.registry() {
             return Ok(());
         }
@@ -392,5 +396,19 @@ impl HelmRegistry for OciRegistryClient {
 
     async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
         self.context.unless_cancelled(self.chart(chart)).await?
+    }
+
+    async fn push_objects(
+        &self,
+        objects: &PackagedObjects,
+        of: &ChartRef,
+    ) -> Result<Option<Published>, RegistryError> {
+        self.context
+            .unless_cancelled(self.publish_objects(objects, of))
+            .await?
+    }
+
+    async fn pull_objects(&self, of: &ChartRef) -> Result<Option<PublishedObjects>, RegistryError> {
+        self.context.unless_cancelled(self.read_objects(of)).await?
     }
 }

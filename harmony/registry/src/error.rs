@@ -84,6 +84,13 @@ pub enum ClientError {
         /// What is missing or wrong.
         reason: String,
     },
+    /// The tag of the objects of a chart contains something else.
+    #[error("`{reference}` has no objects of a chart: {reason}")]
+    NotObjects {
+        reference: String,
+        /// What is missing or wrong.
+        reason: String,
+    },
     /// The repository must be created first.
     #[error("the registry `{registry}` has no repository `{repository}`")]
     NoRepository {
@@ -243,7 +250,7 @@ impl Diagnostic for ClientError {
             Self::NotBuilt { .. } => codes::PLANNED_NOT_BUILT,
             Self::OtherChart { .. } => codes::OTHER_CHART,
             Self::NotAChart { .. } => codes::NOT_A_CHART,
-            Self::NotARecord { .. } => codes::NOT_A_RECORD,
+            Self::NotARecord { .. } | Self::NotObjects { .. } => codes::NOT_A_RECORD,
             Self::BodyLimit { .. } => codes::BODY_LIMIT,
             Self::NoRepository { .. } => codes::NO_REPOSITORY,
             Self::ImmutableTag { .. } => codes::IMMUTABLE_TAG,
@@ -282,6 +289,7 @@ impl Diagnostic for ClientError {
             | Self::ImmutableTag { .. } => FailureKind::Refused,
             Self::NotAChart { .. }
             | Self::NotARecord { .. }
+            | Self::NotObjects { .. }
             | Self::BodyLimit { .. }
             | Self::NoRepository { .. }
             | Self::TooManyRequests { .. }
@@ -351,7 +359,7 @@ impl Diagnostic for ClientError {
                 "push a chart under the name and version in its `Chart.yaml`"
             }
             Self::NotAChart { .. } => "check the reference: it may refer to an image",
-            Self::NotARecord { .. } => {
+            Self::NotARecord { .. } | Self::NotObjects { .. } => {
                 "another program wrote this tag: check who can push to the registry, and release a new version"
             }
             Self::NoRepository { repository, .. } => {

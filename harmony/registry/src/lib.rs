@@ -51,6 +51,7 @@ pub mod error;
 pub mod harbor;
 mod login_file;
 mod manifest;
+mod objects;
 mod pull;
 mod push;
 mod record;

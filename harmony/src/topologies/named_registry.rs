@@ -5,7 +5,7 @@ use std::sync::Arc;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
 use harmony_core::capability::pull_accounts::{Issued, RegistryLogin};
 use harmony_core::capability::{Checkup, HelmRegistry, OciRegistry, PullAccounts, ReleaseRecords};
-use harmony_core::chart::{DeployTarget, PackagedChart};
+use harmony_core::chart::{DeployTarget, PackagedChart, PackagedObjects, PublishedObjects};
 use harmony_core::checkup::{self, Finding};
 use harmony_core::codes;
 use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic, FailureKind, Origin};
@@ -158,6 +158,18 @@ impl HelmRegistry for NamedRegistry {
 
     async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
         self.client()?.pull_chart(chart).await
+    }
+
+    async fn push_objects(
+        &self,
+        objects: &PackagedObjects,
+        of: &ChartRef,
+    ) -> Result<Option<Published>, RegistryError> {
+        self.client()?.push_objects(objects, of).await
+    }
+
+    async fn pull_objects(&self, of: &ChartRef) -> Result<Option<PublishedObjects>, RegistryError> {
+        self.client()?.pull_objects(of).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use harmony_core::capability::oci_registry::{Published, RegistryError};
 use harmony_core::capability::{HelmRegistry, ReleaseRecords};
-use harmony_core::chart::PackagedChart;
+use harmony_core::chart::{PackagedChart, PackagedObjects, PublishedObjects};
 use harmony_core::{Context, async_trait};
 use harmony_types::{ChartRef, Digest, ReleaseUnit, Version};
 
@@ -16,6 +16,7 @@ pub(super) struct Planned<R> {
     context: Context,
     store: R,
     charts: Arc<Mutex<BTreeMap<String, PackagedChart>>>,
+    objects: Arc<Mutex<BTreeMap<String, PublishedObjects>>>,
     records: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
 }
 
@@ -25,6 +26,7 @@ impl<R> Planned<R> {
             context,
             store,
             charts: Arc::default(),
+            objects: Arc::default(),
             records: Arc::default(),
         }
     }
@@ -67,6 +69,29 @@ impl<R: HelmRegistry> HelmRegistry for Planned<R> {
         match recall(&self.charts, &chart_key(chart)) {
             Some(planned) => Ok(planned),
             None => self.store.pull_chart(chart).await,
+        }
+    }
+
+    async fn push_objects(
+        &self,
+        objects: &PackagedObjects,
+        of: &ChartRef,
+    ) -> Result<Option<Published>, RegistryError> {
+        let published = self.store.push_objects(objects, of).await?;
+        if self.context.is_planning()
+            && let Some(digest) = published.as_ref().and_then(|one| one.digest.clone())
+        {
+            let objects = objects.clone();
+            let planned = PublishedObjects { digest, objects };
+            remember(&self.objects, chart_key(of), planned);
+        }
+        Ok(published)
+    }
+
+    async fn pull_objects(&self, of: &ChartRef) -> Result<Option<PublishedObjects>, RegistryError> {
+        match recall(&self.objects, &chart_key(of)) {
+            Some(planned) => Ok(Some(planned)),
+            None => self.store.pull_objects(of).await,
         }
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use harmony_types::{ChartRef, Digest};
 
 use super::oci_registry::{Published, RegistryError};
-use crate::chart::PackagedChart;
+use crate::chart::{PackagedChart, PackagedObjects, PublishedObjects};
 
 /// Stores and finds charts. Providers: any OCI registry, Harbor, a directory on a laptop.
 #[async_trait]
@@ -39,6 +39,30 @@ pub trait HelmRegistry: Send + Sync {
     /// # Errors
     /// See [`RegistryError`].
     async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError>;
+
+    /// Publishes the objects of a chart, for controllers that cannot render it: see [`objects`](super::oci_registry::RegistryLocation::objects). `None` if
+    /// controllers cannot pull from here, which is the default.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    async fn push_objects(
+        &self,
+        _objects: &PackagedObjects,
+        _of: &ChartRef,
+    ) -> Result<Option<Published>, RegistryError> {
+        Ok(None)
+    }
+
+    /// The objects of a chart, verified by their digests; `None` if they were not published.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]. Missing objects are not an error.
+    async fn pull_objects(
+        &self,
+        _of: &ChartRef,
+    ) -> Result<Option<PublishedObjects>, RegistryError> {
+        Ok(None)
+    }
 }
 
 /// Shared by the parts of a topology that store charts and those that deliver them.
@@ -58,5 +82,17 @@ impl<R: HelmRegistry + ?Sized> HelmRegistry for Arc<R> {
 
     async fn pull_chart(&self, chart: &ChartRef) -> Result<PackagedChart, RegistryError> {
         (**self).pull_chart(chart).await
+    }
+
+    async fn push_objects(
+        &self,
+        objects: &PackagedObjects,
+        of: &ChartRef,
+    ) -> Result<Option<Published>, RegistryError> {
+        (**self).push_objects(objects, of).await
+    }
+
+    async fn pull_objects(&self, of: &ChartRef) -> Result<Option<PublishedObjects>, RegistryError> {
+        (**self).pull_objects(of).await
     }
 }

@@ -89,6 +89,9 @@ impl RegistryLocation {
     /// need different repositories.
     pub const CHARTS: &str = "charts";
 
+    /// The path of the objects of charts below the project.
+    pub const OBJECTS: &str = "objects";
+
     /// The path of release records below the project.
     pub const RELEASES: &str = "releases";
 
@@ -146,6 +149,20 @@ impl RegistryLocation {
         let repository = self.below(Self::RELEASES).join(unit.as_str());
         let repository = repository.expect("`new` left room for the name of every unit");
         ImageRef::new(self.host.clone(), repository).with_tag(Tag::from(version))
+    }
+
+    /// The reference of the objects of a chart; `None` for a chart that is not in a folder of charts. It refers to an
+    /// artifact and not to an image.
+    pub fn objects(chart: &ChartRef) -> Option<ImageRef> {
+        let charts = chart.project()?;
+        let folder = match (charts.name(), charts.parent()) {
+            (Self::CHARTS, Some(project)) => project.join(Self::OBJECTS),
+            (Self::CHARTS, None) => Self::OBJECTS.parse(),
+            _ => return None,
+        };
+        let repository = folder.and_then(|folder| folder.join(chart.name().as_str()));
+        let name = ImageRef::new(chart.registry().clone(), repository.ok()?);
+        Some(name.with_tag(Tag::from(chart.version())))
     }
 
     fn below(&self, folder: &str) -> Repository {

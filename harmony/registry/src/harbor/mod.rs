@@ -13,7 +13,7 @@ use harmony_core::capability::helm_registry::{HelmRegistry, ambassador_impl_Helm
 use harmony_core::capability::oci_registry::{
     OciRegistry, Published, RegistryError, RegistryLocation, ambassador_impl_OciRegistry,
 };
-use harmony_core::chart::PackagedChart;
+use harmony_core::chart::{PackagedChart, PackagedObjects, PublishedObjects};
 use harmony_core::image::Built;
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_types::{ChartRef, Digest, ImageRef};
