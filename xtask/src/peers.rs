@@ -86,6 +86,11 @@ const OWN_GO_MODULES: &[GoModule] = &[
                 "helm-controller",
                 "github.com/fluxcd/helm-controller",
             ),
+            (
+                "HARMONY_FLUX_KUSTOMIZE_CONTROLLER",
+                "kustomize-controller",
+                "github.com/fluxcd/kustomize-controller",
+            ),
         ],
     },
     GoModule {
