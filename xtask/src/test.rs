@@ -119,6 +119,7 @@ const EXAMPLES: &[&str] = &[
     "argocd",
     "faults",
     "flux",
+    "flux_kustomize",
     "interrupted",
     "monitoring",
     "pipeline",

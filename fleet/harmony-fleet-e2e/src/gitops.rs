@@ -14,6 +14,7 @@ use harmony::containers::{Prebuilt, Runtime};
 use harmony::core::capability::{ContainerBuilder, OciRegistry};
 use harmony::core::image::{BuildContext, Buildable, FileEntry, FileSource, ImageSource};
 use harmony::core::inventory::Platform;
+use harmony::kubernetes::delivery::FluxController;
 use harmony::scores::{ArgoCdScore, FluxScore};
 use harmony::topologies::ProductionTopology;
 use harmony::types::{ImageRef, LabelValue, Namespace};
@@ -56,15 +57,16 @@ pub async fn install_argocd(
     Ok(score)
 }
 
-/// Installs Flux in `namespace`, where it delivers what [`by_flux`] asks for.
+/// Installs Flux with this controller in `namespace`, where it delivers what [`by_flux`] asks for.
 ///
 /// # Errors
 /// Its programs are not on this machine, or it does not become ready.
 pub async fn install_flux(
     topology: &K8sAnywhereTopology,
     namespace: &Namespace,
+    controller: FluxController,
 ) -> anyhow::Result<FluxScore> {
-    let controller = async |variable, name| {
+    let image_of = async |variable, name| {
         let runtime = Runtime {
             ca_certificates: true,
             ..Runtime::default()
@@ -74,8 +76,16 @@ pub async fn install_flux(
     };
     let score = FluxScore {
         namespace: namespace.clone(),
-        source_controller: controller("HARMONY_FLUX_SOURCE_CONTROLLER", "test-flux-source").await?,
-        helm_controller: controller("HARMONY_FLUX_HELM_CONTROLLER", "test-flux-helm").await?,
+        source_controller: image_of("HARMONY_FLUX_SOURCE_CONTROLLER", "test-flux-source").await?,
+        controller,
+        controller_image: match controller {
+            FluxController::Helm => {
+                image_of("HARMONY_FLUX_HELM_CONTROLLER", "test-flux-helm").await?
+            }
+            FluxController::Kustomize => {
+                image_of("HARMONY_FLUX_KUSTOMIZE_CONTROLLER", "test-flux-kustomize").await?
+            }
+        },
         pull_secret: None,
         shard: Some(LabelValue::from(namespace)),
         deadline: Duration::from_secs(120),
@@ -86,9 +96,10 @@ pub async fn install_flux(
 }
 
 /// The delivery by the Flux in `namespace`. It has a shard of its own, so that tests can run at the same time.
-pub fn by_flux(namespace: &Namespace) -> DeliveryChoice {
+pub fn by_flux(namespace: &Namespace, controller: FluxController) -> DeliveryChoice {
     DeliveryChoice::Flux {
         namespace: namespace.clone(),
+        controller,
         shard: Some(LabelValue::from(namespace)),
     }
 }

@@ -18,12 +18,14 @@
 //! | `tag_to_production` | one pipeline from a tag to a monitored production deployment by Argo CD |
 //! | `controllers` | an Argo CD that is missing, slow or down is named |
 //! | `argocd`, `flux` | a release goes through Argo CD or Flux, and the delivery can be moved there and back |
+//! | `flux_kustomize` | the same by Flux's kustomize-controller, and from one of Flux's controllers to the other |
 //! | `plan` | a plan writes nothing, lists no changes after a deploy, and lists an edit |
 //!
 //! The tests use the machine's local node. They start it if necessary, and keep it running.
 
 pub mod alert_server;
 pub mod checkout;
+pub mod flux_cases;
 pub mod gitops;
 pub mod handover;
 pub mod kill;

@@ -151,6 +151,7 @@ codes! {
     CONTROLLER_SILENT = 361, "the controller of deliveries does not respond";
     SYNC_FAILED = 362, "the controller could not deliver the chart";
     DELIVERY_SUPERSEDED = 363, "another delivery took its place";
+    OBJECTS_NOT_RELEASED = 364, "the release does not have the objects that its delivery needs";
 
     // The local node
     NODE_NEEDS_ROOT = 401, "the local node needs root";

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use harmony_core::capability::oci_registry::RegistryLocation;
+use harmony_kubernetes::delivery::FluxController;
 use harmony_registry::Environment;
 use harmony_registry::harbor::Visibility;
 use harmony_types::{
@@ -57,6 +58,11 @@ const DELIVERIES: &[(&str, DeliveryKind)] = &[
     ("direct", DeliveryKind::Direct),
     ("argocd", DeliveryKind::ArgoCd),
     ("flux", DeliveryKind::Flux),
+];
+
+const CONTROLLERS: &[(&str, FluxController)] = &[
+    ("helm", FluxController::Helm),
+    ("kustomize", FluxController::Kustomize),
 ];
 
 const VISIBILITIES: &[(&str, Visibility)] = &[
@@ -266,6 +272,20 @@ pub(super) const DELIVERY_NAMESPACE: Key<Namespace> = Key {
     parse: namespace,
 };
 
+pub(super) const DELIVERY_CONTROLLER: Key<FluxController> = Key {
+    info: Info {
+        path: "delivery.controller",
+        variable: Some("HARMONY_DELIVERY_CONTROLLER"),
+        kind: Kind::Choice(&["helm", "kustomize"]),
+        default: "helm",
+        meaning: "The controller of Flux that applies, besides its source-controller. `helm` installs charts with the \
+            helm-controller. `kustomize` is for clusters that have only the kustomize-controller: it applies the objects \
+            that a release publishes beside its chart. Changing it moves running apps: no object is created again.",
+        example: "kustomize",
+    },
+    parse: |raw| choice(raw, CONTROLLERS),
+};
+
 pub(super) const DELIVERY_SHARD: Key<LabelValue> = Key {
     info: Info {
         path: "delivery.shard",
@@ -401,6 +421,7 @@ pub(super) const ALL: &[Info] = &[
     HARBOR_IMMUTABLE.info,
     DELIVERY_KIND.info,
     DELIVERY_NAMESPACE.info,
+    DELIVERY_CONTROLLER.info,
     DELIVERY_SHARD.info,
     KUBECONFIG.info,
     CONTEXT.info,
@@ -545,6 +566,10 @@ mod tests {
         of(
             DELIVERIES.iter().map(|(name, _)| *name).collect(),
             DELIVERY_KIND.info,
+        );
+        of(
+            CONTROLLERS.iter().map(|(name, _)| *name).collect(),
+            DELIVERY_CONTROLLER.info,
         );
         of(
             VISIBILITIES.iter().map(|(name, _)| *name).collect(),

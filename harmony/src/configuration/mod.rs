@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use harmony_containers::buildkit::{BuildKitEndpoint, ClientCertificates};
 use harmony_core::capability::oci_registry::RegistryLocation;
 use harmony_core::chart::Stage;
-use harmony_kubernetes::delivery::{ArgoSettings, FluxSettings};
+use harmony_kubernetes::delivery::{ArgoSettings, FluxController, FluxSettings};
 use harmony_oci::file::read_regular;
 use harmony_registry::harbor::HarborSettings;
 use harmony_registry::{Credentials, Environment, RegistrySettings};
@@ -94,6 +94,8 @@ pub enum DeliveryChoice {
     Flux {
         /// The namespace of its controllers.
         namespace: Namespace,
+        /// The one that applies.
+        controller: FluxController,
         /// The shard that delivers, if Flux is sharded.
         shard: Option<LabelValue>,
     },
@@ -483,6 +485,7 @@ impl PasswordSource {
 fn delivery(reader: &mut Reader<'_>) -> DeliveryChoice {
     let kind = value(reader.read(&keys::DELIVERY_KIND)).unwrap_or(DeliveryKind::Direct);
     let namespace = reader.read(&keys::DELIVERY_NAMESPACE);
+    let controller = reader.read(&keys::DELIVERY_CONTROLLER);
     let shard = reader.read(&keys::DELIVERY_SHARD);
     if let (DeliveryKind::Direct, Some(namespace)) = (kind, &namespace) {
         reader.problem(
@@ -491,12 +494,18 @@ fn delivery(reader: &mut Reader<'_>) -> DeliveryChoice {
             "set `delivery.kind = \"argocd\"` or `delivery.kind = \"flux\"`, or remove it",
         );
     }
-    if let (DeliveryKind::Direct | DeliveryKind::ArgoCd, Some(shard)) = (kind, &shard) {
-        reader.problem(
-            shard.place.clone(),
-            "`delivery.shard` is only for Flux",
-            "set `delivery.kind = \"flux\"`, or remove it",
-        );
+    let of_flux = [
+        controller.as_ref().map(|key| ("controller", &key.place)),
+        shard.as_ref().map(|key| ("shard", &key.place)),
+    ];
+    for (key, place) in of_flux.into_iter().flatten() {
+        if kind != DeliveryKind::Flux {
+            reader.problem(
+                place.clone(),
+                format!("`delivery.{key}` is only for Flux"),
+                "set `delivery.kind = \"flux\"`, or remove it",
+            );
+        }
     }
     let namespace = value(namespace);
     match kind {
@@ -506,6 +515,7 @@ fn delivery(reader: &mut Reader<'_>) -> DeliveryChoice {
         },
         DeliveryKind::Flux => DeliveryChoice::Flux {
             namespace: namespace.unwrap_or_else(|| FluxSettings::default().namespace),
+            controller: value(controller).unwrap_or_default(),
             shard: value(shard),
         },
     }

@@ -209,10 +209,15 @@ impl Delivery {
                 };
                 Self::Argo(ArgoDelivery::new(context, cluster, charts, location, argo))
             }
-            DeliveryChoice::Flux { namespace, shard } => {
+            DeliveryChoice::Flux {
+                namespace,
+                controller,
+                shard,
+            } => {
                 let registry = &settings.registry.settings;
                 let flux = FluxSettings {
                     namespace: namespace.clone(),
+                    controller: *controller,
                     shard: shard.clone(),
                     login: registry.login().map(|login| FluxLogin {
                         user: login.user().to_owned(),

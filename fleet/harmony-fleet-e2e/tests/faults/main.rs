@@ -12,6 +12,7 @@ use futures_util::future::try_join_all;
 use futures_util::try_join;
 use harmony::configuration::DeliveryChoice;
 use harmony::containers::Prebuilt;
+use harmony::kubernetes::delivery::FluxController;
 use harmony::prelude::*;
 use harmony::types::Version;
 use harmony_fleet_e2e::gitops::{by_flux, install_argocd, install_flux};
@@ -35,10 +36,11 @@ type Row = (&'static Fault, Vec<Verdict>);
 async fn a_fault_has_the_same_code_and_cause_by_all_deliveries() -> anyhow::Result<()> {
     let local = topology().await?;
     let rig = ReleaseRig::start_for_pods().await?;
-    let (argocd, flux) = (new_namespace()?, new_namespace()?);
+    let (argocd, flux, kustomize) = (new_namespace()?, new_namespace()?, new_namespace()?);
     try_join!(
         install_argocd(&local, &rig, &argocd),
-        install_flux(&local, &flux)
+        install_flux(&local, &flux, FluxController::Helm),
+        install_flux(&local, &kustomize, FluxController::Kustomize)
     )?;
     let roads = [
         Road {
@@ -53,7 +55,11 @@ async fn a_fault_has_the_same_code_and_cause_by_all_deliveries() -> anyhow::Resu
         },
         Road {
             name: "Flux",
-            delivery: by_flux(&flux),
+            delivery: by_flux(&flux, FluxController::Helm),
+        },
+        Road {
+            name: "Flux (Kustomize)",
+            delivery: by_flux(&kustomize, FluxController::Kustomize),
         },
     ];
     let folder = tempfile::tempdir()?;
@@ -82,7 +88,7 @@ async fn a_fault_has_the_same_code_and_cause_by_all_deliveries() -> anyhow::Resu
         let sample = sample.map(|fault| row(fault, &roads, &rig, &program, false));
         rows = try_join_all(sample).await?;
     }
-    for namespace in [argocd, flux] {
+    for namespace in [argocd, flux, kustomize] {
         discard(&namespace)?;
     }
     for (fault, verdicts) in &rows {

@@ -179,6 +179,28 @@ pub enum DeliveryError {
         /// Who asked for the other one.
         by: String,
     },
+    /// The registry does not have the objects of the chart, which the controller needs because it cannot render charts.
+    #[error("the registry has no objects for {chart}, which {controller} cannot render")]
+    NoObjects {
+        /// The controller: `Flux's kustomize-controller`.
+        controller: &'static str,
+        /// The chart.
+        chart: ChartRef,
+        /// What else to do.
+        help: String,
+    },
+    /// With the values of the target, the chart has objects that were not released.
+    #[error("{controller} cannot add objects to the released ones of {chart}")]
+    AddedObjects {
+        /// The controller: `Flux's kustomize-controller`.
+        controller: &'static str,
+        /// The chart.
+        chart: ChartRef,
+        /// The objects that only the values of the target add.
+        objects: Vec<ObjectRef>,
+        /// What else to do.
+        help: String,
+    },
     /// The cluster refused the objects, or they did not become ready.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -199,6 +221,9 @@ impl Diagnostic for DeliveryError {
             }
             Self::SyncFailed { .. } => Origin::Own(codes::SYNC_FAILED),
             Self::Superseded { .. } => Origin::Own(codes::DELIVERY_SUPERSEDED),
+            Self::NoObjects { .. } | Self::AddedObjects { .. } => {
+                Origin::Own(codes::OBJECTS_NOT_RELEASED)
+            }
             Self::Chart { source, .. } => Origin::Inner(source),
             Self::Render { source, .. } => Origin::Inner(source),
             Self::Cluster(error) => Origin::Inner(error),
@@ -234,6 +259,9 @@ impl Diagnostic for DeliveryError {
                 state.clone()
             }
             Self::SyncFailed { objects, .. } => objects.clone(),
+            Self::AddedObjects { objects, .. } => {
+                objects.iter().map(ObjectRef::to_string).collect()
+            }
             _ => self.inner().map(Diagnostic::evidence).unwrap_or_default(),
         }
     }
@@ -241,6 +269,14 @@ impl Diagnostic for DeliveryError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::NoController { help, .. } => vec![help.clone()],
+            Self::NoObjects { help, .. } => vec![
+                "release this version again: Harmony then adds what is missing".into(),
+                help.clone(),
+            ],
+            Self::AddedObjects { help, .. } => vec![
+                "release a version whose chart has these objects with its own values, under the same names".into(),
+                help.clone(),
+            ],
             Self::ControllerSilent { controller, .. } | Self::ControllerDown { controller, .. } => {
                 vec![format!(
                     "make {controller} run in the cluster, then run the same command again"

@@ -18,7 +18,9 @@ pub(crate) enum Standing {
     /// Applied by Argo CD, for the Application of this delivery.
     ByArgo,
     /// Applied by Flux, for the HelmRelease of this delivery.
-    ByFlux,
+    ByHelm,
+    /// Applied by Flux, for the Kustomization of this delivery.
+    ByKustomize,
     /// It also, or only, belongs to others: `chart:web@shop`.
     Others(Vec<String>),
 }
@@ -29,7 +31,8 @@ impl Standing {
         match self {
             Self::Legacy => Some(LEGACY_MANAGER),
             Self::ByArgo => Some(argocd::MANAGER),
-            Self::ByFlux => Some(flux::MANAGER),
+            Self::ByHelm => Some(flux::HELM_MANAGER),
+            Self::ByKustomize => Some(flux::KUSTOMIZE_MANAGER),
             Self::Ours | Self::Others(_) => None,
         }
     }
@@ -44,12 +47,16 @@ pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
         return Standing::Ours;
     }
     if owner.kind() == OwnerKind::Successor {
-        let labels = &live["metadata"]["labels"];
-        return match owner.name() {
-            argocd::MANAGER if labels[flux::NAME_LABEL].is_string() => Standing::ByFlux,
-            flux::MANAGER if application(live).is_some() => Standing::ByArgo,
-            _ => Standing::Ours,
-        };
+        let marks = [
+            (application(live).is_some(), Standing::ByArgo),
+            (flux::HELM_LABELS.are_on(live), Standing::ByHelm),
+            (flux::KUSTOMIZE_LABELS.are_on(live), Standing::ByKustomize),
+        ];
+        let mut others = marks
+            .into_iter()
+            .filter_map(|(is_there, by)| is_there.then_some(by));
+        let another = others.find(|by| by.predecessor() != Some(owner.name()));
+        return another.unwrap_or(Standing::Ours);
     }
     let managers = apply_managers(live);
     let ours = owner.manager();
@@ -62,11 +69,12 @@ pub(crate) fn standing(live: &Value, owner: &Owner) -> Standing {
         return Standing::Others(others);
     }
     if owner.kind() == OwnerKind::Delivery {
-        let labels = &live["metadata"]["labels"];
-        if labels[flux::NAME_LABEL] == owner.name()
-            && labels[flux::NAMESPACE_LABEL] == owner.namespace().as_str()
-        {
-            return Standing::ByFlux;
+        let (name, namespace) = (owner.name(), owner.namespace().as_str());
+        if flux::HELM_LABELS.are_of(live, name, namespace) {
+            return Standing::ByHelm;
+        }
+        if flux::KUSTOMIZE_LABELS.are_of(live, name, namespace) {
+            return Standing::ByKustomize;
         }
         if application(live) == Some(argocd::name(owner.namespace(), owner.name()).as_str()) {
             return Standing::ByArgo;
@@ -354,9 +362,10 @@ mod tests {
             json!({ "argocd.argoproj.io/tracking-id": "shop.web:/ConfigMap:shop/a" });
         object["metadata"]["labels"] = json!({ "helm.toolkit.fluxcd.io/name": "web" });
         for (manager, expected, kept) in [
-            (argocd::MANAGER, Standing::ByFlux, 1),
-            (flux::MANAGER, Standing::ByArgo, 2),
-            ("kustomize-controller", Standing::Ours, 2),
+            (argocd::MANAGER, Standing::ByHelm, 1),
+            (flux::HELM_MANAGER, Standing::ByArgo, 2),
+            (flux::KUSTOMIZE_MANAGER, Standing::ByArgo, 2),
+            ("another", Standing::ByArgo, 2),
         ] {
             let found = standing(&object, &Owner::successor(manager, &namespace));
             assert_eq!(found, expected, "{manager}");
@@ -375,7 +384,7 @@ mod tests {
             json!({ "meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "shop" });
         object["metadata"]["labels"] = json!({ "helm.toolkit.fluxcd.io/name": "web", "helm.toolkit.fluxcd.io/namespace": "shop" });
         let found = standing(&object, &delivery());
-        assert_eq!(found, Standing::ByFlux);
+        assert_eq!(found, Standing::ByHelm);
         let manager = delivery().manager();
         let entries = handed_over(&object, &manager, found.predecessor()).unwrap();
         let shown: Vec<_> = entries

@@ -148,8 +148,8 @@ pub(super) async fn try_one(
             tried.force = true;
             tried.standing = Standing::Ours;
         }
-        // The fields of Flux are those of updates, which conflict with an apply by the same name.
-        tried.force |= tried.standing == Standing::ByFlux;
+        // The fields of Helm are those of updates, which conflict with an apply by the same name.
+        tried.force |= tried.standing == Standing::ByHelm;
         let manager = match tried.standing.predecessor() {
             Some(predecessor) => predecessor.to_owned(),
             None => owner.manager(),

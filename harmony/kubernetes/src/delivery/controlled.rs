@@ -100,7 +100,10 @@ fn is_shared(owners: &[String], object: &ObjectRef, owner: &Owner) -> bool {
             .strip_prefix("the Helm release ")
             .and_then(|rest| rest.split_once(" in "))
             .is_some_and(|(name, _)| name == chart);
-        of_harmony || of_argo || of_helm
+        let of_flux = ["the Flux HelmRelease ", "the Flux Kustomization "]
+            .iter()
+            .any(|what| other.strip_prefix(what) == Some(chart));
+        of_harmony || of_argo || of_helm || of_flux
     };
     object.kind == "CustomResourceDefinition" && owners.iter().all(same)
 }

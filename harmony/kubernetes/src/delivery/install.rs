@@ -25,7 +25,7 @@ use harmony_types::{Digest, Namespace};
 use serde_json::json;
 
 use super::inventory::{DeliveryName, Inventory, reason_to_keep};
-use super::retire::{give_up, retire_argo, retire_flux};
+use super::retire::{give_up, retire_all_flux, retire_argo};
 use crate::apply::{Standing, is_applied_by, rank, standing};
 use crate::hooks::Hooks;
 
@@ -101,7 +101,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
         self.approve_removal(&leftovers).await?;
         let mut changes = std::mem::take(&mut prepared.before);
         changes.extend(retire_argo(self.context, self.cluster, owner, None).await?);
-        changes.extend(retire_flux(self.context, self.cluster, owner, None).await?);
+        changes.extend(retire_all_flux(self.context, self.cluster, owner, None).await?);
         let follows = std::mem::take(&mut prepared.after);
         let followup = hooks.run_before(prepared).await?;
         // A plan shows the final inventory; an inventory that is already right is not written.
@@ -218,7 +218,7 @@ impl<'a, C: KubernetesCluster + ?Sized> Installation<'a, C> {
             Standing::Others(_) => !is_applied,
             Standing::Ours => !is_applied && !name.has_labelled(&found),
             Standing::Legacy => !name.has_labelled(&found),
-            Standing::ByArgo | Standing::ByFlux => false,
+            Standing::ByArgo | Standing::ByHelm | Standing::ByKustomize => false,
         };
         if is_elsewhere && is_foreign {
             return Err(DeliveryError::ForeignEntry {

@@ -17,5 +17,5 @@ mod retire;
 pub use crate::marks::DELIVERY_LABEL;
 pub use argocd::{ArgoDelivery, ArgoLogin, ArgoSettings};
 pub use direct::DirectDelivery;
-pub use flux::{FluxDelivery, FluxLogin, FluxSettings};
+pub use flux::{FluxController, FluxDelivery, FluxLogin, FluxSettings};
 pub use install::Installation;

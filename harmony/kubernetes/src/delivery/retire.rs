@@ -86,57 +86,93 @@ pub(super) async fn retire_argo(
     Ok(Some(change.with_note(note)))
 }
 
-/// Ends a delivery by Flux: suspends its HelmRelease, so that deleting it uninstalls nothing, and deletes everything that
-/// only Flux and Helm need. The HelmRelease goes last.
+/// What Flux may have for a delivery.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum FluxRecord {
+    Release,
+    Kustomization,
+}
+
+/// Ends all deliveries by Flux.
+pub(super) async fn retire_all_flux(
+    context: &Context,
+    cluster: &(impl KubernetesCluster + ?Sized),
+    owner: &Owner,
+    successor: Option<Successor<'_>>,
+) -> Result<Vec<Change>, DeliveryError> {
+    let mut changes = Vec::new();
+    for record in [FluxRecord::Release, FluxRecord::Kustomization] {
+        changes.extend(retire_flux(context, cluster, owner, record, successor).await?);
+    }
+    Ok(changes)
+}
+
+/// Ends a delivery by Flux: suspends its object, so that deleting it uninstalls nothing, and deletes everything that only
+/// this object and its controller need. The object goes last.
 pub(super) async fn retire_flux(
     context: &Context,
     cluster: &(impl KubernetesCluster + ?Sized),
     owner: &Owner,
+    record: FluxRecord,
     successor: Option<Successor<'_>>,
 ) -> Result<Option<Change>, DeliveryError> {
     let Ok(name) = owner.name().parse() else {
         return Ok(None);
     };
-    let reference = flux::reference(owner.namespace(), name);
+    let reference = match record {
+        FluxRecord::Release => flux::release(owner.namespace(), name),
+        FluxRecord::Kustomization => flux::kustomization(owner.namespace(), name),
+    };
     let found = cluster.get(&reference).await?;
     if !found.is_some_and(|found| is_applied_by(found.body(), owner)) {
         return Ok(None);
     }
-    let note = "the chart stays installed, and Flux no longer looks after it";
+    let note = "the chart stays installed, and Flux no longer looks after it in this way";
     if context.is_planning() {
         return Ok(Some(Change::new(Action::Delete, reference).with_note(note)));
     }
     suspend(cluster, &reference).await?;
     take_over(cluster, successor).await?;
+    for object in only_of(cluster, owner, record, successor).await? {
+        cluster.delete(&object).await?;
+    }
+    let change = cluster.delete(&reference).await?;
+    Ok(Some(change.with_note(note)))
+}
+
+/// What is only there for an object of Flux.
+async fn only_of(
+    cluster: &(impl KubernetesCluster + ?Sized),
+    owner: &Owner,
+    record: FluxRecord,
+    successor: Option<Successor<'_>>,
+) -> Result<Vec<ObjectRef>, DeliveryError> {
     let ours = (DELIVERY_LABEL.to_owned(), owner.name().to_owned());
-    let of_helm = [("owner", "helm"), ("name", owner.name())]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()));
     let query = |api_version: &str, kind: &str, labels| ObjectQuery {
         api_version: api_version.into(),
         kind: kind.into(),
         namespace: Some(owner.namespace().clone()),
         labels,
     };
-    let mut rest = cluster
-        .list(&query(
-            flux::SOURCES,
-            "OCIRepository",
-            [ours.clone()].into(),
-        ))
-        .await?;
-    let secrets = cluster.list(&query("v1", "Secret", [ours].into())).await?;
-    let is_of_flux = |secret: &ObjectRef| {
-        let name = secret.name.as_str();
-        name.strip_prefix(owner.name())
-            .is_some_and(|suffix| suffix.starts_with("-flux-"))
+    let after_name = |object: &ObjectRef, infix: &str| {
+        let rest = object.name.as_str().strip_prefix(owner.name());
+        rest.is_some_and(|rest| rest.starts_with(infix))
     };
-    rest.extend(secrets.into_iter().filter(is_of_flux));
-    rest.extend(cluster.list(&query("v1", "Secret", of_helm.into())).await?);
-    for object in rest {
-        cluster.delete(&object).await?;
+    let sources = query(flux::SOURCES, "OCIRepository", [ours.clone()].into());
+    let mut rest = cluster.list(&sources).await?;
+    let is_kustomization = record == FluxRecord::Kustomization;
+    rest.retain(|source| after_name(source, flux::OBJECTS) == is_kustomization);
+    // The other controller of Flux pulls with the same login.
+    if !successor.is_some_and(|next| flux::is_manager(next.manager)) {
+        let secrets = cluster.list(&query("v1", "Secret", [ours].into())).await?;
+        rest.extend(secrets.into_iter().filter(|one| after_name(one, "-flux-")));
     }
-    let change = cluster.delete(&reference).await?;
-    Ok(Some(change.with_note(note)))
+    if record == FluxRecord::Release {
+        let of_helm = [("owner", "helm"), ("name", owner.name())]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        rest.extend(cluster.list(&query("v1", "Secret", of_helm.into())).await?);
+    }
+    Ok(rest)
 }
 
 /// The controller that delivers from now on, and the objects as it applies them.
@@ -159,7 +195,7 @@ async fn take_over(
     Ok(())
 }
 
-/// Suspends a HelmRelease: Flux does nothing about it any more, not even when it is deleted.
+/// Suspends an object of Flux, which then does nothing about it any more, not even when it is deleted.
 pub(super) async fn suspend(
     cluster: &(impl KubernetesCluster + ?Sized),
     release: &ObjectRef,
@@ -178,7 +214,7 @@ pub(super) async fn suspend(
     Ok(())
 }
 
-/// Lets Flux look at a HelmRelease again, unless it was suspended by somebody else.
+/// Lets Flux look at its object again, unless it was suspended by somebody else.
 pub(super) async fn resume(
     cluster: &(impl KubernetesCluster + ?Sized),
     release: &ObjectRef,

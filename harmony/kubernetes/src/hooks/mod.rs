@@ -275,7 +275,11 @@ impl<'a, C: KubernetesCluster + ?Sized> Hooks<'a, C> {
                     object: object.reference().clone(),
                     owner: owners.join(", "),
                 }),
-                Standing::Ours | Standing::Legacy | Standing::ByArgo | Standing::ByFlux => None,
+                Standing::Ours
+                | Standing::Legacy
+                | Standing::ByArgo
+                | Standing::ByHelm
+                | Standing::ByKustomize => None,
             })
             .collect();
         if takeovers.is_empty() || self.context.approve_takeovers(&takeovers).await? {

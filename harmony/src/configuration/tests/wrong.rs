@@ -328,6 +328,7 @@ kubeconfig = "kubeconfig.yaml"
 location = "registry.example.com/team"
 [delivery]
 kind = "argocd"
+controller = "kustomize"
 shard = "shard1"
 [cluster]
 kubeconfig = "kubeconfig.yaml"

@@ -1,18 +1,20 @@
 //! The kinds of Flux that its two controllers need.
 
 use harmony_core::kubernetes::{KubeObject, ObjectError};
+use harmony_kubernetes::delivery::FluxController;
 use serde_json::{Value, json};
 
 use super::super::controllers::{OpenKind, anything};
 
 const SOURCES: &str = "source.toolkit.fluxcd.io";
 const RELEASES: &str = "helm.toolkit.fluxcd.io";
+const KUSTOMIZATIONS: &str = "kustomize.toolkit.fluxcd.io";
 
 /// The definitions. The source-controller does not start unless all its kinds are served, although a delivery needs only
 /// one of them.
 ///
 /// Each has the defaults on which the controllers rely.
-pub(super) fn build() -> Result<Vec<KubeObject>, ObjectError> {
+pub(super) fn build(controller: FluxController) -> Result<Vec<KubeObject>, ObjectError> {
     let patient = json!({ "timeout": { "type": "string", "default": "60s" } });
     let provided = json!({ "provider": { "type": "string", "default": "generic" } });
     let both = json!({ "timeout": patient["timeout"], "provider": provided["provider"] });
@@ -31,10 +33,16 @@ pub(super) fn build() -> Result<Vec<KubeObject>, ObjectError> {
             &provided,
         ),
         source("HelmChart", "helmcharts", &["hc"], &of_chart),
-        OpenKind {
-            group: RELEASES,
-            version: "v2",
-            ..source("HelmRelease", "helmreleases", &["hr"], &json!({}))
+        match controller {
+            FluxController::Helm => OpenKind {
+                group: RELEASES,
+                version: "v2",
+                ..source("HelmRelease", "helmreleases", &["hr"], &json!({}))
+            },
+            FluxController::Kustomize => OpenKind {
+                group: KUSTOMIZATIONS,
+                ..source("Kustomization", "kustomizations", &["ks"], &json!({}))
+            },
         },
     ];
     kinds.iter().map(OpenKind::definition).collect()

@@ -8,15 +8,16 @@ use std::time::Duration;
 use harmony_core::capability::{KubernetesCluster, Prober};
 use harmony_core::verify::{Checks, Deployed, Workload, verified};
 use harmony_core::{Interpret, InterpretError, Inventory, Score, Topology, async_trait};
+use harmony_kubernetes::delivery::FluxController;
 use harmony_types::{ImageRef, LabelValue, Namespace, ResourceName};
 
 use super::K8sResourceScore;
 use super::k8s_resource::Applied;
 
 /// Flux for [`FluxDelivery`](harmony_kubernetes::delivery::FluxDelivery), on a cluster that has none: its source-controller
-/// and its helm-controller, in one pod.
+/// and its helm-controller or kustomize-controller, in one pod.
 ///
-/// The helm-controller fetches charts from the source-controller over the loopback address of the pod, so that nothing else in
+/// The other controller fetches charts and objects from the source-controller over the loopback address of the pod, so that nothing else in
 /// the cluster reaches them. Use Flux's own command instead if the cluster should also follow Git repositories; the delivery
 /// works with both.
 ///
@@ -27,8 +28,11 @@ pub struct FluxScore {
     pub namespace: Namespace,
     /// The image with `source-controller`, such as `ghcr.io/fluxcd/source-controller:v1.7.3`.
     pub source_controller: ImageRef,
-    /// The image with `helm-controller`, such as `ghcr.io/fluxcd/helm-controller:v1.4.3`.
-    pub helm_controller: ImageRef,
+    /// The controller that applies.
+    pub controller: FluxController,
+    /// The image with this controller, such as `ghcr.io/fluxcd/helm-controller:v1.4.3` or
+    /// `ghcr.io/fluxcd/kustomize-controller:v1.7.3`.
+    pub controller_image: ImageRef,
     /// The Secret with the credentials for a private registry of these images.
     pub pull_secret: Option<ResourceName>,
     /// The shard: the controllers look only at objects with this value of the label `sharding.fluxcd.io/key`, so that

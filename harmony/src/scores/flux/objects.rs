@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use harmony_core::kubernetes::{KubeObject, ObjectError};
+use harmony_kubernetes::delivery::FluxController;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
     Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec, PodTemplateSpec, ServiceAccount,
@@ -17,17 +18,17 @@ use super::{FluxScore, kinds};
 const CONTROLLERS: &str = "flux-controllers";
 const COMPONENT: &str = "app.kubernetes.io/component";
 
-/// The charts, inside the pod.
+/// What the source-controller has pulled, inside the pod.
 const STORAGE: &str = "127.0.0.1:9090";
 const SOURCE_HEALTH: i32 = 9440;
-const HELM_HEALTH: i32 = 9441;
+const CONTROLLER_HEALTH: i32 = 9441;
 
 /// The user of Flux's own images.
 const USER: i64 = 65534;
 
 pub(super) fn build(score: &FluxScore) -> Result<Vec<KubeObject>, ObjectError> {
     let mut objects = vec![controllers::namespace(&score.namespace)?];
-    objects.extend(kinds::build()?);
+    objects.extend(kinds::build(score.controller)?);
     let account = metadata(score);
     objects.extend(controllers::all_rights(&account)?);
     objects.push(KubeObject::new(&ServiceAccount {
@@ -61,11 +62,11 @@ fn workload(score: &FluxScore) -> StatefulSet {
                     // As in Flux's own manifests: what is being installed is completed.
                     termination_grace_period_seconds: Some(600),
                     volumes: Some(
-                        ["charts", "source-tmp", "helm-tmp"]
+                        ["artifacts", "source-tmp", "controller-tmp"]
                             .map(empty_volume)
                             .into(),
                     ),
-                    containers: vec![source_controller(score), helm_controller(score)],
+                    containers: vec![source_controller(score), controller(score)],
                     ..PodSpec::default()
                 }),
             },
@@ -88,7 +89,10 @@ fn source_controller(score: &FluxScore) -> Container {
             variable("TUF_ROOT", "/tmp/.sigstore"),
             variable("HOME", "/tmp"),
         ]),
-        volume_mounts: Some(vec![mount("charts", "/data"), mount("source-tmp", "/tmp")]),
+        volume_mounts: Some(vec![
+            mount("artifacts", "/data"),
+            mount("source-tmp", "/tmp"),
+        ]),
         ..container(
             "source-controller",
             &score.source_controller,
@@ -97,15 +101,20 @@ fn source_controller(score: &FluxScore) -> Container {
     }
 }
 
-fn helm_controller(score: &FluxScore) -> Container {
+fn controller(score: &FluxScore) -> Container {
+    let mut args: Vec<String> = arguments(score, CONTROLLER_HEALTH).collect();
+    if score.controller == FluxController::Kustomize {
+        // How long it waits before it looks again for a source that is not ready.
+        args.push("--requeue-dependency=5s".to_owned());
+    }
     Container {
-        args: Some(arguments(score, HELM_HEALTH).collect()),
+        args: Some(args),
         env: Some(vec![own_namespace(), variable("HOME", "/tmp")]),
-        volume_mounts: Some(vec![mount("helm-tmp", "/tmp")]),
+        volume_mounts: Some(vec![mount("controller-tmp", "/tmp")]),
         ..container(
-            "helm-controller",
-            &score.helm_controller,
-            Some((HELM_HEALTH, "/readyz")),
+            score.controller.name(),
+            &score.controller_image,
+            Some((CONTROLLER_HEALTH, "/readyz")),
         )
     }
 }

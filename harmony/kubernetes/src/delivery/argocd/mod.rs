@@ -45,7 +45,7 @@ use super::controlled::{
 };
 use super::install::missing_namespace;
 use super::render::{Rendered, not_yet_released, render};
-use super::retire::{Successor, retire_direct, retire_flux};
+use super::retire::{Successor, retire_all_flux, retire_direct};
 use crate::hooks::Hooks;
 use crate::marks::argocd::{API_VERSION, MANAGER, TRACKING, of_tracking};
 
@@ -273,7 +273,7 @@ impl<C: KubernetesCluster, R: HelmRegistry> ArgoDelivery<C, R> {
             namespace,
             objects: &tracked,
         });
-        changes.extend(retire_flux(&self.context, &self.cluster, &owner, successor).await?);
+        changes.extend(retire_all_flux(&self.context, &self.cluster, &owner, successor).await?);
         changes.extend(retire_direct(&self.context, &self.cluster, name, &owner, objects).await?);
         Ok(Delivered {
             changes,
