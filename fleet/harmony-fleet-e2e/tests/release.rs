@@ -27,6 +27,7 @@ async fn a_release_is_published_once_and_deploys_from_the_registry() -> anyhow::
                 Subject::Image(_),
                 Subject::Image(_),
                 Subject::Chart(_),
+                Subject::Objects(_),
                 Subject::Release(_)
             ]
         ),
