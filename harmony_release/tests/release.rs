@@ -170,6 +170,49 @@ async fn a_release_from_the_same_inputs_is_accepted_whoever_built_it() {
 }
 
 #[tokio::test]
+async fn a_release_that_was_made_without_objects_gets_them_and_nothing_else() {
+    const ADDED: [Action; 4] = [
+        Action::Unchanged,
+        Action::Unchanged,
+        Action::Create,
+        Action::Unchanged,
+    ];
+    let objects = ["objects/shop-web/1.2.3.content", "objects/shop-web/1.2.3"];
+    // By their inputs, and by their content.
+    for has_key in [true, false] {
+        let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
+        let before = DirectoryTopology::new(registry.path());
+        run(project.app(), &before, &args(TAG)).await.unwrap();
+        if !has_key {
+            before.rewrite_record(|record| {
+                record.as_object_mut().unwrap().remove("inputKey");
+            });
+        }
+        let log = before.log();
+        let now = before.keeping_objects();
+        let added = run(project.app(), &now, &args(TAG)).await.unwrap();
+        assert_eq!(actions(&added), ADDED, "{added:?}");
+        let new = now.log().split_off(log.len());
+        let sent: Vec<_> = new.iter().filter(|path| *path != "built").collect();
+        assert_eq!(sent, objects);
+        let again = run(project.app(), &now, &args(TAG)).await.unwrap();
+        assert!(again.is_unchanged(), "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn objects_follow_their_chart_and_come_before_the_record() {
+    let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
+    let topology = DirectoryTopology::new(registry.path()).keeping_objects();
+    run(project.app(), &topology, &args(TAG)).await.unwrap();
+    let log = topology.log();
+    let at = |path: &str| log.iter().position(|logged| logged == path).unwrap();
+    let objects = at("objects/shop-web/1.2.3");
+    assert!(at("charts/team/charts/shop-web/1.2.3") < objects, "{log:?}");
+    assert!(objects < at("releases/shop-web/1.2.3.content"), "{log:?}");
+}
+
+#[tokio::test]
 async fn other_inputs_are_compared_by_content() {
     let (project, registry) = (Project::new(), tempfile::tempdir().unwrap());
     let topology = DirectoryTopology::new(registry.path());

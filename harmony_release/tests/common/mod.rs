@@ -18,7 +18,7 @@ use harmony_core::capability::{
     ContainerBuilder, ContinuousDelivery, HelmRegistry, OciRegistry, Prober, ReleaseRecords,
     WorkTrees,
 };
-use harmony_core::chart::{DeployTarget, PackagedChart};
+use harmony_core::chart::{DeployTarget, PackagedChart, PackagedObjects};
 use harmony_core::image::{BuildContext, Built, BuiltImage, ImageLocation, ImageSource};
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_core::verify::{Checks, ProbeFailure, ServicePort, SmokeCheck};
@@ -36,6 +36,8 @@ pub(crate) struct DirectoryTopology {
     context: Context,
     /// What the builder adds to every image.
     builder: &'static str,
+    /// Whether it keeps the objects of charts, which earlier versions of Harmony did not publish.
+    keeps_objects: bool,
 }
 
 impl DirectoryTopology {
@@ -46,6 +48,16 @@ impl DirectoryTopology {
             location: RegistryLocation::new(host, Some("team".parse().unwrap())).unwrap(),
             context: Context::new(),
             builder: "",
+            keeps_objects: false,
+        }
+    }
+
+    /// The same registry, which also keeps the objects of charts.
+    #[allow(dead_code, reason = "only the tests of releases use it")]
+    pub(crate) fn keeping_objects(&self) -> Self {
+        Self {
+            keeps_objects: true,
+            ..self.clone()
         }
     }
 
@@ -246,6 +258,21 @@ impl HelmRegistry for DirectoryTopology {
             archive: archive.into(),
             created: 0,
         })
+    }
+
+    async fn push_objects(
+        &self,
+        objects: &PackagedObjects,
+        of: &ChartRef,
+    ) -> Result<Option<Published>, RegistryError> {
+        if !self.keeps_objects {
+            return Ok(None);
+        }
+        let name = RegistryLocation::objects(of).unwrap();
+        let path = format!("objects/{}/{}", of.name(), of.version());
+        let (content, subject) = (&*objects.archive, Subject::Objects(name.clone()));
+        let published = self.publish(&path, &digest(content), content, subject, name.to_string());
+        published.map(Some)
     }
 }
 
