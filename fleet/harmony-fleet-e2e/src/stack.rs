@@ -82,24 +82,38 @@ pub fn local(namespace: Namespace, checkout: &Checkout) -> FleetServerScore<Work
     }
 }
 
-/// Deletes the namespaces of processes that have ended.
+/// Deletes the namespaces of processes that have ended, and the rights of controllers in them.
 async fn prune(topology: &K8sAnywhereTopology) -> anyhow::Result<()> {
-    let namespaces = ObjectQuery {
-        api_version: "v1".into(),
-        kind: "Namespace".into(),
-        namespace: None,
-        labels: BTreeMap::new(),
-    };
-    for namespace in topology.list(&namespaces).await? {
-        let Some(rest) = namespace.name.as_str().strip_prefix(PREFIX) else {
-            continue;
-        };
-        let process = rest.split('-').next().unwrap_or_default();
-        if !Path::new("/proc").join(process).exists() {
-            discard(&namespace.name.as_str().parse()?)?;
+    for namespace in left_behind(topology, "v1", "Namespace").await? {
+        discard(&namespace.name.as_str().parse()?)?;
+    }
+    for kind in ["ClusterRoleBinding", "ClusterRole"] {
+        for object in left_behind(topology, "rbac.authorization.k8s.io/v1", kind).await? {
+            topology.delete(&object).await?;
         }
     }
     Ok(())
+}
+
+/// The objects of the cluster that are named after the namespace of a process that has ended.
+async fn left_behind(
+    topology: &K8sAnywhereTopology,
+    api_version: &str,
+    kind: &str,
+) -> anyhow::Result<Vec<ObjectRef>> {
+    let all = ObjectQuery {
+        api_version: api_version.into(),
+        kind: kind.into(),
+        namespace: None,
+        labels: BTreeMap::new(),
+    };
+    let mut found = topology.list(&all).await?;
+    found.retain(|object| {
+        let rest = object.name.as_str().strip_prefix(PREFIX);
+        let process = rest.and_then(|rest| rest.split('-').next());
+        process.is_some_and(|process| !Path::new("/proc").join(process).exists())
+    });
+    Ok(found)
 }
 
 /// A unique namespace, with the id of this process in its name.
