@@ -106,8 +106,8 @@ async fn a_released_app_that_is_killed_raises_an_alert_until_it_is_back() -> any
     let made = release(&app, &production).await?;
     assert_eq!(
         made.effective().count(),
-        5,
-        "three images, a chart and the record: {made:#?}"
+        6,
+        "three images, a chart, its objects and the record: {made:#?}"
     );
 
     receiver.answer_with(403);
