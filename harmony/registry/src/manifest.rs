@@ -58,6 +58,21 @@ pub(crate) async fn read(
     appearing(is_known, || get(transport, scope, name)).await
 }
 
+/// Like [`read`]; as in [`head`], denied access counts as not found if our login was not refused.
+pub(crate) async fn read_if_there(
+    transport: &Transport,
+    scope: &Scope,
+    name: &str,
+) -> Result<Option<Manifest>, RegistryError> {
+    match read(transport, scope, name).await {
+        Err(error) => unless_unknown(transport, scope, error.into())
+            .await
+            .map(|()| None)
+            .map_err(|failure| failure.error),
+        found => found,
+    }
+}
+
 /// Looks several times for what is known to be there.
 async fn appearing<T, F>(
     is_known: bool,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
 use harmony_core::chart::{PackagedObjects, PublishedObjects};
 use harmony_core::outcome::Subject;
-use harmony_types::{ChartRef, Digest, ImageRef};
+use harmony_types::{ChartRef, Digest};
 use jiff::Timestamp;
 use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest};
 
@@ -14,7 +14,7 @@ use crate::answer;
 use crate::artifact::{Artifact, Blob, described};
 use crate::client::{CHART_LIMIT, OciRegistryClient, Target};
 use crate::error::ClientError;
-use crate::manifest::{self, unless_unknown};
+use crate::manifest;
 use crate::pull;
 use crate::scope::Scope;
 
@@ -65,18 +65,13 @@ fn content_of(manifest: &[u8], reference: &str) -> Result<((Digest, u64), i64), 
     Ok((described(layer).map_err(no)?, created))
 }
 
-/// Where the objects of a chart are; `None` if this registry does not have them.
-fn location(of: &ChartRef) -> Option<ImageRef> {
-    RegistryLocation::objects(of)
-}
-
 impl OciRegistryClient {
     pub(crate) async fn publish_objects(
         &self,
         objects: &PackagedObjects,
         of: &ChartRef,
     ) -> Result<Option<Published>, RegistryError> {
-        let Some(name) = location(of) else {
+        let Some(name) = RegistryLocation::objects(of) else {
             return Ok(None);
         };
         let artifact = artifact(objects, of);
@@ -100,20 +95,13 @@ impl OciRegistryClient {
         &self,
         of: &ChartRef,
     ) -> Result<Option<PublishedObjects>, RegistryError> {
-        let Some(name) = location(of) else {
+        let Some(name) = RegistryLocation::objects(of) else {
             return Ok(None);
         };
         self.check_registry(name.registry(), &name.to_string())?;
         let (transport, scope) = (self.transport(), Scope::pull(name.repository().clone()));
-        let found = match manifest::read(transport, &scope, &of.version().to_string()).await {
-            // Some registries deny access to what does not exist.
-            Err(error) => unless_unknown(transport, &scope, error.into())
-                .await
-                .map(|()| None)
-                .map_err(|failure| failure.error),
-            found => found,
-        };
-        let Some(manifest) = found? else {
+        let tag = of.version().to_string();
+        let Some(manifest) = manifest::read_if_there(transport, &scope, &tag).await? else {
             return Ok(None);
         };
         let (content, created) = content_of(&manifest.bytes, &name.to_string())?;

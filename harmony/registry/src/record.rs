@@ -117,15 +117,7 @@ async fn read(
     let scope = Scope::pull(name.repository().clone());
     let reference = name.to_string();
     let name = version.to_string();
-    let manifest = match manifest::read(transport, &scope, &name).await {
-        // Some registries deny access to what does not exist.
-        Err(error) => unless_unknown(transport, &scope, error.into())
-            .await
-            .map(|()| None)
-            .map_err(|failure| failure.error),
-        manifest => manifest,
-    };
-    let Some(manifest) = manifest? else {
+    let Some(manifest) = manifest::read_if_there(transport, &scope, &name).await? else {
         return Ok(None);
     };
     let content = content_of(&manifest.bytes, &reference)?;

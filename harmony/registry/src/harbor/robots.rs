@@ -164,7 +164,7 @@ impl Harbor {
         let operation = format!("reading the robot accounts of the project `{project}`");
         let query = format!("q=Level=project,ProjectID={id}&page={page}&page_size={PAGE_SIZE}");
         let call = api(Method::GET, format!("robots?{query}"), &operation);
-        let body = self.answer(&call, &[StatusCode::OK]).await?;
+        let body = self.answer(&call, StatusCode::OK).await?;
         serde_json::from_slice(&body).map_err(|error| {
             let transport = self.client.transport();
             transport.nonsense(&operation, error.to_string()).into()
@@ -185,7 +185,7 @@ impl Harbor {
         let operation = format!("creating the robot account `{project}+{account}`");
         let body = creation(project, account, description);
         let call = api(Method::POST, "robots".into(), &operation).with_payload(json_body(&body));
-        let body = self.answer(&call, &[StatusCode::CREATED]).await?;
+        let body = self.answer(&call, StatusCode::CREATED).await?;
         let created: Created = self.secret_in(&body, &operation)?;
         Ok(RegistryLogin {
             user: created.name,
@@ -206,7 +206,7 @@ impl Harbor {
         // An empty secret: Harbor generates one.
         let call = api(Method::PATCH, format!("robots/{}", robot.id), &operation)
             .with_payload(json_body(&json!({"secret": ""})));
-        let body = self.answer(&call, &[StatusCode::OK]).await?;
+        let body = self.answer(&call, StatusCode::OK).await?;
         let renewed: Renewed = self.secret_in(&body, &operation)?;
         Ok(RegistryLogin {
             user: robot.name.clone(),
@@ -214,10 +214,10 @@ impl Harbor {
         })
     }
 
-    async fn answer(&self, call: &Call, wanted: &[StatusCode]) -> Result<Vec<u8>, Failure> {
+    async fn answer(&self, call: &Call, wanted: StatusCode) -> Result<Vec<u8>, Failure> {
         let transport = self.client.transport();
         let response = transport.send(call).await?;
-        if !wanted.contains(&response.status()) {
+        if response.status() != wanted {
             return Err(transport.rejection(call, response).await);
         }
         let wire = transport.wire();
