@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use harmony_core::capability::pull_accounts::RegistryLogin;
 use harmony_core::proxy::ProxyVariables;
 use secrecy::SecretString;
 
@@ -103,6 +104,15 @@ impl RegistrySettings {
 pub struct Credentials {
     pub(crate) user: String,
     pub(crate) password: SecretString,
+}
+
+impl From<Credentials> for RegistryLogin {
+    fn from(credentials: Credentials) -> Self {
+        Self {
+            user: credentials.user,
+            password: credentials.password,
+        }
+    }
 }
 
 impl Credentials {

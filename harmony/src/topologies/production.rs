@@ -7,7 +7,7 @@ use harmony_core::chart::Stage;
 use harmony_core::delegation::*;
 use harmony_core::{Context, InterpretError, Outcome, Topology};
 use harmony_kubernetes::delivery::{
-    ArgoDelivery, ArgoLogin, ArgoSettings, DirectDelivery, FluxDelivery, FluxLogin, FluxSettings,
+    ArgoDelivery, ArgoSettings, DirectDelivery, FluxDelivery, FluxSettings,
 };
 use harmony_types::KubeContext;
 
@@ -198,13 +198,9 @@ impl Delivery {
                 Self::Direct(DirectDelivery::new(context, cluster, charts, location))
             }
             DeliveryChoice::ArgoCd { namespace } => {
-                let login = settings.registry.settings.login();
                 let argo = ArgoSettings {
                     namespace: namespace.clone(),
-                    login: login.map(|login| ArgoLogin {
-                        user: login.user().to_owned(),
-                        password: login.password().clone(),
-                    }),
+                    login: settings.registry.settings.login().map(Into::into),
                     ..ArgoSettings::default()
                 };
                 Self::Argo(ArgoDelivery::new(context, cluster, charts, location, argo))
@@ -219,10 +215,7 @@ impl Delivery {
                     namespace: namespace.clone(),
                     controller: *controller,
                     shard: shard.clone(),
-                    login: registry.login().map(|login| FluxLogin {
-                        user: login.user().to_owned(),
-                        password: login.password().clone(),
-                    }),
+                    login: registry.login().map(Into::into),
                     authority: registry.authorities(),
                 };
                 Self::Flux(FluxDelivery::new(context, cluster, charts, location, flux))

@@ -15,7 +15,7 @@ mod render;
 mod retire;
 
 pub use crate::marks::DELIVERY_LABEL;
-pub use argocd::{ArgoDelivery, ArgoLogin, ArgoSettings};
+pub use argocd::{ArgoDelivery, ArgoSettings};
 pub use direct::DirectDelivery;
-pub use flux::{FluxController, FluxDelivery, FluxLogin, FluxSettings};
+pub use flux::{FluxController, FluxDelivery, FluxSettings};
 pub use install::Installation;

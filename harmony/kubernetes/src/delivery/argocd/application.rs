@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use harmony_core::capability::pull_accounts::RegistryLogin;
 use harmony_core::chart::DeployTarget;
 use harmony_core::kubernetes::{KubeObject, ObjectError, ObjectRef};
 use harmony_types::{ChartRef, Namespace, ObjectName, ResourceName};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -25,7 +26,7 @@ pub struct ArgoSettings {
     /// The API server to deploy to, as Argo CD knows it.
     pub server: String,
     /// The login for the registry; without one, Argo CD uses what it already has, or none.
-    pub login: Option<ArgoLogin>,
+    pub login: Option<RegistryLogin>,
 }
 
 impl Default for ArgoSettings {
@@ -38,15 +39,6 @@ impl Default for ArgoSettings {
             login: None,
         }
     }
-}
-
-/// What Argo CD needs to pull from the registry.
-#[derive(Debug, Clone)]
-pub struct ArgoLogin {
-    /// The user name.
-    pub user: String,
-    /// The password or token.
-    pub password: SecretString,
 }
 
 /// The Application of one delivery.
@@ -311,7 +303,7 @@ mod tests {
 
     #[test]
     fn the_login_is_not_in_debug_output() {
-        let login = ArgoLogin {
+        let login = RegistryLogin {
             user: "robot".into(),
             password: "hunter2".to_owned().into(),
         };

@@ -35,7 +35,7 @@ use harmony_types::ChartRef;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-pub use application::{ArgoLogin, ArgoSettings};
+pub use application::ArgoSettings;
 
 use self::application::{Application, repository_secret, tracked};
 use self::sync::{Failure, Ongoing, Progress, Resource};

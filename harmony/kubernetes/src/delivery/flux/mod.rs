@@ -45,7 +45,7 @@ use harmony_core::owner::Owner;
 use harmony_types::ChartRef;
 use serde_json::Value;
 
-pub use site::{FluxController, FluxLogin, FluxSettings};
+pub use site::{FluxController, FluxSettings};
 
 use self::kustomization::Kustomization;
 use self::patches::patches;

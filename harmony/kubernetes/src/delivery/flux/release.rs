@@ -130,13 +130,14 @@ mod tests {
     use harmony_core::chart::DeployTarget;
     use harmony_types::ChartRef;
 
-    use super::super::site::{FluxLogin, FluxSettings, SHARD};
+    use super::super::site::{FluxSettings, SHARD};
     use super::*;
+    use harmony_core::capability::pull_accounts::RegistryLogin;
 
     fn delivery(version: &str) -> (FluxSettings, ChartRef, DeployTarget) {
         let settings = FluxSettings {
             shard: Some("shard1".parse().unwrap()),
-            login: Some(FluxLogin {
+            login: Some(RegistryLogin {
                 user: "robot".into(),
                 password: "hunter2".to_owned().into(),
             }),

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use harmony_core::capability::pull_accounts::RegistryLogin;
 use harmony_core::chart::DeployTarget;
 use harmony_core::kubernetes::ObjectRef;
 use harmony_types::{ChartRef, LabelValue, Namespace, ObjectName};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::marks::DELIVERY_LABEL;
@@ -30,7 +31,7 @@ pub struct FluxSettings {
     /// The shard of the controllers that deliver, if Flux is [sharded](https://fluxcd.io/flux/installation/configuration/sharding/).
     pub shard: Option<LabelValue>,
     /// The login for the registry; without one, charts are pulled anonymously.
-    pub login: Option<FluxLogin>,
+    pub login: Option<RegistryLogin>,
     /// Certificate authorities of the registry in PEM, in addition to those of the controller.
     pub authority: Option<String>,
 }
@@ -66,15 +67,6 @@ impl Default for FluxSettings {
             authority: None,
         }
     }
-}
-
-/// A login for a registry.
-#[derive(Debug, Clone)]
-pub struct FluxLogin {
-    /// The user name.
-    pub user: String,
-    /// The password or token.
-    pub password: SecretString,
 }
 
 /// One delivery. Everything that Flux reads for it is in the namespace of the app.
