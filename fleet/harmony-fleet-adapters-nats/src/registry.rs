@@ -144,7 +144,7 @@ impl DeviceRegistry for NatsDeviceRegistry {
         let entry = self
             .store()
             .await?
-            .entry(subjects::registry_key(&self.tenant, device))
+            .entry(subjects::device_key(&self.tenant, device))
             .await
             .map_err(|e| unavailable("read a device", e))?;
         Ok(match entry {
@@ -169,7 +169,7 @@ impl DeviceRegistry for NatsDeviceRegistry {
         };
         let value = serde_json::to_vec(&StoredDevice::from(record))
             .map_err(|e| unavailable("encode a device", e))?;
-        let key = subjects::registry_key(&self.tenant, &record.id);
+        let key = subjects::device_key(&self.tenant, &record.id);
         let store = self.store().await?;
         let written = match expected {
             Expected::Absent => store
@@ -200,7 +200,7 @@ impl DeviceRegistry for NatsDeviceRegistry {
         Revision(up_to): Revision,
     ) -> Result<(), RegistryError> {
         let store = self.store().await?;
-        let key = subjects::registry_key(&self.tenant, device);
+        let key = subjects::device_key(&self.tenant, device);
         // A delete by the key-value store would leave a marker for each name that ever was. A purge of the stream up to
         // a sequence number removes the values themselves, and cannot remove one that is written meanwhile.
         let purged = store

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::excerpt;
 use crate::{DeploymentName, ReconcileScore, SchemaVersion};
 
-/// Everything that a device should run. Stored under [`crate::subjects::state_key`], and published on
+/// Everything that a device should run. Stored under [`crate::subjects::device_key`], and published on
 /// [`crate::subjects::desired`] with each change.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DesiredState {

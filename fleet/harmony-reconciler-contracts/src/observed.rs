@@ -9,7 +9,7 @@ use crate::{
     BootId, ContainerName, ContentHash, DeploymentName, Generation, Reason, SchemaVersion, Text,
 };
 
-/// Everything that a device runs. Written under [`crate::subjects::state_key`] when something changes, and never
+/// Everything that a device runs. Written under [`crate::subjects::device_key`] when something changes, and never
 /// periodically.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedState {

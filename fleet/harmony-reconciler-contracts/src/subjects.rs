@@ -94,8 +94,8 @@ pub fn device_inboxes() -> String {
     format!("{DEVICES_INBOX_PREFIX}.>")
 }
 
-/// The key of a device in the registry bucket.
-pub fn registry_key(tenant: &TenantId, device: &DeviceId) -> String {
+/// The key of a device in the buckets of the registry, the desired and the observed states.
+pub fn device_key(tenant: &TenantId, device: &DeviceId) -> String {
     format!("{tenant}.{device}")
 }
 
@@ -115,11 +115,6 @@ pub fn republish_desired() -> (String, String) {
         format!("$KV.{DESIRED_BUCKET}.*.*"),
         format!("{ROOT}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}.desired"),
     )
-}
-
-/// The key of a device in the buckets of the desired and the observed states.
-pub fn state_key(tenant: &TenantId, device: &DeviceId) -> String {
-    format!("{tenant}.{device}")
 }
 
 /// The key of a deployment in its bucket.
@@ -162,7 +157,7 @@ mod tests {
         assert_eq!(list_devices(&tenant()), "fleet.v1.acme._operator.devices");
         assert_eq!(operator_heartbeat(&tenant()), "fleet.v1.acme._operator.hb");
         assert_eq!(device_inbox_prefix(&device), "_INBOX.device.pump-1");
-        assert_eq!(registry_key(&tenant(), &device), "acme.pump-1");
+        assert_eq!(device_key(&tenant(), &device), "acme.pump-1");
     }
 
     #[test]
