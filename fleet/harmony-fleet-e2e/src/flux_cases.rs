@@ -1,4 +1,4 @@
-//! What a version no longer has, by a controller of Flux, and a Flux that does not respond.
+//! The way to Flux and back, what a version no longer has, by a controller of Flux, and a Flux that does not respond.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use harmony::types::{Namespace, Version};
 use serde_json::json;
 
 use crate::gitops::{by_flux, install_flux, production};
+use crate::handover::{Controller, there_and_back};
 use crate::peer_app;
 use crate::released::ReleaseRig;
 use crate::stack::{discard, in_order, namespace_object, new_namespace, object, topology};
@@ -44,6 +45,24 @@ pub async fn two_versions(rig: &ReleaseRig, folder: &Path) -> anyhow::Result<[Ar
     let first = release(rig, folder, Version::new(1, 0, 0)).await?;
     let second = release(rig, folder, Version::new(2, 0, 0)).await?;
     Ok([first, second])
+}
+
+/// An app goes to a Flux with this controller and back.
+///
+/// # Errors
+/// A delivery failed, or did something else.
+pub async fn handed_over(rig: &ReleaseRig, flux_controller: FluxController) -> anyhow::Result<()> {
+    let local = topology().await?;
+    let (flux, namespace) = (new_namespace()?, new_namespace()?);
+    install_flux(&local, &flux, flux_controller).await?;
+    let controller = Controller {
+        name: "Flux",
+        delivery: by_flux(&flux, flux_controller),
+        record: record_of(flux_controller, &namespace, "hello-web")?,
+    };
+    there_and_back(rig, &namespace, &controller).await?;
+    discard(&namespace)?;
+    discard(&flux)
 }
 
 /// Settings go after approval, data stays, and a Flux that does not run is named and does not continue later.

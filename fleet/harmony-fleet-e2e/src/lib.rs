@@ -29,6 +29,7 @@ pub mod flux_cases;
 pub mod gitops;
 pub mod handover;
 pub mod kill;
+pub mod monitored;
 pub mod page;
 pub mod peer_app;
 pub mod released;

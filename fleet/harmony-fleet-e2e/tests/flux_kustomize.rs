@@ -12,10 +12,9 @@ use harmony::prelude::*;
 use harmony::release::{ChartError, ChartModel, ChartSource, ChartValues};
 use harmony::types::{ImageRef, ReleaseUnit};
 use harmony_fleet_e2e::flux_cases::{
-    deleted_with_approval_and_named_when_down, record_of, two_versions,
+    deleted_with_approval_and_named_when_down, handed_over, record_of, two_versions,
 };
 use harmony_fleet_e2e::gitops::{by_flux, install_flux, production};
-use harmony_fleet_e2e::handover::{Controller, there_and_back};
 use harmony_fleet_e2e::released::ReleaseRig;
 use harmony_fleet_e2e::stack::{
     discard, in_order, namespace_object, new_namespace, object, topology,
@@ -43,26 +42,12 @@ async fn the_kustomize_controller_delivers_what_was_released_and_gives_it_back()
     released.map_err(|report| anyhow::anyhow!("{report}"))?;
     // Each has a Flux of its own.
     try_join!(
-        handed_over(&rig),
+        handed_over(&rig, CONTROLLER),
         between_controllers(&rig, &versions[1]),
         with_values(&rig, &greeter),
         deleted_with_approval_and_named_when_down(&rig, CONTROLLER, &versions)
     )?;
     Ok(())
-}
-
-async fn handed_over(rig: &ReleaseRig) -> anyhow::Result<()> {
-    let local = topology().await?;
-    let (flux, namespace) = (new_namespace()?, new_namespace()?);
-    install_flux(&local, &flux, CONTROLLER).await?;
-    let controller = Controller {
-        name: "Flux",
-        delivery: by_flux(&flux, CONTROLLER),
-        record: record_of(CONTROLLER, &namespace, "hello-web")?,
-    };
-    there_and_back(rig, &namespace, &controller).await?;
-    discard(&namespace)?;
-    discard(&flux)
 }
 
 /// Each controller leaves no fields and no objects of its own when the other one delivers.

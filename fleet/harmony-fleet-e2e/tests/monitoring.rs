@@ -13,15 +13,14 @@ use buildkit_daemon::BuildKitDaemon;
 use harmony::configuration::{BuilderChoice, DeliveryChoice};
 use harmony::core::diagnostic::Report;
 use harmony::prelude::*;
-use harmony::scores::monitoring::Timing;
 use harmony::scores::storage::Storage;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::alert_server::AlertServer;
 use harmony_fleet_e2e::kill::kill_twice;
+use harmony_fleet_e2e::monitored::{self, APP};
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
 use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, topology};
 
-const APP: &str = "rust-webapp";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The program of `examples/rust_webapp` in a checkout, with short intervals, and its metrics at this path.
@@ -34,31 +33,16 @@ fn program(
     let pull_secret = Some(PULL_SECRET.parse()?);
     let server = HttpServer {
         pull_secret: pull_secret.clone(),
-        ..HttpServer::on(8080)
-            .with_health_path("/health")
-            .with_metrics(metrics)
+        ..monitored::server(metrics)
     };
-    let app = AppSpec {
-        project_root: checkout.to_path_buf(),
-        ..AppSpec::rust(env!("CARGO_MANIFEST_DIR"), APP)?
-    };
-    let webhook = WebhookReceiver::new(receiver.url().parse()?);
-    let app = App::of(app.serving(server.clone()));
+    let webhook = monitored::webhook(receiver)?;
+    let app = App::of(monitored::webapp(checkout)?.serving(server.clone()));
     let target = DeployTarget::namespace(namespace.clone());
     Ok(app.to(target).monitored(move |app, target| {
-        let second = Duration::from_secs(1);
-        let score = MonitoringScore::of(app, target)
-            .scrape(server.target(&app.unit, &target.namespace))
-            .alert(AlertRule::target_down().lasting(second))
-            .notify(webhook.clone())
-            .with_storage(Storage::Pod)
-            .with_timing(Timing {
-                scrape: second,
-                group_wait: Duration::ZERO,
-                group_interval: second,
-                ..Timing::default()
-            });
+        let rule = AlertRule::target_down().lasting(Duration::from_secs(1));
+        let score = monitored::monitoring(app, target, &server, rule, webhook.clone());
         MonitoringScore {
+            storage: Storage::Pod,
             pull_secret: pull_secret.clone(),
             check_deadline: Duration::from_secs(12),
             ..score

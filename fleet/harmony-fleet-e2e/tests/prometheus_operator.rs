@@ -19,18 +19,17 @@ use harmony::prelude::*;
 use harmony::release::WorkTree;
 use harmony::scores::K8sResourceScore;
 use harmony::scores::monitoring::{
-    DiscordReceiver, EmailReceiver, NtfyReceiver, ScrapeTarget, SecretKey, SlackReceiver, Timing,
-    images,
+    DiscordReceiver, EmailReceiver, NtfyReceiver, ScrapeTarget, SecretKey, SlackReceiver, images,
 };
 use harmony::types::{ImageRef, Namespace};
 use harmony_fleet_e2e::alert_server::AlertServer;
 use harmony_fleet_e2e::checkout::Checkout;
 use harmony_fleet_e2e::kill::kill_twice;
+use harmony_fleet_e2e::monitored::{self, APP};
 use harmony_fleet_e2e::stack::{discard, in_order, new_namespace, object, readable, topology};
 use serde_json::{Value, json};
 
 const GROUP: &str = "monitoring.coreos.com";
-const APP: &str = "rust-webapp";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The definitions in the operator's Go module.
@@ -202,28 +201,13 @@ fn monitored_app(
     receiver: &AlertServer,
     check_deadline: Duration,
 ) -> anyhow::Result<App> {
-    let server = HttpServer::on(8080)
-        .with_health_path("/health")
-        .with_metrics("/metrics");
-    let app = AppSpec {
-        project_root: checkout.to_path_buf(),
-        ..AppSpec::rust(env!("CARGO_MANIFEST_DIR"), APP)?
-    };
-    let webhook = WebhookReceiver::new(receiver.url().parse()?);
-    let app = App::of(app.serving(server.clone()));
+    let server = monitored::server("/metrics");
+    let webhook = monitored::webhook(receiver)?;
+    let app = App::of(monitored::webapp(checkout)?.serving(server.clone()));
     let target = DeployTarget::namespace(namespace.clone());
     Ok(app.to(target).monitored(move |app, target| {
-        let second = Duration::from_secs(1);
-        let score = MonitoringScore::of(app, target)
-            .scrape(server.target(&app.unit, &target.namespace))
-            .alert(AlertRule::target_down().lasting(second))
-            .notify(webhook.clone())
-            .with_timing(Timing {
-                scrape: second,
-                group_wait: Duration::ZERO,
-                group_interval: second,
-                ..Timing::default()
-            });
+        let rule = AlertRule::target_down().lasting(Duration::from_secs(1));
+        let score = monitored::monitoring(app, target, &server, rule, webhook.clone());
         MonitoringScore {
             check_deadline,
             ..score

@@ -1,20 +1,19 @@
 //! Tests the whole way to production: a tag is released, verified in staging, and deployed to production by Argo CD, with
 //! monitoring in both. What fails in staging leaves production as it is.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use harmony::configuration::DeliveryChoice;
 use harmony::core::diagnostic::Report;
 use harmony::prelude::*;
-use harmony::scores::monitoring::Timing;
 use harmony::scores::storage::Storage;
 use harmony::types::Namespace;
 use harmony_fleet_e2e::alert_server::AlertServer;
 use harmony_fleet_e2e::gitops::{install_argocd, production as topology_of};
+use harmony_fleet_e2e::monitored::{self, APP};
 use harmony_fleet_e2e::released::{PULL_SECRET, ReleaseRig};
 use harmony_fleet_e2e::stack::{discard, image_of, in_order, new_namespace, topology};
 
-const APP: &str = "rust-webapp";
 const CRATE: &str = "examples/rust_webapp/webapp";
 
 /// The program of `examples/rust_webapp` with two targets, short intervals, and no volumes.
@@ -25,31 +24,17 @@ fn program(
 ) -> anyhow::Result<App> {
     let server = HttpServer {
         pull_secret: Some(PULL_SECRET.parse()?),
-        ..HttpServer::on(8080)
-            .with_health_path("/health")
-            .with_metrics("/metrics")
+        ..monitored::server("/metrics")
     };
-    let app = AppSpec {
-        project_root: rig.root().to_path_buf(),
-        ..AppSpec::rust(env!("CARGO_MANIFEST_DIR"), APP)?
-    };
-    let webhook = WebhookReceiver::new(receiver.url().parse()?);
+    let app = monitored::webapp(rig.root())?;
+    let webhook = monitored::webhook(receiver)?;
     let [staging, production] = stages.map(Namespace::clone);
     Ok(App::of(app.serving(server.clone()))
         .to(DeployTarget::staging(staging))
         .to(DeployTarget::production(production))
         .monitored(move |app, target| {
-            let second = Duration::from_secs(1);
-            let score = MonitoringScore::of(app, target)
-                .scrape(server.target(&app.unit, &target.namespace))
-                .alert(AlertRule::target_down())
-                .notify(webhook.clone())
-                .with_timing(Timing {
-                    scrape: second,
-                    group_wait: Duration::ZERO,
-                    group_interval: second,
-                    ..Timing::default()
-                });
+            let rule = AlertRule::target_down();
+            let score = monitored::monitoring(app, target, &server, rule, webhook.clone());
             MonitoringScore {
                 pull_secret: server.pull_secret.clone(),
                 storage: Storage::Pod,
