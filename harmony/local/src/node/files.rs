@@ -86,14 +86,14 @@ pub(super) fn remove(path: &Path) -> Result<(), LocalNodeError> {
     }
 }
 
-/// The last lines of a text file, oldest first; empty if it cannot be read.
-pub(super) fn tail(path: &Path, lines: usize) -> Vec<String> {
+/// The last lines of a text file from this offset on, oldest first; empty if it cannot be read.
+pub(super) fn tail(path: &Path, from: u64, lines: usize) -> Vec<String> {
     const WINDOW: u64 = 64 * 1024;
     let read = || -> io::Result<Vec<u8>> {
         use std::io::{Read, Seek, SeekFrom};
         let mut file = fs::File::open(path)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(WINDOW)))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(WINDOW).max(from)))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok(bytes)
@@ -191,6 +191,6 @@ mod tests {
     #[test]
     fn the_tail_is_in_order() {
         assert_eq!(last_lines("a\n\nb\nc\n", 2), ["b", "c"]);
-        assert!(tail(Path::new("/nowhere"), 3).is_empty());
+        assert!(tail(Path::new("/nowhere"), 0, 3).is_empty());
     }
 }

@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::error::LocalNodeError;
+use super::files;
 
 /// The state directory that a process belongs to.
 pub(super) const NODE_MARK: &str = "HARMONY_NODE";
@@ -45,6 +46,34 @@ pub(super) struct Marked {
     /// The program that it runs, even if the file has been replaced since.
     pub(super) program: PathBuf,
     pidfd: OwnedFd,
+}
+
+/// A process whose exit can be observed.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pidfd: OwnedFd,
+    /// The length of its log when it started: earlier output is of an earlier process.
+    log_from: u64,
+}
+
+impl Handle {
+    pub(super) fn has_ended(&self) -> bool {
+        has_ended(&self.pidfd)
+    }
+
+    /// The last lines that it has written to its log.
+    pub(super) fn output(&self, log: &Path, lines: usize) -> Vec<String> {
+        files::tail(log, self.log_from, lines)
+    }
+}
+
+impl From<Marked> for Handle {
+    fn from(marked: Marked) -> Self {
+        Self {
+            pidfd: marked.pidfd,
+            log_from: 0,
+        }
+    }
 }
 
 impl Marked {
@@ -240,12 +269,21 @@ pub(super) struct Launch {
 }
 
 /// Starts a process that outlives this one, in its own session, with a minimal environment, and with its output in a
-/// log.
-pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(), LocalNodeError> {
+/// log. A scan of `/proc` does not find the process until `setsid` has loaded the program, which takes seconds on a slow
+/// disk, so the handle is the only way to know whether it is running until then.
+pub(super) fn launch(
+    launch: &Launch,
+    setsid: &Path,
+    state: &Path,
+) -> Result<Handle, LocalNodeError> {
     let log = open_log(&launch.log).map_err(LocalNodeError::file("open", &launch.log))?;
     let errors = log
         .try_clone()
         .map_err(LocalNodeError::file("open", &launch.log))?;
+    let log_from = log
+        .metadata()
+        .map_err(LocalNodeError::file("inspect", &launch.log))?
+        .len();
     let mut command = tokio::process::Command::from(harmony_core::process::command(setsid, &[]));
     command
         .arg(&launch.program)
@@ -259,11 +297,16 @@ pub(super) fn launch(launch: &Launch, setsid: &Path, state: &Path) -> Result<(),
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors);
-    // The handle is dropped: tokio reaps the process if it exits while this one is running.
-    command
-        .spawn()
-        .map_err(LocalNodeError::process("start", launch.name))?;
-    Ok(())
+    let pidfd = start(command).map_err(LocalNodeError::process("start", launch.name))?;
+    Ok(Handle { pidfd, log_from })
+}
+
+/// The child is dropped at the end: tokio reaps the process if it exits while this one is running.
+fn start(mut command: tokio::process::Command) -> io::Result<OwnedFd> {
+    let child = command.spawn()?;
+    let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+    let pid = pid.ok_or(io::ErrorKind::NotFound)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// The environment of a component. Proxy settings are only for components that pull images; the others would use the
@@ -420,6 +463,34 @@ mod tests {
         assert!(!marked);
     }
 
+    /// On a slow disk, `setsid` takes longer to load the program than the interval of the checks.
+    #[tokio::test]
+    async fn a_process_whose_program_is_still_loading_has_not_ended() {
+        let state = tempfile::tempdir().unwrap();
+        let slow = state.path().join("slow-setsid");
+        fs::write(&slow, "#!/bin/sh\nsleep 0.2\necho done\n").unwrap();
+        fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let never_loaded = Launch {
+            name: "sleep",
+            program: "/bin/true".into(),
+            args: Vec::new(),
+            log: state.path().join("log"),
+            reaches_out: false,
+            spec: "abc".into(),
+        };
+        fs::write(&never_loaded.log, "the last words of an earlier process\n").unwrap();
+        let handle = launch(&never_loaded, &slow, state.path()).unwrap();
+        let leaders = find(NODE_MARK, state.path()).unwrap();
+        assert!(leaders.iter().all(|one| !one.leader), "{leaders:?}");
+        assert!(!handle.has_ended());
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while !handle.has_ended() {
+            assert!(std::time::Instant::now() < deadline, "it never ended");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(handle.output(&never_loaded.log, 10), ["done"]);
+    }
+
     #[tokio::test]
     async fn a_launched_process_is_found_by_its_marker_and_stopped() {
         let state = tempfile::tempdir().unwrap();
@@ -435,7 +506,7 @@ mod tests {
             reaches_out: false,
             spec: "abc".into(),
         };
-        launch(&sleep, Path::new("/usr/bin/setsid"), state.path()).unwrap();
+        let handle = launch(&sleep, Path::new("/usr/bin/setsid"), state.path()).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
         let leader = loop {
             let mut found = find(NODE_MARK, state.path()).unwrap();
@@ -456,7 +527,9 @@ mod tests {
             (leader.name.as_str(), leader.spec.as_str()),
             ("sleep", "abc")
         );
+        assert!(!handle.has_ended());
         leader.stop(Duration::from_secs(5)).await.unwrap();
+        assert!(handle.has_ended());
         for child in find(NODE_MARK, state.path()).unwrap() {
             child.stop(Duration::ZERO).await.unwrap();
         }

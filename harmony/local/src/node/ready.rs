@@ -1,6 +1,8 @@
 //! Waits for the node, and checks that the components it needs are still running.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use harmony_core::Context;
@@ -12,11 +14,10 @@ use kube::runtime::wait::await_condition;
 use kube::{Client, Config};
 
 use super::component::Component;
-use super::components;
 use super::config::LocalNodeConfig;
 use super::error::LocalNodeError;
-use super::files;
 use super::launch_plan;
+use super::process::Handle;
 
 /// The time between two checks of something that cannot be watched.
 const EVERY: Duration = Duration::from_millis(25);
@@ -24,10 +25,39 @@ const EVERY: Duration = Duration::from_millis(25);
 /// rarely reached.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The processes that were running, and those that this run has started.
+#[derive(Debug, Default)]
+pub(super) struct Processes(Mutex<BTreeMap<Component, Handle>>);
+
+impl Processes {
+    pub(super) fn add(&self, component: Component, process: Handle) {
+        self.lock().insert(component, process);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Component, Handle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn output(&self, component: Component, log: &Path, lines: usize) -> Vec<String> {
+        let processes = self.lock();
+        processes
+            .get(&component)
+            .map(|process| process.output(log, lines))
+            .unwrap_or_default()
+    }
+
+    fn first_ended(&self, needed: &[Component]) -> Option<Component> {
+        let processes = self.lock();
+        let ended = |component: &Component| processes.get(component).is_some_and(Handle::has_ended);
+        needed.iter().copied().find(ended)
+    }
+}
+
 /// Runs `wait` until it completes, the run is cancelled, one of `needed` exits, or it takes too long.
 pub(super) async fn watched<F: Future>(
     ctx: &Context,
     config: &LocalNodeConfig,
+    processes: &Processes,
     needed: &[Component],
     what: &str,
     wait: F,
@@ -37,36 +67,26 @@ pub(super) async fn watched<F: Future>(
         tokio::select! {
             biased;
             output = wait => Ok(output),
-            died = first_to_end(config, needed) => Err(died),
-            () = tokio::time::sleep(PATIENCE) => Err(not_ready(config, needed, what, started.elapsed())),
+            component = first_to_end(processes, needed) => Err(died(config, processes, component)),
+            () = tokio::time::sleep(PATIENCE) => Err(not_ready(config, processes, needed, what, started.elapsed())),
         }
     });
     waited.await?
 }
 
-async fn first_to_end(config: &LocalNodeConfig, needed: &[Component]) -> LocalNodeError {
-    // A process that has just started is not yet the leader of its session.
-    const LOOK_EVERY: Duration = Duration::from_millis(250);
+async fn first_to_end(processes: &Processes, needed: &[Component]) -> Component {
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let running = match running(config) {
-            Ok(running) => running,
-            Err(error) => return error,
-        };
-        if let Some(component) = needed.iter().find(|component| !running.contains(component)) {
-            return died(config, *component);
+        if let Some(component) = processes.first_ended(needed) {
+            return component;
         }
+        tokio::time::sleep(EVERY).await;
     }
 }
 
-fn running(config: &LocalNodeConfig) -> Result<Vec<Component>, LocalNodeError> {
-    Ok(components::leaders(config)?.into_keys().collect())
-}
-
-fn died(config: &LocalNodeConfig, component: Component) -> LocalNodeError {
+fn died(config: &LocalNodeConfig, processes: &Processes, component: Component) -> LocalNodeError {
     const READ: usize = 200;
     let log = launch_plan::log_of(&config.layout(), component);
-    let output = telling(&files::tail(&log, READ));
+    let output = telling(&processes.output(component, &log, READ));
     LocalNodeError::ComponentDied {
         component,
         log,
@@ -107,6 +127,7 @@ fn telling(lines: &[String]) -> Vec<String> {
 
 fn not_ready(
     config: &LocalNodeConfig,
+    processes: &Processes,
     needed: &[Component],
     what: &str,
     elapsed: Duration,
@@ -115,7 +136,8 @@ fn not_ready(
     let seen = needed
         .iter()
         .filter_map(|component| {
-            let last = files::tail(&launch_plan::log_of(&config.layout(), *component), 1).pop()?;
+            let log = launch_plan::log_of(&config.layout(), *component);
+            let last = processes.output(*component, &log, 1).pop()?;
             Some(format!("{component}: {last}"))
         })
         .collect();

@@ -28,7 +28,7 @@ use super::pki;
 use super::preflight;
 use super::process::{self, Launch, Marked};
 use super::program::{self, Program};
-use super::ready::{self, until, watched};
+use super::ready::{self, Processes, until, watched};
 
 /// The time that a replaced component gets to exit.
 const GRACE: Duration = Duration::from_secs(5);
@@ -75,6 +75,11 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
     let running = end_outdated(before, &launches, &step).await?;
     let starting = missing(&running);
     let result = outcome(config, &starting, &running);
+    let since = kubelet_started(&running);
+    let processes = Processes::default();
+    for (component, process) in running {
+        processes.add(component, process.into());
+    }
     let node = Starting {
         ctx,
         config,
@@ -82,9 +87,10 @@ pub(super) async fn up(ctx: &Context, config: &LocalNodeConfig) -> Result<Outcom
         program: &program,
         machine: &machine,
         launches: &launches,
+        processes: &processes,
     };
     // Boxed like the wait below, because API clients make large futures.
-    Box::pin(node.start_all(&starting, kubelet_started(&running), &pause, &step, started)).await?;
+    Box::pin(node.start_all(&starting, since, &pause, &step, started)).await?;
     if result.is_unchanged() {
         step.skipped("already running");
     } else {
@@ -214,6 +220,7 @@ struct Starting<'a> {
     program: &'a Program,
     machine: &'a Machine,
     launches: &'a BTreeMap<Component, Launch>,
+    processes: &'a Processes,
 }
 
 impl Starting<'_> {
@@ -226,7 +233,12 @@ impl Starting<'_> {
         step: &Step,
         started: Instant,
     ) -> Result<(), LocalNodeError> {
-        let Self { ctx, config, .. } = self;
+        let Self {
+            ctx,
+            config,
+            processes,
+            ..
+        } = self;
         let start = |component: Component| -> Result<(), LocalNodeError> {
             if !starting.contains(&component) {
                 return Ok(());
@@ -234,7 +246,9 @@ impl Starting<'_> {
             let Some(launch) = self.launches.get(&component) else {
                 return Ok(());
             };
-            process::launch(launch, &self.host.setsid, &config.state_dir)
+            let process = process::launch(launch, &self.host.setsid, &config.state_dir)?;
+            self.processes.add(component, process);
+            Ok(())
         };
         step.message("etcd and containerd");
         start(Component::Etcd)?;
@@ -250,7 +264,15 @@ impl Starting<'_> {
             dns::apply(&client, config, self.machine, self.program, &pause.name),
             async {
                 let ready = Box::pin(ready::node_is_ready(&client, &config.name, since));
-                watched(ctx, config, &Component::ALL, "the node is not Ready", ready).await?;
+                watched(
+                    ctx,
+                    config,
+                    processes,
+                    &Component::ALL,
+                    "the node is not Ready",
+                    ready,
+                )
+                .await?;
                 step.message(format!(
                     "node Ready after {:.1} s; cluster DNS",
                     started.elapsed().as_secs_f64()
@@ -262,6 +284,7 @@ impl Starting<'_> {
         watched(
             ctx,
             config,
+            processes,
             &Component::ALL,
             "cluster DNS does not answer",
             answers,
@@ -274,12 +297,18 @@ impl Starting<'_> {
         start: &impl Fn(Component) -> Result<(), LocalNodeError>,
         step: &Step,
     ) -> Result<Client, LocalNodeError> {
-        let Self { ctx, config, .. } = self;
+        let Self {
+            ctx,
+            config,
+            processes,
+            ..
+        } = self;
         let needed = [Component::Etcd];
         let database = until(|| ready::listens(config.etcd_client_address()));
         watched(
             ctx,
             config,
+            processes,
             &needed,
             "etcd does not accept connections",
             database,
@@ -293,14 +322,27 @@ impl Starting<'_> {
             until(|| ready::listens(config.api_address())).await;
             until(|| ready::api_is_ready(&client)).await;
         };
-        watched(ctx, config, &needed, "the API server is not ready", api).await?;
+        watched(
+            ctx,
+            config,
+            processes,
+            &needed,
+            "the API server is not ready",
+            api,
+        )
+        .await?;
         start(Component::ControllerManager)?;
         start(Component::Scheduler)?;
         Ok(client)
     }
 
     async fn provide_images(self, pause: &PauseImage) -> Result<(), LocalNodeError> {
-        let Self { ctx, config, .. } = self;
+        let Self {
+            ctx,
+            config,
+            processes,
+            ..
+        } = self;
         let layout = config.layout();
         let containerd = Containerd::new(&self.host.ctr, &layout);
         let needed = [Component::Containerd];
@@ -308,6 +350,7 @@ impl Starting<'_> {
         watched(
             ctx,
             config,
+            processes,
             &needed,
             "containerd does not accept connections",
             answers,
