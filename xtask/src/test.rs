@@ -61,44 +61,51 @@ fn run_everything(began: Instant) -> anyhow::Result<Tally> {
     tested
 }
 
-/// First the suites that wait for the cluster, beside those that need only this machine. Then the end-to-end tests of the
-/// examples, beside all others.
+/// First the suites that wait for the cluster, beside those that need only this machine. Then the end-to-end tests in two
+/// groups of about the same length, beside all others.
 fn run_suites(environment: &Environment) -> anyhow::Result<Tally> {
     let suite = |prefix, threads| Suite {
         environment,
         prefix,
         threads,
     };
-    let (cluster, alone) = (suite("[cluster] ", Some(WAITING_THREADS)), suite("", None));
+    let alone = suite("", None);
+    let tests = |names: &'static [&str], suite| move || cargo_test(&tests(names), &suite);
     let machine = || {
         let mut tally = cargo_test(&UNIT_TESTS, &alone)?;
         tally += cargo_test(&["--doc"], &alone)?;
-        tally += cargo_test(&tests(MACHINE), &alone)?;
+        tally += cargo_test(&self::tests(MACHINE), &alone)?;
         Ok(tally)
     };
-    let mut tally = beside(|| cargo_test(&tests(WAITING), &cluster), machine)?;
-    let examples = suite("[examples] ", None);
+    let cluster = tests(WAITING, suite("[cluster] ", Some(WAITING_THREADS)));
+    let mut tally = beside(vec![Box::new(cluster), Box::new(machine)])?;
     let others = other_suites()?;
-    let others: Vec<&str> = others.iter().map(String::as_str).collect();
-    tally += beside(
-        || cargo_test(&tests(EXAMPLES), &examples),
-        || cargo_test(&tests(&others), &alone),
-    )?;
+    let others = || {
+        let names: Vec<&str> = others.iter().map(String::as_str).collect();
+        cargo_test(&self::tests(&names), &alone)
+    };
+    tally += beside(vec![
+        Box::new(tests(INTERRUPTED, suite("[interrupted] ", None))),
+        Box::new(tests(EXAMPLES, suite("[examples] ", None))),
+        Box::new(others),
+    ])?;
     Ok(tally)
 }
 
-/// Runs both at the same time.
-fn beside(
-    one: impl FnOnce() -> anyhow::Result<Tally> + Send,
-    other: impl FnOnce() -> anyhow::Result<Tally>,
-) -> anyhow::Result<Tally> {
-    let (other, one) = std::thread::scope(|scope| {
-        let one = scope.spawn(one);
-        (other(), one.join())
-    });
-    let mut tally = other?;
-    tally += one.map_err(|_| anyhow::anyhow!("a suite panicked"))??;
-    Ok(tally)
+type Part<'a> = Box<dyn FnOnce() -> anyhow::Result<Tally> + Send + 'a>;
+
+/// Runs all parts at the same time.
+fn beside(parts: Vec<Part<'_>>) -> anyhow::Result<Tally> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = parts.into_iter().map(|part| scope.spawn(part)).collect();
+        let mut tally = Tally::default();
+        for part in running {
+            tally += part
+                .join()
+                .map_err(|_| anyhow::anyhow!("a suite panicked"))??;
+        }
+        Ok(tally)
+    })
 }
 
 /// Suites that mostly wait for the cluster. The last two change definitions that the whole cluster shares, so no test that
@@ -115,17 +122,9 @@ const WAITING_THREADS: usize = 4;
 /// Suites that need this machine alone, and use all of it: they run the compiler.
 const MACHINE: &[&str] = &["compile_fail"];
 /// End-to-end tests of the examples, which compile little and wait for the cluster.
-const EXAMPLES: &[&str] = &[
-    "argocd",
-    "faults",
-    "flux",
-    "flux_kustomize",
-    "interrupted",
-    "monitoring",
-    "pipeline",
-    "tag_to_production",
-    "websites",
-];
+const EXAMPLES: &[&str] = &["argocd", "faults", "flux", "flux_kustomize", "monitoring"];
+/// More of them, led by the longest.
+const INTERRUPTED: &[&str] = &["interrupted", "pipeline", "tag_to_production", "websites"];
 const UNIT_TESTS: [&str; 2] = ["--lib", "--bins"];
 
 /// The names of all other integration tests.
@@ -138,7 +137,7 @@ fn other_suites() -> anyhow::Result<BTreeSet<String>> {
         .packages
         .iter()
         .flat_map(|package| &package.targets);
-    let elsewhere = [WAITING, MACHINE, EXAMPLES].concat();
+    let elsewhere = [WAITING, MACHINE, EXAMPLES, INTERRUPTED].concat();
     let names = targets
         .filter(|target| target.is_test())
         .map(|target| target.name.clone())
