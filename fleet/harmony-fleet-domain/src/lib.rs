@@ -12,6 +12,8 @@
 //! - [`DeviceRegistry`]: the durable list of devices; only the operator writes to it.
 //! - [`FleetReflector`]: copies the devices to another system; the copy can be deleted and is rebuilt.
 //! - [`AgentLink`]: the connection of an agent to the operator.
+//! - [`ContainerRuntime`], [`ContainerSigns`]: the program that runs the containers of a device.
+//! - [`WorkloadLink`]: how a device learns what to run, and tells what it runs.
 //! - [`DeviceCommander`], [`DeviceDirectory`]: the connection of tools to devices and the operator.
 //!
 //! Time: decisions use a [`Moment`], a reading of a monotonic clock. Wall-clock timestamps are for display only and are
@@ -35,9 +37,14 @@ pub use error_chain::ErrorChain;
 pub use moment::Moment;
 pub use ports::agent_link::{AgentLink, LinkError};
 pub use ports::commander::{CommandFailure, DeviceCommander, Pong};
+pub use ports::containers::{
+    Checked, ContainerId, ContainerRuntime, ContainerSigns, LiveContainer, LiveState, NewContainer,
+    RuntimeError,
+};
 pub use ports::directory::{DeviceDirectory, DirectoryError, FleetListing};
 pub use ports::reflector::{FleetReflector, ReflectError, Reflected};
 pub use ports::registry::{DeviceRegistry, Expected, RegistryError, Revision, Slot};
+pub use ports::workload_link::WorkloadLink;
 pub use presence::Presence;
 pub use state::{FleetState, HeartbeatEffect, RegistrationStep};
 

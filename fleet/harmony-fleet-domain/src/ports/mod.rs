@@ -3,6 +3,8 @@
 
 pub(crate) mod agent_link;
 pub(crate) mod commander;
+pub(crate) mod containers;
 pub(crate) mod directory;
 pub(crate) mod reflector;
 pub(crate) mod registry;
+pub(crate) mod workload_link;
