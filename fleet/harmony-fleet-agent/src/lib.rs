@@ -5,7 +5,7 @@
 //!
 //! Start with [`run()`], which lists the steps. Each step has its own module: [`state`] (the state directory with
 //! atomic writes), [`session`] (registration and heartbeats), [`commands`] (commands from the operator and tools),
-//! [`status`] (tells other processes on a socket in the state directory whether the agent is ready).
+//! [`workload`] (makes the device run what it should run), [`status`] (tells other processes on a socket in the state directory whether the agent is ready).
 //!
 //! Nothing from the network stops the agent, and invalid files do not prevent it from starting. An idle agent writes
 //! nothing to disk.
@@ -16,6 +16,9 @@ mod run;
 pub mod session;
 pub mod state;
 pub mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod workload;
 
 pub use args::{Args, Settings};
 pub use run::{AgentError, main_with, run};
