@@ -12,6 +12,7 @@
 
 pub mod args;
 pub mod commands;
+mod random;
 mod run;
 pub mod session;
 pub mod state;

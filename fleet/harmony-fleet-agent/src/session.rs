@@ -19,6 +19,7 @@ use harmony_reconciler_contracts::{
 };
 use tokio::sync::Notify;
 
+use crate::random::{at_random, sleep_at_random};
 use crate::state::{Memory, StateFolder};
 use crate::status::Status;
 
@@ -200,13 +201,4 @@ impl<'a, L: AgentLink> Session<'a, L> {
             );
         }
     }
-}
-
-/// A duration shifted randomly by up to `part` of itself in either direction.
-fn at_random(duration: Duration, part: f64) -> Duration {
-    duration.mul_f64(1.0 - part + 2.0 * part * fastrand::f64())
-}
-
-async fn sleep_at_random(longest: Duration) {
-    tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
 }

@@ -22,6 +22,7 @@ use super::lock::Lock;
 use super::machine::Machine;
 use super::network::{self, MachineRecord};
 use super::packages;
+use super::podman;
 use super::preflight;
 use super::process::{self, Marked};
 use super::program;
@@ -66,6 +67,8 @@ pub(super) async fn down(
     let mut running = components::leaders(config)?;
     // Stop the kubelet too, because it would restart what is stopped next. None of these components stores anything.
     end(&mut running, &STATELESS, Duration::ZERO).await?;
+    step.message("containers of devices");
+    podman::stop(config).await?;
     step.message("pods");
     drain(ctx, config, running.contains_key(&Component::Containerd)).await;
     end(

@@ -52,6 +52,7 @@ pub(super) fn launch(inputs: Inputs<'_>, component: Component) -> Result<Launch,
         args: args.into_iter().map(OsString::from).collect(),
         log: log_of(&layout, component),
         reaches_out: component == Component::Containerd,
+        env: Vec::new(),
         spec: files::fingerprint(parts.iter().map(Vec::as_slice)),
     })
 }

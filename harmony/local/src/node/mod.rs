@@ -45,6 +45,7 @@ mod machine;
 mod network;
 pub(super) mod packages;
 mod pki;
+mod podman;
 mod preflight;
 mod process;
 mod program;
@@ -177,6 +178,17 @@ impl LocalNode {
             Action::Unchanged
         };
         Ok(Change::new(action, Subject::File(path)))
+    }
+
+    /// Starts podman for simulated devices, unless it runs, and returns its socket. It has images and containers of its own,
+    /// which nobody else on this machine sees, and is stopped with the node.
+    ///
+    /// Installs podman with apt if it is missing. In planning mode nothing is changed.
+    ///
+    /// # Errors
+    /// Not root, podman cannot be installed, or it does not start.
+    pub async fn podman(&self, ctx: &Context) -> Result<PathBuf, LocalNodeError> {
+        Box::pin(podman::ensure(ctx, &self.config)).await
     }
 
     /// The address of the node on this machine. Pods reach what listens on it.

@@ -264,6 +264,8 @@ pub(super) struct Launch {
     pub(super) log: PathBuf,
     /// Whether it connects to other hosts.
     pub(super) reaches_out: bool,
+    /// More variables of its environment.
+    pub(super) env: Vec<(OsString, OsString)>,
     /// The fingerprint of everything above and of the files that it reads.
     pub(super) spec: String,
 }
@@ -290,6 +292,7 @@ pub(super) fn launch(
         .args(&launch.args)
         .env_clear()
         .envs(passed_on(launch.reaches_out))
+        .envs(launch.env.iter().cloned())
         .env(NODE_MARK, state)
         .env(COMPONENT_MARK, launch.name)
         .env(SPEC_MARK, &launch.spec)
@@ -476,6 +479,7 @@ mod tests {
             args: Vec::new(),
             log: state.path().join("log"),
             reaches_out: false,
+            env: Vec::new(),
             spec: "abc".into(),
         };
         fs::write(&never_loaded.log, "the last words of an earlier process\n").unwrap();
@@ -504,6 +508,7 @@ mod tests {
             ],
             log: log.clone(),
             reaches_out: false,
+            env: Vec::new(),
             spec: "abc".into(),
         };
         let handle = launch(&sleep, Path::new("/usr/bin/setsid"), state.path()).unwrap();

@@ -1,0 +1,228 @@
+//! Podman, for the simulated devices of this machine: a service with its own images, containers and network.
+//!
+//! It is started when something asks for it, and it is a process of the node like its components: `down` stops it and its
+//! containers. Other podman users of this machine do not see it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use harmony_core::Context;
+use tokio::net::UnixStream;
+
+use super::config::{Layout, LocalNodeConfig};
+use super::error::LocalNodeError;
+use super::files::{self, Access};
+use super::lock::Lock;
+use super::packages;
+use super::preflight;
+use super::process::{self, Launch, NODE_MARK};
+use super::tool;
+
+const NAME: &str = "podman";
+const BRIDGE: &str = "harmony-dev0";
+
+/// The time that podman has to answer after its start, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_millis(25);
+
+/// Starts the service, unless it runs, and returns its socket. Pods can use the socket through the folder that it is in.
+///
+/// In planning mode nothing is started.
+pub(super) async fn ensure(
+    ctx: &Context,
+    config: &LocalNodeConfig,
+) -> Result<PathBuf, LocalNodeError> {
+    preflight::check_root()?;
+    let layout = config.layout();
+    let socket = socket_of(&layout);
+    if ctx.is_planning() || answers(&socket).await {
+        return Ok(socket);
+    }
+    let _lock = Lock::acquire(ctx, &layout.lock(), "the local node").await?;
+    if packages::search(NAME).is_none() {
+        packages::install(ctx, &[NAME]).await?;
+    }
+    let program = packages::search(NAME).ok_or_else(missing)?;
+    let host = packages::ensure(ctx).await?;
+    if answers(&socket).await {
+        return Ok(socket);
+    }
+    for old in running(config)? {
+        old.stop(Duration::ZERO).await?;
+    }
+    write_files(&layout, &host.cni_plugins)?;
+    let launch = launch(&layout, program);
+    let process = process::launch(&launch, &host.setsid, &config.state_dir)?;
+    let ready = async {
+        while !answers(&socket).await {
+            if process.has_ended() {
+                return Err(LocalNodeError::Tool {
+                    command: "podman system service".into(),
+                    status: "it ended during startup".into(),
+                    output: process.output(&launch.log, 6),
+                });
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+        Ok(())
+    };
+    let waited = ctx.unless_cancelled(tokio::time::timeout(PATIENCE, ready));
+    waited.await?.unwrap_or_else(|_| {
+        Err(LocalNodeError::NotReady {
+            what: "podman does not answer".into(),
+            seconds: PATIENCE.as_secs(),
+            seen: process.output(&launch.log, 1),
+            logs: layout.logs(),
+        })
+    })?;
+    // The folder above is private. In a pod, the agent is not root.
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))
+        .map_err(LocalNodeError::file("open", &socket))?;
+    Ok(socket)
+}
+
+/// Stops all containers and the service.
+pub(super) async fn stop(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
+    let layout = config.layout();
+    let (true, Some(program)) = (storage(&layout).exists(), packages::search(NAME)) else {
+        return Ok(());
+    };
+    let mut command = harmony_core::process::async_command(&program, &[]);
+    command.envs(environment(&layout)).args(places(&layout));
+    command.args(["stop", "--all", "--time", "3"]);
+    // What does not stop is killed with all other processes of the node.
+    let _ = tokio::time::timeout(PATIENCE, tool::finish(command, "")).await;
+    for service in running(config)? {
+        service.stop(Duration::from_secs(2)).await?;
+    }
+    if let Some(ip) = packages::search("ip") {
+        // It does not exist if no container ran.
+        let _ = tool::run(&ip, &["link", "delete", BRIDGE]).await;
+    }
+    Ok(())
+}
+
+/// The socket of the service.
+fn socket_of(layout: &Layout) -> PathBuf {
+    layout.run().join("podman/podman.sock")
+}
+
+fn storage(layout: &Layout) -> PathBuf {
+    layout.state().join("podman")
+}
+
+fn missing() -> LocalNodeError {
+    LocalNodeError::PackagesMissing {
+        programs: vec![NAME.into()],
+        packages: vec![NAME],
+    }
+}
+
+fn running(config: &LocalNodeConfig) -> Result<Vec<process::Marked>, LocalNodeError> {
+    let marked = process::find(NODE_MARK, &config.state_dir)?.into_iter();
+    Ok(marked
+        .filter(|one| one.leader && one.name == NAME)
+        .collect())
+}
+
+async fn answers(socket: &Path) -> bool {
+    UnixStream::connect(socket).await.is_ok()
+}
+
+/// Where it keeps its containers; the same for each command.
+fn places(layout: &Layout) -> Vec<OsString> {
+    let run = layout.run();
+    let path = |flag: &str, path: PathBuf| [OsString::from(flag), path.into_os_string()];
+    [
+        path("--root", storage(layout)),
+        path("--runroot", run.join("podman/storage")),
+        path("--tmpdir", run.join("podman/tmp")),
+        path("--network-config-dir", layout.config("podman-networks")),
+        [OsString::from("--cgroup-manager"), "cgroupfs".into()],
+    ]
+    .concat()
+}
+
+fn environment(layout: &Layout) -> Vec<(OsString, OsString)> {
+    let file = |key: &str, file: &str| (OsString::from(key), layout.config(file).into());
+    vec![
+        file("CONTAINERS_CONF", "containers.conf"),
+        file("CONTAINERS_REGISTRIES_CONF", "registries.conf"),
+    ]
+}
+
+fn launch(layout: &Layout, program: PathBuf) -> Launch {
+    let mut args = places(layout);
+    args.extend(["system", "service", "--time", "0"].map(OsString::from));
+    let mut socket = OsString::from("unix://");
+    socket.push(socket_of(layout));
+    args.push(socket);
+    Launch {
+        name: NAME,
+        program,
+        args,
+        log: layout.logs().join("podman.log"),
+        reaches_out: true,
+        env: environment(layout),
+        spec: String::new(),
+    }
+}
+
+fn write_files(layout: &Layout, plugins: &Path) -> Result<(), LocalNodeError> {
+    for folder in [
+        layout.logs(),
+        layout.run(),
+        storage(layout),
+        layout.config("podman-networks"),
+    ] {
+        files::create_private_dir(&folder)?;
+    }
+    // Pods see this folder.
+    let folder = layout.run().join("podman");
+    fs::create_dir_all(&folder).map_err(LocalNodeError::file("create", &folder))?;
+    let plugins = plugins.display();
+    // Without CAP_SYS_RESOURCE, limits cannot be raised.
+    let containers = format!(
+        "[containers]\ndefault_ulimits = []\nlog_size_max = 1048576\n\
+         [network]\nnetwork_backend = \"cni\"\ncni_plugin_dirs = [\"{plugins}\"]\n\
+         [engine]\nruntime = \"runc\"\nevents_logger = \"file\"\n"
+    );
+    let network = serde_json::json!({
+        "cniVersion": "0.4.0",
+        "name": "podman",
+        "plugins": [
+            {
+                "type": "bridge", "bridge": BRIDGE, "isGateway": true, "ipMasq": true, "hairpinMode": true,
+                "ipam": {
+                    "type": "host-local", "routes": [{ "dst": "0.0.0.0/0" }],
+                    "dataDir": layout.run().join("podman/addresses"),
+                    "ranges": [[{ "subnet": SUBNET }]],
+                },
+            },
+            { "type": "portmap", "capabilities": { "portMappings": true } },
+            { "type": "firewall" },
+            { "type": "tuning" },
+        ],
+    });
+    for (path, content) in [
+        (layout.config("containers.conf"), containers),
+        // Images are loaded, or pulled from registries that the machine trusts.
+        (
+            layout.config("registries.conf"),
+            "[[registry]]\nlocation = \"localhost\"\ninsecure = true\n".to_owned(),
+        ),
+        (
+            layout.config("podman-networks/87-podman.conflist"),
+            network.to_string(),
+        ),
+    ] {
+        files::write_if_changed(&path, content.as_bytes(), Access::Public)?;
+    }
+    Ok(())
+}
+
+/// The addresses of containers on devices of this machine.
+const SUBNET: &str = "10.209.0.0/16";
