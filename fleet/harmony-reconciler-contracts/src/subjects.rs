@@ -9,6 +9,17 @@
 //! fleet.v1.<tenant>._operator.hb        operator's heartbeat operator -> operator   publish
 //! ```
 //! `_operator` cannot be a device, because a [`DeviceId`] has no underscore.
+//!
+//! What has to last is in key-value buckets:
+//! ```text
+//! bucket        key                     value                written by  read by
+//! devices       <tenant>.<device>       registration         operator    operator
+//! deployments   <tenant>.<deployment>   deployment           tools       operator, tools
+//! desired       <tenant>.<device>       desired state        operator    device, tools
+//! observed      <tenant>.<device>       observed state       device      operator, tools
+//! ```
+//! A value is written by publishing to [`stored`] with the sequence number of the value before, and read by a request to
+//! [`direct_get`]. No device has a consumer or a watch of a bucket.
 
 use crate::{DeploymentName, DeviceId, TenantId};
 
@@ -104,15 +115,49 @@ pub fn registry_key_prefix(tenant: &TenantId) -> String {
     format!("{tenant}.")
 }
 
+/// All keys of a tenant in a bucket, as the end of [`stored`] or [`direct_get`].
+pub fn keys_of(tenant: &TenantId) -> String {
+    format!("{tenant}.*")
+}
+
+/// The subject of a stored value, on which it is written.
+pub fn stored(bucket: &str, key: &str) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// The service that reads a stored value (Direct Get).
+pub fn direct_get(bucket: &str, key: &str) -> String {
+    format!(
+        "$JS.API.DIRECT.GET.{}.{}",
+        stream(bucket),
+        stored(bucket, key)
+    )
+}
+
+/// The service that lists the keys of a bucket.
+pub fn list_keys(bucket: &str) -> String {
+    format!("$JS.API.STREAM.INFO.{}", stream(bucket))
+}
+
+/// The stream that stores a bucket.
+pub fn stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
 /// The desired state of a device, published with each change of the bucket.
 pub fn desired(tenant: &TenantId, device: &DeviceId) -> String {
     format!("{ROOT}.{tenant}.{device}.desired")
 }
 
+/// The desired states of all devices of a tenant.
+pub fn desired_of_all(tenant: &TenantId) -> String {
+    format!("{ROOT}.{tenant}.*.desired")
+}
+
 /// The mapping of the bucket of desired states: from the subject of a stored value to the one on which it is republished.
 pub fn republish_desired() -> (String, String) {
     (
-        format!("$KV.{DESIRED_BUCKET}.*.*"),
+        stored(DESIRED_BUCKET, "*.*"),
         format!("{ROOT}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}.desired"),
     )
 }
@@ -120,6 +165,13 @@ pub fn republish_desired() -> (String, String) {
 /// The key of a deployment in its bucket.
 pub fn deployment_key(tenant: &TenantId, deployment: &DeploymentName) -> String {
     format!("{tenant}.{deployment}")
+}
+
+/// The name at the end of a stored value's subject, if it is a value of this tenant.
+pub fn stored_name<'a>(subject: &'a str, bucket: &str, tenant: &TenantId) -> Option<&'a str> {
+    let key = subject.strip_prefix(&stored(bucket, ""))?;
+    let name = key.strip_prefix(tenant.as_str())?.strip_prefix('.')?;
+    (!name.contains('.')).then_some(name)
 }
 
 /// The device in a subject of the form `fleet.v1.<tenant>.<device>.<kind>`, if it is a device of this tenant.
@@ -158,6 +210,38 @@ mod tests {
         assert_eq!(operator_heartbeat(&tenant()), "fleet.v1.acme._operator.hb");
         assert_eq!(device_inbox_prefix(&device), "_INBOX.device.pump-1");
         assert_eq!(device_key(&tenant(), &device), "acme.pump-1");
+        assert_eq!(desired(&tenant(), &device), "fleet.v1.acme.pump-1.desired");
+        let key = device_key(&tenant(), &device);
+        assert_eq!(
+            direct_get(DESIRED_BUCKET, &key),
+            "$JS.API.DIRECT.GET.KV_desired.$KV.desired.acme.pump-1"
+        );
+        assert_eq!(stored(OBSERVED_BUCKET, &key), "$KV.observed.acme.pump-1");
+        assert_eq!(
+            list_keys(DEPLOYMENTS_BUCKET),
+            "$JS.API.STREAM.INFO.KV_deployments"
+        );
+        assert_eq!(
+            republish_desired(),
+            (
+                "$KV.desired.*.*".to_owned(),
+                "fleet.v1.{{wildcard(1)}}.{{wildcard(2)}}.desired".to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_stored_value_is_read_back() {
+        let name = |subject| stored_name(subject, OBSERVED_BUCKET, &tenant());
+        assert_eq!(name("$KV.observed.acme.pump-1"), Some("pump-1"));
+        for other in [
+            "$KV.desired.acme.pump-1",
+            "$KV.observed.acme2.pump-1",
+            "$KV.observed.acme.pump-1.more",
+            "$KV.observed",
+        ] {
+            assert_eq!(name(other), None, "{other}");
+        }
     }
 
     #[test]
