@@ -14,6 +14,8 @@ use harmony_reconciler_contracts::{
 };
 use sha2::{Digest as _, Sha256};
 
+use crate::Unreadable;
+
 /// A deployment with the hash of its content.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FleetDeployment {
@@ -35,6 +37,25 @@ impl From<StoredDeployment> for FleetDeployment {
                 score: stored.score,
             },
         }
+    }
+}
+
+/// All deployments of a tenant.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Intent {
+    /// The deployments by name.
+    pub deployments: BTreeMap<DeploymentName, FleetDeployment>,
+    /// The names of deleted deployments. Only these are removed from devices. What a device was told and is neither here
+    /// nor above was lost by the store or cannot be read, and stays as it is.
+    pub deleted: BTreeSet<DeploymentName>,
+    /// The deployments that exist and cannot be read, with the reason.
+    pub unreadable: BTreeMap<DeploymentName, Unreadable>,
+}
+
+impl Intent {
+    /// Returns true if a device that was told this deployment has to keep it, because nothing else is known about it.
+    pub fn is_lost(&self, name: &DeploymentName) -> bool {
+        !self.deployments.contains_key(name) && !self.deleted.contains(name)
     }
 }
 
@@ -75,16 +96,22 @@ pub struct Decision {
 }
 
 /// Decides what a device should run. `before` is what it was told last.
-pub fn decide<'a>(
+pub fn decide(
     device: &DeviceId,
     labels: &Labels,
-    deployments: impl IntoIterator<Item = &'a FleetDeployment>,
+    intent: &Intent,
     before: &DesiredState,
 ) -> Decision {
-    let wanted: BTreeMap<_, _> = deployments
-        .into_iter()
+    let lost = before
+        .deployments
+        .iter()
+        .filter(|(name, _)| intent.is_lost(name));
+    let wanted: BTreeMap<_, _> = intent
+        .deployments
+        .values()
         .filter(|deployment| selects(&deployment.target, device, labels))
         .map(|deployment| (&deployment.name, &deployment.content))
+        .chain(lost)
         .collect();
     let conflicts = conflicts_of(&wanted, before);
     let mut decision = Decision::default();
@@ -230,9 +257,29 @@ mod tests {
         stored.into()
     }
 
+    /// These deployments, and no others.
+    fn intent<'a>(
+        all: impl IntoIterator<Item = &'a FleetDeployment>,
+        before: &DesiredState,
+    ) -> Intent {
+        let deployments: BTreeMap<_, _> = all
+            .into_iter()
+            .map(|deployment| (deployment.name.clone(), deployment.clone()))
+            .collect();
+        let deleted = before.deployments.keys().cloned();
+        Intent {
+            deleted: deleted
+                .filter(|name| !deployments.contains_key(name))
+                .collect(),
+            deployments,
+            unreadable: BTreeMap::new(),
+        }
+    }
+
     fn on(device: &str, labels: &str, all: &[&FleetDeployment], before: &DesiredState) -> Decision {
         let (device, labels) = (device.parse().unwrap(), labels.parse().unwrap());
-        decide(&device, &labels, all.iter().copied(), before)
+        let intent = intent(all.iter().copied(), before);
+        decide(&device, &labels, &intent, before)
     }
 
     fn names(decision: &Decision) -> Vec<String> {
@@ -335,6 +382,35 @@ mod tests {
         assert!(names(&decision).is_empty());
     }
 
+    #[test]
+    fn only_a_deleted_deployment_is_removed() {
+        let web = deployment("web", json!({"all": true}), 80);
+        let first = on("pump-1", "", &[&web], &DesiredState::default());
+        let before = next_state(&DesiredState::default(), &first).unwrap();
+        let (device, labels) = ("pump-1".parse().unwrap(), Labels::default());
+
+        let lost = decide(&device, &labels, &Intent::default(), &before);
+        assert_eq!(next_state(&before, &lost), None, "the store lost it");
+        let port_taken = intent(
+            [&deployment("api", json!({"all": true}), 80)],
+            &DesiredState::default(),
+        );
+        let decision = decide(&device, &labels, &port_taken, &before);
+        assert_eq!(names(&decision), ["web"], "what was lost keeps its port");
+
+        let deleted = Intent {
+            deleted: [web.name].into(),
+            ..Intent::default()
+        };
+        let decision = decide(&device, &labels, &deleted, &before);
+        assert!(
+            next_state(&before, &decision)
+                .unwrap()
+                .deployments
+                .is_empty()
+        );
+    }
+
     proptest! {
         /// In any order of events: no two deployments of a device have the same claim, and deciding again changes nothing.
         #[test]
@@ -349,7 +425,8 @@ mod tests {
                     deployments.remove(&which);
                 }
                 let device = "pump-1".parse().unwrap();
-                let decision = decide(&device, &Labels::default(), deployments.values(), &state);
+                let all = intent(deployments.values(), &state);
+                let decision = decide(&device, &Labels::default(), &all, &state);
                 let mut claimed = BTreeSet::new();
                 for (name, content) in &decision.deployments {
                     for claim in claims_of(name, &content.score) {
@@ -360,7 +437,7 @@ mod tests {
                     prop_assert!(next.generation > state.generation);
                     state = next;
                 }
-                let again = decide(&device, &Labels::default(), deployments.values(), &state);
+                let again = decide(&device, &Labels::default(), &all, &state);
                 prop_assert_eq!(next_state(&state, &again), None);
             }
         }

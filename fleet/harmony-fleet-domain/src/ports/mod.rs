@@ -4,7 +4,11 @@
 pub(crate) mod agent_link;
 pub(crate) mod commander;
 pub(crate) mod containers;
+pub(crate) mod deployments;
+pub(crate) mod desired;
 pub(crate) mod directory;
+pub(crate) mod observed;
 pub(crate) mod reflector;
 pub(crate) mod registry;
+pub(crate) mod stored_value;
 pub(crate) mod workload_link;
