@@ -9,6 +9,12 @@ pub(crate) const DEVICE_MESSAGE: usize = 16 * 1024;
 /// The maximum size of a page of a list, which is the default limit of NATS messages.
 pub(crate) const LIST_PAGE: usize = 1024 * 1024;
 
+/// The maximum size of a desired state, which is the default limit of NATS messages.
+pub(crate) const DESIRED_STATE: usize = 1024 * 1024;
+
+/// The maximum size of an observed state. The bucket refuses larger ones.
+pub(crate) const OBSERVED_STATE: usize = 256 * 1024;
+
 /// Decodes a message of at most `limit` bytes.
 pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8], limit: usize) -> Result<T, DecodeError> {
     if payload.len() > limit {

@@ -3,13 +3,13 @@
 use async_nats::{Client, Message, Subject};
 use futures_util::{Stream, StreamExt};
 use harmony_reconciler_contracts::{
-    Command, DeviceId, DeviceListing, Heartbeat, ListDevices, RefusalReason, Registration,
-    RegistrationReply, TenantId, subjects,
+    Command, DeviceId, DeviceListing, Heartbeat, ListDevices, ObservedState, RefusalReason,
+    Registration, RegistrationReply, TenantId, subjects,
 };
 use serde::Serialize;
 
 use crate::NatsConnection;
-use crate::decode::{DEVICE_MESSAGE, decode};
+use crate::decode::{DEVICE_MESSAGE, OBSERVED_STATE, decode};
 
 /// When a device with an invalid registration may try again, in seconds. This is long, because only another version of
 /// the agent can succeed.
@@ -101,6 +101,31 @@ impl NatsOperatorLink {
         let messages = self.subscribe(subject, None).await?;
         Ok(messages.filter_map(|message| {
             std::future::ready(decode(&message.payload, DEVICE_MESSAGE).ok())
+        }))
+    }
+
+    /// A sign that a deployment is being written. The write may not be readable yet.
+    pub async fn deployment_changes(
+        &self,
+    ) -> Result<impl Stream<Item = ()> + Send + use<>, SubscribeFailed> {
+        let keys = subjects::keys_of(&self.tenant);
+        let subject = subjects::stored(subjects::DEPLOYMENTS_BUCKET, &keys);
+        Ok(self.subscribe(subject, None).await?.map(drop))
+    }
+
+    /// The observed states, as devices write them. Invalid ones are left out.
+    pub async fn observed_states(
+        &self,
+    ) -> Result<impl Stream<Item = (DeviceId, ObservedState)> + Send + use<>, SubscribeFailed> {
+        let keys = subjects::keys_of(&self.tenant);
+        let subject = subjects::stored(subjects::OBSERVED_BUCKET, &keys);
+        let messages = self.subscribe(subject, None).await?;
+        let tenant = self.tenant.clone();
+        Ok(messages.filter_map(move |message| {
+            let name = subjects::stored_name(&message.subject, subjects::OBSERVED_BUCKET, &tenant);
+            let device = name.and_then(|name| name.parse().ok());
+            let state = decode(&message.payload, OBSERVED_STATE).ok();
+            std::future::ready(device.zip(state))
         }))
     }
 

@@ -5,11 +5,17 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use harmony_fleet_adapters_nats::testing::TestNats;
 use harmony_fleet_adapters_nats::{
-    CommandServer, NatsAuth, NatsConnection, NatsDeviceCommander, NatsOptions,
+    CommandServer, Fabric, NatsAuth, NatsConnection, NatsDeploymentStore,
+    NatsDesiredStatePublisher, NatsDeviceCommander, NatsObservedStateConsumer, NatsOptions,
+    NatsWorkloadLink,
 };
-use harmony_fleet_domain::DeviceCommander;
+use harmony_fleet_domain::{
+    DeploymentStore, DesiredStatePublisher, DeviceCommander, Expected, ObservedStateConsumer,
+    WorkloadLink,
+};
 use harmony_reconciler_contracts::{
-    Command, CommandError, CommandOutcome, DeviceId, Permissions, TenantId, subjects,
+    Command, CommandError, CommandOutcome, DesiredState, DeviceId, ObservedState, Permissions,
+    StoredDeployment, TenantId, subjects,
 };
 
 fn tenant() -> TenantId {
@@ -146,4 +152,84 @@ async fn an_agent_neither_reads_nor_writes_the_operators_subjects() {
             "{subject}"
         );
     }
+}
+
+/// What an agent and a tool need for deployments, and what they must not do.
+#[tokio::test]
+async fn deployments_reach_a_device_with_these_permissions_and_no_more() {
+    let nats = server();
+    let device: DeviceId = "pump-1".parse().unwrap();
+    let operator = NatsConnection::connect(&options(&nats, "operator"))
+        .await
+        .unwrap();
+    Fabric::new(operator.clone()).prepare().await.unwrap();
+    let publisher = NatsDesiredStatePublisher::new(operator, tenant());
+    publisher
+        .write(&device, &DesiredState::default(), Expected::Absent)
+        .await
+        .unwrap();
+
+    let mut as_agent = options(&nats, "agent");
+    as_agent.inbox_prefix = Some(subjects::device_inbox_prefix(&device));
+    let agent = NatsConnection::connect(&as_agent).await.unwrap();
+    let link = NatsWorkloadLink::new(agent.clone(), &tenant(), &device);
+    assert_eq!(link.desired().await.unwrap(), Some(DesiredState::default()));
+    let expected = publisher.read(&device).await.unwrap().unwrap().revision;
+    publisher
+        .write(
+            &device,
+            &DesiredState::default(),
+            Expected::Revision(expected),
+        )
+        .await
+        .unwrap();
+    assert_eq!(link.pushed().await, DesiredState::default());
+    let report: ObservedState =
+        serde_json::from_str(r#"{"boot": "b1", "sequence": 1, "generation": 0}"#).unwrap();
+    link.report(&report).await.unwrap();
+
+    let mut as_tools = options(&nats, "tools");
+    as_tools.request_timeout = Duration::from_millis(500);
+    let tools = NatsConnection::connect(&as_tools).await.unwrap();
+    let deployments = NatsDeploymentStore::new(tools.clone(), tenant());
+    let web: StoredDeployment = serde_json::from_str(
+        r#"{"name": "web", "target": {"all": true}, "score": {"type": "X", "data": {}}}"#,
+    )
+    .unwrap();
+    let revision = deployments.write(&web, Expected::Absent).await.unwrap();
+    assert_eq!(deployments.load().await.unwrap().values.len(), 1);
+    deployments
+        .delete(&web.name, Expected::Revision(revision))
+        .await
+        .unwrap();
+    let desired = NatsDesiredStatePublisher::new(tools.clone(), tenant());
+    assert_eq!(desired.load().await.unwrap().len(), 1);
+    let observed = NatsObservedStateConsumer::new(tools.clone(), tenant());
+    assert_eq!(observed.load().await.unwrap().len(), 1);
+
+    // Nothing else: tools do not write states, agents do not write desired states or deployments, and nobody reads the
+    // values of another tenant.
+    let state = DesiredState::default();
+    assert!(
+        desired
+            .write(&device, &state, Expected::Absent)
+            .await
+            .is_err()
+    );
+    let others = NatsDeploymentStore::new(tools, "other".parse().unwrap());
+    assert!(others.write(&web, Expected::Absent).await.is_err());
+    assert!(others.read(&web.name).await.is_err());
+    as_agent.request_timeout = Duration::from_millis(500);
+    let agent = NatsConnection::connect(&as_agent).await.unwrap();
+    let desired = NatsDesiredStatePublisher::new(agent.clone(), tenant());
+    assert!(
+        desired
+            .write(&device, &state, Expected::Absent)
+            .await
+            .is_err()
+    );
+    assert!(desired.load().await.is_err());
+    let deployments = NatsDeploymentStore::new(agent, tenant());
+    assert!(deployments.write(&web, Expected::Absent).await.is_err());
+    assert!(deployments.read(&web.name).await.is_err());
 }

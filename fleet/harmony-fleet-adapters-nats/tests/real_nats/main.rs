@@ -10,6 +10,7 @@ mod conversations;
 mod encryption;
 mod isolation;
 mod registry;
+mod workload;
 
 use std::time::Duration;
 
