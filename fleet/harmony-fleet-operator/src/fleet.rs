@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use harmony_fleet_adapters_nats::Backoff;
-use harmony_fleet_domain::{FleetDevice, FleetState, Moment};
+use harmony_fleet_domain::{Dispatch, FleetDevice, FleetState, Moment};
 use harmony_reconciler_contracts::{BootId, TenantId};
 use jiff::Timestamp;
 
@@ -19,7 +19,12 @@ pub struct Fleet {
     pub boot: BootId,
     clock: Mutex<Clock>,
     state: Mutex<FleetState>,
+    dispatch: Mutex<Dispatch>,
     other_operator: Mutex<Option<(BootId, Moment)>>,
+    /// What is wrong with NATS.
+    problems: Mutex<Vec<String>>,
+    /// The number of desired states that were written.
+    writes: AtomicU64,
     /// By [`Step`].
     failures: [AtomicU64; Step::ALL.len()],
 }
@@ -35,10 +40,18 @@ pub enum Step {
     Reflect,
     /// Removing a silent device.
     Forget,
+    /// Telling devices what to run.
+    Dispatch,
 }
 
 impl Step {
-    pub const ALL: [Self; 4] = [Self::Load, Self::Register, Self::Reflect, Self::Forget];
+    pub const ALL: [Self; 5] = [
+        Self::Load,
+        Self::Register,
+        Self::Reflect,
+        Self::Forget,
+        Self::Dispatch,
+    ];
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
@@ -47,6 +60,7 @@ impl Step {
             Self::Register => "register",
             Self::Reflect => "reflect",
             Self::Forget => "forget",
+            Self::Dispatch => "dispatch",
         }
     }
 }
@@ -74,7 +88,10 @@ impl Fleet {
             boot: BootId::from_random(fastrand::u64(..)),
             clock: Mutex::default(),
             state: Mutex::default(),
+            dispatch: Mutex::default(),
             other_operator: Mutex::default(),
+            problems: Mutex::default(),
+            writes: AtomicU64::default(),
             failures: Default::default(),
         }
     }
@@ -115,6 +132,36 @@ impl Fleet {
     pub fn state(&self) -> MutexGuard<'_, FleetState> {
         // A panic ends the process (release builds abort), so later steps never see a poisoned lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the devices should run, locked.
+    pub fn dispatch(&self) -> MutexGuard<'_, Dispatch> {
+        self.dispatch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A desired state was written.
+    pub fn counted_write(&self) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many desired states were written.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Records what is wrong with NATS, and logs what is new.
+    pub fn set_problems(&self, problems: Vec<String>) {
+        let mut known = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        for problem in problems.iter().filter(|problem| !known.contains(problem)) {
+            tracing::error!(problem, "NATS is not set up as the fleet needs it");
+        }
+        *known = problems;
+    }
+
+    /// What is wrong with NATS, one sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let known = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
     }
 
     /// The current view of all devices.

@@ -36,11 +36,9 @@ fn page(devices: &[FleetDevice], after: Option<&DeviceId>, warnings: Vec<String>
 }
 
 fn warnings(fleet: &Fleet) -> Vec<String> {
-    fleet
-        .other_operator()
-        .map(|other| two_operators(fleet, &other))
-        .into_iter()
-        .collect()
+    let other = fleet.other_operator();
+    let other = other.map(|other| two_operators(fleet, &other));
+    other.into_iter().chain(fleet.problems()).collect()
 }
 
 fn two_operators(fleet: &Fleet, other: &BootId) -> String {

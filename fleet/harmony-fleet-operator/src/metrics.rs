@@ -86,6 +86,28 @@ impl Collector for Metrics {
             let counter = ConstCounter::new(self.fleet.failures(step));
             counter.encode(family.encode_family(&[("step", step.name())])?)?;
         }
+        let mut family = encoder.encode_descriptor(
+            "fleet_deployments_on_devices",
+            "Deployments on devices by phase, as the devices reported them last",
+            None,
+            MetricType::Gauge,
+        )?;
+        let (phases, conflicts) = {
+            let dispatch = self.fleet.dispatch();
+            (dispatch.phases(), dispatch.conflicts() as u64)
+        };
+        for (phase, count) in phases {
+            let gauge = ConstGauge::new(count);
+            let phase = phase.to_string();
+            gauge.encode(family.encode_family(&[("phase", phase.as_str())])?)?;
+        }
+        let metric = encoder.encode_descriptor(
+            "fleet_desired_writes",
+            "Desired states that were written",
+            None,
+            MetricType::Counter,
+        )?;
+        ConstCounter::new(self.fleet.writes()).encode(metric)?;
         let duplicates = devices.iter().filter(|device| device.rival.is_some());
         let mut gauge = |name: &str, help: &str, value: u64| {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -95,6 +117,16 @@ impl Collector for Metrics {
             "fleet_duplicate_devices",
             "Device ids that two running agents use",
             duplicates.count() as u64,
+        )?;
+        gauge(
+            "fleet_deployment_conflicts",
+            "Deployments on devices that wait for a conflict to be resolved",
+            conflicts,
+        )?;
+        gauge(
+            "fleet_nats_problems",
+            "Settings of NATS and its buckets that are not as the fleet needs them",
+            self.fleet.problems().len() as u64,
         )?;
         gauge(
             "fleet_other_operators",

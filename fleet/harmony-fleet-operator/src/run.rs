@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::{
-    Fleet, Settings, endpoints, forget, heartbeats, listing, load, reflect, register, rivals,
+    Fleet, Settings, dispatch, endpoints, forget, heartbeats, listing, load, reflect, register,
+    rivals,
 };
 
 /// The time limit for the goodbye message.
@@ -39,6 +40,7 @@ pub async fn run(
     let fleet = Arc::new(Fleet::new(settings.tenant.clone()));
     let registry = NatsDeviceRegistry::new(&connection, settings.tenant.clone());
     let link = NatsOperatorLink::new(connection.clone(), settings.tenant.clone());
+    let stores = dispatch::Stores::new(&connection, &settings.tenant);
     let health = Health::new(connection.clone());
     let metrics = Metrics::new(Arc::clone(&fleet), health.clone());
     tracing::info!(tenant = %fleet.tenant, boot = %fleet.boot, nats = connection.servers(), "starting the operator");
@@ -51,6 +53,8 @@ pub async fn run(
             heartbeats::listen(&fleet, &link),
             listing::serve(&fleet, &link),
             load::resync(&fleet, &registry, &connection, settings.resync),
+            dispatch::keep_dispatching(&fleet, &stores, &link, &connection, settings.resync),
+            dispatch::follow_reports(&fleet, &link),
             reflect::keep_showing(&fleet, reflector, &health),
             forget::keep_forgetting(&fleet, &registry, settings.forget_after),
             rivals::keep_watch(&fleet, &link),

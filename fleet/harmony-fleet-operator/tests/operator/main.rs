@@ -5,6 +5,8 @@
     reason = "helpers of tests fail by panic"
 )]
 
+mod dispatch;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
