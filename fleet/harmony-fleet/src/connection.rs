@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use harmony_fleet_adapters_nats::{
-    FleetContext, NatsAuth, NatsAuthority, NatsConnection, NatsDeviceCommander,
-    NatsDeviceDirectory, NatsOptions, SettingsError,
+    FleetContext, NatsAuth, NatsAuthority, NatsConnection, NatsDeploymentStore,
+    NatsDesiredStatePublisher, NatsDeviceCommander, NatsDeviceDirectory, NatsObservedStateConsumer,
+    NatsOptions, SettingsError,
 };
 use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::TenantId;
@@ -51,6 +52,9 @@ pub struct Fleet {
     pub tenant: TenantId,
     pub directory: NatsDeviceDirectory,
     pub commander: NatsDeviceCommander,
+    pub deployments: NatsDeploymentStore,
+    pub desired: NatsDesiredStatePublisher,
+    pub observed: NatsObservedStateConsumer,
 }
 
 impl ConnectionArgs {
@@ -61,9 +65,13 @@ impl ConnectionArgs {
             .map(SecretString::from);
         let (tenant, options) = self.resolve(password)?;
         let connection = NatsConnection::connect(&options).await?;
+        let (connection, of) = (|| connection.clone(), || tenant.clone());
         Ok(Fleet {
-            directory: NatsDeviceDirectory::new(connection.clone(), tenant.clone()),
-            commander: NatsDeviceCommander::new(connection, tenant.clone()),
+            directory: NatsDeviceDirectory::new(connection(), of()),
+            commander: NatsDeviceCommander::new(connection(), of()),
+            deployments: NatsDeploymentStore::new(connection(), of()),
+            desired: NatsDesiredStatePublisher::new(connection(), of()),
+            observed: NatsObservedStateConsumer::new(connection(), of()),
             tenant,
         })
     }

@@ -7,6 +7,8 @@ use harmony_fleet_domain::{DeviceSummary, FleetListing, Presence, settings};
 use harmony_reconciler_contracts::TenantId;
 use serde::Serialize;
 
+use crate::table;
+
 /// The version of the JSON output; increases when a field is removed or changes its meaning.
 const JSON_VERSION: u16 = 1;
 
@@ -22,23 +24,7 @@ pub fn table(listing: &FleetListing, tenant: &TenantId) -> String {
     let rows: Vec<_> = std::iter::once(header)
         .chain(listing.devices.iter().map(row))
         .collect();
-    let mut widths = [0; 5];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in &rows {
-        let line: Vec<_> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        text.push_str(line.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    table::table(&rows)
 }
 
 /// Warnings for users, one line each.

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use harmony_fleet_adapters_nats::{ContextError, NatsConnectError, SettingsError};
-use harmony_fleet_domain::{CommandFailure, DirectoryError, Presence};
-use harmony_reconciler_contracts::{DeviceId, InvalidName};
+use harmony_fleet_domain::{CommandFailure, DirectoryError, Presence, StoreError, Unreadable};
+use harmony_reconciler_contracts::{DeploymentName, DeviceId, InvalidName};
 
 use crate::devices::{ago, presence_word};
+use crate::file::FileProblem;
 
 /// The exit codes of the command, as documented in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,48 @@ pub enum CliError {
         missing: u32,
         count: u32,
     },
+    #[error("cannot read `{file}`")]
+    ReadFile {
+        file: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{file}` is not valid")]
+    File {
+        file: String,
+        #[source]
+        source: FileProblem,
+    },
+    #[error("cannot use the stored deployments")]
+    Store(#[from] StoreError),
+    #[error("deployment `{name}` cannot be replaced")]
+    NewerDeployment {
+        name: DeploymentName,
+        #[source]
+        source: Unreadable,
+    },
+    #[error("deployment `{name}` cannot be read: {problem}")]
+    UnreadableDeployment {
+        name: DeploymentName,
+        problem: String,
+    },
+    #[error("deployment `{name}` does not exist")]
+    UnknownDeployment {
+        name: DeploymentName,
+        /// The known deployments.
+        known: Vec<DeploymentName>,
+    },
+    /// The status was shown.
+    #[error("deployment `{name}` fails on {failing} {}", if *failing == 1 { "device" } else { "devices" })]
+    Failing {
+        name: DeploymentName,
+        failing: usize,
+        /// One of them.
+        first: Option<DeviceId>,
+    },
+    /// The status was shown.
+    #[error("deployment `{name}` does not run on all online devices after {seconds} s")]
+    NotYet { name: DeploymentName, seconds: u64 },
     #[error("cannot write JSON")]
     Json(#[source] serde_json::Error),
     /// Writing the output failed.
@@ -85,9 +128,12 @@ const NAMES_SHOWN: usize = 10;
 impl CliError {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::NoContext { .. } | Self::Context(_) | Self::Settings(_) | Self::Tenant { .. } => {
-                ExitStatus::Usage
-            }
+            Self::NoContext { .. }
+            | Self::Context(_)
+            | Self::Settings(_)
+            | Self::Tenant { .. }
+            | Self::ReadFile { .. }
+            | Self::File { .. } => ExitStatus::Usage,
             _ => ExitStatus::Failed,
         }
     }
@@ -124,6 +170,20 @@ impl CliError {
                 "the operator does not answer either: check that it is running, and that --tenant is correct".into()
             }
             Self::UnknownDevice { device, known } => known_devices(device, known),
+            Self::UnknownDeployment { name, known } => known_deployments(name, known),
+            Self::Store(StoreError::Missing { .. }) => {
+                "the operator (harmony-fleet-operator) creates it when it starts: check that it is running and that its version has deployments".into()
+            }
+            Self::Store(StoreError::Conflict { .. }) => "run the same command again".into(),
+            Self::NewerDeployment { .. } | Self::UnreadableDeployment { .. } => {
+                "use a newer harmony-fleet, or delete the deployment".into()
+            }
+            Self::Failing { name, first: Some(device), .. } => {
+                format!("run `harmony-fleet why {device} {name}` for the whole story")
+            }
+            Self::NotYet { name, .. } => {
+                format!("it may still come: run `harmony-fleet status {name}` again, with a longer --timeout if images are large")
+            }
             Self::NotAnswering { presence: Some(Presence::Online), .. } => {
                 "it was online a moment ago: try again, and check the log of the agent on the device".into()
             }
@@ -159,17 +219,26 @@ fn known_devices(device: &DeviceId, known: &[DeviceId]) -> String {
     if known.is_empty() {
         return "no device has registered yet: start harmony-fleet-agent on the device".into();
     }
+    let names: Vec<_> = known.iter().map(DeviceId::as_str).collect();
+    nearest("devices", device.as_str(), names)
+}
+
+fn known_deployments(name: &DeploymentName, known: &[DeploymentName]) -> String {
+    if known.is_empty() {
+        return "there is none: create one with `harmony-fleet apply FILE`".into();
+    }
+    let names: Vec<_> = known.iter().map(DeploymentName::as_str).collect();
+    nearest("deployments", name.as_str(), names)
+}
+
+/// The names, and the nearest first. `kind` is also the command that lists them.
+fn nearest(kind: &str, asked: &str, mut names: Vec<&str>) -> String {
     // Names with the longest common prefix come first.
-    let common = |other: &DeviceId| {
-        device
-            .as_str()
-            .bytes()
-            .zip(other.as_str().bytes())
-            .take_while(|(a, b)| a == b)
-            .count()
+    let common = |other: &str| {
+        let pairs = asked.bytes().zip(other.bytes());
+        pairs.take_while(|(a, b)| a == b).count()
     };
-    let mut names: Vec<&DeviceId> = known.iter().collect();
-    names.sort_by_key(|name| (std::cmp::Reverse(common(name)), name.as_str()));
+    names.sort_by_key(|name| (std::cmp::Reverse(common(name)), *name));
     let shown: Vec<_> = names
         .iter()
         .take(NAMES_SHOWN)
@@ -177,9 +246,9 @@ fn known_devices(device: &DeviceId, known: &[DeviceId]) -> String {
         .collect();
     let more = match names.len() - shown.len() {
         0 => String::new(),
-        more => format!(" and {more} more (see `harmony-fleet devices`)"),
+        more => format!(" and {more} more (see `harmony-fleet {kind}`)"),
     };
-    format!("the devices are {}{more}", shown.join(", "))
+    format!("the {kind} are {}{more}", shown.join(", "))
 }
 
 #[cfg(test)]

@@ -243,7 +243,7 @@ async fn help_documents_the_exit_codes_and_completions_are_printed() {
     let (code, stdout, _) = harmony_fleet(nowhere, &["--help"]).await;
     assert_eq!(code, 0);
     assert!(
-        stdout.starts_with("List and ping the devices of a fleet"),
+        stdout.starts_with("List the devices of a fleet"),
         "{stdout}"
     );
     assert!(stdout.contains("Exit codes:\n  0  success\n"), "{stdout}");

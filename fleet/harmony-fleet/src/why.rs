@@ -1,0 +1,251 @@
+//! `harmony-fleet why`: follows a deployment from its file to the containers on a device.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use harmony_fleet_domain::desired::FleetDeployment;
+use harmony_fleet_domain::progress::{InOneLine, Selection, Standing, Trace, Verdict};
+use harmony_fleet_domain::{DeviceSummary, settings};
+use harmony_reconciler_contracts::{
+    ContainerName, ContentHash, DeploymentName, FailureReason, ObservedContainer,
+    ObservedDeployment, Phase, ReconcileScore, Target, TenantId,
+};
+use serde::Serialize;
+
+use crate::deployments::shown;
+use crate::devices::{ago, presence_word};
+use crate::status::{short, since};
+
+/// The version of the JSON output; increases when a field is removed or changes its meaning.
+const JSON_VERSION: u16 = 1;
+
+/// The lines of the output of a container that are shown.
+const LOG_LINES: usize = 5;
+
+/// The width of the names of the links.
+const WIDTH: usize = 10;
+
+/// The screen for users. `now` is the time since 1970.
+pub fn text(device: &DeviceSummary, traces: &[Trace<'_>], now: Duration) -> String {
+    let mut text = String::new();
+    let presence = presence_word(device.presence);
+    let seen = ago(device.last_seen_ago);
+    let labels = device.info.labels.to_string();
+    let labels = if labels.is_empty() {
+        "no labels"
+    } else {
+        &labels
+    };
+    line(
+        &mut text,
+        "device",
+        &format!("{}, {presence}, last seen {seen}, {labels}", device.id),
+    );
+    if device.duplicate {
+        let hint = format!(
+            "two running agents use this id: give one of them another one ({})",
+            settings::DEVICE_ID
+        );
+        line(&mut text, "", &hint);
+    }
+    if traces.is_empty() {
+        text.push_str("\nNo deployment is for this device, and it has none.\n");
+    }
+    for trace in traces {
+        text.push('\n');
+        text.push_str(&section(trace, now));
+    }
+    text
+}
+
+fn section(trace: &Trace<'_>, now: Duration) -> String {
+    let mut text = match trace.verdict.standing() {
+        Standing::Running => format!("{} runs.\n", trace.name),
+        Standing::NotMeant => format!("{}: {}.\n", trace.name, trace.verdict),
+        _ => format!(
+            "{} does not run as it should: {}.\n",
+            trace.name, trace.verdict
+        ),
+    };
+    match trace.intent {
+        Some(deployment) => intent(&mut text, deployment),
+        None => line(&mut text, "intent", "there is no such deployment"),
+    }
+    line(&mut text, "selection", &selection(trace));
+    line(&mut text, "delivery", &delivery(trace));
+    match trace.report {
+        Some(report) => agent(&mut text, report, now),
+        None => line(&mut text, "agent", "has reported nothing about it"),
+    }
+    text
+}
+
+fn line(text: &mut String, link: &str, words: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "  {link:<WIDTH$} {words}");
+}
+
+fn intent(text: &mut String, deployment: &FleetDeployment) {
+    let hash = short(Some(&deployment.content.hash));
+    let target = shown(&deployment.target);
+    line(text, "intent", &format!("content {hash} for {target}"));
+    match &deployment.content.score {
+        ReconcileScore::PodmanV0(podman) => {
+            for (name, container) in &podman.containers {
+                line(text, "", &format!("container {name}: {}", container.image));
+            }
+        }
+        ReconcileScore::Unknown(unknown) => line(text, "", &unknown.to_string()),
+    }
+}
+
+fn selection(trace: &Trace<'_>) -> String {
+    let selected = match &trace.selection {
+        Selection::Selected => "the deployment is for this device".to_owned(),
+        Selection::NoTarget => "the target of the deployment means no device".to_owned(),
+        Selection::NotNamed => "the target names other devices".to_owned(),
+        Selection::Label {
+            key,
+            wanted,
+            has: Some(has),
+        } => format!("the target asks for {key}={wanted}, and the device has {key}={has}"),
+        Selection::Label { key, wanted, .. } => {
+            format!("the target asks for {key}={wanted}, and the device has no label {key}")
+        }
+        Selection::Deleted => "the deployment was deleted".to_owned(),
+        Selection::Unknown => {
+            "the deployment has disappeared without being deleted, so the device keeps it"
+                .to_owned()
+        }
+    };
+    match &trace.verdict {
+        Verdict::Conflicting(_) => format!("{selected}, but {}", trace.verdict),
+        _ => selected,
+    }
+}
+
+fn delivery(trace: &Trace<'_>) -> String {
+    let delivery = &trace.delivery;
+    let Some(written) = delivery.written else {
+        return "the operator has written nothing for this device: check that it runs".to_owned();
+    };
+    let content = match &delivery.content {
+        Some(hash) => format!("with content {}", short(Some(hash))),
+        None => "without this deployment".to_owned(),
+    };
+    let received = match delivery.received {
+        Some(received) if received >= written => "which the device knows".to_owned(),
+        Some(received) => format!("the device knows {received}"),
+        None => "the device has never reported".to_owned(),
+    };
+    format!("generation {written} was written {content}, {received}")
+}
+
+fn agent(text: &mut String, report: &ObservedDeployment, now: Duration) {
+    let running = match &report.running {
+        Some(hash) => format!("runs content {}", short(Some(hash))),
+        None => "runs nothing of it".to_owned(),
+    };
+    let phase = match report.phase {
+        Phase::RolledBack => {
+            "rolled back to the version before, and waits for another one".to_owned()
+        }
+        Phase::Failed => "gave up until something changes".to_owned(),
+        Phase::Retrying => "tries again".to_owned(),
+        other => other.to_string(),
+    };
+    let wanted = short(Some(&report.wanted));
+    let since = since(report.since_ms, now);
+    line(
+        text,
+        "agent",
+        &format!("wants content {wanted}, {running}: {phase}, since {since} (clock of the device)"),
+    );
+    if let Some(cause) = &report.cause {
+        line(text, "podman", &InOneLine(cause).to_string());
+    }
+    for (name, container) in &report.containers {
+        let link = if report.cause.is_none() && Some(name) == report.containers.keys().next() {
+            "podman"
+        } else {
+            ""
+        };
+        line(text, link, &container_line(name, container));
+        let first = container.log.len().saturating_sub(LOG_LINES);
+        for logged in &container.log[first..] {
+            line(text, "", &format!("  | {logged}"));
+        }
+    }
+}
+
+fn container_line(name: &ContainerName, container: &ObservedContainer) -> String {
+    let state = if container.running {
+        "running"
+    } else {
+        "not running"
+    };
+    let mut words = format!("container {name}: {state}");
+    if container.restarts > 0 {
+        let _ = write!(words, ", {} restarts", container.restarts);
+    }
+    if let Some(code) = container.exit_code {
+        let _ = write!(words, ", last exit code {code}");
+    }
+    words
+}
+
+/// The chain as JSON.
+pub fn json(
+    device: &DeviceSummary,
+    traces: &[Trace<'_>],
+    tenant: &TenantId,
+) -> Result<String, serde_json::Error> {
+    let document = JsonWhy {
+        version: JSON_VERSION,
+        tenant,
+        device: device.id.as_str(),
+        presence: presence_word(device.presence),
+        deployments: traces.iter().map(json_trace).collect(),
+    };
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+fn json_trace<'a>(trace: &Trace<'a>) -> JsonTrace<'a> {
+    JsonTrace {
+        deployment: trace.name,
+        state: trace.verdict.word(),
+        reason: trace.verdict.to_string(),
+        cause: trace.report.and_then(|it| Some(it.cause.as_ref()?.reason)),
+        wanted: trace.intent.map(|it| &it.content.hash),
+        target: trace.intent.map(|it| &it.target),
+        selection: selection(trace),
+        selected: trace.selection == Selection::Selected,
+        written: trace.delivery.written.map(|it| it.0),
+        received: trace.delivery.received.map(|it| it.0),
+        report: trace.report,
+    }
+}
+
+#[derive(Serialize)]
+struct JsonWhy<'a> {
+    version: u16,
+    tenant: &'a TenantId,
+    device: &'a str,
+    presence: &'static str,
+    deployments: Vec<JsonTrace<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonTrace<'a> {
+    deployment: &'a DeploymentName,
+    state: String,
+    reason: String,
+    cause: Option<FailureReason>,
+    wanted: Option<&'a ContentHash>,
+    target: Option<&'a Target>,
+    selection: String,
+    selected: bool,
+    written: Option<u64>,
+    received: Option<u64>,
+    report: Option<&'a ObservedDeployment>,
+}
