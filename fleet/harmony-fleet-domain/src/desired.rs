@@ -14,7 +14,7 @@ use harmony_reconciler_contracts::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::Unreadable;
+use crate::{StoredDeployments, StoredValue, Unreadable};
 
 /// A deployment with the hash of its content.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,22 @@ impl Intent {
     /// Returns true if a device that was told this deployment has to keep it, because nothing else is known about it.
     pub fn is_lost(&self, name: &DeploymentName) -> bool {
         !self.deployments.contains_key(name) && !self.deleted.contains(name)
+    }
+}
+
+impl From<StoredDeployments> for Intent {
+    fn from(stored: StoredDeployments) -> Self {
+        let mut intent = Self {
+            deleted: stored.deleted,
+            ..Self::default()
+        };
+        for (name, StoredValue { value, .. }) in stored.values {
+            match value {
+                Ok(deployment) => drop(intent.deployments.insert(name, deployment.into())),
+                Err(problem) => drop(intent.unreadable.insert(name, problem)),
+            }
+        }
+        intent
     }
 }
 

@@ -7,7 +7,6 @@ use harmony_reconciler_contracts::{DeploymentName, StoredDeployment};
 
 use super::registry::{Expected, Revision};
 use super::stored_value::{StoreError, StoredValue};
-use crate::desired::Intent;
 
 /// Stores the deployments of a tenant, with compare-and-swap. Tools write them, the operator reads them.
 #[async_trait]
@@ -39,20 +38,4 @@ pub struct StoredDeployments {
     pub values: BTreeMap<DeploymentName, StoredValue<StoredDeployment>>,
     /// The names of the deleted ones.
     pub deleted: BTreeSet<DeploymentName>,
-}
-
-impl From<StoredDeployments> for Intent {
-    fn from(stored: StoredDeployments) -> Self {
-        let mut intent = Self {
-            deleted: stored.deleted,
-            ..Self::default()
-        };
-        for (name, StoredValue { value, .. }) in stored.values {
-            match value {
-                Ok(deployment) => drop(intent.deployments.insert(name, deployment.into())),
-                Err(problem) => drop(intent.unreadable.insert(name, problem)),
-            }
-        }
-        intent
-    }
 }
