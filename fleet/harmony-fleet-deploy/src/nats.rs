@@ -32,7 +32,7 @@ pub struct FleetNatsScore {
     pub tenant: TenantId,
     /// How clients authenticate.
     pub auth: FleetNatsAuth,
-    /// The storage of the device registry.
+    /// The storage of the device registry, the deployments, and the states of the devices.
     pub storage: NatsStorage,
 }
 
@@ -98,7 +98,7 @@ impl FleetNatsScore {
     }
 }
 
-/// The permissions of each role. Only the operator uses JetStream.
+/// The permissions of each role. Only the operator manages streams; the others read and write single values of buckets.
 fn permissions(role: Role, tenant: &TenantId) -> NatsPermissions {
     let Permissions {
         publish,

@@ -119,7 +119,8 @@ struct Pass<'a> {
     stores: &'a Stores,
     /// The buckets as they were when everything was read, and the deployments as they were read last.
     known: Option<Prepared>,
-    looked: Instant,
+    /// When to look at the buckets again.
+    next_look: Instant,
     synced: Instant,
     /// The bucket of observed states is new, so that all reports are missing.
     lost_reports: bool,
@@ -135,7 +136,7 @@ impl<'a> Pass<'a> {
             fleet,
             stores,
             known: None,
-            looked: Instant::now(),
+            next_look: Instant::now(),
             synced: Instant::now(),
             lost_reports: false,
             silent: BTreeSet::new(),
@@ -144,7 +145,7 @@ impl<'a> Pass<'a> {
     }
 
     fn look_soon(&mut self) {
-        self.looked = Instant::now() - LOOK + INTERVAL / 2;
+        self.next_look = self.next_look.min(Instant::now() + INTERVAL / 2);
     }
 
     async fn run(&mut self, read: Read, resync: Duration) -> Result<(), StoreError> {
@@ -152,7 +153,7 @@ impl<'a> Pass<'a> {
         if self.synced.elapsed() >= resync {
             read = Read::Everything;
         }
-        if read == Read::Everything || self.looked.elapsed() >= LOOK {
+        if read == Read::Everything || Instant::now() >= self.next_look {
             read = read.max(self.look().await?);
         }
         if read >= Read::Deployments {
@@ -178,7 +179,7 @@ impl<'a> Pass<'a> {
     /// Checks the buckets and creates missing ones. Returns what has to be read again.
     async fn look(&mut self) -> Result<Read, StoreError> {
         let now = self.stores.fabric.prepare().await?;
-        self.looked = Instant::now();
+        self.next_look = Instant::now() + LOOK;
         self.fleet.set_problems(now.problems.clone());
         let Some(before) = self.known.replace(now.clone()) else {
             return Ok(Read::Everything);
@@ -276,10 +277,10 @@ impl<'a> Pass<'a> {
         for name in dispatch.lost() {
             match dispatch.intent().unreadable.get(&name) {
                 Some(problem) => {
-                    tracing::warn!(deployment = %name, %problem, "a deployment cannot be read; devices keep what they have of it")
+                    tracing::warn!(deployment = %name, %problem, "a deployment cannot be read; devices keep what they have of it");
                 }
                 None => {
-                    tracing::warn!(deployment = %name, "a deployment has disappeared without being deleted; devices keep it: apply it again, or delete it")
+                    tracing::warn!(deployment = %name, "a deployment has disappeared without being deleted; devices keep it: apply it again, or delete it");
                 }
             }
         }

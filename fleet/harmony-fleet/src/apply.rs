@@ -1,6 +1,6 @@
 //! `harmony-fleet apply` and `harmony-fleet delete`: write deployments.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::Read;
 use std::path::Path;
 
@@ -121,7 +121,8 @@ pub fn text(results: &[(DeploymentName, Applied)]) -> String {
         .iter()
         .find(|(_, applied)| matches!(applied, Applied::Created | Applied::Updated));
     if let Some((name, _)) = changed {
-        text += &format!("next: harmony-fleet status {name} --watch\n");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "next: harmony-fleet status {name} --watch");
     }
     text
 }

@@ -111,3 +111,44 @@ struct JsonDeployment<'a> {
     failing: usize,
     away: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::snapshot;
+
+    #[test]
+    fn the_table_counts_devices() {
+        let tenant = "acme".parse().unwrap();
+        let expected = "\
+DEPLOYMENT  TARGET     DEVICES  RUNNING  FAILING
+greeter     site=lyon  3        1        1
+logger      valve-1    1        0        1
+metrics     valve-1    1        0        1
+";
+        assert_eq!(text(&snapshot(), &tenant), expected);
+        assert!(text(&Snapshot::default(), &tenant).contains("harmony-fleet apply FILE"));
+        let json: serde_json::Value =
+            serde_json::from_str(&json(&snapshot(), &tenant).unwrap()).unwrap();
+        assert_eq!(
+            (&json["version"], &json["deployments"][0]["away"]),
+            (&1.into(), &1.into())
+        );
+        assert_eq!(json["deployments"][0]["target"]["labels"]["site"], "lyon");
+    }
+
+    #[test]
+    fn what_has_disappeared_is_a_warning() {
+        let mut snapshot = snapshot();
+        assert_eq!(warnings(&snapshot), Vec::<String>::new());
+        snapshot
+            .intent
+            .deployments
+            .remove(&"greeter".parse().unwrap());
+        let warnings = warnings(&snapshot);
+        assert!(
+            warnings[0].contains("`greeter` has disappeared without being deleted"),
+            "{warnings:?}"
+        );
+    }
+}

@@ -14,6 +14,8 @@ pub mod deployments;
 pub mod devices;
 mod error;
 pub mod file;
+#[cfg(test)]
+mod fixture;
 pub mod ping;
 mod run;
 mod snapshot;

@@ -17,8 +17,11 @@ use crate::{CliError, snapshot};
 /// The version of the JSON output; increases when a field is removed or changes its meaning.
 const JSON_VERSION: u16 = 1;
 
-/// The time between two looks with `--watch`.
+/// The time between two looks with `--watch`; longer if a look takes long.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The pause is at least this many times as long as a look, so that a large fleet is not only looked at.
+const PAUSE_FACTOR: u32 = 4;
 
 /// The digits of a hash that are shown.
 const HASH_DIGITS: usize = 8;
@@ -42,6 +45,7 @@ pub async fn status(
     let started = Instant::now();
     let mut shown = String::new();
     let (snapshot, timed_out) = loop {
+        let began = Instant::now();
         let (snapshot, _) = snapshot::load(fleet).await?;
         check_known(&snapshot, name)?;
         let traces = snapshot.traces(name);
@@ -59,7 +63,7 @@ pub async fn status(
             writeln!(notes, "{}", printable::line(&line)).map_err(CliError::Output)?;
             shown = line;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(PAUSE.max(PAUSE_FACTOR * began.elapsed())).await;
     };
     let traces = snapshot.traces(name);
     let now = SystemTime::now()
@@ -130,24 +134,20 @@ pub fn headline(name: &DeploymentName, traces: &[Trace<'_>]) -> String {
             count => format!("{name} is being removed from {count} devices."),
         };
     }
-    let mut text = format!(
-        "{name} runs on {} of {}",
-        summary.running,
-        devices(summary.selected)
-    );
-    if summary.failing > 0 {
-        text += &format!(", fails on {}", summary.failing);
-    }
-    if summary.away > 0 {
-        text += &format!(
-            ", and {} not online",
-            match summary.away {
-                1 => "1 is".to_owned(),
-                count => format!("{count} are"),
-            }
-        );
-    }
-    text + "."
+    let selected = devices(summary.selected);
+    let failing = match summary.failing {
+        0 => String::new(),
+        count => format!(", fails on {count}"),
+    };
+    let away = match summary.away {
+        0 => String::new(),
+        1 => ", and 1 is not online".to_owned(),
+        count => format!(", and {count} are not online"),
+    };
+    format!(
+        "{name} runs on {} of {selected}{failing}{away}.",
+        summary.running
+    )
 }
 
 fn devices(count: usize) -> String {
@@ -262,4 +262,60 @@ struct JsonDevice<'a> {
     generation: Option<u64>,
     received: Option<u64>,
     since_ms: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{NOW, snapshot};
+
+    #[test]
+    fn the_table_says_where_each_device_stands() {
+        let (snapshot, name) = (snapshot(), "greeter".parse().unwrap());
+        let traces = snapshot.traces(&name);
+        let hash = short(traces[0].intent.map(|it| &it.content.hash));
+        let expected = "\
+greeter runs on 1 of 3 devices, fails on 1, and 1 is not online.
+DEVICE  PRESENCE  WANTED    RUNNING   STATE    SINCE      REASON
+pump-1  online    HASHHASH  HASHHASH  running  3 min ago  -
+pump-2  online    HASHHASH  -         failed   1 min ago  the container ends right after its start (container web): exit code 7
+pump-3  offline   HASHHASH  -         waiting  -          the device has not answered yet
+";
+        assert_eq!(
+            text(&name, &traces, NOW).replace(&hash, "HASHHASH"),
+            expected
+        );
+        let name = "logger".parse().unwrap();
+        let shown = text(&name, &snapshot.traces(&name), NOW);
+        let reason = "the device stays as it is, because metrics wants port 9000/tcp, too\n";
+        assert!(
+            shown.ends_with(reason) && shown.contains("  conflict  "),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn json_has_a_version_and_the_cause() {
+        let (snapshot, name) = (snapshot(), "greeter".parse().unwrap());
+        let json = json(&name, &snapshot.traces(&name), &"acme".parse().unwrap()).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["version"], 1);
+        assert_eq!(
+            (&value["selected"], &value["running"]),
+            (&3.into(), &1.into())
+        );
+        assert_eq!(value["devices"][1]["cause"], "crashed_at_start");
+        assert_eq!(value["devices"][2]["state"], "waiting");
+        assert_eq!(value["devices"][0]["generation"], 1);
+    }
+
+    #[test]
+    fn an_unknown_deployment_is_told_with_those_that_are_near() {
+        let error = check_known(&snapshot(), &"greetr".parse().unwrap()).unwrap_err();
+        let text = error.render();
+        assert!(
+            text.contains("`greetr` does not exist\nhint: the deployments are `greeter`, "),
+            "{text}"
+        );
+    }
 }

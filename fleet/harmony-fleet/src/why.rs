@@ -249,3 +249,93 @@ struct JsonTrace<'a> {
     received: Option<u64>,
     report: Option<&'a ObservedDeployment>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{NOW, snapshot};
+
+    fn shown(device: &str) -> String {
+        let snapshot = snapshot();
+        let device = &snapshot.devices[&device.parse().unwrap()];
+        let greeter = &snapshot.intent.deployments[&"greeter".parse().unwrap()];
+        let hash = short(Some(&greeter.content.hash));
+        text(device, &snapshot.traces_of_device(device), NOW).replace(&hash, "HASHHASH")
+    }
+
+    #[test]
+    fn a_failure_is_followed_to_the_words_of_the_container() {
+        let expected = "  device     pump-2, online, last seen 4 s ago, site=lyon
+
+greeter does not run as it should: the container ends right after its start (container web): exit code 7.
+  intent     content HASHHASH for site=lyon
+             container web: registry.example.com/greeter@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+  selection  the deployment is for this device
+  delivery   generation 1 was written with content HASHHASH, which the device knows
+  agent      wants content HASHHASH, runs nothing of it: gave up until something changes, since 1 min ago (clock of the device)
+  podman     the container ends right after its start (container web): exit code 7
+             container web: not running, 3 restarts, last exit code 7
+               | opening /data
+               | cannot open /data
+";
+        assert_eq!(shown("pump-2"), expected);
+    }
+
+    #[test]
+    fn the_chain_says_where_it_is_broken() {
+        let offline = shown("pump-3");
+        assert!(
+            offline
+                .contains("greeter does not run as it should: the device has not answered yet.\n"),
+            "{offline}"
+        );
+        assert!(offline.contains("  delivery   generation 1 was written with content HASHHASH, the device has never reported\n"), "{offline}");
+        assert!(
+            offline.contains("  agent      has reported nothing about it\n"),
+            "{offline}"
+        );
+        let conflict = shown("valve-1");
+        let words = "  selection  the deployment is for this device, but the device stays as it is, because metrics wants port 9000/tcp, too\n";
+        assert!(conflict.contains(words), "{conflict}");
+        assert!(
+            conflict.contains("  delivery   the operator has written nothing for this device"),
+            "{conflict}"
+        );
+
+        let snapshot = snapshot();
+        let name = "greeter".parse().unwrap();
+        let valve = &snapshot.devices[&"valve-1".parse().unwrap()];
+        let not_meant = text(valve, &[snapshot.trace(valve, &name)], NOW);
+        assert!(
+            not_meant.contains("greeter: the deployment is not for this device.\n"),
+            "{not_meant}"
+        );
+        assert!(
+            not_meant.contains(
+                "  selection  the target asks for site=lyon, and the device has site=nice\n"
+            ),
+            "{not_meant}"
+        );
+    }
+
+    #[test]
+    fn json_has_a_version_and_the_report() {
+        let snapshot = snapshot();
+        let device = &snapshot.devices[&"pump-2".parse().unwrap()];
+        let json = json(
+            device,
+            &snapshot.traces_of_device(device),
+            &"acme".parse().unwrap(),
+        )
+        .unwrap();
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["version"], 1);
+        let greeter = &value["deployments"][0];
+        assert_eq!(greeter["cause"], "crashed_at_start");
+        assert_eq!(greeter["report"]["containers"]["web"]["exit_code"], 7);
+        assert_eq!(
+            (&greeter["written"], &greeter["received"]),
+            (&1.into(), &1.into())
+        );
+    }
+}

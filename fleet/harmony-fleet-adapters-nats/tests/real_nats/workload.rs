@@ -6,7 +6,7 @@ use harmony_fleet_adapters_nats::{
 };
 use harmony_fleet_domain::{
     DeploymentStore, DesiredStatePublisher, Expected, LinkError, ObservedStateConsumer, Revision,
-    StoreError, Unreadable, WorkloadLink,
+    StoreError, StoredDeployments, Unreadable, WorkloadLink,
 };
 use harmony_reconciler_contracts::{
     DesiredState, Generation, ObservedState, StoredDeployment, subjects,
@@ -208,7 +208,7 @@ async fn deployments_are_written_listed_and_deleted() {
         assert!(matches!(error, StoreError::Missing { .. }), "{error:?}");
     }
     Fabric::new(connection.clone()).prepare().await.unwrap();
-    assert_eq!(store.load().await.unwrap(), Default::default());
+    assert_eq!(store.load().await.unwrap(), StoredDeployments::default());
     let first = store
         .write(&deployment("web"), Expected::Absent)
         .await

@@ -5,6 +5,8 @@
     reason = "helpers of tests fail by panic"
 )]
 
+mod deployments;
+
 use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
