@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use harmony_core::at_stage::AtStage;
 use harmony_core::capability::{
-    ContainerBuilder, ContinuousDelivery, HelmRegistry, KubernetesCluster, OciRegistry, Prober,
-    ReleaseRecords, Stages,
+    ContainerBuilder, ContinuousDelivery, DevicePodman, HelmRegistry, KubernetesCluster,
+    OciRegistry, Prober, ReleaseRecords, Stages,
 };
 use harmony_core::chart::{DeployTarget, Stage};
 use harmony_core::verify::READY_DEADLINE;
@@ -58,6 +58,7 @@ pub trait Platform:
     + ReleaseRecords
     + KubernetesCluster
     + Prober
+    + DevicePodman
     + ContinuousDelivery
     + Stages
     + 'static
@@ -72,6 +73,7 @@ impl<T> Platform for T where
         + ReleaseRecords
         + KubernetesCluster
         + Prober
+        + DevicePodman
         + ContinuousDelivery
         + Stages
         + 'static

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use harmony::core::capability::{ContinuousDelivery, KubernetesCluster, Prober};
+use harmony::core::capability::{ContinuousDelivery, DevicePodman, KubernetesCluster, Prober};
 use harmony::core::composite;
 use harmony::release::{AppSpec, Artifacts, WhichImage, WithImage, WorkTree};
 use harmony::scores::MonitoringScore;
@@ -129,7 +129,7 @@ impl<A: Clone> FleetServerScore<A> {
 
 impl<T, A> Score<T> for FleetServerScore<A>
 where
-    T: Topology + KubernetesCluster + ContinuousDelivery + Prober + 'static,
+    T: Topology + KubernetesCluster + ContinuousDelivery + Prober + DevicePodman + 'static,
     A: Artifacts<T>,
 {
     fn name(&self) -> String {

@@ -25,6 +25,9 @@ pub const HEARTBEAT_SECONDS: &str = "FLEET_HEARTBEAT_SECONDS";
 /// Agent: the state directory.
 pub const STATE_DIR: &str = "FLEET_STATE_DIR";
 
+/// Agent: the socket of podman.
+pub const PODMAN_SOCKET: &str = "FLEET_PODMAN_SOCKET";
+
 /// Operator: the Kubernetes namespace of the `Device` resources.
 pub const NAMESPACE: &str = "FLEET_NAMESPACE";
 /// Operator: the address of its health endpoints.

@@ -28,6 +28,7 @@ use crate::configuration::{Configuration, Kubeconfig, RegistryChoice};
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "registry")]
 #[delegate(PullAccounts, target = "registry")]
+#[delegate(DevicePodman, target = "registry")]
 #[delegate(HelmRegistry, target = "charts")]
 #[delegate(ReleaseRecords, target = "charts")]
 #[delegate(KubernetesCluster, target = "cluster")]

@@ -30,6 +30,7 @@ use crate::dirs;
 #[delegate(ContainerBuilder, target = "builder")]
 #[delegate(OciRegistry, target = "images")]
 #[delegate(PullAccounts, target = "images")]
+#[delegate(DevicePodman, target = "images")]
 #[delegate(HelmRegistry, target = "charts")]
 #[delegate(ReleaseRecords, target = "charts")]
 #[delegate(WorkTrees, target = "images")]
@@ -60,6 +61,7 @@ pub enum ClusterChoice {
 #[derive(Debug, Delegate)]
 #[delegate(OciRegistry)]
 #[delegate(PullAccounts)]
+#[delegate(DevicePodman)]
 enum Images {
     Node(NodeImages),
     Registry(NamedRegistry),

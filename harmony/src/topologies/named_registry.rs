@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
 use harmony_core::capability::pull_accounts::{Issued, RegistryLogin};
-use harmony_core::capability::{Checkup, HelmRegistry, OciRegistry, PullAccounts, ReleaseRecords};
+use harmony_core::capability::{
+    Checkup, DevicePodman, HelmRegistry, OciRegistry, PullAccounts, ReleaseRecords,
+};
 use harmony_core::chart::{DeployTarget, PackagedChart, PackagedObjects, PublishedObjects};
 use harmony_core::checkup::{self, Finding};
 use harmony_core::codes;
@@ -170,6 +172,14 @@ impl HelmRegistry for NamedRegistry {
 
     async fn pull_objects(&self, of: &ChartRef) -> Result<Option<PublishedObjects>, RegistryError> {
         self.client()?.pull_objects(of).await
+    }
+}
+
+/// The nodes of a cluster with a registry belong to somebody else.
+#[async_trait]
+impl DevicePodman for NamedRegistry {
+    async fn podman_socket(&self) -> Result<Option<std::path::PathBuf>, AnyDiagnostic> {
+        Ok(None)
     }
 }
 

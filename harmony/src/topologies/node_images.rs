@@ -1,8 +1,10 @@
 //! The image store of a cluster on this machine, which a laptop uses instead of a registry.
 
+use std::path::PathBuf;
+
 use harmony_core::capability::oci_registry::{Published, RegistryError, RegistryLocation};
 use harmony_core::capability::pull_accounts::{Issued, RegistryLogin};
-use harmony_core::capability::{OciRegistry, PullAccounts};
+use harmony_core::capability::{DevicePodman, OciRegistry, PullAccounts};
 use harmony_core::diagnostic::{AnyDiagnostic, Diagnostic};
 use harmony_core::image::{Built, ImageLocation};
 use harmony_core::outcome::{Action, Change};
@@ -68,6 +70,20 @@ impl PullAccounts for NodeImages {
 
     async fn issue(&self, _: &ResourceName, _: &str) -> Result<Issued, RegistryError> {
         Ok(Issued::NotNeeded)
+    }
+}
+
+#[async_trait]
+impl DevicePodman for NodeImages {
+    async fn podman_socket(&self) -> Result<Option<PathBuf>, AnyDiagnostic> {
+        match &self.store {
+            LocalCluster::Node(node) => {
+                let socket = node.podman(&self.context).await;
+                socket.map(Some).map_err(AnyDiagnostic::new)
+            }
+            // A node is a container, which does not see podman on this machine.
+            LocalCluster::K3d(_) => Ok(None),
+        }
     }
 }
 

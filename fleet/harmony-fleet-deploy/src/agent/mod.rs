@@ -4,9 +4,10 @@ mod objects;
 mod ping;
 mod retire;
 
+use std::path::Path;
 use std::sync::Arc;
 
-use harmony::core::capability::{KubernetesCluster, Prober};
+use harmony::core::capability::{DevicePodman, KubernetesCluster, Prober};
 use harmony::core::kubernetes::ObjectQuery;
 use harmony::core::verify::{Checks, Deployed, SmokeCheck, Workload, verified};
 use harmony::scores::K8sResourceScore;
@@ -90,10 +91,11 @@ impl FleetAgentScore {
         Self::workload_of(&self.device)
     }
 
-    fn resources(&self) -> Result<K8sResourceScore, InterpretError> {
+    fn resources(&self, podman: Option<&Path>) -> Result<K8sResourceScore, InterpretError> {
         let FleetAgentTarget::Pod { namespace, .. } = &self.target;
         let name = self.workload();
-        let objects = objects::build(self).map_err(|error| InterpretError::new(&name, error))?;
+        let objects =
+            objects::build(self, podman).map_err(|error| InterpretError::new(&name, error))?;
         // This Score runs the other checks itself.
         let checks = Checks::readiness_alone();
         Ok(K8sResourceScore::new(
@@ -105,7 +107,7 @@ impl FleetAgentScore {
     }
 }
 
-impl<T: Topology + KubernetesCluster + Prober> Score<T> for FleetAgentScore {
+impl<T: Topology + KubernetesCluster + Prober + DevicePodman> Score<T> for FleetAgentScore {
     fn name(&self) -> String {
         self.workload()
     }
@@ -123,7 +125,7 @@ pub struct RunningAgent {
 }
 
 #[async_trait]
-impl<T: Topology + KubernetesCluster> Workload<T> for FleetAgentScore {
+impl<T: Topology + KubernetesCluster + DevicePodman> Workload<T> for FleetAgentScore {
     type Running = RunningAgent;
 
     fn name(&self) -> String {
@@ -144,7 +146,10 @@ impl<T: Topology + KubernetesCluster> Workload<T> for FleetAgentScore {
             tenant: self.tenant.clone(),
             access,
         };
-        let deployed = self.resources()?.deploy(inventory, topology).await?;
+        let podman = topology.podman_socket().await;
+        let podman = podman.map_err(|error| InterpretError::new(self.workload(), error))?;
+        let resources = self.resources(podman.as_deref())?;
+        let deployed = resources.deploy(inventory, topology).await?;
         Ok(deployed.map(|applied| RunningAgent { applied, answers }))
     }
 

@@ -1,12 +1,14 @@
 //! The Kubernetes objects of an agent in a pod.
 
+use std::path::Path;
+
 use harmony::core::kubernetes::{KubeObject, ObjectError};
 use harmony::scores::pull_secret;
 use harmony_fleet_domain::settings;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
-    Container, EmptyDirVolumeSource, ExecAction, PodSpec, PodTemplateSpec, Probe, Volume,
-    VolumeMount,
+    Container, EmptyDirVolumeSource, ExecAction, HostPathVolumeSource, PodSpec, PodTemplateSpec,
+    Probe, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
@@ -16,10 +18,16 @@ use crate::credentials::{self, Role};
 use crate::place;
 use crate::pod::{self, FleetSecrets};
 
+/// The folder with the socket of podman.
+const PODMAN: &str = "/run/podman";
 /// The state directory of the agent.
 const STATE: &str = "/var/lib/harmony-fleet-agent";
 
-pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectError> {
+/// `podman` is the socket of podman on the node of the pod, if the device can run containers.
+pub(super) fn build(
+    score: &FleetAgentScore,
+    podman: Option<&Path>,
+) -> Result<Vec<KubeObject>, ObjectError> {
     let FleetAgentTarget::Pod {
         namespace,
         image,
@@ -53,6 +61,31 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
         mount_path: STATE.into(),
         ..VolumeMount::default()
     };
+    let (mut volumes, mut mounts) = (
+        vec![credentials, state],
+        vec![credentials_mount, state_mount],
+    );
+    if let Some((folder, socket)) =
+        podman.and_then(|podman| Some((podman.parent()?, podman.file_name()?)))
+    {
+        env.push(pod::env(
+            settings::PODMAN_SOCKET,
+            Path::new(PODMAN).join(socket).display().to_string(),
+        ));
+        volumes.push(Volume {
+            name: "podman".into(),
+            host_path: Some(HostPathVolumeSource {
+                path: folder.display().to_string(),
+                type_: None,
+            }),
+            ..Volume::default()
+        });
+        mounts.push(VolumeMount {
+            name: "podman".into(),
+            mount_path: PODMAN.into(),
+            ..VolumeMount::default()
+        });
+    }
     let container = Container {
         name: "agent".into(),
         image: Some(image.to_string()),
@@ -69,7 +102,7 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
         }),
         resources: Some(pod::requests("10m", "16Mi")),
         security_context: Some(pod::confined()),
-        volume_mounts: Some(vec![credentials_mount, state_mount]),
+        volume_mounts: Some(mounts),
         ..Container::default()
     };
     let deployment = Deployment {
@@ -95,7 +128,7 @@ pub(super) fn build(score: &FleetAgentScore) -> Result<Vec<KubeObject>, ObjectEr
                     image_pull_secrets: pull_secret.as_ref().map(pull_secret::references),
                     termination_grace_period_seconds: Some(10),
                     containers: vec![container],
-                    volumes: Some(vec![credentials, state]),
+                    volumes: Some(volumes),
                     ..PodSpec::default()
                 }),
             },
