@@ -1,4 +1,5 @@
 use harmony_reconciler_contracts::{ObservedDeployment, StoredDeployment};
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -218,4 +219,133 @@ fn a_device_without_a_report_is_named_until_it_reports() {
     assert_eq!(dispatch.phases(), [(Phase::Running, 1)].into());
     dispatch.observed_loaded(BTreeMap::new());
     assert_eq!(dispatch.unreported([&device()]).len(), 1);
+}
+
+/// What may happen to a fleet.
+#[derive(Debug, Clone)]
+enum Event {
+    /// Somebody applies another version.
+    Apply(u16),
+    Delete,
+    /// The operator reads everything, decides and writes.
+    Pass,
+    /// The device reads its desired state.
+    Deliver,
+    Report,
+    /// The operator starts again without a memory.
+    Restart,
+    LoseDesired,
+    /// An old copy of the desired states is restored.
+    Restore(prop::sample::Index),
+    LoseReports,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (80_u16..90).prop_map(Event::Apply),
+        Just(Event::Delete),
+        Just(Event::Pass),
+        Just(Event::Pass),
+        Just(Event::Deliver),
+        Just(Event::Deliver),
+        Just(Event::Report),
+        Just(Event::Restart),
+        Just(Event::LoseDesired),
+        any::<prop::sample::Index>().prop_map(Event::Restore),
+        Just(Event::LoseReports),
+    ]
+}
+
+/// An operator, its stores, and a device.
+#[derive(Default)]
+struct World {
+    intent: Intent,
+    dispatch: Dispatch,
+    stored: Option<DesiredState>,
+    revision: u64,
+    /// All that was ever stored.
+    history: Vec<DesiredState>,
+    device: DesiredState,
+    observed: Option<ObservedState>,
+}
+
+impl World {
+    fn store(&mut self, state: Option<DesiredState>) {
+        self.revision += 1;
+        self.stored = state;
+    }
+
+    fn pass(&mut self) {
+        let labels = "site=lyon".parse().unwrap();
+        self.dispatch.set_intent(self.intent.clone());
+        let value = self.stored.clone();
+        self.dispatch
+            .desired_loaded(value.map_or_else(BTreeMap::new, |it| stored(it, self.revision)));
+        let report = self.observed.clone().map(|state| StoredValue {
+            revision: Revision(1),
+            value: Ok(state),
+        });
+        self.dispatch
+            .observed_loaded(report.map(|it| (device(), it)).into_iter().collect());
+        for write in self.dispatch.plan([(&device(), &labels)]) {
+            self.history.push(write.state.clone());
+            self.store(Some(write.state.clone()));
+            self.dispatch
+                .written(&write.device, write.state, Revision(self.revision));
+        }
+    }
+
+    /// The rule of the agent.
+    fn deliver(&mut self) {
+        if let Some(state) = self
+            .stored
+            .clone()
+            .filter(|it| it.generation >= self.device.generation)
+        {
+            self.device = state;
+        }
+    }
+
+    fn happen(&mut self, event: &Event) {
+        match event {
+            Event::Apply(port) => self.intent = intent(&[("web", *port)], &[]),
+            Event::Delete => self.intent = intent(&[], &["web"]),
+            Event::Pass => self.pass(),
+            Event::Deliver => self.deliver(),
+            Event::Report => self.observed = Some(report(&self.device)),
+            Event::Restart => self.dispatch = Dispatch::default(),
+            Event::LoseDesired => self.store(None),
+            Event::Restore(index) if !self.history.is_empty() => {
+                self.store(Some(index.get(&self.history).clone()));
+            }
+            Event::Restore(_) => {}
+            Event::LoseReports => self.observed = None,
+        }
+    }
+}
+
+proptest! {
+    /// Whatever is lost or restored, and in any order: a generation of the device never decreases, and once it reports, it
+    /// gets what users want.
+    #[test]
+    fn a_device_always_arrives_and_never_goes_back(events in prop::collection::vec(event(), 0..40)) {
+        let mut world = World::default();
+        for event in &events {
+            let before = world.device.generation;
+            world.happen(event);
+            prop_assert!(world.device.generation >= before);
+        }
+        for _ in 0..3 {
+            world.observed = Some(report(&world.device));
+            world.pass();
+            world.deliver();
+        }
+        let hashes = |deployments: Vec<(&DeploymentName, &ContentHash)>| format!("{deployments:?}");
+        let wanted = world.intent.deployments.iter().map(|(name, it)| (name, &it.content.hash));
+        let has = world.device.deployments.iter().map(|(name, it)| (name, &it.hash));
+        prop_assert_eq!(hashes(has.collect()), hashes(wanted.collect()));
+        let writes = world.history.len();
+        world.pass();
+        prop_assert_eq!(world.history.len(), writes, "it does not settle");
+    }
 }
