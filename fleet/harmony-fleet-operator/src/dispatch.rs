@@ -64,6 +64,21 @@ enum Read {
     Everything,
 }
 
+/// The reason why a pass is not complete.
+#[derive(Debug)]
+struct Failed {
+    /// What the next pass has to read.
+    again: Read,
+    error: StoreError,
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        let again = Read::Everything;
+        Self { again, error }
+    }
+}
+
 /// Keeps the desired states up to date. Must be called with a loaded fleet.
 pub async fn keep_dispatching(
     fleet: &Fleet,
@@ -83,11 +98,11 @@ pub async fn keep_dispatching(
                 read = Read::Nothing;
                 INTERVAL
             }
-            Err(error) => {
+            Err(Failed { again, error }) => {
                 failures += 1;
                 fleet.failed(Step::Dispatch);
                 tracing::warn!(error = %ErrorChain(&error), failures, "cannot tell devices what to run; trying again");
-                read = Read::Everything;
+                read = again;
                 RETRY.wait(failures)
             }
         };
@@ -148,7 +163,7 @@ impl<'a> Pass<'a> {
         self.next_look = self.next_look.min(Instant::now() + INTERVAL / 2);
     }
 
-    async fn run(&mut self, read: Read, resync: Duration) -> Result<(), StoreError> {
+    async fn run(&mut self, read: Read, resync: Duration) -> Result<(), Failed> {
         let mut read = read;
         if self.synced.elapsed() >= resync {
             read = Read::Everything;
@@ -239,8 +254,9 @@ impl<'a> Pass<'a> {
         writes
     }
 
-    /// Writes as much as possible, and returns the last error. After a conflict, the next pass decides again.
-    async fn write(&self, writes: Vec<DesiredWrite>) -> Result<(), StoreError> {
+    /// Writes as much as possible, and returns the first error. After it, as after a conflict, the next pass decides again;
+    /// what was read is still known.
+    async fn write(&self, writes: Vec<DesiredWrite>) -> Result<(), Failed> {
         let count = writes.len();
         let results = stream::iter(writes).map(|write| self.write_one(write));
         let results: Vec<_> = results.buffer_unordered(PARALLEL_WRITES).collect().await;
@@ -248,7 +264,9 @@ impl<'a> Pass<'a> {
             let failed = results.iter().filter(|result| result.is_err()).count();
             tracing::debug!(count, failed, "wrote desired states");
         }
-        results.into_iter().collect()
+        let again = Read::Nothing;
+        let written: Result<(), StoreError> = results.into_iter().collect();
+        written.map_err(|error| Failed { again, error })
     }
 
     async fn write_one(&self, write: DesiredWrite) -> Result<(), StoreError> {

@@ -98,7 +98,7 @@ impl Collector for Metrics {
         };
         for (phase, count) in phases {
             let gauge = ConstGauge::new(count);
-            let phase = phase.to_string();
+            let phase = phase.to_string().replace(' ', "_");
             gauge.encode(family.encode_family(&[("phase", phase.as_str())])?)?;
         }
         let metric = encoder.encode_descriptor(

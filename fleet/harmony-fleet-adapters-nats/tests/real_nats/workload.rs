@@ -287,3 +287,44 @@ async fn wrong_settings_of_a_bucket_are_named_and_not_changed() {
         }
     }
 }
+
+#[tokio::test]
+async fn pushes_and_reports_go_on_after_a_killed_server() {
+    let mut nats = TestNats::start().unwrap();
+    let connection = prepared(&nats).await;
+    let pump = device("pump-1");
+    let publisher = NatsDesiredStatePublisher::new(connection.clone(), tenant());
+    let revision = publisher
+        .write(&pump, &desired(1), Expected::Absent)
+        .await
+        .unwrap();
+    let own = connect(&nats, "pump-1").await;
+    let link = NatsWorkloadLink::new(own.clone(), &tenant(), &pump);
+    assert_eq!(link.desired().await.unwrap(), Some(desired(1)));
+    link.report(&observed("b1", 1)).await.unwrap();
+
+    nats.kill();
+    own.down().await;
+    let away = link.desired().await.unwrap_err();
+    assert!(matches!(away, LinkError::NotConnected { .. }), "{away:?}");
+    let away = link.report(&observed("b1", 2)).await.unwrap_err();
+    assert!(matches!(away, LinkError::NotConnected { .. }), "{away:?}");
+    nats.start_again().unwrap();
+    own.up().await;
+    connection.up().await;
+    eventually("the stored state can be read", async || {
+        link.desired()
+            .await
+            .is_ok_and(|state| state == Some(desired(1)))
+    })
+    .await;
+    publisher
+        .write(&pump, &desired(2), Expected::Revision(revision))
+        .await
+        .unwrap();
+    assert_eq!(link.pushed().await, desired(2));
+    link.report(&observed("b1", 2)).await.unwrap();
+    let reports = NatsObservedStateConsumer::new(connection, tenant());
+    let stored = reports.read(&pump).await.unwrap().unwrap();
+    assert_eq!(stored.value, Ok(observed("b1", 2)));
+}
