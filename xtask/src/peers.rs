@@ -25,6 +25,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("promtool", "prometheus"),
     ("amtool", "prometheus-alertmanager"),
     ("redis-server", "redis-server"),
+    ("podman", "podman"),
 ];
 
 /// Go programs: the environment variable for tests, the name, the module and version.

@@ -58,6 +58,10 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
         &[&["harmony-fleet-domain", "harmony-reconciler-contracts"]],
     ),
     (
+        "harmony-fleet-adapters-podman",
+        &[&["harmony-fleet-domain", "harmony-reconciler-contracts"]],
+    ),
+    (
         "harmony-fleet-daemon",
         &[&[
             "harmony_types",
@@ -76,6 +80,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
             "harmony-fleet-domain",
             "harmony-reconciler-contracts",
             "harmony-fleet-adapters-nats",
+            "harmony-fleet-adapters-podman",
             "harmony-fleet-daemon",
         ]],
     ),
@@ -86,7 +91,15 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ),
     (
         "harmony-fleet-e2e",
-        &[APP, RUNTIME, &["harmony-fleet-deploy", "harmony_registry"]],
+        &[
+            APP,
+            RUNTIME,
+            &[
+                "harmony-fleet-adapters-podman",
+                "harmony-fleet-deploy",
+                "harmony_registry",
+            ],
+        ],
     ),
     ("xtask", &[]),
 ];

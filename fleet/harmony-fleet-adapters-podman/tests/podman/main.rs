@@ -1,0 +1,5 @@
+//! The adapter with a real podman.
+
+mod bench;
+mod containers;
+mod health;
