@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use harmony_fleet_adapters_nats::{NatsOptions, SettingsError};
+use harmony_fleet_adapters_podman::PodmanSettings;
 use harmony_fleet_daemon::NatsArgs;
 use harmony_fleet_domain::settings;
 use harmony_reconciler_contracts::{
@@ -29,6 +30,9 @@ pub struct Args {
     /// Seconds between two heartbeats
     #[arg(long, env = settings::HEARTBEAT_SECONDS, default_value_t = HeartbeatInterval::NOMINAL.seconds(), value_parser = clap::value_parser!(u32).range(i64::from(HeartbeatInterval::MIN_SECONDS)..=i64::from(HeartbeatInterval::MAX_SECONDS)))]
     heartbeat_seconds: u32,
+    /// The socket of podman, which runs the containers of the device [default: that of the user's podman.socket]
+    #[arg(long, env = settings::PODMAN_SOCKET, value_name = "PATH")]
+    podman_socket: Option<PathBuf>,
     /// The directory for the state of the agent
     #[arg(
         long,
@@ -56,6 +60,8 @@ pub struct Settings {
     pub interval: HeartbeatInterval,
     /// What the device says about itself.
     pub info: DeviceInfo,
+    /// Runs the containers.
+    pub podman: PodmanSettings,
     /// The state directory.
     pub state_dir: PathBuf,
 }
@@ -92,6 +98,13 @@ impl Args {
                 arch: std::env::consts::ARCH.into(),
                 hostname: ShortText::from(hostname),
                 labels: self.labels,
+            },
+            podman: match self
+                .podman_socket
+                .filter(|path| !path.as_os_str().is_empty())
+            {
+                Some(socket) => PodmanSettings::new(socket),
+                None => PodmanSettings::of_this_user(),
             },
             state_dir: self.state_dir,
         })

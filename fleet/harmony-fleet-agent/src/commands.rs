@@ -5,14 +5,14 @@ use harmony_fleet_domain::ErrorChain;
 use harmony_reconciler_contracts::{Command, CommandError, CommandOutcome, ShortText};
 use tokio::sync::Notify;
 
-/// Serves commands forever. A request to register again notifies `register_again`.
+/// Serves commands forever. A request to register again notifies `again`: the operator has lost what it knew.
 pub async fn serve(
     server: &CommandServer,
     agent_version: &ShortText,
-    register_again: &Notify,
+    again: &[&Notify],
     retry: Backoff,
 ) {
-    let handle = |command| std::future::ready(carry_out(command, agent_version, register_again));
+    let handle = |command| std::future::ready(carry_out(command, agent_version, again));
     for attempt in 1.. {
         if let Err(error) = server.serve(handle).await {
             tracing::warn!(error = %ErrorChain(&error), "cannot receive commands; trying again");
@@ -24,7 +24,7 @@ pub async fn serve(
 fn carry_out(
     command: Command,
     agent_version: &ShortText,
-    register_again: &Notify,
+    again: &[&Notify],
 ) -> Result<CommandOutcome, CommandError> {
     match command {
         Command::Ping { sequence, .. } => Ok(CommandOutcome::Pong {
@@ -32,7 +32,9 @@ fn carry_out(
             agent_version: agent_version.clone(),
         }),
         Command::Register { .. } => {
-            register_again.notify_one();
+            for waiting in again {
+                waiting.notify_one();
+            }
             Ok(CommandOutcome::Registering)
         }
         Command::Unknown(unknown) => Err(CommandError::Unsupported {

@@ -3,11 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use harmony_fleet_adapters_nats::{CommandServer, NatsAgentLink, NatsConnectError, NatsConnection};
+use harmony_fleet_adapters_nats::{
+    CommandServer, NatsConnectError, NatsConnection, NatsWorkloadLink,
+};
+use harmony_fleet_adapters_podman::Podman;
 use harmony_fleet_daemon::{SignalError, cancelled_by_signal, printable};
 use harmony_fleet_domain::ErrorChain;
 use harmony_reconciler_contracts::BootId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Args, ArgsError, Settings, Verb};
@@ -15,9 +18,15 @@ use crate::commands;
 use crate::session::{RETRY, Session};
 use crate::state::{StateError, StateFolder};
 use crate::status::{self, Status, StatusError};
+use crate::workload::delivery;
+use crate::workload::reconciler::{Observed, Reconciler};
+use crate::workload::store::{Folder, Store};
 
 /// The time limit for the goodbye message.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How many desired states can wait for the reconciler.
+const STATES: usize = 4;
 
 /// Implements the program: runs the agent until SIGTERM or SIGINT, or shows its status.
 pub async fn main_with(args: Args) -> Result<ExitCode, AgentError> {
@@ -51,26 +60,40 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> Result<(), Age
         &settings.device,
         boot.clone(),
     );
-    let link = NatsAgentLink::new(connection.clone(), &settings.tenant, &settings.device);
+    let link = NatsWorkloadLink::new(connection.clone(), &settings.tenant, &settings.device);
+    let podman = Podman::new(settings.podman.clone());
+    let (store, remembered) = Store::open(Folder(settings.state_dir.clone()), &settings.device);
+    let (tell, observed) = watch::channel(Observed::default());
+    let (states, desired) = mpsc::channel(STATES);
+    let reconciler = Reconciler::new(&podman, store, remembered, tell, now_ms);
+    let report_again = Notify::new();
+    let again = [&register_again, &report_again];
     let mut session = Session::new(
         &link,
         &state,
         &status,
         memory,
-        boot,
+        boot.clone(),
         settings.interval,
         settings.info.clone(),
     );
     tokio::select! {
         () = status::serve(listener, &status) => {}
-        () = commands::serve(&server, &settings.info.agent_version, &register_again, RETRY) => {}
+        () = commands::serve(&server, &settings.info.agent_version, &again, RETRY) => {}
         () = session.keep_going(&register_again) => {}
+        () = reconciler.run(desired) => {}
+        () = delivery::keep_receiving(&link, &states) => {}
+        () = delivery::keep_reporting(&link, &boot, observed, &report_again) => {}
         () = stop.cancelled() => {}
     }
     // An agent must stop quickly, even if the network is failing.
     let _ = tokio::time::timeout(FAREWELL, session.say_goodbye()).await;
     tracing::info!(device = %settings.device, "the agent has stopped");
     Ok(())
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command's answer")]
