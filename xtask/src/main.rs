@@ -5,6 +5,7 @@
     reason = "a command line tool"
 )]
 
+mod bench;
 mod builders;
 mod codegen;
 mod command;
@@ -39,6 +40,8 @@ enum Xtask {
     ///
     /// Requires root, because it runs a Kubernetes node. Takes about 30 minutes; CI runs a part of it.
     Faults(faults::Args),
+    /// Measure what the goals are about, and print each figure beside its goal
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Xtask::Codegen => codegen::run(),
         Xtask::Builders => builders::run(),
         Xtask::Faults(args) => faults::run(&args),
+        Xtask::Bench(args) => bench::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
