@@ -22,4 +22,5 @@ pub mod testing;
 pub mod workload;
 
 pub use args::{Args, Settings};
+pub use harmony_fleet_adapters_podman::PodmanSettings;
 pub use run::{AgentError, main_with, run};

@@ -57,6 +57,7 @@ fn start_agent(nats: &TestNats, id: &str, state: &Path, stop: &CancellationToken
             labels: "site=lyon".parse().unwrap(),
             ..DeviceInfo::default()
         },
+        podman: harmony_fleet_agent::PodmanSettings::new("/nowhere"),
         state_dir: state.join(id),
     };
     let stop = stop.clone();
