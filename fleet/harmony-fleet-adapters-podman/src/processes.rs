@@ -37,6 +37,19 @@ pub(crate) fn kill(exec: &str) {
     }
 }
 
+/// The processes that were started with something in this folder as an argument.
+#[cfg(feature = "testing")]
+pub(crate) fn with_argument_in(folder: &std::path::Path) -> Vec<Pid> {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder.as_os_str().as_bytes();
+    let named = numbers().into_iter().filter(|process| {
+        arguments(*process)
+            .split(|byte| *byte == 0)
+            .any(|argument| argument.starts_with(folder))
+    });
+    named.filter_map(Pid::from_raw).collect()
+}
+
 fn numbers() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();

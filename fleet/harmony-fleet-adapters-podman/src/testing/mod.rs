@@ -12,10 +12,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hyper::Method;
+use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::{Call, CallError, Client};
-use crate::{Podman, PodmanSettings};
+use crate::{Podman, PodmanSettings, processes};
 
 pub use image::TestImage;
 
@@ -213,6 +214,10 @@ impl Drop for PodmanPeer {
         self.kill();
         if removed.is_err() {
             return;
+        }
+        // Podman's processes for commands in containers stay for minutes, and would then write into the folder again.
+        for process in processes::with_argument_in(self.folder.path()) {
+            let _ = kill_process(process, Signal::KILL);
         }
         for mount in mounts_in(self.folder.path()) {
             let _ = Command::new("umount").arg("--lazy").arg(mount).status();

@@ -312,12 +312,22 @@ async fn a_peer_leaves_nothing() {
     let bench = Bench::start().await;
     let spec = container(&bench.image, "");
     bench.run("shop", "web", &spec).await.unwrap();
+    let [live] = bench.podman.list().await.unwrap().try_into().unwrap();
+    bench.write(&live.id, "/tmp/a", "text").await;
     let folder = bench.peer.socket().parent().unwrap().to_owned();
     let Bench { peer, .. } = bench;
     drop::<PodmanPeer>(peer);
     assert!(!folder.exists());
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
     assert!(!mounts.contains(folder.to_str().unwrap()), "{mounts}");
+    // What was killed may take a moment to end.
+    for _ in 0..200 {
+        if process_with(folder.to_str().unwrap()).is_none() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(process_with(folder.to_str().unwrap()), None);
 }
 
 fn free_port() -> u16 {
@@ -326,4 +336,12 @@ fn free_port() -> u16 {
         .local_addr()
         .unwrap()
         .port()
+}
+
+fn process_with(argument: &str) -> Option<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    processes
+        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
+        .map(|command| String::from_utf8_lossy(&command).into_owned())
+        .find(|command| command.contains(argument))
 }

@@ -3,3 +3,4 @@
 mod bench;
 mod containers;
 mod health;
+mod images;
