@@ -23,6 +23,7 @@
 //! | [`credentials`] | the passwords of the NATS users: created once and stored in the cluster |
 //! | [`certificates`] | the certificate of NATS and its authority, in the same way |
 //! | [`access`] | connects checks to NATS, like tools |
+//! | [`example`] | an example deployment for the device of this machine |
 //! | [`release`] | `--release --from-tag`, for `harmony-fleet` |
 //! | [`tools`] | how `harmony-fleet` on this machine finds the fleet |
 //!
@@ -34,6 +35,7 @@ pub mod agent;
 pub mod apps;
 pub mod certificates;
 pub mod credentials;
+pub mod example;
 pub mod monitoring;
 pub mod nats;
 pub mod operator;
@@ -45,6 +47,7 @@ pub mod server;
 pub mod tools;
 
 pub use agent::{FleetAgentScore, FleetAgentTarget, RetireAgentsScore};
+pub use example::DeviceExampleScore;
 pub use nats::{FleetNatsAuth, FleetNatsScore};
 pub use operator::FleetOperatorScore;
 pub use server::FleetServerScore;

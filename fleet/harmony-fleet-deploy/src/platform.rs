@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use harmony::prelude::{Artifacts, DeployTarget, Platform, Program, Site};
-use harmony::release::AppSpec;
+use harmony::release::{AppSpec, WithImage};
 use harmony::scores::MonitoringScore;
 use harmony::scores::monitoring::HttpAddress;
 use harmony::scores::storage::Storage;
@@ -12,7 +12,7 @@ use harmony::{Score, scores};
 use harmony_fleet_adapters_nats::FleetContext;
 use harmony_reconciler_contracts::{DeviceId, TenantId};
 
-use crate::{FleetServerScore, FleetToolsScore, apps, monitoring};
+use crate::{DeviceExampleScore, FleetServerScore, FleetToolsScore, apps, monitoring};
 
 /// Deploy the fleet platform: NATS, the operator and, on this machine, one simulated device
 ///
@@ -99,6 +99,20 @@ impl Program for FleetPlatform {
             ..FleetServerScore::new(self.namespace.clone(), artifacts.clone())
         }];
         if let (Site::ThisMachine, Some(path)) = (site, FleetContext::default_path()) {
+            if let Some(device) = example.clone() {
+                let path = path.with_file_name("example.yaml");
+                scores.push(Box::new(WithImage {
+                    name: DeviceExampleScore::NAME.into(),
+                    artifacts: artifacts.clone(),
+                    app: Arc::new(self.operator()),
+                    which: apps::nats(),
+                    score: move |image| DeviceExampleScore {
+                        device: device.clone(),
+                        image,
+                        path: path.clone(),
+                    },
+                }));
+            }
             scores.push(Box::new(FleetToolsScore {
                 namespace: self.namespace.clone(),
                 tenant: self.tenant.clone(),

@@ -181,6 +181,13 @@ impl DevicePodman for NamedRegistry {
     async fn podman_socket(&self) -> Result<Option<std::path::PathBuf>, AnyDiagnostic> {
         Ok(None)
     }
+
+    async fn provide_to_devices(
+        &self,
+        _: &ImageRef,
+    ) -> Result<Option<harmony_core::outcome::Change>, AnyDiagnostic> {
+        Ok(None)
+    }
 }
 
 #[async_trait]

@@ -85,6 +85,16 @@ impl DevicePodman for NodeImages {
             LocalCluster::K3d(_) => Ok(None),
         }
     }
+
+    async fn provide_to_devices(&self, image: &ImageRef) -> Result<Option<Change>, AnyDiagnostic> {
+        match &self.store {
+            LocalCluster::Node(node) if !self.context.is_planning() => {
+                let provided = node.provide_to_devices(&self.context, image).await;
+                provided.map(Some).map_err(AnyDiagnostic::new)
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 #[async_trait]

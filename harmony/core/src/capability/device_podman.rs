@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use ambassador::delegatable_trait;
 use async_trait::async_trait;
+use harmony_types::ImageRef;
 
 use crate::diagnostic::AnyDiagnostic;
+use crate::outcome::Change;
 
 /// Runs the containers of simulated devices, which are pods of the cluster. Real devices have their own podman.
 #[async_trait]
@@ -22,4 +24,11 @@ pub trait DevicePodman: Send + Sync {
     /// # Errors
     /// Podman cannot be installed or started.
     async fn podman_socket(&self) -> Result<Option<PathBuf>, AnyDiagnostic>;
+
+    /// Makes an image that was published available to devices; none if they pull it themselves. While planning, nothing is
+    /// copied.
+    ///
+    /// # Errors
+    /// The image was not published, or cannot be copied.
+    async fn provide_to_devices(&self, image: &ImageRef) -> Result<Option<Change>, AnyDiagnostic>;
 }

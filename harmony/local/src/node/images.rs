@@ -73,6 +73,19 @@ pub(crate) async fn import(
     Ok(change)
 }
 
+/// Writes an image to an archive of an OCI layout.
+pub(super) async fn export(
+    containerd: &Containerd,
+    image: &ImageRef,
+    archive: &Path,
+) -> Result<(), LocalNodeError> {
+    let digest = image.digest().map(ToString::to_string).unwrap_or_default();
+    let name = format!("{}@{digest}", containerd_repository(image));
+    let mut export = containerd.command(&["images", "export"]);
+    export.arg(archive).arg(name);
+    tool::finish(export, "").await.map(drop)
+}
+
 /// Returns true if containerd has the image under this name, by digest if the reference has one.
 pub(super) async fn is_present(
     containerd: &Containerd,

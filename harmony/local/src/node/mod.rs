@@ -191,6 +191,20 @@ impl LocalNode {
         Box::pin(podman::ensure(ctx, &self.config)).await
     }
 
+    /// Copies an image of the node to the podman of simulated devices, so that they need not pull it.
+    ///
+    /// # Errors
+    /// [`LocalNodeError::NotRunning`], the node does not have the image, or see [`LocalNode::podman`].
+    pub async fn provide_to_devices(
+        &self,
+        ctx: &Context,
+        image: &ImageRef,
+    ) -> Result<Change, LocalNodeError> {
+        let containerd = self.containerd().await?;
+        let action = Box::pin(podman::provide(ctx, &self.config, &containerd, image)).await?;
+        Ok(Change::new(action, image.clone()).with_note("for devices"))
+    }
+
     /// The address of the node on this machine. Pods reach what listens on it.
     pub fn address(&self) -> std::net::Ipv4Addr {
         self.config.address

@@ -10,11 +10,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use harmony_core::Context;
+use harmony_core::outcome::Action;
+use harmony_types::ImageRef;
 use tokio::net::UnixStream;
+use tokio::process::Command;
 
 use super::config::{Layout, LocalNodeConfig};
+use super::containerd::Containerd;
 use super::error::LocalNodeError;
 use super::files::{self, Access};
+use super::images;
 use super::lock::Lock;
 use super::packages;
 use super::preflight;
@@ -84,14 +89,92 @@ pub(super) async fn ensure(
     Ok(socket)
 }
 
+/// Copies an image of the node to podman, under its name and digest, so that devices need not pull it.
+///
+/// # Errors
+/// The node does not have the image.
+pub(super) async fn provide(
+    ctx: &Context,
+    config: &LocalNodeConfig,
+    containerd: &Containerd,
+    image: &ImageRef,
+) -> Result<Action, LocalNodeError> {
+    ensure(ctx, config).await?;
+    let layout = config.layout();
+    let change = if is_present(&layout, image).await {
+        Action::Unchanged
+    } else {
+        Action::Create
+    };
+    if ctx.is_planning() || change == Action::Unchanged {
+        return Ok(change);
+    }
+    // Not in the folder that pods see.
+    let archive = layout.run().join("image-for-devices.tar");
+    let copied = async {
+        images::export(containerd, image, &archive).await?;
+        let mut load = command(&layout)?;
+        load.arg("load").arg("--input").arg(&archive);
+        let told = tool::finish(load, "").await?;
+        let mut tag = command(&layout)?;
+        tag.arg("tag")
+            .arg(loaded(&told))
+            .arg(name_for_podman(image));
+        tool::finish(tag, "").await
+    };
+    let copied = ctx.unless_cancelled(copied).await;
+    files::remove(&archive)?;
+    copied??;
+    if is_present(&layout, image).await {
+        return Ok(change);
+    }
+    Err(LocalNodeError::Tool {
+        command: format!("podman image exists {image}"),
+        status: "it does not exist after it was loaded".into(),
+        output: Vec::new(),
+    })
+}
+
+async fn is_present(layout: &Layout, image: &ImageRef) -> bool {
+    let Ok(mut exists) = command(layout) else {
+        return false;
+    };
+    let repository = format!("{}/{}", image.registry(), image.repository());
+    let digest = image.digest().map(ToString::to_string).unwrap_or_default();
+    exists.args(["image", "exists"]);
+    exists.arg(format!("{repository}@{digest}"));
+    tool::finish(exists, "").await.is_ok()
+}
+
+/// The tag only keeps the image from being removed as unused.
+fn name_for_podman(image: &ImageRef) -> String {
+    let digest = image.digest().map(ToString::to_string).unwrap_or_default();
+    let tag: String = digest.chars().skip("sha256:".len()).take(12).collect();
+    format!("{}/{}:{tag}", image.registry(), image.repository())
+}
+
+/// The name or the id that `podman load` tells.
+fn loaded(told: &str) -> &str {
+    let last = told.trim().lines().last().unwrap_or_default();
+    last.strip_prefix("Loaded image: ").unwrap_or(last).trim()
+}
+
+fn command(layout: &Layout) -> Result<Command, LocalNodeError> {
+    let program = packages::search(NAME).ok_or_else(missing)?;
+    let mut command = harmony_core::process::async_command(&program, &[]);
+    command.envs(environment(layout)).args(places(layout));
+    Ok(command)
+}
+
 /// Stops all containers and the service.
 pub(super) async fn stop(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     let layout = config.layout();
-    let (true, Some(program)) = (storage(&layout).exists(), packages::search(NAME)) else {
+    if !storage(&layout).exists() {
+        return Ok(());
+    }
+    let Ok(mut command) = command(&layout) else {
         return Ok(());
     };
-    let mut command = harmony_core::process::async_command(&program, &[]);
-    command.envs(environment(&layout)).args(places(&layout));
     command.args(["stop", "--all", "--time", "3"]);
     // What does not stop is killed with all other processes of the node.
     let _ = tokio::time::timeout(PATIENCE, tool::finish(command, "")).await;
