@@ -7,7 +7,7 @@ use harmony::core::capability::DevicePodman;
 use harmony::core::codes;
 use harmony::core::diagnostic::{Diagnostic, Origin};
 use harmony::core::outcome::{Action, Change, Subject};
-use harmony::types::ImageRef;
+use harmony::types::{ImageRef, ResourceName};
 use harmony::{Interpret, InterpretError, Inventory, Outcome, Score, Topology, async_trait};
 use harmony_reconciler_contracts::DeviceId;
 
@@ -17,6 +17,8 @@ use harmony_reconciler_contracts::DeviceId;
 pub struct DeviceExampleScore {
     /// The device.
     pub device: DeviceId,
+    /// Its podman, see [`crate::FleetAgentScore::podman_of`].
+    pub podman: ResourceName,
     /// The image of NATS.
     pub image: ImageRef,
     /// The path of the file.
@@ -60,7 +62,7 @@ impl<T: Topology + DevicePodman> Interpret<T> for DeviceExampleScore {
         _inventory: &Inventory,
         topology: &T,
     ) -> Result<Outcome, InterpretError> {
-        let provided = topology.provide_to_devices(&self.image).await;
+        let provided = topology.provide_to_device(&self.podman, &self.image).await;
         let provided = provided.map_err(|error| InterpretError::new(Self::NAME, error))?;
         let content = self.content();
         let action = match fs::read_to_string(&self.path) {

@@ -12,7 +12,9 @@ use harmony::{Score, scores};
 use harmony_fleet_adapters_nats::FleetContext;
 use harmony_reconciler_contracts::{DeviceId, TenantId};
 
-use crate::{DeviceExampleScore, FleetServerScore, FleetToolsScore, apps, monitoring};
+use crate::{
+    DeviceExampleScore, FleetAgentScore, FleetServerScore, FleetToolsScore, apps, monitoring,
+};
 
 /// Deploy the fleet platform: NATS, the operator and, on this machine, one simulated device
 ///
@@ -93,6 +95,7 @@ impl Program for FleetPlatform {
         let mut scores: Vec<Box<dyn Score<T>>> = scores![FleetServerScore {
             tenant: self.tenant.clone(),
             devices,
+            with_podman: site == Site::ThisMachine,
             pull_secret: self.pull_secret.clone(),
             operator: Arc::new(self.operator()),
             monitoring: self.monitoring(site),
@@ -101,6 +104,7 @@ impl Program for FleetPlatform {
         if let (Site::ThisMachine, Some(path)) = (site, FleetContext::default_path()) {
             if let Some(device) = example.clone() {
                 let path = path.with_file_name("example.yaml");
+                let podman = FleetAgentScore::podman_of(&self.namespace, &device);
                 scores.push(Box::new(WithImage {
                     name: DeviceExampleScore::NAME.into(),
                     artifacts: artifacts.clone(),
@@ -108,6 +112,7 @@ impl Program for FleetPlatform {
                     which: apps::nats(),
                     score: move |image| DeviceExampleScore {
                         device: device.clone(),
+                        podman: podman.clone(),
                         image,
                         path: path.clone(),
                     },

@@ -26,6 +26,8 @@ pub struct FleetServerScore<A> {
     pub storage: NatsStorage,
     /// The devices to simulate, one pod each. Agents of other devices in the namespace are deleted, after approval.
     pub devices: Vec<DeviceId>,
+    /// Whether simulated devices run containers, where the topology has podman for them.
+    pub with_podman: bool,
     /// A Secret in the namespace with the credentials for a private registry.
     pub pull_secret: Option<ResourceName>,
     /// The operator, and its NATS image.
@@ -57,6 +59,7 @@ impl<A> FleetServerScore<A> {
             tenant: "default".parse().expect("a valid name"),
             storage: NatsStorage::Pod,
             devices: Vec::new(),
+            with_podman: false,
             pull_secret: None,
             operator: Arc::new(apps::operator()),
             agent: Arc::new(apps::agent()),
@@ -113,6 +116,7 @@ impl<A: Clone> FleetServerScore<A> {
     ) -> WithImage<A, impl Fn(ImageRef) -> FleetAgentScore + Clone + Send + Sync + use<A>> {
         let (device, tenant) = (device.clone(), self.tenant.clone());
         let (namespace, pull_secret) = (self.namespace.clone(), self.pull_secret.clone());
+        let with_podman = self.with_podman;
         WithImage {
             name: FleetAgentScore::workload_of(&device),
             artifacts: self.artifacts.clone(),
@@ -121,6 +125,7 @@ impl<A: Clone> FleetServerScore<A> {
             score: move |image| {
                 let (device, tenant) = (device.clone(), tenant.clone());
                 FleetAgentScore::pod(device, tenant, namespace.clone(), image)
+                    .with_podman(with_podman)
                     .with_pull_secret(pull_secret.clone())
             },
         }

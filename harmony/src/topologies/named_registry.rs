@@ -178,12 +178,16 @@ impl HelmRegistry for NamedRegistry {
 /// The nodes of a cluster with a registry belong to somebody else.
 #[async_trait]
 impl DevicePodman for NamedRegistry {
-    async fn podman_socket(&self) -> Result<Option<std::path::PathBuf>, AnyDiagnostic> {
+    async fn podman_socket(
+        &self,
+        _: &ResourceName,
+    ) -> Result<Option<std::path::PathBuf>, AnyDiagnostic> {
         Ok(None)
     }
 
-    async fn provide_to_devices(
+    async fn provide_to_device(
         &self,
+        _: &ResourceName,
         _: &ImageRef,
     ) -> Result<Option<harmony_core::outcome::Change>, AnyDiagnostic> {
         Ok(None)

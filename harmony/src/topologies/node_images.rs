@@ -75,10 +75,10 @@ impl PullAccounts for NodeImages {
 
 #[async_trait]
 impl DevicePodman for NodeImages {
-    async fn podman_socket(&self) -> Result<Option<PathBuf>, AnyDiagnostic> {
+    async fn podman_socket(&self, device: &ResourceName) -> Result<Option<PathBuf>, AnyDiagnostic> {
         match &self.store {
             LocalCluster::Node(node) => {
-                let socket = node.podman(&self.context).await;
+                let socket = node.podman(&self.context, device).await;
                 socket.map(Some).map_err(AnyDiagnostic::new)
             }
             // A node is a container, which does not see podman on this machine.
@@ -86,10 +86,14 @@ impl DevicePodman for NodeImages {
         }
     }
 
-    async fn provide_to_devices(&self, image: &ImageRef) -> Result<Option<Change>, AnyDiagnostic> {
+    async fn provide_to_device(
+        &self,
+        device: &ResourceName,
+        image: &ImageRef,
+    ) -> Result<Option<Change>, AnyDiagnostic> {
         match &self.store {
             LocalCluster::Node(node) if !self.context.is_planning() => {
-                let provided = node.provide_to_devices(&self.context, image).await;
+                let provided = node.provide_to_device(&self.context, device, image).await;
                 provided.map(Some).map_err(AnyDiagnostic::new)
             }
             _ => Ok(None),

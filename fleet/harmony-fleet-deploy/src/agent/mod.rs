@@ -44,6 +44,8 @@ pub enum FleetAgentTarget {
         image: ImageRef,
         /// The credentials for a private registry.
         pull_secret: Option<ResourceName>,
+        /// Whether it runs containers, if the topology has podman for it.
+        with_podman: bool,
     },
 }
 
@@ -59,6 +61,7 @@ impl FleetAgentScore {
                 namespace,
                 image,
                 pull_secret: None,
+                with_podman: false,
             },
         }
     }
@@ -69,6 +72,21 @@ impl FleetAgentScore {
         let FleetAgentTarget::Pod { pull_secret, .. } = &mut self.target;
         *pull_secret = secret;
         self
+    }
+
+    /// Whether the device runs containers, if the topology has podman for it.
+    #[must_use]
+    pub fn with_podman(mut self, yes: bool) -> Self {
+        let FleetAgentTarget::Pod { with_podman, .. } = &mut self.target;
+        *with_podman = yes;
+        self
+    }
+
+    /// The name of the podman of a simulated device.
+    pub fn podman_of(namespace: &Namespace, device: &DeviceId) -> ResourceName {
+        // Neither part has a dot.
+        let name = format!("{namespace}.{device}");
+        name.parse().expect("both are valid parts of a name")
     }
 
     /// The Deployments of all agents in a namespace.
@@ -137,7 +155,11 @@ impl<T: Topology + KubernetesCluster + DevicePodman> Workload<T> for FleetAgentS
         inventory: &Inventory,
         topology: &T,
     ) -> Result<Deployed<Self::Running>, InterpretError> {
-        let FleetAgentTarget::Pod { namespace, .. } = &self.target;
+        let FleetAgentTarget::Pod {
+            namespace,
+            with_podman,
+            ..
+        } = &self.target;
         let access = ToolsAccess::read(topology, namespace)
             .await
             .map_err(|error| InterpretError::new(self.workload(), error))?;
@@ -146,8 +168,13 @@ impl<T: Topology + KubernetesCluster + DevicePodman> Workload<T> for FleetAgentS
             tenant: self.tenant.clone(),
             access,
         };
-        let podman = topology.podman_socket().await;
-        let podman = podman.map_err(|error| InterpretError::new(self.workload(), error))?;
+        let podman = if *with_podman {
+            let name = Self::podman_of(namespace, &self.device);
+            let socket = topology.podman_socket(&name).await;
+            socket.map_err(|error| InterpretError::new(self.workload(), error))?
+        } else {
+            None
+        };
         let resources = self.resources(podman.as_deref())?;
         let deployed = resources.deploy(inventory, topology).await?;
         Ok(deployed.map(|applied| RunningAgent { applied, answers }))

@@ -32,6 +32,7 @@ pub(super) fn build(
         namespace,
         image,
         pull_secret,
+        ..
     } = &score.target;
     let name = score.workload();
     let mut labels = place::labels(place::AGENT);

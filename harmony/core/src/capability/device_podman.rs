@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ambassador::delegatable_trait;
 use async_trait::async_trait;
-use harmony_types::ImageRef;
+use harmony_types::{ImageRef, ResourceName};
 
 use crate::diagnostic::AnyDiagnostic;
 use crate::outcome::Change;
@@ -18,17 +18,21 @@ use crate::outcome::Change;
     note = "use `K8sAnywhereTopology`, or implement `DevicePodman` for `{Self}`: without podman, return `Ok(None)`"
 )]
 pub trait DevicePodman: Send + Sync {
-    /// The socket of podman on the nodes of the cluster, which is started if necessary; none if simulated devices of this
-    /// cluster cannot run containers. While planning, nothing is started.
+    /// The socket of the device's own podman on the node of the cluster, which is started if necessary; none if simulated
+    /// devices of this cluster cannot run containers. While planning, nothing is started.
     ///
     /// # Errors
     /// Podman cannot be installed or started.
-    async fn podman_socket(&self) -> Result<Option<PathBuf>, AnyDiagnostic>;
+    async fn podman_socket(&self, device: &ResourceName) -> Result<Option<PathBuf>, AnyDiagnostic>;
 
-    /// Makes an image that was published available to devices; none if they pull it themselves. While planning, nothing is
+    /// Makes an image that was published available to a device; none if it pulls it itself. While planning, nothing is
     /// copied.
     ///
     /// # Errors
     /// The image was not published, or cannot be copied.
-    async fn provide_to_devices(&self, image: &ImageRef) -> Result<Option<Change>, AnyDiagnostic>;
+    async fn provide_to_device(
+        &self,
+        device: &ResourceName,
+        image: &ImageRef,
+    ) -> Result<Option<Change>, AnyDiagnostic>;
 }

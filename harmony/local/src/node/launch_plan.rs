@@ -47,7 +47,7 @@ pub(super) fn launch(inputs: Inputs<'_>, component: Component) -> Result<Launch,
         parts.push(fs::read(&path).map_err(LocalNodeError::file("read", &path))?);
     }
     Ok(Launch {
-        name: component.as_str(),
+        name: component.as_str().into(),
         program,
         args: args.into_iter().map(OsString::from).collect(),
         log: log_of(&layout, component),

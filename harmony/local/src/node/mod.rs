@@ -61,7 +61,7 @@ use std::path::{Path, PathBuf};
 
 use harmony_core::outcome::{Action, Change, Subject};
 use harmony_core::{Context, Outcome};
-use harmony_types::{ImageRef, RegistryHost};
+use harmony_types::{ImageRef, RegistryHost, ResourceName};
 
 pub use component::Component;
 pub use config::LocalNodeConfig;
@@ -180,29 +180,35 @@ impl LocalNode {
         Ok(Change::new(action, Subject::File(path)))
     }
 
-    /// Starts podman for simulated devices, unless it runs, and returns its socket. It has images and containers of its own,
+    /// Starts podman for a simulated device, unless it runs, and returns its socket. It has images and containers of its own,
     /// which nobody else on this machine sees, and is stopped with the node.
     ///
     /// Installs podman with apt if it is missing. In planning mode nothing is changed.
     ///
     /// # Errors
     /// Not root, podman cannot be installed, or it does not start.
-    pub async fn podman(&self, ctx: &Context) -> Result<PathBuf, LocalNodeError> {
-        Box::pin(podman::ensure(ctx, &self.config)).await
+    pub async fn podman(
+        &self,
+        ctx: &Context,
+        device: &ResourceName,
+    ) -> Result<PathBuf, LocalNodeError> {
+        Box::pin(podman::ensure(ctx, &self.config, device)).await
     }
 
-    /// Copies an image of the node to the podman of simulated devices, so that they need not pull it.
+    /// Copies an image of the node to the podman of a simulated device, so that it need not pull it.
     ///
     /// # Errors
     /// [`LocalNodeError::NotRunning`], the node does not have the image, or see [`LocalNode::podman`].
-    pub async fn provide_to_devices(
+    pub async fn provide_to_device(
         &self,
         ctx: &Context,
+        device: &ResourceName,
         image: &ImageRef,
     ) -> Result<Change, LocalNodeError> {
         let containerd = self.containerd().await?;
-        let action = Box::pin(podman::provide(ctx, &self.config, &containerd, image)).await?;
-        Ok(Change::new(action, image.clone()).with_note("for devices"))
+        let provide = podman::provide(ctx, &self.config, device, &containerd, image);
+        let action = Box::pin(provide).await?;
+        Ok(Change::new(action, image.clone()).with_note(format!("for {device}")))
     }
 
     /// The address of the node on this machine. Pods reach what listens on it.

@@ -1,4 +1,4 @@
-//! Podman, for the simulated devices of this machine: a service with its own images, containers and network.
+//! Podman, for the simulated devices of this machine: a service for each, with its own images and containers.
 //!
 //! It is started when something asks for it, and it is a process of the node like its components: `down` stops it and its
 //! containers. Other podman users of this machine do not see it.
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use harmony_core::Context;
 use harmony_core::outcome::Action;
-use harmony_types::ImageRef;
+use harmony_types::{ImageRef, ResourceName};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
@@ -39,10 +39,12 @@ const EVERY: Duration = Duration::from_millis(25);
 pub(super) async fn ensure(
     ctx: &Context,
     config: &LocalNodeConfig,
+    device: &ResourceName,
 ) -> Result<PathBuf, LocalNodeError> {
     preflight::check_root()?;
+    let place = Place::of(config, device.as_str());
     let layout = config.layout();
-    let socket = socket_of(&layout);
+    let socket = place.socket();
     if ctx.is_planning() || answers(&socket).await {
         return Ok(socket);
     }
@@ -55,11 +57,11 @@ pub(super) async fn ensure(
     if answers(&socket).await {
         return Ok(socket);
     }
-    for old in running(config)? {
+    for old in running(config, place.process())? {
         old.stop(Duration::ZERO).await?;
     }
-    write_files(&layout, &host.cni_plugins)?;
-    let launch = launch(&layout, program);
+    write_files(&place, &host.cni_plugins)?;
+    let launch = launch(&place, program);
     let process = process::launch(&launch, &host.setsid, &config.state_dir)?;
     let ready = async {
         while !answers(&socket).await {
@@ -96,12 +98,13 @@ pub(super) async fn ensure(
 pub(super) async fn provide(
     ctx: &Context,
     config: &LocalNodeConfig,
+    device: &ResourceName,
     containerd: &Containerd,
     image: &ImageRef,
 ) -> Result<Action, LocalNodeError> {
-    ensure(ctx, config).await?;
-    let layout = config.layout();
-    let change = if is_present(&layout, image).await {
+    ensure(ctx, config, device).await?;
+    let place = Place::of(config, device.as_str());
+    let change = if is_present(&place, image).await {
         Action::Unchanged
     } else {
         Action::Create
@@ -110,13 +113,16 @@ pub(super) async fn provide(
         return Ok(change);
     }
     // Not in the folder that pods see.
-    let archive = layout.run().join("image-for-devices.tar");
+    let archive = place
+        .layout
+        .run()
+        .join(format!("image-for-{}.tar", place.device));
     let copied = async {
         images::export(containerd, image, &archive).await?;
-        let mut load = command(&layout)?;
+        let mut load = command(&place)?;
         load.arg("load").arg("--input").arg(&archive);
         let told = tool::finish(load, "").await?;
-        let mut tag = command(&layout)?;
+        let mut tag = command(&place)?;
         tag.arg("tag")
             .arg(loaded(&told))
             .arg(name_for_podman(image));
@@ -125,7 +131,7 @@ pub(super) async fn provide(
     let copied = ctx.unless_cancelled(copied).await;
     files::remove(&archive)?;
     copied??;
-    if is_present(&layout, image).await {
+    if is_present(&place, image).await {
         return Ok(change);
     }
     Err(LocalNodeError::Tool {
@@ -135,8 +141,8 @@ pub(super) async fn provide(
     })
 }
 
-async fn is_present(layout: &Layout, image: &ImageRef) -> bool {
-    let Ok(mut exists) = command(layout) else {
+async fn is_present(place: &Place, image: &ImageRef) -> bool {
+    let Ok(mut exists) = command(place) else {
         return false;
     };
     let repository = format!("{}/{}", image.registry(), image.repository());
@@ -159,27 +165,30 @@ fn loaded(told: &str) -> &str {
     last.strip_prefix("Loaded image: ").unwrap_or(last).trim()
 }
 
-fn command(layout: &Layout) -> Result<Command, LocalNodeError> {
+fn command(place: &Place) -> Result<Command, LocalNodeError> {
     let program = packages::search(NAME).ok_or_else(missing)?;
     let mut command = harmony_core::process::async_command(&program, &[]);
-    command.envs(environment(layout)).args(places(layout));
+    command
+        .envs(environment(&place.layout))
+        .args(place.arguments());
     Ok(command)
 }
 
-/// Stops all containers and the service.
+/// Stops the containers of all devices and the services.
 pub(super) async fn stop(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
-    let layout = config.layout();
-    if !storage(&layout).exists() {
-        return Ok(());
-    }
-    let Ok(mut command) = command(&layout) else {
-        return Ok(());
-    };
-    command.args(["stop", "--all", "--time", "3"]);
-    // What does not stop is killed with all other processes of the node.
-    let _ = tokio::time::timeout(PATIENCE, tool::finish(command, "")).await;
-    for service in running(config)? {
-        service.stop(Duration::from_secs(2)).await?;
+    let devices = fs::read_dir(config.layout().state().join(NAME));
+    for device in devices.into_iter().flatten().flatten() {
+        let device = device.file_name();
+        let place = Place::of(config, &device.to_string_lossy());
+        let Ok(mut command) = command(&place) else {
+            return Ok(());
+        };
+        command.args(["stop", "--all", "--time", "3"]);
+        // What does not stop is killed with all other processes of the node.
+        let _ = tokio::time::timeout(PATIENCE, tool::finish(command, "")).await;
+        for service in running(config, place.process())? {
+            service.stop(Duration::from_secs(2)).await?;
+        }
     }
     if let Some(ip) = packages::search("ip") {
         // It does not exist if no container ran.
@@ -188,13 +197,54 @@ pub(super) async fn stop(config: &LocalNodeConfig) -> Result<(), LocalNodeError>
     Ok(())
 }
 
-/// The socket of the service.
-fn socket_of(layout: &Layout) -> PathBuf {
-    layout.run().join("podman/podman.sock")
+/// The podman of a device.
+struct Place {
+    layout: Layout,
+    device: String,
 }
 
-fn storage(layout: &Layout) -> PathBuf {
-    layout.state().join("podman")
+impl Place {
+    fn of(config: &LocalNodeConfig, device: &str) -> Self {
+        Self {
+            layout: config.layout(),
+            device: device.to_owned(),
+        }
+    }
+
+    /// The folder that pods see.
+    fn shared(&self) -> PathBuf {
+        self.layout.run().join(NAME).join(&self.device)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.shared().join("podman.sock")
+    }
+
+    fn storage(&self) -> PathBuf {
+        self.layout.state().join(NAME).join(&self.device)
+    }
+
+    /// The name in the marker of the process.
+    fn process(&self) -> String {
+        format!("{NAME}-{}", self.device)
+    }
+
+    /// Where it keeps its containers; the same for each command.
+    fn arguments(&self) -> Vec<OsString> {
+        let run = self.layout.run().join("podman-state").join(&self.device);
+        let path = |flag: &str, path: PathBuf| [OsString::from(flag), path.into_os_string()];
+        [
+            path("--root", self.storage()),
+            path("--runroot", run.join("storage")),
+            path("--tmpdir", run.join("tmp")),
+            path(
+                "--network-config-dir",
+                self.layout.config("podman-networks"),
+            ),
+            [OsString::from("--cgroup-manager"), "cgroupfs".into()],
+        ]
+        .concat()
+    }
 }
 
 fn missing() -> LocalNodeError {
@@ -204,29 +254,15 @@ fn missing() -> LocalNodeError {
     }
 }
 
-fn running(config: &LocalNodeConfig) -> Result<Vec<process::Marked>, LocalNodeError> {
+fn running(config: &LocalNodeConfig, name: String) -> Result<Vec<process::Marked>, LocalNodeError> {
     let marked = process::find(NODE_MARK, &config.state_dir)?.into_iter();
     Ok(marked
-        .filter(|one| one.leader && one.name == NAME)
+        .filter(|one| one.leader && one.name == name)
         .collect())
 }
 
 async fn answers(socket: &Path) -> bool {
     UnixStream::connect(socket).await.is_ok()
-}
-
-/// Where it keeps its containers; the same for each command.
-fn places(layout: &Layout) -> Vec<OsString> {
-    let run = layout.run();
-    let path = |flag: &str, path: PathBuf| [OsString::from(flag), path.into_os_string()];
-    [
-        path("--root", storage(layout)),
-        path("--runroot", run.join("podman/storage")),
-        path("--tmpdir", run.join("podman/tmp")),
-        path("--network-config-dir", layout.config("podman-networks")),
-        [OsString::from("--cgroup-manager"), "cgroupfs".into()],
-    ]
-    .concat()
 }
 
 fn environment(layout: &Layout) -> Vec<(OsString, OsString)> {
@@ -237,34 +273,35 @@ fn environment(layout: &Layout) -> Vec<(OsString, OsString)> {
     ]
 }
 
-fn launch(layout: &Layout, program: PathBuf) -> Launch {
-    let mut args = places(layout);
+fn launch(place: &Place, program: PathBuf) -> Launch {
+    let mut args = place.arguments();
     args.extend(["system", "service", "--time", "0"].map(OsString::from));
     let mut socket = OsString::from("unix://");
-    socket.push(socket_of(layout));
+    socket.push(place.socket());
     args.push(socket);
+    let name = place.process();
     Launch {
-        name: NAME,
+        log: place.layout.logs().join(format!("{name}.log")),
+        name: name.into(),
         program,
         args,
-        log: layout.logs().join("podman.log"),
         reaches_out: true,
-        env: environment(layout),
+        env: environment(&place.layout),
         spec: String::new(),
     }
 }
 
-fn write_files(layout: &Layout, plugins: &Path) -> Result<(), LocalNodeError> {
+fn write_files(place: &Place, plugins: &Path) -> Result<(), LocalNodeError> {
+    let layout = &place.layout;
     for folder in [
         layout.logs(),
         layout.run(),
-        storage(layout),
+        place.storage(),
         layout.config("podman-networks"),
     ] {
         files::create_private_dir(&folder)?;
     }
-    // Pods see this folder.
-    let folder = layout.run().join("podman");
+    let folder = place.shared();
     fs::create_dir_all(&folder).map_err(LocalNodeError::file("create", &folder))?;
     let plugins = plugins.display();
     // Without CAP_SYS_RESOURCE, limits cannot be raised.
@@ -281,7 +318,7 @@ fn write_files(layout: &Layout, plugins: &Path) -> Result<(), LocalNodeError> {
                 "type": "bridge", "bridge": BRIDGE, "isGateway": true, "ipMasq": true, "hairpinMode": true,
                 "ipam": {
                     "type": "host-local", "routes": [{ "dst": "0.0.0.0/0" }],
-                    "dataDir": layout.run().join("podman/addresses"),
+                    "dataDir": layout.run().join("podman-state/addresses"),
                     "ranges": [[{ "subnet": SUBNET }]],
                 },
             },

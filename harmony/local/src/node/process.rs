@@ -7,6 +7,7 @@
 //! components only those that run the program of a component. Signals are sent through a pidfd that was opened before
 //! the marker was read, so they cannot reach another process with the same pid.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -258,7 +259,7 @@ fn boot_time() -> i64 {
 #[derive(Debug, Clone)]
 pub(super) struct Launch {
     /// The name of the component in the marker and the log.
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) log: PathBuf,
@@ -294,13 +295,13 @@ pub(super) fn launch(
         .envs(passed_on(launch.reaches_out))
         .envs(launch.env.iter().cloned())
         .env(NODE_MARK, state)
-        .env(COMPONENT_MARK, launch.name)
+        .env(COMPONENT_MARK, &*launch.name)
         .env(SPEC_MARK, &launch.spec)
         .current_dir(state)
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors);
-    let pidfd = start(command).map_err(LocalNodeError::process("start", launch.name))?;
+    let pidfd = start(command).map_err(LocalNodeError::process("start", launch.name.clone()))?;
     Ok(Handle { pidfd, log_from })
 }
 
@@ -474,7 +475,7 @@ mod tests {
         fs::write(&slow, "#!/bin/sh\nsleep 0.2\necho done\n").unwrap();
         fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let never_loaded = Launch {
-            name: "sleep",
+            name: "sleep".into(),
             program: "/bin/true".into(),
             args: Vec::new(),
             log: state.path().join("log"),
@@ -500,7 +501,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let log = state.path().join("sleep.log");
         let sleep = Launch {
-            name: "sleep",
+            name: "sleep".into(),
             program: "/bin/sh".into(),
             args: vec![
                 "-c".into(),
