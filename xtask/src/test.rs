@@ -124,7 +124,13 @@ const MACHINE: &[&str] = &["compile_fail"];
 /// End-to-end tests of the examples, which compile little and wait for the cluster.
 const EXAMPLES: &[&str] = &["argocd", "faults", "flux", "flux_kustomize", "monitoring"];
 /// More of them, led by the longest.
-const INTERRUPTED: &[&str] = &["interrupted", "pipeline", "tag_to_production", "websites"];
+const INTERRUPTED: &[&str] = &[
+    "interrupted",
+    "pipeline",
+    "tag_to_production",
+    "websites",
+    "workload",
+];
 const UNIT_TESTS: [&str; 2] = ["--lib", "--bins"];
 
 /// The names of all other integration tests.

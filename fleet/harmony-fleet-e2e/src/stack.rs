@@ -180,7 +180,11 @@ pub async fn image_of(deployment: &str, namespace: &Namespace) -> anyhow::Result
     Ok(image.context("a container has an image")?.to_owned())
 }
 
-async fn tools(
+/// What a tool needs to reach the fleet.
+///
+/// # Errors
+/// The fleet is not deployed.
+pub async fn tools(
     topology: &K8sAnywhereTopology,
     score: &FleetServerScore<WorkTree>,
 ) -> anyhow::Result<FleetContext> {

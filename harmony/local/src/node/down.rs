@@ -165,7 +165,7 @@ async fn end_children(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     Ok(())
 }
 
-fn unmount_below(folder: &Path) -> Result<(), LocalNodeError> {
+pub(super) fn unmount_below(folder: &Path) -> Result<(), LocalNodeError> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for target in mounts_below(&mountinfo, folder) {
         let done = unmount(&target, UnmountFlags::empty())

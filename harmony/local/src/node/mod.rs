@@ -195,6 +195,15 @@ impl LocalNode {
         Box::pin(podman::ensure(ctx, &self.config, device)).await
     }
 
+    /// Removes the podman of a simulated device with its containers, volumes and images. It may not exist.
+    pub async fn remove_podman(
+        &self,
+        ctx: &Context,
+        device: &ResourceName,
+    ) -> Result<(), LocalNodeError> {
+        Box::pin(podman::remove(ctx, &self.config, device)).await
+    }
+
     /// Copies an image of the node to the podman of a simulated device, so that it need not pull it.
     ///
     /// # Errors

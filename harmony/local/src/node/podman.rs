@@ -174,21 +174,34 @@ fn command(place: &Place) -> Result<Command, LocalNodeError> {
     Ok(command)
 }
 
+/// Removes the podman of a device with all its containers and images.
+pub(super) async fn remove(
+    ctx: &Context,
+    config: &LocalNodeConfig,
+    device: &ResourceName,
+) -> Result<(), LocalNodeError> {
+    preflight::check_root()?;
+    let place = Place::of(config, device.as_str());
+    if ctx.is_planning() || !place.storage().exists() {
+        return Ok(());
+    }
+    place
+        .stop(config, &["rm", "--all", "--force", "--time", "1"])
+        .await?;
+    super::down::unmount_below(&place.storage())?;
+    files::remove(&place.storage())?;
+    files::remove(&place.shared())
+}
+
 /// Stops the containers of all devices and the services.
 pub(super) async fn stop(config: &LocalNodeConfig) -> Result<(), LocalNodeError> {
     let devices = fs::read_dir(config.layout().state().join(NAME));
     for device in devices.into_iter().flatten().flatten() {
         let device = device.file_name();
         let place = Place::of(config, &device.to_string_lossy());
-        let Ok(mut command) = command(&place) else {
-            return Ok(());
-        };
-        command.args(["stop", "--all", "--time", "3"]);
-        // What does not stop is killed with all other processes of the node.
-        let _ = tokio::time::timeout(PATIENCE, tool::finish(command, "")).await;
-        for service in running(config, place.process())? {
-            service.stop(Duration::from_secs(2)).await?;
-        }
+        place
+            .stop(config, &["stop", "--all", "--time", "3"])
+            .await?;
     }
     if let Some(ip) = packages::search("ip") {
         // It does not exist if no container ran.
@@ -209,6 +222,24 @@ impl Place {
             layout: config.layout(),
             device: device.to_owned(),
         }
+    }
+
+    /// Ends the containers with this command, and the service.
+    async fn stop(
+        &self,
+        config: &LocalNodeConfig,
+        containers: &[&str],
+    ) -> Result<(), LocalNodeError> {
+        let Ok(mut command) = command(self) else {
+            return Ok(());
+        };
+        command.args(containers);
+        // What does not end is killed with all other processes of the node.
+        let _ = tokio::time::timeout(PATIENCE, tool::finish(command, "")).await;
+        for service in running(config, self.process())? {
+            service.stop(Duration::from_secs(2)).await?;
+        }
+        Ok(())
     }
 
     /// The folder that pods see.
