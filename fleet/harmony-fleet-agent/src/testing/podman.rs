@@ -53,6 +53,8 @@ struct State {
     latency: Duration,
     offline: bool,
     down: bool,
+    refuses_checks: bool,
+    checks: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +105,16 @@ impl SimulatedPodman {
     pub fn set_down(&self, down: bool) {
         self.state().down = down;
         self.device.changed.notify_waiters();
+    }
+
+    /// Whether health checks cannot be made, as those of a container that is about to end.
+    pub fn refuse_checks(&self, refuse: bool) {
+        self.state().refuses_checks = refuse;
+    }
+
+    /// How many health checks were ever asked for.
+    pub fn checks(&self) -> u64 {
+        self.state().checks
     }
 
     /// The device loses power: all containers end.
@@ -261,7 +273,11 @@ impl ContainerRuntime for SimulatedPodman {
 impl ContainerSigns for SimulatedPodman {
     async fn check(&self, id: &ContainerId, _: &[String], _: u32) -> Result<Checked, RuntimeError> {
         self.step().await?;
-        let state = self.state();
+        let mut state = self.state();
+        state.checks += 1;
+        if state.refuses_checks {
+            return Err(error(FailureReason::PodmanRefused, "it is not running"));
+        }
         let found = state.containers.values().find(|it| it.live.id == *id);
         Ok(match found {
             Some(container) if container.behaviour != Behaviour::Unhealthy => Checked::Passed,

@@ -306,6 +306,10 @@ impl<'a, R: ContainerRuntime + ContainerSigns, D: Disk> Reconciler<'a, R, D> {
                     succeeded(&mut work.progress, &action.step, checked, lines, now);
                 }
             }
+            Err(error) if matches!(action.step, Step::Check(..)) => {
+                tracing::warn!(deployment = %name, error = %ErrorChain(&error), "a health check could not be made");
+                check_failed(&mut work.progress, &action.step, &error, now);
+            }
             Err(error) => {
                 let known = self.memory.deployments.entry(name.clone()).or_default();
                 let attempts = work.progress.trouble.as_ref();
@@ -432,6 +436,27 @@ fn succeeded(
         }
         Step::GiveUp(..) | Step::Remove(_) | Step::Works | Step::Wait(_) | Step::Forget => {}
     }
+}
+
+/// Takes in a check that could not be made. It is made again after the usual time: the container may be about to end, and
+/// the next look at it tells.
+fn check_failed(progress: &mut Progress, step: &Step, error: &RuntimeError, now: Instant) {
+    let Step::Check(name, ..) = step else {
+        return;
+    };
+    let container = progress.container(name);
+    container.checked_at = Some(now);
+    // Says nothing about the container.
+    if error.reason == FailureReason::PodmanUnavailable {
+        return;
+    }
+    container.healthy = Some(false);
+    container.failed_checks += 1;
+    container.cause = Some(Cause {
+        reason: FailureReason::Unhealthy,
+        detail: error.detail.as_str().into(),
+        container: Some(name.clone()),
+    });
 }
 
 /// The last line of the output usually says what happened.

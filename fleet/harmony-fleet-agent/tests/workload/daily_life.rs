@@ -20,7 +20,7 @@ async fn a_deployment_runs_is_updated_and_removed() {
     agent
         .tell(desired(2, &[("app", 'B'), ("other", 'c')]))
         .await;
-    assert_eq!(agent.phase_after(2, "app").await, Some(Phase::Running));
+    assert_eq!(agent.phase_after(30, "app").await, Some(Phase::Running));
     assert_eq!(
         device.running(),
         containers(&[("app-c", 'b'), ("other-c", 'c')])
@@ -84,7 +84,7 @@ async fn after_a_loss_of_power_the_same_containers_run_again_without_network() {
     device.podman.lose_power();
     device.podman.set_offline(true);
     let agent = device.boot();
-    assert_eq!(agent.phase_after(2, "app").await, Some(Phase::Running));
+    assert_eq!(agent.phase_after(30, "app").await, Some(Phase::Running));
     assert_eq!(device.podman.containers(), before, "the same ids, running");
     assert_eq!(device.podman.created(), 2);
     assert_eq!(agent.observed().generation, Generation(1));
@@ -248,4 +248,22 @@ async fn a_pull_that_is_no_longer_wanted_is_abandoned() {
     agent.tell(desired(2, &[("app", 'b')])).await;
     assert_eq!(agent.phase_after(20, "app").await, Some(Phase::Running));
     assert_eq!(device.running(), containers(&[("app-c", 'b')]));
+}
+
+/// Podman refuses checks of a container that it is stopping for somebody.
+#[tokio::test(start_paused = true)]
+async fn checks_that_cannot_be_made_are_not_repeated_at_once() {
+    let device = Device::default();
+    let agent = device.boot();
+    agent.tell(desired(1, &[("app", 'A')])).await;
+    assert_eq!(agent.phase_after(20, "app").await, Some(Phase::Running));
+    device.podman.refuse_checks(true);
+    let before = device.podman.checks();
+    agent.after(12, "app").await;
+    let made = device.podman.checks() - before;
+    assert!((1..=12).contains(&made), "{made}");
+    device.podman.take_away("app-c");
+    device.podman.refuse_checks(false);
+    assert_eq!(agent.phase_after(30, "app").await, Some(Phase::Running));
+    assert_eq!(device.running(), containers(&[("app-c", 'a')]));
 }
