@@ -70,6 +70,12 @@ impl PodmanPeer {
 
     /// Starts a service with this `registries.conf`, for example to use a registry without TLS.
     pub async fn start_with_registries(registries: &str) -> Result<Self, PeerError> {
+        let mut peer = Self::prepare(registries)?;
+        peer.start_again().await?;
+        Ok(peer)
+    }
+
+    fn prepare(registries: &str) -> Result<Self, PeerError> {
         let folder = tempfile::Builder::new()
             .prefix("harmony-podman-")
             .tempdir()?;
@@ -80,10 +86,26 @@ impl PodmanPeer {
             "[containers]\ndefault_ulimits = []\n[engine]\nlock_type = \"file\"\n",
         )?;
         fs::write(folder.path().join("registries.conf"), registries)?;
-        let mut peer = Self {
+        Ok(Self {
             folder,
             service: None,
-        };
+        })
+    }
+
+    /// Starts a service whose storage has a disk of its own with this size, in bytes.
+    pub async fn start_with_disk_of(bytes: u64, registries: &str) -> Result<Self, PeerError> {
+        let mut peer = Self::prepare(registries)?;
+        let root = peer.path("root");
+        fs::create_dir(&root)?;
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o"])
+            .arg(format!("size={bytes}"))
+            .arg("tmpfs")
+            .arg(&root)
+            .status()?;
+        if !mounted.success() {
+            return Err(PeerError::Refused("cannot mount a tmpfs".into()));
+        }
         peer.start_again().await?;
         Ok(peer)
     }
