@@ -1,0 +1,12 @@
+//! Tests a device with everything that a real one has: nats-server, the operator's library, the agent's program, podman
+//! and the command.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panic"
+)]
+
+mod lifetime;
+mod rig;
+#[path = "../support/mod.rs"]
+mod support;
