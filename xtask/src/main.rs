@@ -36,7 +36,8 @@ enum Xtask {
     ///
     /// Requires root, because it runs a Docker engine and a BuildKit daemon.
     Builders,
-    /// Deploy broken apps by all deliveries, kill deliveries and controllers, and write docs/reference/faults.md
+    /// Deploy broken apps by all deliveries and to a device, kill deliveries and controllers, and write docs/reference/faults.md
+    /// and docs/reference/bad-releases.md
     ///
     /// Requires root, because it runs a Kubernetes node. Takes about 30 minutes; CI runs a part of it.
     Faults(faults::Args),

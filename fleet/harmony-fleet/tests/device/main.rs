@@ -6,7 +6,9 @@
     reason = "helpers of tests fail by panic"
 )]
 
+mod bad_releases;
 mod lifetime;
+mod releases;
 mod rig;
 #[path = "../support/mod.rs"]
 mod support;
