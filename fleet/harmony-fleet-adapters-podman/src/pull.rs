@@ -72,10 +72,8 @@ async fn pull(
     image: &PinnedImage,
     tls_verify: Option<bool>,
 ) -> Result<(), RuntimeError> {
-    let mut path = format!("/images/pull?reference={}", encoded(image.as_str()));
-    if let Some(verify) = tls_verify {
-        path.push_str(&format!("&tlsVerify={verify}"));
-    }
+    let verify = tls_verify.map_or(String::new(), |verify| format!("&tlsVerify={verify}"));
+    let path = format!("/images/pull?reference={}{verify}", encoded(image.as_str()));
     let meaning = |message: &str| words::of_pull(message, image.as_str());
     let failed = |error| from_call(error, meaning);
     let idle = |_| failed(CallError::TooSlow(IDLE));

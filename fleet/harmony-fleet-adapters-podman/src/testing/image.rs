@@ -35,15 +35,15 @@ impl TestImage {
 
     /// The same image, which claims to be for this processor.
     pub fn busybox_for(name: &str, architecture: &str) -> io::Result<Self> {
-        Self::of_layer(name, architecture, layer(0)?)
+        Ok(Self::of_layer(name, architecture, layer(0)?))
     }
 
     /// An image for this machine with a file of this size.
     pub fn large(name: &str, bytes: usize) -> io::Result<Self> {
-        Self::of_layer(name, architecture(), layer(bytes)?)
+        Ok(Self::of_layer(name, architecture(), layer(bytes)?))
     }
 
-    fn of_layer(name: &str, architecture: &str, layer: Vec<u8>) -> io::Result<Self> {
+    fn of_layer(name: &str, architecture: &str, layer: Vec<u8>) -> Self {
         let config = json!({
             "architecture": architecture,
             "os": "linux",
@@ -65,15 +65,16 @@ impl TestImage {
             "config": part("config.v1+json", &config),
             "layers": [part("layer.v1.tar", &layer)],
         });
-        Ok(Self {
+        Self {
             name: name.to_owned(),
             manifest: manifest.to_string().into_bytes(),
             layer,
             config,
-        })
+        }
     }
 
     /// The same image in another repository.
+    #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
