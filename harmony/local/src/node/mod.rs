@@ -42,6 +42,7 @@ mod kernel_settings;
 mod launch_plan;
 mod lock;
 mod machine;
+mod mounts;
 mod network;
 pub(super) mod packages;
 mod pki;

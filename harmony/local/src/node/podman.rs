@@ -188,7 +188,7 @@ pub(super) async fn remove(
     place
         .stop(config, &["rm", "--all", "--force", "--time", "1"])
         .await?;
-    super::down::unmount_below(&place.storage())?;
+    super::mounts::unmount_below(&place.storage())?;
     files::remove(&place.storage())?;
     files::remove(&place.shared())
 }
