@@ -29,6 +29,7 @@ pub struct TestNats {
     program: OsString,
     folder: tempfile::TempDir,
     port: u16,
+    monitoring: String,
     /// Replaces the default user by this configuration.
     config: Option<String>,
     server: Option<Child>,
@@ -52,11 +53,12 @@ impl TestNats {
             program,
             folder,
             port: 0,
+            monitoring: String::new(),
             config,
             server: None,
         };
         nats.launch("-1")?;
-        nats.port = nats.wait_until_ready()?;
+        nats.wait_until_ready()?;
         Ok(nats)
     }
 
@@ -73,12 +75,17 @@ impl TestNats {
     pub fn start_again(&mut self) -> Result<(), TestNatsError> {
         self.kill();
         self.launch(&self.port.to_string())?;
-        self.wait_until_ready().map(|_| ())
+        self.wait_until_ready()
     }
 
     /// `nats://127.0.0.1:<port>`.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The address of the monitoring, as `host:port`. Another one after each start.
+    pub fn monitoring(&self) -> &str {
+        &self.monitoring
     }
 
     /// The user with all permissions.
@@ -117,6 +124,7 @@ impl TestNats {
         };
         let server = Command::new(&self.program)
             .args(["--addr", "127.0.0.1", "--port", port, "--jetstream"])
+            .args(["--http_port", "-1"])
             .args(access)
             .arg("--store_dir")
             .arg(self.folder.path().join("jetstream"))
@@ -135,7 +143,7 @@ impl TestNats {
     }
 
     /// The server writes its ports to a file when it listens.
-    fn wait_until_ready(&mut self) -> Result<u16, TestNatsError> {
+    fn wait_until_ready(&mut self) -> Result<(), TestNatsError> {
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
             let Some(server) = &mut self.server else {
@@ -152,11 +160,10 @@ impl TestNats {
                     .display(),
                 server.id()
             ));
-            if let Some(port) = std::fs::read(&ports)
-                .ok()
-                .and_then(|json| client_port(&json))
-            {
-                return Ok(port);
+            let written = std::fs::read(&ports).ok();
+            if let Some((port, monitoring)) = written.and_then(|json| addresses(&json)) {
+                (self.port, self.monitoring) = (port, monitoring);
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -176,9 +183,17 @@ impl Drop for TestNats {
     }
 }
 
-fn client_port(json: &[u8]) -> Option<u16> {
+/// The port for clients, and the address of the monitoring.
+fn addresses(json: &[u8]) -> Option<(u16, String)> {
     let ports: serde_json::Value = serde_json::from_slice(json).ok()?;
-    ports["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
+    let port = ports["nats"][0]
+        .as_str()?
+        .rsplit(':')
+        .next()?
+        .parse()
+        .ok()?;
+    let monitoring = ports["monitoring"][0].as_str()?.strip_prefix("http://")?;
+    Some((port, monitoring.to_owned()))
 }
 
 /// The reason why there is no server. `Debug` shows the same text as `Display`, because tests show errors with

@@ -23,4 +23,4 @@ pub mod workload;
 
 pub use args::{Args, Settings};
 pub use harmony_fleet_adapters_podman::PodmanSettings;
-pub use run::{AgentError, main_with, run};
+pub use run::{AgentError, main_with, run, run_on};

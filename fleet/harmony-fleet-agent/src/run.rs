@@ -8,7 +8,7 @@ use harmony_fleet_adapters_nats::{
 };
 use harmony_fleet_adapters_podman::Podman;
 use harmony_fleet_daemon::{SignalError, cancelled_by_signal, printable};
-use harmony_fleet_domain::ErrorChain;
+use harmony_fleet_domain::{ContainerRuntime, ContainerSigns, ErrorChain};
 use harmony_reconciler_contracts::BootId;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use crate::state::{StateError, StateFolder};
 use crate::status::{self, Status, StatusError};
 use crate::workload::delivery;
 use crate::workload::reconciler::{Observed, Reconciler};
-use crate::workload::store::{Folder, Store};
+use crate::workload::store::{Disk, Folder, Store};
 
 /// The time limit for the goodbye message.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -42,6 +42,19 @@ pub async fn main_with(args: Args) -> Result<ExitCode, AgentError> {
 
 /// Runs the agent until `stop` is cancelled. Returns early only if it cannot start.
 pub async fn run(settings: &Settings, stop: CancellationToken) -> Result<(), AgentError> {
+    let podman = Podman::new(settings.podman.clone());
+    let disk = Folder(settings.state_dir.clone());
+    run_on(settings, &podman, disk, stop).await
+}
+
+/// Does the same as [`run()`] with these containers, and with this disk for the memory of the workloads. Both can be
+/// simulated.
+pub async fn run_on(
+    settings: &Settings,
+    runtime: &(impl ContainerRuntime + ContainerSigns),
+    disk: impl Disk,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
     let state = StateFolder::open(&settings.state_dir)?;
     let listener = status::listen(&state.socket())?;
     let memory = state.recall(&settings.device);
@@ -61,11 +74,10 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> Result<(), Age
         boot.clone(),
     );
     let link = NatsWorkloadLink::new(connection.clone(), &settings.tenant, &settings.device);
-    let podman = Podman::new(settings.podman.clone());
-    let (store, remembered) = Store::open(Folder(settings.state_dir.clone()), &settings.device);
+    let (store, remembered) = Store::open(disk, &settings.device);
     let (tell, observed) = watch::channel(Observed::default());
     let (states, desired) = mpsc::channel(STATES);
-    let reconciler = Reconciler::new(&podman, store, remembered, tell, now_ms);
+    let reconciler = Reconciler::new(runtime, store, remembered, tell, now_ms);
     let report_again = Notify::new();
     let again = [&register_again, &report_again];
     let mut session = Session::new(

@@ -48,18 +48,22 @@ struct Told {
     last: DesiredState,
     /// The highest generation that was ever seen.
     highest: Generation,
-    observed: Option<Observed>,
+    observed: Option<LastReport>,
     /// The last decision changed nothing, and was made from these.
     decided: Option<(u64, Labels)>,
     /// How many deployments wait for a conflict to be resolved.
     conflicts: usize,
 }
 
-/// What matters of a report.
-#[derive(Debug)]
-struct Observed {
-    generation: Generation,
-    deployments: BTreeMap<DeploymentName, (ContentHash, Phase)>,
+/// What matters of the last report of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastReport {
+    /// Its number within the boot of the agent.
+    pub sequence: u64,
+    /// The desired state that it is about.
+    pub generation: Generation,
+    /// The content that the device should run, and where that stands, by deployment.
+    pub deployments: BTreeMap<DeploymentName, (ContentHash, Phase)>,
 }
 
 impl Default for Told {
@@ -145,7 +149,8 @@ impl Dispatch {
             told.decided = None;
         }
         let deployments = state.deployments.iter();
-        told.observed = Some(Observed {
+        told.observed = Some(LastReport {
+            sequence: state.sequence,
             generation: state.generation,
             deployments: deployments
                 .map(|(name, it)| (name.clone(), (it.wanted.clone(), it.phase)))
@@ -213,6 +218,11 @@ impl Dispatch {
                 .chain(told.unknown(&self.intent))
         });
         lost.cloned().collect()
+    }
+
+    /// The last report of a device.
+    pub fn last_report(&self, device: &DeviceId) -> Option<&LastReport> {
+        self.devices.get(device)?.observed.as_ref()
     }
 
     /// How many deployments on devices wait for a conflict to be resolved.
@@ -299,7 +309,7 @@ impl Told {
     }
 
     /// The report, if it is about a later generation than is remembered.
-    fn later_report(&self) -> Option<&Observed> {
+    fn later_report(&self) -> Option<&LastReport> {
         let observed = self.observed.as_ref();
         observed.filter(|it| it.generation > self.last.generation)
     }

@@ -38,7 +38,7 @@ mod state;
 
 pub use desired::{Claim, Conflict, FleetDeployment, Intent};
 pub use device::{DeviceRecord, DeviceSummary, FleetDevice, LastSeen};
-pub use dispatch::{DesiredWrite, Dispatch};
+pub use dispatch::{DesiredWrite, Dispatch, LastReport};
 pub use error_chain::ErrorChain;
 pub use moment::Moment;
 pub use ports::agent_link::{AgentLink, LinkError};

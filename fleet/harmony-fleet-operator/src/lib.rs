@@ -29,4 +29,4 @@ mod subscription;
 
 pub use args::{Args, Settings};
 pub use fleet::{Fleet, Step};
-pub use run::{OperatorError, run};
+pub use run::{OperatorError, run, run_with};

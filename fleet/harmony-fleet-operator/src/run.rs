@@ -28,6 +28,17 @@ pub async fn run(
     reflector: &impl FleetReflector,
     stop: CancellationToken,
 ) -> Result<(), OperatorError> {
+    let fleet = Arc::new(Fleet::new(settings.tenant.clone()));
+    run_with(fleet, settings, reflector, stop).await
+}
+
+/// Does the same as [`run()`] with a new fleet, which the caller can look at.
+pub async fn run_with(
+    fleet: Arc<Fleet>,
+    settings: &Settings,
+    reflector: &impl FleetReflector,
+    stop: CancellationToken,
+) -> Result<(), OperatorError> {
     let listener = TcpListener::bind(settings.health_addr)
         .await
         .map_err(|source| OperatorError::HealthAddress {
@@ -37,7 +48,6 @@ pub async fn run(
     let connection = NatsConnection::connect_in_background(&settings.nats)
         .await
         .map_err(|source| OperatorError::Nats { source })?;
-    let fleet = Arc::new(Fleet::new(settings.tenant.clone()));
     let registry = NatsDeviceRegistry::new(&connection, settings.tenant.clone());
     let link = NatsOperatorLink::new(connection.clone(), settings.tenant.clone());
     let stores = dispatch::Stores::new(&connection, &settings.tenant);
