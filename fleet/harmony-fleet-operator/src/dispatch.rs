@@ -137,7 +137,7 @@ struct Pass<'a> {
     /// When to look at the buckets again.
     next_look: Instant,
     synced: Instant,
-    /// The bucket of observed states is new, so that all reports are missing.
+    /// Reports may be missing because the bucket of observed states is new, or because it was before this operator started.
     lost_reports: bool,
     /// The devices whose report was missing the last time.
     silent: BTreeSet<DeviceId>,
@@ -153,7 +153,7 @@ impl<'a> Pass<'a> {
             known: None,
             next_look: Instant::now(),
             synced: Instant::now(),
-            lost_reports: false,
+            lost_reports: true,
             silent: BTreeSet::new(),
             asked: BTreeSet::new(),
         }
@@ -237,20 +237,28 @@ impl<'a> Pass<'a> {
         self.fleet.dispatch().plan(devices)
     }
 
-    /// The writes that ask devices to report again: once for each online device whose report stays missing.
+    /// The writes that ask devices to report again: once for each online device whose report stays missing. If reports were
+    /// lost, those are asked, too, of which it is not known yet whether they are online.
     fn unreported(&mut self) -> Vec<DesiredWrite> {
         let devices = self.fleet.view();
-        let online = devices
-            .iter()
-            .filter(|it| it.presence == Some(Presence::Online));
-        let ids = online.map(|it| &it.record.id);
-        let mut writes = self.fleet.dispatch().unreported(ids);
+        let lost_reports = std::mem::take(&mut self.lost_reports);
+        let ids = |presence| {
+            let those = devices.iter().filter(move |it| it.presence == presence);
+            those.map(|it| &it.record.id)
+        };
+        let (mut writes, unheard) = {
+            let dispatch = self.fleet.dispatch();
+            let online = dispatch.unreported(ids(Some(Presence::Online)));
+            (online, dispatch.unreported(ids(None)))
+        };
         let silent = writes.iter().map(|it| it.device.clone()).collect();
         let before = std::mem::replace(&mut self.silent, silent);
-        let lost_reports = std::mem::take(&mut self.lost_reports);
         writes.retain(|it| {
             (lost_reports || before.contains(&it.device)) && self.asked.insert(it.device.clone())
         });
+        if lost_reports {
+            writes.extend(unheard);
+        }
         writes
     }
 
