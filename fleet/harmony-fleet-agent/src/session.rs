@@ -33,6 +33,9 @@ const JITTER: f64 = 0.1;
 /// After a reconnect, devices send at a random time within this limit, because all of them notice it at the same time.
 const AFTER_RECONNECT: Duration = Duration::from_secs(2);
 
+/// After a restart of NATS, the operator reconnects within this time. It does not hear heartbeats that are sent before.
+const OPERATOR_RECONNECTS: Duration = Duration::from_secs(2);
+
 /// The time that the agent waits for the first connection before it logs a problem.
 const FIRST_CONNECTION: Duration = Duration::from_secs(5);
 
@@ -147,7 +150,10 @@ impl<'a, L: AgentLink> Session<'a, L> {
             let wait = at_random(self.registration.heartbeat_seconds.as_duration(), JITTER);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.link.reconnected() => sleep_at_random(AFTER_RECONNECT).await,
+                () = self.link.reconnected() => {
+                    tokio::time::sleep(OPERATOR_RECONNECTS).await;
+                    sleep_at_random(AFTER_RECONNECT).await;
+                }
                 () = register_again.notified() => {
                     tracing::info!("the operator asks this device to register again");
                     return;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
-use harmony_fleet_adapters_nats::{NatsOptions, SettingsError};
+use harmony_fleet_adapters_nats::{Backoff, NatsOptions, SettingsError};
 use harmony_fleet_daemon::NatsArgs;
 use harmony_fleet_domain::{FleetState, settings};
 use harmony_reconciler_contracts::{TenantId, subjects};
@@ -35,6 +35,10 @@ pub struct Args {
 /// considers devices silent.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The time between attempts to reconnect. Devices wait longer than this before their first heartbeat after a reconnect, so
+/// that it is heard.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(1));
+
 /// The validated settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -49,17 +53,25 @@ pub struct Settings {
     pub forget_after: Duration,
 }
 
+/// The options of an operator's connection. They differ from those of devices, because there is only one operator.
+pub fn for_operator(nats: NatsOptions) -> NatsOptions {
+    NatsOptions {
+        ping_interval: PING_INTERVAL,
+        reconnect: RECONNECT,
+        inbox_prefix: Some(subjects::OPERATOR_INBOX_PREFIX.to_owned()),
+        ..nats
+    }
+}
+
 impl Args {
     /// Validates the settings. Only reads the password file.
     pub fn resolve(self) -> Result<Settings, SettingsError> {
         let tenant = self.nats.tenant.clone();
-        let mut nats = self
+        let nats = self
             .nats
             .options(format!("harmony-fleet-operator {tenant}"))?;
-        nats.ping_interval = PING_INTERVAL;
-        nats.inbox_prefix = Some(subjects::OPERATOR_INBOX_PREFIX.to_owned());
         Ok(Settings {
-            nats,
+            nats: for_operator(nats),
             tenant,
             namespace: self.namespace.filter(|text| !text.is_empty()),
             health_addr: self.health_addr,
