@@ -2,8 +2,13 @@
 
 use clap::builder::PossibleValuesParser;
 
-/// The benches by name. Each gets the rest of the command line.
-const BENCHES: &[(&str, fn(&[String]) -> anyhow::Result<()>)] = &[];
+use crate::{command, peers};
+
+/// A bench, which gets the rest of the command line.
+type Bench = fn(&[String]) -> anyhow::Result<()>;
+
+/// The benches by name.
+const BENCHES: &[(&str, Bench)] = &[("fleet", fleet)];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -21,4 +26,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Some((_, bench)) => bench(&args.options),
         None => anyhow::bail!("there is no bench `{}`", args.name),
     }
+}
+
+/// Many simulated devices beside nats-server and the operator.
+fn fleet(options: &[String]) -> anyhow::Result<()> {
+    let mut command = command::cargo(&["run", "--release", "-p", "harmony-fleet-simulator", "--"]);
+    let (variable, server) = peers::nats_server()?;
+    command.args(options).env(variable, server);
+    if std::env::var_os("RUST_LOG").is_none() {
+        command.env("RUST_LOG", "harmony_fleet_simulator=info,error");
+    }
+    command::run(&mut command)
 }

@@ -200,6 +200,12 @@ fn install_packages() -> anyhow::Result<()> {
     .with_context(|| format!("tests need these Debian packages: {}", missing.join(" ")))
 }
 
+/// Installs only nats-server.
+pub(crate) fn nats_server() -> anyhow::Result<(&'static str, PathBuf)> {
+    let (variable, name, module) = GO_PROGRAMS[0];
+    Ok((variable, go_program(variable, name, module)?))
+}
+
 fn go_program(variable: &str, name: &str, module: &str) -> anyhow::Result<PathBuf> {
     if let Some(named) = std::env::var_os(variable) {
         return Ok(named.into());

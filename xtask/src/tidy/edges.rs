@@ -101,6 +101,17 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
             ],
         ],
     ),
+    (
+        "harmony-fleet-simulator",
+        &[&[
+            "harmony-fleet-domain",
+            "harmony-reconciler-contracts",
+            "harmony-fleet-adapters-nats",
+            "harmony-fleet-agent",
+            "harmony-fleet-daemon",
+            "harmony-fleet-operator",
+        ]],
+    ),
     ("xtask", &[]),
 ];
 
