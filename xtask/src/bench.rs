@@ -34,7 +34,10 @@ fn fleet(options: &[String]) -> anyhow::Result<()> {
     let (variable, server) = peers::nats_server()?;
     command.args(options).env(variable, server);
     if std::env::var_os("RUST_LOG").is_none() {
-        command.env("RUST_LOG", "harmony_fleet_simulator=info,error");
+        command.env(
+            "RUST_LOG",
+            "harmony_fleet_simulator=info,async_nats=off,error",
+        );
     }
     command::run(&mut command)
 }
