@@ -1,5 +1,6 @@
 //! Measures what the goals are about, and prints each figure beside its goal.
 
+use clap::Parser as _;
 use clap::builder::PossibleValuesParser;
 
 use crate::{command, peers};
@@ -8,7 +9,7 @@ use crate::{command, peers};
 type Bench = fn(&[String]) -> anyhow::Result<()>;
 
 /// The benches by name.
-const BENCHES: &[(&str, Bench)] = &[("fleet", fleet)];
+const BENCHES: &[(&str, Bench)] = &[("agent", agent), ("fleet", fleet)];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -40,4 +41,36 @@ fn fleet(options: &[String]) -> anyhow::Result<()> {
         );
     }
     command::run(&mut command)
+}
+
+/// The options of the bench `agent`.
+#[derive(clap::Parser)]
+#[command(name = "cargo xtask bench agent")]
+struct Agent {
+    /// How often a deployment is applied
+    #[arg(long, default_value_t = 20)]
+    runs: u32,
+    /// The seconds for which the agent is watched while nothing happens
+    #[arg(long, default_value_t = 60)]
+    idle: u32,
+}
+
+/// Release builds of the agent and of the command with a real podman: how fast, and at what cost.
+fn agent(options: &[String]) -> anyhow::Result<()> {
+    let name = "cargo xtask bench agent".to_owned();
+    let options = Agent::parse_from(std::iter::once(&name).chain(options));
+    let (variable, server) = peers::nats_server()?;
+    let build = ["build", "--release", "--no-default-features", "--bins"];
+    let packages = ["-p", "harmony-fleet-agent", "-p", "harmony-fleet"];
+    command::run(command::cargo(&build).args(packages))?;
+    let mut test = command::cargo(&["test", "--workspace", "--test", "device"]);
+    test.args(["--", "--ignored", "--nocapture", "what_the_agent_costs"])
+        .env(variable, server)
+        .env(
+            "HARMONY_FLEET_PROGRAMS",
+            command::target_dir().join("release"),
+        )
+        .env("HARMONY_BENCH_RUNS", options.runs.to_string())
+        .env("HARMONY_BENCH_IDLE", options.idle.to_string());
+    command::run(&mut test)
 }

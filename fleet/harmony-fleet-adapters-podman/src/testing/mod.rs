@@ -204,7 +204,8 @@ impl PodmanPeer {
         self.folder.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// `podman` with these arguments and the same storage.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("podman");
         command
             .env_clear()

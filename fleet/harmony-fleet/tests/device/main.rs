@@ -8,6 +8,7 @@
 )]
 
 mod bad_releases;
+mod bench;
 mod lifetime;
 mod releases;
 mod rig;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::support::{eventually, harmony_fleet, save_context, start_operator};
+use crate::support::{eventually, harmony_fleet, programs, save_context, start_operator};
 
 /// The only device.
 pub(crate) const DEVICE: &str = "pump-1";
@@ -24,6 +24,8 @@ pub(crate) struct Rig {
     pub(crate) nats: TestNats,
     pub(crate) podman: PodmanPeer,
     pub(crate) image: TestImage,
+    /// The seconds between two heartbeats.
+    heartbeat: u32,
     folder: TempDir,
     _operator: DropGuard,
 }
@@ -40,8 +42,13 @@ pub(crate) struct Listed {
 }
 
 impl Rig {
-    /// Starts everything, with podman's `registries.conf`, and waits until the device is online.
+    /// Starts everything, and waits until the device is online.
     pub(crate) async fn start(podman: PodmanPeer) -> Self {
+        Self::start_with_heartbeat(podman, 1).await
+    }
+
+    /// The same, with this many seconds between two heartbeats.
+    pub(crate) async fn start_with_heartbeat(podman: PodmanPeer, seconds: u32) -> Self {
         let nats = TestNats::start().unwrap();
         let image = TestImage::busybox("registry.example/app").unwrap();
         podman.load(&image).await.unwrap();
@@ -54,6 +61,7 @@ impl Rig {
             nats,
             podman,
             image,
+            heartbeat: seconds,
             folder,
             _operator: stop.drop_guard(),
         };
@@ -78,7 +86,7 @@ impl Rig {
             .env("FLEET_NATS_PASSWORD", self.nats.password())
             .env("FLEET_TENANT", "acme")
             .env("FLEET_DEVICE_ID", DEVICE)
-            .env("FLEET_HEARTBEAT_SECONDS", "1")
+            .env("FLEET_HEARTBEAT_SECONDS", self.heartbeat.to_string())
             .env("FLEET_PODMAN_SOCKET", self.podman.socket())
             .env("FLEET_STATE_DIR", self.folder.path().join("state"))
             .stdin(Stdio::null())
@@ -95,6 +103,11 @@ impl Rig {
             agent.kill().unwrap();
             agent.wait().unwrap();
         }
+    }
+
+    /// The number of the agent's process.
+    pub(crate) fn agent_process(&self) -> u32 {
+        self.agent.as_ref().unwrap().id()
     }
 
     /// Waits until the operator hears the device.
@@ -231,7 +244,10 @@ impl Drop for Rig {
 }
 
 /// The agent next to the tests, built by `cargo build --workspace`.
-fn agent_program() -> PathBuf {
+pub(crate) fn agent_program() -> PathBuf {
+    if let Some(folder) = programs() {
+        return folder.join("harmony-fleet-agent");
+    }
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let program = scratch
         .parent()

@@ -1,6 +1,6 @@
 //! What the tests of the command share: an operator, and short ways to run the command.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
@@ -38,9 +38,17 @@ pub(crate) fn start_operator(nats: &TestNats, stop: &CancellationToken) {
     });
 }
 
+/// The folder with the programs to use instead of those next to the tests.
+pub(crate) fn programs() -> Option<PathBuf> {
+    std::env::var_os("HARMONY_FLEET_PROGRAMS").map(PathBuf::from)
+}
+
 /// Runs the command with a context file and without any other settings of this machine.
 pub(crate) async fn harmony_fleet(context: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::cargo_bin("harmony-fleet").unwrap();
+    let mut command = match programs() {
+        Some(folder) => Command::new(folder.join("harmony-fleet")),
+        None => Command::cargo_bin("harmony-fleet").unwrap(),
+    };
     command
         .env_clear()
         .env("FLEET_CONTEXT", context)
