@@ -7,8 +7,9 @@ use serde::Deserialize;
 use crate::figure::Figure;
 use crate::simulation::Simulation;
 
-/// The time in which all reports about earlier changes arrive.
-const CALM: Duration = Duration::from_secs(2);
+/// The time in which all reports about earlier changes arrive. A container that was stopped counts as running again after
+/// its next health check.
+const CALM: Duration = Duration::from_secs(20);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -22,10 +23,10 @@ struct JetStream {
 
 /// Counts consumers, and the bytes during this time; without a time, only consumers.
 pub async fn cost(simulation: &Simulation, time: Duration) -> anyhow::Result<Vec<Figure>> {
-    tokio::time::sleep(CALM).await;
     let mut consumers = consumers(simulation).await?;
     let mut figures = Vec::new();
     if time > Duration::ZERO {
+        tokio::time::sleep(CALM).await;
         tracing::info!("counting bytes for {} s", time.as_secs());
         let (relayed, counted) = (simulation.relay.bytes(), messages(simulation).await?);
         tokio::time::sleep(time).await;

@@ -22,7 +22,7 @@ struct Args {
     /// How often the deployment of all devices is changed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
-    /// How long the bytes of idle devices are counted
+    /// How long the bytes of idle devices are counted; less than two heartbeats, 120 s, is not exact
     #[arg(long, default_value_t = 120)]
     idle_seconds: u64,
     /// How long nats-server is gone
