@@ -98,10 +98,17 @@ struct ExampleError {
 
 impl Diagnostic for ExampleError {
     fn origin(&self) -> Origin<'_> {
-        Origin::Own(codes::FLEET_ADDRESS_FILE)
+        Origin::Own(codes::FLEET_EXAMPLE)
     }
 
     fn place(&self) -> Option<String> {
         Some(self.path.display().to_string())
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![
+            "the fleet itself is deployed; only the example is missing".into(),
+            "make the directory writable, or set XDG_STATE_HOME to another one, and run the same command again".into(),
+        ]
     }
 }

@@ -214,6 +214,7 @@ codes! {
     // The fleet
     FLEET_ADDRESS_FILE = 601, "the address of the fleet cannot be saved";
     FLEET_CERTIFICATE = 602, "the certificate for NATS cannot be created";
+    FLEET_EXAMPLE = 603, "the example deployment cannot be written";
 
     // Monitoring
     MONITORING_SETTING = 701, "the monitoring is not described correctly";
