@@ -262,11 +262,16 @@ impl Place {
 
     /// Where it keeps its containers; the same for each command.
     fn arguments(&self) -> Vec<OsString> {
-        let run = self.layout.run().join("podman-state").join(&self.device);
+        // Podman refuses a longer path than 50 characters for its runtime state.
+        let short: String = files::fingerprint([self.device.as_bytes()])
+            .chars()
+            .take(8)
+            .collect();
+        let run = self.layout.run().join("dev").join(short);
         let path = |flag: &str, path: PathBuf| [OsString::from(flag), path.into_os_string()];
         [
             path("--root", self.storage()),
-            path("--runroot", run.join("storage")),
+            path("--runroot", run.clone()),
             path("--tmpdir", run.join("tmp")),
             path(
                 "--network-config-dir",
@@ -349,7 +354,7 @@ fn write_files(place: &Place, plugins: &Path) -> Result<(), LocalNodeError> {
                 "type": "bridge", "bridge": BRIDGE, "isGateway": true, "ipMasq": true, "hairpinMode": true,
                 "ipam": {
                     "type": "host-local", "routes": [{ "dst": "0.0.0.0/0" }],
-                    "dataDir": layout.run().join("podman-state/addresses"),
+                    "dataDir": layout.run().join("dev/addresses"),
                     "ranges": [[{ "subnet": SUBNET }]],
                 },
             },
