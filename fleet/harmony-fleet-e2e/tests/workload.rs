@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use harmony::core::Context;
 use harmony::local::node::LocalNode;
+use harmony::prelude::K8sAnywhereTopology;
 use harmony::release::{WithImage, WorkTree};
 use harmony::scores;
+use harmony::types::ResourceName;
 use harmony_fleet_adapters_nats::{NatsConnection, NatsDeploymentStore, NatsObservedStateConsumer};
 use harmony_fleet_deploy::{DeviceExampleScore, FleetAgentScore, FleetServerScore, apps};
 use harmony_fleet_domain::{DeploymentStore, Expected, ObservedStateConsumer};
@@ -24,8 +26,21 @@ async fn the_example_runs_on_the_device_until_it_is_deleted() -> anyhow::Result<
         with_podman: true,
         ..local(new_namespace()?, &checkout)
     };
+    let podman = FleetAgentScore::podman_of(&fleet.namespace, &fleet.devices[0]);
+    let ran = run_example(&topology, &fleet, &podman).await;
+    // Its containers would keep their ports.
+    LocalNode::default()
+        .remove_podman(&Context::new(), &podman)
+        .await?;
+    ran
+}
+
+async fn run_example(
+    topology: &K8sAnywhereTopology,
+    fleet: &FleetServerScore<WorkTree>,
+    podman: &ResourceName,
+) -> anyhow::Result<()> {
     let device = fleet.devices[0].clone();
-    let podman = FleetAgentScore::podman_of(&fleet.namespace, &device);
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("example.yaml");
     let example = WithImage {
@@ -43,7 +58,7 @@ async fn the_example_runs_on_the_device_until_it_is_deleted() -> anyhow::Result<
             }
         },
     };
-    let deployed = in_order(scores![fleet.clone(), example], &topology).await;
+    let deployed = in_order(scores![fleet.clone(), example], topology).await;
     deployed.map_err(|report| anyhow::anyhow!("{report}"))?;
 
     let written = std::fs::read_to_string(&file)?;
@@ -59,7 +74,7 @@ async fn the_example_runs_on_the_device_until_it_is_deleted() -> anyhow::Result<
             "ports": [{ "host": 4399, "container": 4399 }],
         }}}},
     }))?;
-    let access = tools(&topology, &fleet).await?;
+    let access = tools(topology, fleet).await?;
     let connection = NatsConnection::connect(&access.options("e2e")?).await?;
     let deployments = NatsDeploymentStore::new(connection.clone(), fleet.tenant.clone());
     let states = NatsObservedStateConsumer::new(connection, fleet.tenant.clone());
@@ -92,9 +107,5 @@ async fn the_example_runs_on_the_device_until_it_is_deleted() -> anyhow::Result<
         let closed = tokio::net::TcpStream::connect("127.0.0.1:4399").await;
         Ok((told().await.is_none() && closed.is_err()).then_some(()))
     };
-    eventually(limit, gone).await?;
-    LocalNode::default()
-        .remove_podman(&Context::new(), &podman)
-        .await?;
-    Ok(())
+    eventually(limit, gone).await
 }
