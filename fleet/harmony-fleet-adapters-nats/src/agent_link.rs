@@ -28,23 +28,12 @@ impl NatsAgentLink {
             heartbeat: subjects::heartbeat(tenant, device),
         }
     }
-
-    /// Refuses to queue messages: they would be outdated when the connection is back.
-    fn check_up(&self) -> Result<(), LinkError> {
-        if self.connection.is_up() {
-            Ok(())
-        } else {
-            Err(LinkError::NotConnected {
-                url: self.connection.servers().to_owned(),
-            })
-        }
-    }
 }
 
 #[async_trait]
 impl AgentLink for NatsAgentLink {
     async fn register(&self, registration: &Registration) -> Result<RegistrationReply, LinkError> {
-        self.check_up()?;
+        self.connection.check_up()?;
         let subject = self.register.clone();
         let timeout = self.connection.request_timeout;
         let request = Request::new()
@@ -74,7 +63,7 @@ impl AgentLink for NatsAgentLink {
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), LinkError> {
-        self.check_up()?;
+        self.connection.check_up()?;
         let subject = self.heartbeat.clone();
         let payload = encode(heartbeat, &subject)?;
         let client = &self.connection.client;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use harmony_fleet_domain::LinkError;
 use secrecy::ExposeSecret;
 use tokio::sync::watch;
 
@@ -55,6 +56,16 @@ impl NatsConnection {
             request_timeout: options.request_timeout,
             servers: options.servers.to_string(),
             link,
+        })
+    }
+
+    /// Refuses to queue messages: they would be outdated when the connection is back.
+    pub(crate) fn check_up(&self) -> Result<(), LinkError> {
+        if self.is_up() {
+            return Ok(());
+        }
+        Err(LinkError::NotConnected {
+            url: self.servers().to_owned(),
         })
     }
 

@@ -64,16 +64,6 @@ impl NatsWorkloadLink {
         }
     }
 
-    fn check_up(&self) -> Result<(), LinkError> {
-        if self.connection.is_up() {
-            Ok(())
-        } else {
-            Err(LinkError::NotConnected {
-                url: self.connection.servers().to_owned(),
-            })
-        }
-    }
-
     fn reported(&self) -> std::sync::MutexGuard<'_, Reported> {
         // Only complete values are assigned, so a panic elsewhere cannot have left an invalid one.
         self.reported.lock().unwrap_or_else(PoisonError::into_inner)
@@ -158,7 +148,7 @@ impl AgentLink for NatsWorkloadLink {
 #[async_trait]
 impl WorkloadLink for NatsWorkloadLink {
     async fn desired(&self) -> Result<Option<DesiredState>, LinkError> {
-        self.check_up()?;
+        self.connection.check_up()?;
         // Before the read, so that no change is missed in between. If it is locked, `pushed` has it open.
         if let Ok(mut open) = self.subscription.try_lock() {
             self.subscribe(&mut open).await?;
@@ -195,7 +185,7 @@ impl WorkloadLink for NatsWorkloadLink {
     }
 
     async fn report(&self, state: &ObservedState) -> Result<(), LinkError> {
-        self.check_up()?;
+        self.connection.check_up()?;
         let failed = |error| self.failed(subjects::OBSERVED_BUCKET, error);
         let value = serde_json::to_vec(state).map_err(|source| LinkError::Failed {
             subject: subjects::OBSERVED_BUCKET.to_owned(),
