@@ -19,7 +19,7 @@ use harmony_reconciler_contracts::{
 };
 use tokio::sync::Notify;
 
-use crate::random::{at_random, sleep_at_random};
+use crate::random::{AFTER_RECONNECT, at_random, sleep_at_random};
 use crate::state::{Memory, StateFolder};
 use crate::status::Status;
 
@@ -29,9 +29,6 @@ pub const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::fr
 /// Heartbeats are shifted randomly by up to this fraction of the interval, so that devices that started together do not
 /// send at the same time forever.
 const JITTER: f64 = 0.1;
-
-/// After a reconnect, devices send at a random time within this limit, because all of them notice it at the same time.
-const AFTER_RECONNECT: Duration = Duration::from_secs(2);
 
 /// After a restart of NATS, the operator reconnects within this time. It does not hear heartbeats that are sent before.
 const OPERATOR_RECONNECTS: Duration = Duration::from_secs(2);

@@ -9,16 +9,13 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 
 use super::reconciler::Observed;
-use crate::random::{at_random, sleep_at_random};
+use crate::random::{AFTER_RECONNECT, at_random, sleep_at_random};
 
 /// The time between attempts to read or to store.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
 
 /// The desired state is read again after this time, shifted randomly by half of it, in case a push was missed.
 const RESYNC: Duration = Duration::from_secs(600);
-
-/// After a reconnect, devices read at a random time within this limit, because all of them notice it at the same time.
-const AFTER_RECONNECT: Duration = Duration::from_secs(2);
 
 /// What happens within this time is told together.
 const TOGETHER: Duration = Duration::from_millis(150);
@@ -85,15 +82,11 @@ pub async fn keep_reporting<L: AgentLink + WorkloadLink>(
     again: &Notify,
 ) {
     let mut sequence = 0;
-    let mut asked = false;
     loop {
-        if !asked {
-            tokio::select! {
-                changed = observed.changed() => if changed.is_err() { return },
-                () = again.notified() => sleep_at_random(AFTER_RECONNECT).await,
-            }
+        tokio::select! {
+            changed = observed.changed() => if changed.is_err() { return },
+            () = again.notified() => sleep_at_random(AFTER_RECONNECT).await,
         }
-        asked = false;
         sleep(TOGETHER).await;
         for attempt in 1.. {
             sequence += 1;
@@ -106,11 +99,7 @@ pub async fn keep_reporting<L: AgentLink + WorkloadLink>(
             }
             tokio::select! {
                 () = sleep(RETRY.wait(attempt)) => {}
-                () = link.reconnected() => {
-                    sleep_at_random(AFTER_RECONNECT).await;
-                    asked = true;
-                    break;
-                }
+                () = link.reconnected() => sleep_at_random(AFTER_RECONNECT).await,
             }
         }
     }

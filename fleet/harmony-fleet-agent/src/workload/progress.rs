@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use harmony_fleet_domain::{LiveContainer, LiveState};
-use harmony_reconciler_contracts::{Cause, ContainerName, ContentHash, PinnedImage, Reason};
+use harmony_reconciler_contracts::{
+    Cause, ContainerName, ContentHash, FailureReason, PinnedImage, Reason,
+};
 use tokio::time::Instant;
 
 /// The delays between attempts at something that failed for a reason that can go away.
@@ -147,6 +149,17 @@ impl ContainerProgress {
         self.restarts += 1;
         self.restarts_in_a_row += 1;
         self.started_by_us = true;
+    }
+
+    /// A health check failed, or could not be made.
+    pub fn failed_check(&mut self, name: &ContainerName, words: &str) {
+        self.healthy = Some(false);
+        self.failed_checks += 1;
+        self.cause = Some(Cause {
+            reason: FailureReason::Unhealthy,
+            detail: words.into(),
+            container: Some(name.clone()),
+        });
     }
 
     /// It was removed because it does not work, and is to be created again.

@@ -422,13 +422,7 @@ fn succeeded(
             let container = progress.container(name);
             container.checked_at = Some(now);
             if let Some(Checked::Failed { words }) = checked {
-                container.healthy = Some(false);
-                container.failed_checks += 1;
-                container.cause = Some(Cause {
-                    reason: FailureReason::Unhealthy,
-                    detail: words.into(),
-                    container: Some(name.clone()),
-                });
+                container.failed_check(name, &words);
             } else {
                 container.healthy = Some(true);
                 container.failed_checks = 0;
@@ -450,13 +444,7 @@ fn check_failed(progress: &mut Progress, step: &Step, error: &RuntimeError, now:
     if error.reason == FailureReason::PodmanUnavailable {
         return;
     }
-    container.healthy = Some(false);
-    container.failed_checks += 1;
-    container.cause = Some(Cause {
-        reason: FailureReason::Unhealthy,
-        detail: error.detail.as_str().into(),
-        container: Some(name.clone()),
-    });
+    container.failed_check(name, &error.detail);
 }
 
 /// The last line of the output usually says what happened.
