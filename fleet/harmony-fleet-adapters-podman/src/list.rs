@@ -1,6 +1,7 @@
 //! Which containers are ours, and whether they run.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use harmony_fleet_domain::{ContainerId, LiveContainer, LiveState, RuntimeError};
 use serde::Deserialize;
@@ -24,6 +25,11 @@ struct Listed {
     state: String,
     #[serde(default)]
     exit_code: i32,
+    /// In seconds since 1970, like the next one.
+    #[serde(default)]
+    started_at: i64,
+    #[serde(default)]
+    exited_at: i64,
 }
 
 /// All containers with our labels. `warned` has those that were left out before.
@@ -73,6 +79,11 @@ fn live(entry: &Listed) -> Result<LiveContainer, String> {
         hash: identity.hash,
         image: Some(identity.image.digest().to_owned()),
         state: state(&entry.state, entry.exit_code),
+        lived: entry
+            .exited_at
+            .checked_sub(entry.started_at)
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs),
     })
 }
 
@@ -112,6 +123,8 @@ mod tests {
             ),
             state: "exited".into(),
             exit_code: 3,
+            started_at: 100,
+            exited_at: 105,
         }
     }
 

@@ -232,6 +232,7 @@ impl ContainerRuntime for SimulatedPodman {
             hash: container.hash.clone(),
             image: Some(image.digest().to_owned()),
             state: LiveState::Running,
+            lived: None,
         };
         let started = Instant::now();
         state.containers.insert(

@@ -7,6 +7,8 @@ use harmony_fleet_domain::{
 };
 use harmony_reconciler_contracts::{DeploymentName, DesiredDeployment, Reason};
 
+use tokio::time::Instant;
+
 use super::plan::{self, Step};
 
 /// The number of lines of output that are reported when a container fails.
@@ -22,6 +24,8 @@ pub struct Action {
     /// The content that the step is about, if it is about one.
     pub content: Option<DesiredDeployment>,
     pub step: Step,
+    /// When the step began.
+    pub begun: Instant,
 }
 
 /// A step that was carried out.

@@ -46,6 +46,8 @@ pub struct Trouble {
 pub struct ContainerProgress {
     /// Since when it runs, as far as this agent knows; none if it does not run.
     pub running_since: Option<Instant>,
+    /// When this agent began to start it.
+    pub begun: Option<Instant>,
     /// How long it ran, if it has ended.
     pub lived: Option<Duration>,
     /// Whether this agent started it, so that its end is not the end of an earlier run of the device.
@@ -89,7 +91,14 @@ impl Progress {
                 }
                 LiveState::Ended { .. } | LiveState::Created | LiveState::Paused => {
                     if let Some(since) = known.running_since.take() {
-                        let lived = now.saturating_duration_since(since);
+                        // Podman answers some time after the start, and the end is noticed later. Within that, the
+                        // clock of the device says when both were.
+                        let at_least = now.saturating_duration_since(since);
+                        let at_most = known
+                            .begun
+                            .map_or(at_least, |begun| now.saturating_duration_since(begun));
+                        let told = container.lived.unwrap_or(at_least);
+                        let lived = told.clamp(at_least, at_most.max(at_least));
                         known.lived = Some(lived);
                         if lived >= STEADY {
                             known.restarts_in_a_row = 0;
@@ -138,14 +147,16 @@ impl Progress {
 
 impl ContainerProgress {
     /// It was created and started.
-    pub fn was_run(&mut self, now: Instant) {
+    pub fn was_run(&mut self, begun: Instant, now: Instant) {
         self.was_started(now);
+        self.begun = Some(begun);
         self.started_by_us = true;
     }
 
     /// It was started again.
-    pub fn was_restarted(&mut self, now: Instant) {
+    pub fn was_restarted(&mut self, begun: Instant, now: Instant) {
         self.was_started(now);
+        self.begun = Some(begun);
         self.restarts += 1;
         self.restarts_in_a_row += 1;
         self.started_by_us = true;
@@ -173,6 +184,7 @@ impl ContainerProgress {
 
     fn was_started(&mut self, now: Instant) {
         self.running_since = Some(now);
+        self.begun = None;
         self.lived = None;
         self.restart_at = None;
         self.healthy = None;

@@ -268,6 +268,7 @@ impl<'a, R: ContainerRuntime + ContainerSigns, D: Disk> Reconciler<'a, R, D> {
             deployment: deployment.clone(),
             content,
             step,
+            begun: Instant::now(),
         };
         let performed = Abortable::new(action.perform(self.runtime), registration);
         running.push(Box::pin(async move { (deployment, performed.await.ok()) }));
@@ -303,7 +304,7 @@ impl<'a, R: ContainerRuntime + ContainerSigns, D: Disk> Reconciler<'a, R, D> {
                     };
                     self.give_up(name, failed);
                 } else {
-                    succeeded(&mut work.progress, &action.step, checked, lines, now);
+                    succeeded(&mut work.progress, &action, checked, lines, now);
                 }
             }
             Err(error) if matches!(action.step, Step::Check(..)) => {
@@ -394,23 +395,23 @@ impl<'a, R: ContainerRuntime + ContainerSigns, D: Disk> Reconciler<'a, R, D> {
 /// Takes in a step that succeeded.
 fn succeeded(
     progress: &mut Progress,
-    step: &Step,
+    action: &Action,
     checked: Option<Checked>,
     lines: Vec<Reason>,
     now: Instant,
 ) {
-    match step {
+    match &action.step {
         Step::Pull(image) => drop(progress.pulled.insert(image.clone())),
-        Step::Run(name) => progress.container(name).was_run(now),
+        Step::Run(name) => progress.container(name).was_run(action.begun, now),
         Step::Start(name, _, cause) => {
             let container = progress.container(name);
             match cause {
                 Some(cause) => {
-                    container.was_restarted(now);
+                    container.was_restarted(action.begun, now);
                     container.cause = Some(with_output(cause.clone(), &lines));
                     container.log = lines;
                 }
-                None => container.was_run(now),
+                None => container.was_run(action.begun, now),
             }
         }
         Step::Replace(name, _) => {

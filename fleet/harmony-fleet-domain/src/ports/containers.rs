@@ -1,5 +1,7 @@
 //! The containers of a device.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use harmony_reconciler_contracts::{
     Container, ContainerName, ContentHash, DeploymentName, FailureReason, PinnedImage,
@@ -84,6 +86,8 @@ pub struct LiveContainer {
     pub image: Option<String>,
     /// Whether it runs.
     pub state: LiveState,
+    /// How long its last run took by the clock of the device, which can jump.
+    pub lived: Option<Duration>,
 }
 
 /// Whether a container runs.
